@@ -1,0 +1,28 @@
+"""The reviewer's page: one file, no script, nothing fetched; every value escaped."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from bedrock_sluice.expectations import resource
+from bedrock_sluice.expectations.gate import Check
+
+
+def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
+    """The report as HTML. It depends on its arguments alone, and not on the time or the place.
+
+    `facts`: name, template, since, until, verdict, stages, train, validation, matched_without_key.
+    """
+    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    rows = sorted((_row(check) for check in checks), key=lambda row: _ORDER.index(row["result"]))
+    return page.from_string(resource("report.html.j2")).render(facts, checks=rows)
+
+
+_ORDER = ("failed", "warned", "passed")
+
+
+def _row(check: Check) -> dict[str, str]:
+    failed = "failed" if check.severity == "fail" else "warned"
+    result = "passed" if check.passed else failed
+    return {"name": check.name, "says": check.says, "result": result}

@@ -1,0 +1,92 @@
+"""The order of a build, written once. The CLI and the Prefect flows differ only in their `Step`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import polars as pl
+
+from bedrock_sluice.flows import steps
+from bedrock_sluice.flows.plan import Plan
+from bedrock_sluice.flows.publish import Outcome, publish
+from bedrock_sluice.flows.pull import Tick, pull
+from bedrock_sluice.lake.releases import Release
+from bedrock_sluice.transforms.fates import Sifted, conserve, kept_fates, rejected_fates
+
+T = TypeVar("T")
+
+
+class Step(Protocol):
+    """How a step is run: called directly under a progress bar, or as a Prefect task."""
+
+    def __call__(self, name: str, work: Callable[[Tick], T]) -> T:
+        """Do the work and return its result; `work` reports progress to the `Tick` it is given."""
+        ...
+
+
+def direct(name: str, work: Callable[[Tick], T]) -> T:  # noqa: ARG001 - a `Step`
+    """The plainest `Step`: just do it."""
+    return work(lambda _done, _total: None)
+
+
+@dataclass
+class Ledger:
+    """Every record's fate, and what each stage took, kept and rejected."""
+
+    fates: list[pl.DataFrame] = field(default_factory=list)
+    stages: list[dict[str, object]] = field(default_factory=list)
+
+    def enter(self, stage: str, before: int, sifted: Sifted) -> pl.DataFrame:
+        """Book what a stage did with `before` records; returns what it kept.
+
+        Raises:
+            IntegrityError: the stage lost or invented a record.
+        """
+        conserve(stage, before, sifted.kept.height, sifted.rejected.height)
+        self.fates.append(rejected_fates(sifted.rejected))
+        reasons = sifted.rejected["reason"].value_counts().sort("reason")
+        self.stages.append(
+            {
+                "stage": stage,
+                "taken": before,
+                "kept": sifted.kept.height,
+                "rejected": dict(reasons.iter_rows()),
+            }
+        )
+        return sifted.kept
+
+    def close(self, lines: pl.DataFrame) -> pl.DataFrame:
+        """All fates, by object and line, once the lines are known."""
+        return pl.concat([*self.fates, kept_fates(lines)]).sort("object", "line")
+
+
+def build(plan: Plan, step: Step = direct) -> Release:
+    """Make a release: pull what is new, and turn the records of the window into lines.
+
+    Raises:
+        ConfigError, OutsideError, IntegrityError: nothing was published.
+    """
+    ledger = Ledger()
+    step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
+    judged = step("select", lambda _: steps.select(plan))
+    read = judged.kept.height + judged.rejected.height
+    selected = ledger.enter("select", read, judged)
+    exchanges = ledger.enter(
+        "normalise", selected.height, step("normalise", lambda _: steps.normalise(plan, selected))
+    )
+    prompts = ledger.enter(
+        "curate", exchanges.height, step("curate", lambda _: steps.curate(plan, exchanges))
+    )
+    answered = ledger.enter(
+        "answer", prompts.height, step("answer", lambda _: steps.answer(plan, prompts))
+    )
+    divided = ledger.enter(
+        "split", answered.height, step("split", lambda _: steps.split(plan, answered))
+    )
+    lines = step("render", lambda _: steps.render(plan, divided))
+    checks = step("gate", lambda _: steps.gate(plan, lines))
+    fates = ledger.close(lines)
+    conserve("release", read, lines.height, fates.height - lines.height)
+    without_key = int(selected["lacks_negated_key"].sum())
+    outcome = Outcome(lines, fates, checks, ledger.stages, without_key)
+    return step("release", lambda _: publish(plan, outcome))

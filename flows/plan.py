@@ -1,0 +1,118 @@
+"""The plan of one build: the recipe, and the places that it names, opened."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bedrock_sluice.flows.recipe import Recipe
+from bedrock_sluice.lake.labels import Labels, read_labels
+from bedrock_sluice.lake.landed import Held, Part, choose_versions, read_parts, source_name
+from bedrock_sluice.lake.source import Source, is_delivered, open_source, partition_of
+from bedrock_sluice.lake.store import Store, open_store
+from bedrock_sluice.rewards.template import Template, template_named
+from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.tables import EXCHANGES, LANDED
+
+KEYS = ("object", "line")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every step of a build is given; `work` is a private folder for this build's files."""
+
+    recipe: Recipe
+    base: Path
+    lake: Store
+    source: Source
+    work: Path
+
+    @cached_property
+    def template(self) -> Template:
+        """The template that the recipe names."""
+        return template_named(self.recipe.template.name)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """The label table; empty where the recipe names none."""
+        uri = self.recipe.answer.labels
+        return read_labels(uri, self.base) if uri else Labels([], "")
+
+    @cached_property
+    def chosen(self) -> list[tuple[Part, list[Held]]]:
+        """The parts of the window, by key, and of each the log objects to read from it.
+
+        Raises:
+            ConfigError: the lake holds no log object of the window.
+        """
+        parts = [
+            part
+            for part in read_parts(self.lake, source_name(self.source))
+            if is_delivered(partition_of(part.objects[0].key), self.recipe.window)
+        ]
+        versions = choose_versions(parts)
+        found = [(p, self._asked(versions.get(p.entry.key, []))) for p in parts]
+        if not any(held for _, held in found):
+            raise ConfigError(self._no_logs())
+        return [(part, held) for part, held in found if held]
+
+    def _asked(self, held: list[Held]) -> list[Held]:
+        return [h for h in held if h.key.startswith(self.source.below)]
+
+    def _no_logs(self) -> str:
+        since, until = self.recipe.window.since, self.recipe.window.until
+        return (
+            f"no log objects under {self.recipe.source.uri} for records from "
+            f"{_day(since)} until {_day(until)}; change [source] since and until, or uri"
+        )
+
+    def landed(self, columns: tuple[str, ...]) -> Iterator[pa.Table]:
+        """The landed rows of the window, a part at a time, in the order of their keys."""
+        for part, held in self.chosen:
+            table = pq.read_table(self.lake.local(part.entry), columns=list(columns))
+            if len(held) < len(part.objects):
+                keys = pa.array([h.key for h in held])
+                table = table.filter(pc.is_in(table["object"], value_set=keys))
+            yield table
+
+    def landed_reader(self, columns: tuple[str, ...]) -> pa.RecordBatchReader:
+        """The same rows as a stream of record batches, for DuckDB."""
+        schema = pa.schema([LANDED.field(name) for name in columns])
+        tables = (table.cast(schema) for table in self.landed(columns))
+        batches = (batch for table in tables for batch in table.to_batches())
+        return pa.RecordBatchReader.from_batches(schema, batches)
+
+    @property
+    def exchanges_path(self) -> Path:
+        """The Parquet file of this build's exchanges (schema `tables.EXCHANGES`)."""
+        return self.work / "exchanges.parquet"
+
+    def exchanges(self, columns: tuple[str, ...], wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """Columns of the exchanges whose `object` and `line` are in `wanted`, in bounded pieces."""
+        assert set(columns) <= set(EXCHANGES.names)
+        with pq.ParquetFile(self.exchanges_path) as file:
+            for batch in file.iter_batches(columns=[*KEYS, *columns]):
+                frame = pl.DataFrame(batch)
+                yield frame.join(wanted.select(KEYS), on=KEYS, how="semi", maintain_order="left")
+
+
+def _day(at: datetime | None) -> str:
+    return at.isoformat() if at else "ever"
+
+
+def open_plan(path: Path, recipe: Recipe, work: Path) -> Plan:
+    """The plan of a recipe read from `path`; relative places are meant from its folder.
+
+    Raises:
+        ConfigError: the source or the template is not there.
+    """
+    base = path.absolute().parent
+    template_named(recipe.template.name)
+    lake, source = open_store(recipe.lake, base), open_source(recipe.source.uri, base)
+    return Plan(recipe, base, lake, source, work)

@@ -1,0 +1,160 @@
+"""The last step of a build: write the files of a release, and publish them whole."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+import pyarrow.parquet as pq
+
+from bedrock_sluice.expectations.gate import Check, is_passed
+from bedrock_sluice.expectations.report import render_report
+from bedrock_sluice.flows.plan import Plan
+from bedrock_sluice.lake.releases import (
+    DATE_FORMAT,
+    ID_DIGITS,
+    Release,
+    file_digests,
+    newest_release,
+    release_digest,
+)
+from bedrock_sluice.lake.releases import publish as publish_files
+from bedrock_sluice.transforms.split import TRAIN, VALIDATION
+from bedrock_sluice.transforms.tables import PROVENANCE
+
+FORMAT = 1
+OPEN_DATE = "0000-00-00"  # of a release without any record
+LIBRARIES = ("duckdb", "great-expectations", "jinja2", "msgspec", "polars", "pyarrow")
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a build came to: its lines, the fate of every record, the gate's checks, the counts."""
+
+    lines: pl.DataFrame
+    fates: pl.DataFrame
+    checks: Sequence[Check]
+    stages: Sequence[Facts]
+    matched_without_key: int
+
+
+def publish(plan: Plan, outcome: Outcome) -> Release:
+    """Write an outcome as a release; the same outcome publishes the same one."""
+    counts = _counts(outcome.fates)
+    facts = {
+        "verdict": "passed" if is_passed(outcome.checks) else "rejected",
+        "stages": list(outcome.stages),
+        "matched_without_key": outcome.matched_without_key,
+    }
+    files = _write(plan, outcome, facts | {side: counts[side] for side in (TRAIN, VALIDATION)})
+    told = file_digests(files)
+    recipe_digest = plan.recipe.digest()
+    digest = release_digest(recipe_digest, told)
+    release_id = f"{_until(plan, outcome.lines)}-{digest[:ID_DIGITS]}"
+    manifest = {
+        "format": FORMAT,
+        "name": plan.recipe.name,
+        "id": release_id,
+        "digest": digest,
+        "recipe": plan.recipe.written(),
+        "recipe_digest": recipe_digest,
+        "inputs": _inputs(plan),
+        "labels_sha256": plan.labels.sha256 or None,
+        "counts": counts,
+        "files": told,
+        "versions": _versions(),
+        "parent": _parent(plan, release_id),
+        **facts,
+    }
+    return publish_files(plan.lake, manifest, files)
+
+
+def _write(plan: Plan, outcome: Outcome, facts: Facts) -> dict[str, Path]:
+    """The files of the release in the work folder, by name."""
+    lines = outcome.lines
+    told = [check._asdict() for check in outcome.checks]
+    texts = {
+        "train.jsonl": _jsonl(lines, TRAIN),
+        "validation.jsonl": _jsonl(lines, VALIDATION),
+        "checks.json": msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n",
+        "report.html": render_report(_about(plan) | facts, outcome.checks).encode(),
+    }
+    for name, content in texts.items():
+        (plan.work / name).write_bytes(content)
+    tables = {"fates.parquet": outcome.fates, "provenance.parquet": _provenance(lines)}
+    for name, frame in tables.items():
+        pq.write_table(frame.to_arrow(), plan.work / name, compression="zstd")
+    return {name: plan.work / name for name in (*texts, *tables)}
+
+
+def _about(plan: Plan) -> Facts:
+    window = plan.recipe.window
+    return {
+        "name": plan.recipe.name,
+        "template": plan.recipe.template.name,
+        "since": window.since and window.since.isoformat(),
+        "until": window.until and window.until.isoformat(),
+    }
+
+
+def _jsonl(lines: pl.DataFrame, side: str) -> bytes:
+    texts = lines.filter(pl.col("split") == side)["json"]
+    return "".join(f"{line}\n" for line in texts).encode()
+
+
+def _provenance(lines: pl.DataFrame) -> pl.DataFrame:
+    named = lines.with_columns(id=pl.col("request_id"))
+    return named.select(pl.col(name).cast(kind) for name, kind in PROVENANCE.items())
+
+
+def _counts(fates: pl.DataFrame) -> Facts:
+    sides = dict(fates["fate"].value_counts().iter_rows())
+
+    def reasons(fate: str) -> dict[str, int]:
+        of_fate = fates.filter(pl.col("fate") == fate)
+        return dict(of_fate["reason"].value_counts().sort("reason").iter_rows())
+
+    return {
+        "records": fates.height,
+        "train": sides.get(TRAIN, 0),
+        "validation": sides.get(VALIDATION, 0),
+        "dropped": reasons("dropped"),
+        "quarantined": reasons("quarantined"),
+    }
+
+
+def _until(plan: Plan, lines: pl.DataFrame) -> str:
+    """The date in a release's id: the end of the window, or the day of its last line."""
+    at = plan.recipe.window.until or lines["timestamp"].max()
+    return at.strftime(DATE_FORMAT) if at else OPEN_DATE  # type: ignore[union-attr]
+
+
+def _inputs(plan: Plan) -> list[Facts]:
+    """Each log object that was read; a folder has no ETags of its own worth keeping."""
+    is_folder = "://" not in plan.source.store.uri
+    held = sorted((h for _, objects in plan.chosen for h in objects), key=lambda h: h.key)
+    return [
+        {
+            "object": h.key,
+            "size": h.size,
+            "etag": None if is_folder else h.etag,
+            "sha256": h.sha256,
+        }
+        for h in held
+    ]
+
+
+def _versions() -> dict[str, str]:
+    installed = {name: version(name) for name in ("bedrock-sluice", *LIBRARIES)}
+    return {"python": platform.python_version(), **installed}
+
+
+def _parent(plan: Plan, release_id: str) -> str | None:
+    parent = newest_release(plan.lake, plan.recipe.name)
+    return parent.id if parent and parent.id != release_id else None

@@ -1,0 +1,200 @@
+"""The recipe: one TOML file that says how a dataset is made. Nothing else configures a build."""
+
+import tomllib
+from datetime import UTC, date, datetime, time, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from bedrock_sluice.flows.recipe_errors import explain
+from bedrock_sluice.lake.source import Window
+from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.metadata_filter import parse_filter
+
+MAX_LAST_DAYS = 3_650
+MAX_NAME_CHARS = 48  # with the 12 of the digest, a job's name stays within Bedrock's 63
+MAX_SALT_BYTES = 64
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Share = Annotated[float, Field(strict=True, ge=0, le=0.5)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(min_length=1)]
+Texts = tuple[Text, ...]
+AnswerSource = Literal["labels", "metadata", "logged"]
+
+
+def _as_utc(value: object) -> object:
+    """A date is its midnight; a time without a zone is meant in UTC."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime.combine(value, time(), tzinfo=UTC)
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_as_utc)]
+
+
+class Section(BaseModel):
+    """A table of the recipe: frozen, and without keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceSection(Section):
+    """Where the logs are, and the window of record time (UTC, half open)."""
+
+    uri: Text
+    since: Moment | None = None
+    until: Moment | None = None
+    last_days: Annotated[int, Field(strict=True, ge=1, le=MAX_LAST_DAYS)] | None = None
+
+    @model_validator(mode="after")
+    def _one_window(self) -> Self:
+        if self.last_days and (self.since or self.until):
+            raise ValueError("give either last_days, or since and until")
+        if self.since and self.until and self.since >= self.until:
+            raise ValueError("since must be before until")
+        return self
+
+
+class SelectSection(Section):
+    """Which records are wanted; empty means all. Models are patterns: `*claude-3-haiku*`."""
+
+    operations: Texts = ()
+    models: Texts = ()
+    metadata: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _known_words(self) -> Self:
+        try:
+            parse_filter(self.metadata) if self.metadata else None
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+
+class CurateSection(Section):
+    """Which exchanges deserve to be a prompt."""
+
+    max_prompt_tokens: Count = 8_192  # estimated: 4 bytes of UTF-8 a token
+
+
+class AnswerSection(Section):
+    """Where reference answers come from: the first source that has one wins."""
+
+    sources: Annotated[tuple[AnswerSource, ...], Field(alias="from", min_length=1)] = ("logged",)
+    labels: Text | None = None
+    metadata_key: Text | None = None
+
+    @model_validator(mode="after")
+    def _has_what_it_names(self) -> Self:
+        if "labels" in self.sources and self.labels is None:
+            raise ValueError('from has "labels", but there is no labels = "FILE"')
+        if "metadata" in self.sources and self.metadata_key is None:
+            raise ValueError('from has "metadata", but there is no metadata_key = "KEY"')
+        return self
+
+
+class TemplateSection(Section):
+    """The shape of a line; `history` keeps earlier turns, `fields` are metadata keys to add."""
+
+    name: Text
+    history: Flag = False
+    fields: Texts = ()
+
+
+class SplitSection(Section):
+    """How lines are divided; `group_by` are metadata keys whose values stay on one side."""
+
+    validation: Share = 0.1
+    max_lines: Annotated[int, Field(strict=True, ge=1, le=20_000)] = 20_000
+    group_by: Texts = ()
+    salt: Annotated[str, Field(max_length=MAX_SALT_BYTES)] = ""
+
+
+class GraderSection(Section):
+    """The reward function that training calls."""
+
+    lambda_arn: Text
+
+
+class TrainSection(Section):
+    """The job. `hyper_parameters` are those of Bedrock's `rftConfig`, in Bedrock's words."""
+
+    model: Text
+    role_arn: Text
+    output_uri: Text
+    data_uri: Text | None = None  # an s3:// prefix for the lines, where the lake is a folder
+    validation: Flag = True  # whether the job is given the validation lines
+    hyper_parameters: dict[str, int | float | str] = {}
+    tags: dict[str, str] = {}
+    kms_key_id: Text | None = None
+
+
+class Recipe(Section):
+    """One dataset: from which logs, which records, which answers, in which shape."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=MAX_NAME_CHARS)]
+    lake: Text
+    source: SourceSection
+    template: TemplateSection
+    select: SelectSection = SelectSection()
+    curate: CurateSection = CurateSection()
+    answer: AnswerSection = AnswerSection()
+    split: SplitSection = SplitSection()
+    grader: GraderSection | None = None
+    train: TrainSection | None = None
+
+    def at(
+        self, now: datetime, since: datetime | None = None, until: datetime | None = None
+    ) -> "Recipe":
+        """This recipe with a fixed window; `last_days` end with the last whole day before `now`."""
+        source = self.source
+        if since or until:
+            window = {"since": since or source.since, "until": until or source.until}
+        elif source.last_days:
+            midnight = datetime.combine(now.astimezone(UTC).date(), time(), tzinfo=UTC)
+            window = {"since": midnight - timedelta(days=source.last_days), "until": midnight}
+        else:
+            return self
+        fixed = source.model_dump() | window | {"last_days": None}
+        return self.model_copy(update={"source": SourceSection.model_validate(fixed)})
+
+    @property
+    def window(self) -> Window:
+        """The window of record time; open where the recipe says nothing."""
+        return Window(self.source.since, self.source.until)
+
+    def written(self) -> dict[str, Any]:
+        """The recipe as JSON values, for manifests."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def digest(self) -> str:
+        """SHA-256 of what the recipe asks for, wherever its lake, logs and labels lie."""
+        places: dict[str, Any] = {"lake": True, "source": {"uri"}, "answer": {"labels"}}
+        asked = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=places)
+        return sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        ConfigError: it can't be read, is no TOML, or has keys or values that are wrong; the message
+            names file and line, and for an unknown key the nearest known one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"recipe {path}: {why}") from None
+    try:
+        return Recipe.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"recipe {path}: no TOML: {error}") from None
+    except ValidationError as error:
+        raise ConfigError(explain(error, path, text, Recipe)) from None

@@ -1,0 +1,155 @@
+"""The steps of a build: each takes a plan and frames, asks the pure core, gives frames back."""
+
+from typing import Any
+
+import msgspec
+import polars as pl
+import pyarrow.parquet as pq
+
+from bedrock_sluice.expectations.gate import MAX_LINES, MIN_LINES, Check, judge
+from bedrock_sluice.expectations.measures import (
+    Wanted,
+    measure_lines,
+    measure_split,
+    share_tolerance,
+)
+from bedrock_sluice.flows.plan import KEYS, Plan
+from bedrock_sluice.lake.duck import query
+from bedrock_sluice.lake.labels import KEY as LABEL_KEY
+from bedrock_sluice.rewards.line import render as render_lines
+from bedrock_sluice.rewards.template import Reference
+from bedrock_sluice.sql import statement
+from bedrock_sluice.transforms.answers import ANSWERS, choose_answers, drop_conflicts
+from bedrock_sluice.transforms.curate import drop_exact_duplicates, drop_unteachable
+from bedrock_sluice.transforms.fates import Sifted
+from bedrock_sluice.transforms.metadata_filter import parse_filter
+from bedrock_sluice.transforms.normalise import normalise as normalise_rows
+from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.split import assign_groups
+from bedrock_sluice.transforms.split import split as split_prompts
+from bedrock_sluice.transforms.tables import BODY_COLUMNS, EXCHANGES, LANDED, TEXT_COLUMNS
+
+_NARROW_LANDED = tuple(name for name in LANDED.names if name not in BODY_COLUMNS)
+_NARROW_EXCHANGES = [name for name in EXCHANGES.names if name not in TEXT_COLUMNS]
+
+
+def select(plan: Plan) -> Sifted:
+    """Judge every landed record of the window; kept and rejected rows hold keys, no bodies."""
+    asked = plan.recipe.select
+    clauses = parse_filter(asked.metadata) if asked.metadata else ()
+    parameters = {
+        "since": plan.recipe.window.since,
+        "until": plan.recipe.window.until,
+        "operations": list(asked.operations),
+        "models": list(asked.models),
+        "clauses": [[test.as_parameter() for test in clause] for clause in clauses],
+    }
+    landed = plan.landed_reader(_NARROW_LANDED)
+    judged = query(statement("select_v1"), {"landed": landed}, parameters)
+    is_kept = pl.col("reason").is_null()
+    return Sifted(kept=judged.filter(is_kept), rejected=judged.filter(~is_kept))
+
+
+def normalise(plan: Plan, selected: pl.DataFrame) -> Sifted:
+    """Read the selected records into exchanges, on disk; kept rows are those without their text."""
+    rejected = list[pl.DataFrame]()
+    with pq.ParquetWriter(plan.exchanges_path, EXCHANGES, compression="zstd") as writer:
+        for table in plan.landed(tuple(LANDED.names)):
+            rows = pl.DataFrame(table).join(
+                selected.select(KEYS), on=KEYS, how="semi", maintain_order="left"
+            )
+            read = normalise_rows(rows.to_arrow().cast(LANDED))
+            writer.write_table(read.exchanges)
+            rejected.append(read.rejected)
+    kept = pl.read_parquet(plan.exchanges_path, columns=_NARROW_EXCHANGES)
+    return Sifted(kept=kept, rejected=pl.concat(rejected))
+
+
+def curate(plan: Plan, exchanges: pl.DataFrame) -> Sifted:
+    """Drop what cannot teach, then exact duplicates."""
+    taught = drop_unteachable(
+        exchanges,
+        max_prompt_tokens=plan.recipe.curate.max_prompt_tokens,
+        takes_history=plan.recipe.template.history,
+    )
+    labelled = pl.Series([row[LABEL_KEY] for row in plan.labels.rows], dtype=pl.String)
+    single = drop_exact_duplicates(taught.kept, labelled)
+    columns = [*KEYS, "request_id", "reason"]
+    survivors = single.rejected.select(*columns, "survivor")
+    unteachable = taught.rejected.select(*columns, survivor=pl.lit(None, pl.String))
+    return Sifted(kept=single.kept, rejected=pl.concat([unteachable, survivors]))
+
+
+def answer(plan: Plan, prompts: pl.DataFrame) -> Sifted:
+    """Find the reference answer of each prompt."""
+    sources = {"labels": _labelled, "metadata": _tagged, "logged": _logged}
+    found = [(name, sources[name](plan, prompts)) for name in plan.recipe.answer.sources]
+    return choose_answers(prompts, found)
+
+
+def _labelled(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
+    wanted = set(prompts["request_id"])
+    rows = [
+        _answer(label[LABEL_KEY], plan.template.from_fields(label))
+        for label in plan.labels.rows
+        if label[LABEL_KEY] in wanted
+    ]
+    return drop_conflicts(pl.DataFrame(rows, schema=ANSWERS))
+
+
+def _tagged(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
+    key = plan.recipe.answer.metadata_key
+    value = pl.col("request_metadata").map.get(key)
+    tagged = prompts.select("request_id", value.alias("value")).drop_nulls("value")
+    rows = [
+        _answer(name, plan.template.from_fields({"answer": value, "final_answer": value}))
+        for name, value in tagged.iter_rows()
+    ]
+    return pl.DataFrame(rows, schema=ANSWERS)
+
+
+def _logged(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
+    rows = [
+        _answer(name, plan.template.from_text(msgspec.json.decode(response)["content"] or ""))
+        for frame in plan.exchanges(("request_id", "response"), prompts)
+        for name, response in frame.select("request_id", "response").iter_rows()
+    ]
+    return pl.DataFrame(rows, schema=ANSWERS)
+
+
+def _answer(name: str, reference: Reference | None) -> dict[str, Any]:
+    if reference is None:
+        return {"request_id": name, "problem": Reason.ANSWER_UNFIT.value}
+    text = msgspec.json.encode(reference, order="deterministic").decode()
+    return {"request_id": name, "reference_answer": text}
+
+
+def split(plan: Plan, prompts: pl.DataFrame) -> Sifted:
+    """Divide the prompts into train and validation, and keep at most `max_lines`."""
+    asked = plan.recipe.split
+    grouped = assign_groups(prompts, asked.group_by)
+    return split_prompts(
+        grouped, validation=asked.validation, max_lines=asked.max_lines, salt=asked.salt
+    )
+
+
+def render(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
+    """Add each prompt's line, as `json`."""
+    texts = pl.concat(plan.exchanges(("messages", "tools"), prompts))
+    whole = prompts.join(texts, on=KEYS, how="left", maintain_order="left", validate="1:1")
+    json = render_lines(whole, plan.recipe.template.fields)
+    return prompts.with_columns(json)
+
+
+def gate(plan: Plan, lines: pl.DataFrame) -> list[Check]:
+    """Run the suites over the lines as they were rendered."""
+    asked, template = plan.recipe, plan.template
+    measures = measure_lines(lines["json"], Wanted(template.fits, template.marker))
+    limits: dict[str, float] = {
+        "min_lines": MIN_LINES,
+        "max_lines": MAX_LINES,
+        "max_prompt_tokens": asked.curate.max_prompt_tokens,
+        "share_tolerance": share_tolerance(lines["group"].n_unique(), asked.split.validation),
+    }
+    halves = measure_split(lines, asked.split.validation)
+    return [*judge("lines", measures, limits), *judge("split", halves, limits)]

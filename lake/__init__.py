@@ -1,0 +1,1 @@
+"""Every byte outside the process: source logs, landed parts, releases; on local disk or S3."""

@@ -1,0 +1,126 @@
+"""A store in a local folder."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bedrock_sluice.lake.store import Entry
+from bedrock_sluice.transforms.errors import ConfigError, IntegrityError, OutsideError
+
+TEMPORARY_PREFIX = ".sluice-"
+_FOLDER_MODE = 0o700
+
+
+class FolderStore:
+    """Objects as files. Writing goes through a temporary file, so a name is whole or absent.
+
+    A file's ETag is its size and time of change: enough to tell that it is no longer what was
+    listed, and free to get.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    @property
+    def uri(self) -> str:
+        """The absolute path of the folder."""
+        return str(self.root)
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """See `Store.entries`; a folder that is not there holds nothing."""
+        start = self.root / prefix.rpartition("/")[0]
+        with _told(start):
+            paths = sorted(_walk(start), key=lambda path: path.relative_to(self.root).as_posix())
+            for path in paths:
+                key = path.relative_to(self.root).as_posix()
+                if key.startswith(prefix):
+                    yield _entry(key, path)
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """See `Store.folders`."""
+        start = self.root / prefix
+        with _told(start):
+            return sorted(p.name for p in start.iterdir() if p.is_dir()) if start.is_dir() else []
+
+    def read(self, entry: Entry) -> bytes:
+        """See `Store.read`."""
+        path = self.root / entry.key
+        with _told(path):
+            content = path.read_bytes()
+            is_same = _entry(entry.key, path) == entry and len(content) == entry.size
+        if not is_same:
+            raise IntegrityError(f"{path} changed while it was read; run again")
+        return content
+
+    def local(self, entry: Entry) -> Path:
+        """See `Store.local`."""
+        return self.root / entry.key
+
+    def put_new(self, key: str, content: bytes | Path) -> bool:
+        """See `Store.put_new`; the file and its name are on disk when this returns."""
+        target = self.root / key
+        with _told(target):
+            target.parent.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
+            if target.exists():
+                return False
+            handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=target.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    _copy(content, file.fileno())
+                os.link(name, target)
+            except FileExistsError:
+                return False
+            finally:
+                Path(name).unlink()
+            _sync_folder(target.parent)
+        return True
+
+
+def _copy(content: bytes | Path, descriptor: int) -> None:
+    data = content if isinstance(content, bytes) else content.read_bytes()
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _walk(start: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(start, onerror=_raise):
+        for name in names:
+            if not name.startswith(TEMPORARY_PREFIX):
+                yield Path(folder, name)
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _entry(key: str, path: Path) -> Entry:
+    status = path.stat()
+    etag = f"{status.st_size:x}-{status.st_mtime_ns:x}"
+    return Entry(key, status.st_size, etag, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into errors that say what to do."""
+    try:
+        yield
+    except (NotADirectoryError, FileNotFoundError) as error:
+        raise ConfigError(f"{error.filename or path} is not there, or is no folder") from None
+    except OSError as error:
+        raise OutsideError(
+            f"{error.filename or path}: {error.strerror}; nothing was lost"
+        ) from None

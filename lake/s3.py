@@ -1,0 +1,180 @@
+"""A store below an S3 prefix. Credentials, region and endpoint come from the usual AWS settings."""
+
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from bedrock_sluice.lake.store import S3_SCHEME, Entry
+from bedrock_sluice.transforms.errors import (
+    ConfigError,
+    IntegrityError,
+    OutsideError,
+    SluiceError,
+    TransientError,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+else:
+    S3Client = Any
+
+ATTEMPTS_PER_REQUEST = 5
+READ_ATTEMPTS = 3
+CONNECT_TIMEOUT_SECONDS = 10
+READ_TIMEOUT_SECONDS = 60
+MAX_CONNECTIONS = 32
+
+_URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?")
+_MISSING = frozenset({"NoSuchBucket", "404", "NotFound"})
+_GONE = frozenset({"NoSuchKey", "PreconditionFailed", "412"})
+_DENIED = frozenset({"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "ExpiredToken"})
+_TAKEN = frozenset({"PreconditionFailed", "412"})
+_BUSY = frozenset({"SlowDown", "Throttling", "RequestTimeout", "ConditionalRequestConflict"})
+
+
+class S3Store:
+    """Objects below `s3://bucket/prefix`.
+
+    Immutable objects that must be read as files are kept in a cache folder, by URI and ETag.
+    """
+
+    def __init__(self, uri: str, client: S3Client | None = None) -> None:
+        match = _URI.fullmatch(uri)
+        if not match:
+            raise ConfigError(f"{uri} is no S3 URI: s3://bucket/prefix, bucket in lower case")
+        self.bucket = match["bucket"]
+        prefix = (match["prefix"] or "").strip("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._client = client or _client()
+        self._cache = Path(tempfile.gettempdir()) / f"sluice-cache-{os.getuid()}"
+
+    @property
+    def uri(self) -> str:
+        """The prefix as an `s3://` URI, without a slash at its end."""
+        return f"{S3_SCHEME}{self.bucket}/{self._prefix}".rstrip("/")
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """See `Store.entries`."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with self._told(prefix):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self._prefix + prefix):
+                for found in page.get("Contents", ()):
+                    key = found["Key"].removeprefix(self._prefix)
+                    etag = found["ETag"].strip('"')
+                    yield Entry(key, found["Size"], etag, found["LastModified"])
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """See `Store.folders`."""
+        start = self._prefix + prefix
+        pages = self._client.get_paginator("list_objects_v2")
+        with self._told(prefix):
+            found = [
+                common["Prefix"].removeprefix(start).rstrip("/")
+                for page in pages.paginate(Bucket=self.bucket, Prefix=start, Delimiter="/")
+                for common in page.get("CommonPrefixes", ())
+            ]
+        return sorted(found)
+
+    def read(self, entry: Entry) -> bytes:
+        """See `Store.read`. botocore never retries the reading of a body, so this does."""
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            try:
+                with self._told(entry.key):
+                    content = self._get(entry)
+            except TransientError:
+                if attempt == READ_ATTEMPTS:
+                    raise
+                continue
+            if len(content) == entry.size:
+                return content
+        raise TransientError(f"{self.uri}/{entry.key}: got fewer bytes than listed; run again")
+
+    def _get(self, entry: Entry) -> bytes:
+        key = self._prefix + entry.key
+        answer = self._client.get_object(Bucket=self.bucket, Key=key, IfMatch=f'"{entry.etag}"')
+        return answer["Body"].read()
+
+    def local(self, entry: Entry) -> Path:
+        """See `Store.local`; fetched once, then taken from the cache folder."""
+        name = sha256(f"{self.uri}/{entry.key} {entry.etag}".encode()).hexdigest()
+        path = self._cache / name
+        if not path.exists():
+            self._cache.mkdir(mode=0o700, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+            part.write_bytes(self.read(entry))
+            part.replace(path)
+        return path
+
+    def put_new(self, key: str, content: bytes | Path) -> bool:
+        """See `Store.put_new`; S3's conditional write decides between two writers."""
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        try:
+            with self._told(key):
+                self._client.put_object(
+                    Bucket=self.bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*"
+                )
+        except _TakenError:
+            return False
+        return True
+
+    @contextmanager
+    def _told(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            raise self._explained(error, key) from None
+        except (HTTPClientError, BotoCoreError) as error:
+            raise _unreached(error, f"{self.uri}/{key}") from None
+
+    def _explained(self, error: ClientError, key: str) -> SluiceError:
+        code = error.response.get("Error", {}).get("Code", "?")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        where = f"{self.uri}/{key}"
+        if error.operation_name == "PutObject" and code in _TAKEN:
+            return _TakenError(where)
+        if code in _GONE:
+            return IntegrityError(f"{where} changed or went after it was listed; run again")
+        if code in _MISSING:
+            return ConfigError(f"{where}: there is no such bucket; correct the URI")
+        if code in _DENIED:
+            return OutsideError(
+                f"{where}: S3 refused {error.operation_name} ({code}); check the credentials and "
+                "the policy (s3:ListBucket, s3:GetObject, s3:PutObject)"
+            )
+        is_passing = code in _BUSY or status >= 500 or status == 409
+        kind = TransientError if is_passing else OutsideError
+        return kind(f"{where}: {error.operation_name} failed ({code})")
+
+
+class _TakenError(OutsideError):
+    """A conditional write found the key taken."""
+
+
+def _client() -> S3Client:
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS_PER_REQUEST},
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        max_pool_connections=MAX_CONNECTIONS,
+    )
+    try:
+        return boto3.session.Session().client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise _unreached(error, "S3") from None
+
+
+def _unreached(error: Exception, where: str) -> OutsideError:
+    """botocore's own errors: those of the connection may heal, those of the settings won't."""
+    kind = TransientError if isinstance(error, HTTPClientError) else OutsideError
+    hint = "check the network, the endpoint and the AWS settings (region, profile, credentials)"
+    return kind(f"{where}: {type(error).__name__}; {hint}")

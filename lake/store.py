@@ -1,0 +1,76 @@
+"""One port for every place that holds objects: a folder or an S3 prefix."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from bedrock_sluice.transforms.errors import ConfigError
+
+S3_SCHEME = "s3://"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One listed object: its key below the store's root, size in bytes, and ETag without quotes."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+class Store(Protocol):
+    """Objects below one root. Keys are relative, with `/` between their parts.
+
+    Every method raises ConfigError where the root does not exist, OutsideError where access is
+    refused, and TransientError where trying again may help.
+    """
+
+    @property
+    def uri(self) -> str:
+        """The root: `s3://bucket/prefix` or an absolute path."""
+        ...
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """All objects whose key starts with `prefix`, by key."""
+        ...
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """The names of the folders right below `prefix` (which is empty or ends in `/`), sorted."""
+        ...
+
+    def read(self, entry: Entry) -> bytes:
+        """The bytes of a listed object; what was listed is what is read.
+
+        Raises:
+            IntegrityError: the object is no longer the one that was listed.
+        """
+        ...
+
+    def local(self, entry: Entry) -> Path:
+        """A file that holds the bytes of a listed, immutable object; for reading only."""
+        ...
+
+    def put_new(self, key: str, content: bytes | Path) -> bool:
+        """Create an object; False, and nothing changed, if the key is there already."""
+        ...
+
+
+def open_store(uri: str, base: Path | None = None) -> Store:
+    """The store at an `s3://` URI or a folder; a relative folder is meant from `base`."""
+    if uri.startswith(S3_SCHEME):
+        from bedrock_sluice.lake.s3 import S3Store  # noqa: PLC0415 - boto3 takes its time
+
+        return S3Store(uri)
+    if "://" in uri:
+        raise ConfigError(f"{uri} is neither a folder nor an s3:// URI")
+    from bedrock_sluice.lake.folder import FolderStore  # noqa: PLC0415
+
+    return FolderStore((base or Path.cwd()) / Path(uri).expanduser())
+
+
+def find(store: Store, key: str) -> Entry | None:
+    """The listed object with exactly this key, if it is there."""
+    return next((entry for entry in store.entries(key) if entry.key == key), None)

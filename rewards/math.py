@@ -1,0 +1,59 @@
+"""Template `math`: a number after `####`, as AWS's GSM8K sample grader reads it.
+
+The grader looks for `#### <number>` in the last 300 characters of a response and compares it with
+`reference_answer.final_answer` as text: so that is a plain number without commas or units.
+Source: amazon-bedrock-samples, reward-functions/gsm8k_rew_func.py.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_sluice.rewards.template import Reference
+
+_NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)")
+_FINAL = re.compile(r"####\s*(\S+)")
+
+
+@dataclass(frozen=True)
+class MathTemplate:
+    """`{"final_answer": "72", "steps": [...]}`."""
+
+    name: str = "math"
+    marker: str | None = "####"
+
+    def from_fields(self, fields: Mapping[str, Any]) -> Reference | None:
+        """From `final_answer` (text or number) and, if there, `steps` (list of texts)."""
+        final = _plain_number(fields.get("final_answer"))
+        return {"final_answer": final, "steps": _steps(fields.get("steps"))} if final else None
+
+    def from_text(self, text: str) -> Reference | None:
+        """From a solution that ends in `#### <number>`; its lines before that are the steps."""
+        found = list(_FINAL.finditer(text))
+        if not found:
+            return None
+        fields = {"final_answer": found[-1][1], "steps": text[: found[-1].start()].splitlines()}
+        return self.from_fields(fields)
+
+    def fits(self, reference: object) -> bool:
+        """Whether `final_answer` is a plain number as text."""
+        if not isinstance(reference, dict):
+            return False
+        final = reference.get("final_answer")
+        return isinstance(final, str) and _NUMBER.fullmatch(final) is not None
+
+
+def _plain_number(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    text = str(value).strip().replace(",", "").removeprefix("$").rstrip(".")
+    return text if _NUMBER.fullmatch(text) else None
+
+
+def _steps(value: object) -> list[str]:
+    lines = value if isinstance(value, list) else []
+    return [line.strip() for line in lines if isinstance(line, str) and line.strip()]
+
+
+TEMPLATE = MathTemplate()

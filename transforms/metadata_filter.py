@@ -1,0 +1,172 @@
+"""Request-metadata filters: Bedrock's own words, plus `in`, `exists`, `not` and nesting.
+
+A filter is a JSON object with exactly one word:
+
+    {"equals": {key: value}}       {"notEquals": {key: value}}
+    {"andAll": [filter, …]}        {"orAll": [filter, …]}          1 to 16 members
+    {"in": {key: [value, …]}}      {"exists": key}                 {"not": filter}
+
+`notEquals` is the plain opposite of `equals`: a record that lacks the key does not equal the value,
+so it matches. Write `{"andAll": [{"exists": key}, …]}` to ask for the key.
+Source: AWS API reference, `RequestMetadataFilters` and `RequestMetadataBaseFilters`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from bedrock_sluice.transforms.errors import ConfigError
+
+MIN_MEMBERS, MAX_MEMBERS = 1, 16
+MAX_DEPTH = 8
+MAX_CLAUSES = 1_000
+
+# What requestMetadataFilters takes; what can be logged is a little wider (`#` and `,` too).
+NATIVE_KEY = re.compile(r"[a-zA-Z0-9\s._:/=+$@-]{1,256}")
+NATIVE_VALUE = re.compile(r"[a-zA-Z0-9\s._:/=+$@-]{0,256}")
+LOGGED_KEY = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}")
+LOGGED_VALUE = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}")
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """One test of one key: is its value among `vals`, or, with no `vals`, is it there at all."""
+
+    key: str
+    vals: tuple[str, ...]
+    negated: bool = False
+
+    def as_parameter(self) -> dict[str, object]:
+        """The literal as `sql/select_v1.sql` takes it."""
+        return {"key": self.key, "vals": list(self.vals), "negated": self.negated}
+
+
+Clause = tuple[Literal, ...]  # one of these must hold
+Clauses = tuple[Clause, ...]  # all of these must hold
+
+_Build = Callable[[Any, str, bool, int], Clauses]
+
+
+def parse_filter(tree: Mapping[str, Any]) -> Clauses:
+    """A filter as clauses of literals (conjunctive normal form), for `sql/select_v1.sql`.
+
+    Raises:
+        ConfigError: the filter is not of the grammar above; the message names the place.
+    """
+    return _clauses(tree, "metadata", negated=False, depth=0)
+
+
+def _clauses(tree: Any, where: str, negated: bool, depth: int) -> Clauses:
+    if not isinstance(tree, Mapping) or len(tree) != 1:
+        raise _wrong(where, f"must be a table with exactly one of {', '.join(_WORDS)}")
+    (word, body), *_ = tree.items()
+    if word not in _WORDS:
+        raise _wrong(where, f"has the unknown word {word!r}; known: {', '.join(_WORDS)}")
+    if depth > MAX_DEPTH:
+        raise _wrong(where, f"is nested more than {MAX_DEPTH} deep")
+    return _WORDS[word](body, f"{where}.{word}", negated, depth + 1)
+
+
+def _equals(body: Any, where: str, negated: bool, _: int) -> Clauses:
+    key, value = _one_entry(body, where)
+    return ((Literal(key, (_checked(value, LOGGED_VALUE, where),), negated),),)
+
+
+def _not_equals(body: Any, where: str, negated: bool, depth: int) -> Clauses:
+    return _equals(body, where, not negated, depth)
+
+
+def _in(body: Any, where: str, negated: bool, _: int) -> Clauses:
+    key, values = _one_entry(body, where)
+    if not isinstance(values, list) or not values:
+        raise _wrong(where, "needs a list of at least one value")
+    vals = tuple(_checked(value, LOGGED_VALUE, where) for value in values)
+    return ((Literal(key, vals, negated),),)
+
+
+def _exists(body: Any, where: str, negated: bool, _: int) -> Clauses:
+    return ((Literal(_checked(body, LOGGED_KEY, where), (), negated),),)
+
+
+def _not(body: Any, where: str, negated: bool, depth: int) -> Clauses:
+    return _clauses(body, where, not negated, depth)
+
+
+def _and_all(body: Any, where: str, negated: bool, depth: int) -> Clauses:
+    members = _members(body, where, negated, depth)
+    return _either(members, where) if negated else _both(members)
+
+
+def _or_all(body: Any, where: str, negated: bool, depth: int) -> Clauses:
+    members = _members(body, where, negated, depth)
+    return _both(members) if negated else _either(members, where)
+
+
+_WORDS: dict[str, _Build] = {
+    "equals": _equals,
+    "notEquals": _not_equals,
+    "andAll": _and_all,
+    "orAll": _or_all,
+    "in": _in,
+    "exists": _exists,
+    "not": _not,
+}
+
+
+def _members(body: Any, where: str, negated: bool, depth: int) -> list[Clauses]:
+    if not isinstance(body, list) or not MIN_MEMBERS <= len(body) <= MAX_MEMBERS:
+        raise _wrong(where, f"needs a list of {MIN_MEMBERS} to {MAX_MEMBERS} filters")
+    return [_clauses(each, f"{where}[{i}]", negated, depth) for i, each in enumerate(body)]
+
+
+def _both(members: Iterable[Clauses]) -> Clauses:
+    return tuple(clause for clauses in members for clause in clauses)
+
+
+def _either(members: list[Clauses], where: str) -> Clauses:
+    """`a and b, or c and d` is `(a or c) and (a or d) and (b or c) and (b or d)`."""
+    size = 1
+    for clauses in members:
+        size *= len(clauses)
+    if size > MAX_CLAUSES:
+        raise _wrong(where, f"needs {size} clauses, more than {MAX_CLAUSES}; write it flatter")
+    return tuple(sum(choice, ()) for choice in product(*members))
+
+
+def _one_entry(body: Any, where: str) -> tuple[str, Any]:
+    if not isinstance(body, Mapping) or len(body) != 1:
+        raise _wrong(where, "must hold exactly one key with its value")
+    (key, value), *_ = body.items()
+    return _checked(key, LOGGED_KEY, where), value
+
+
+def _checked(text: Any, pattern: re.Pattern[str], where: str) -> str:
+    if not isinstance(text, str) or not pattern.fullmatch(text):
+        raise _wrong(where, f"holds {text!r}; Bedrock logs only strings of {pattern.pattern}")
+    return text
+
+
+def _wrong(where: str, what: str) -> ConfigError:
+    return ConfigError(f"{where} {what}")
+
+
+def why_not_native(tree: Mapping[str, Any]) -> str | None:
+    """Why Bedrock's `requestMetadataFilters` can't say this (parsed) filter; None if it can."""
+    (word, body), *_ = tree.items()
+    base = [tree] if word in _NATIVE_BASE else body
+    if word not in _NATIVE_BASE and word not in _NATIVE_LISTS:
+        return f"Bedrock has no {word!r}"
+    for each in base:
+        (inner, entry), *_ = each.items()
+        if inner not in _NATIVE_BASE:
+            return f"Bedrock takes no {inner!r} inside {word!r}"
+        (key, value), *_ = entry.items()
+        if not (NATIVE_KEY.fullmatch(key) and NATIVE_VALUE.fullmatch(value)):
+            return f"Bedrock takes no '#' or ',' in a filter; {key!r} or its value has one"
+    return None
+
+
+_NATIVE_BASE = frozenset({"equals", "notEquals"})
+_NATIVE_LISTS = frozenset({"andAll", "orAll"})

@@ -1,0 +1,75 @@
+"""Why a record did not become a line: one closed list, with what each reason means."""
+
+from enum import StrEnum
+
+_UNREADABLE_STAGES = frozenset({"pull", "decode"})
+
+
+class Reason(StrEnum):
+    """A reason, `<stage>_<what>`, and in `says` the sentence for the person who asks.
+
+    Reasons of `pull` and `decode` mean that a record could not be read (it is quarantined); all
+    others mean that it was read and left out (it is dropped).
+    """
+
+    says: str
+
+    def __new__(cls, value: str, says: str) -> "Reason":
+        """Make a member from its value and its sentence."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.says = says
+        return member
+
+    PULL_CORRUPT_GZIP = "pull_corrupt_gzip", "the log object is damaged; nothing of it was taken"
+    PULL_OBJECT_TOO_LARGE = "pull_object_too_large", "the log object is over the size limit"
+    PULL_EMPTY_OBJECT = "pull_empty_object", "the log object has no bytes"
+    PULL_BODY_MISSING = "pull_body_missing", "a body is stored apart from the record, and not here"
+
+    DECODE_BAD_ENCODING = "decode_bad_encoding", "the line is not UTF-8"
+    DECODE_BAD_JSON = "decode_bad_json", "the line is no JSON"
+    DECODE_TORN_LINE = "decode_torn_line", "the line breaks off"
+    DECODE_LINE_TOO_LONG = "decode_line_too_long", "the line is over the size limit"
+    DECODE_TOO_DEEP = "decode_too_deep", "the JSON is nested too deep"
+    DECODE_NOT_A_RECORD = "decode_not_a_record", "the line is JSON, but no invocation log record"
+    DECODE_BAD_FIELD = "decode_bad_field", "a field of the record has another type than it should"
+    DECODE_UNKNOWN_SCHEMA = "decode_unknown_schema", "the record is of a schema version not known"
+    DECODE_UNKNOWN_SHAPE = "decode_unknown_shape", "no reader knows the shape of the bodies"
+
+    SELECT_OUTSIDE_WINDOW = "select_outside_window", "its time is outside the recipe's window"
+    SELECT_OPERATION = "select_operation", "the recipe does not ask for its operation"
+    SELECT_MODEL = "select_model", "the recipe does not ask for its model"
+    SELECT_METADATA = "select_metadata", "its request metadata do not match the recipe's filter"
+    SELECT_REPEATED_REQUEST = "select_repeated_request", "the same record was delivered before"
+    SELECT_CONFLICTING_REQUEST = (
+        "select_conflicting_request",
+        "a record of the same id, but with other bodies, was delivered before",
+    )
+
+    CURATE_ERROR = "curate_error", "the call failed"
+    CURATE_NO_BODY = "curate_no_body", "the bodies were not logged"
+    CURATE_MEDIA = "curate_media", "it holds images, documents, audio or video"
+    CURATE_GUARDRAIL = "curate_guardrail", "a guardrail or content filter stepped in"
+    CURATE_CUT_OFF = "curate_cut_off", "the response was cut off at its token limit"
+    CURATE_EMPTY_PROMPT = "curate_empty_prompt", "the user said nothing"
+    CURATE_EMPTY_RESPONSE = "curate_empty_response", "the response is empty"
+    CURATE_LAST_NOT_USER = "curate_last_not_user", "the last message is not the user's"
+    CURATE_MULTI_TURN = "curate_multi_turn", "it has earlier turns, and the recipe takes no history"
+    CURATE_TOO_LONG = "curate_too_long", "the prompt is over max_prompt_tokens (estimated)"
+    CURATE_EXACT_DUPLICATE = "curate_exact_duplicate", "its prompt is the same as the survivor's"
+
+    ANSWER_MISSING = "answer_missing", "no source has a reference answer for it"
+    ANSWER_CONFLICT = "answer_conflict", "it has labels that contradict each other"
+    ANSWER_UNFIT = "answer_unfit", "its answer is not one that the template's grader can read"
+
+    SPLIT_OVER_MAX_LINES = "split_over_max_lines", "there were more prompts than max_lines"
+
+    @property
+    def stage(self) -> str:
+        """The stage that gives this reason."""
+        return self.value.partition("_")[0]
+
+    @property
+    def fate(self) -> str:
+        """`quarantined` when the record could not be read, else `dropped`."""
+        return "quarantined" if self.stage in _UNREADABLE_STAGES else "dropped"

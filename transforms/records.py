@@ -1,0 +1,194 @@
+"""Log lines to landed rows: the envelope is typed and checked, the bodies stay JSON text.
+
+Format: AWS user guide, "Monitor model invocation using CloudWatch Logs and Amazon S3";
+request metadata as in "Cost management with request metadata".
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Annotated, Any
+
+import msgspec
+import pyarrow as pa
+
+from bedrock_sluice.transforms.errors import InputError
+from bedrock_sluice.transforms.lines import read_lines
+from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.tables import LANDED
+
+SCHEMA_TYPE = "ModelInvocationLog"
+SCHEMA_MAJOR = "1"
+BODY_DIGEST_BYTES = 8
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+_Row = dict[str, Any]
+
+
+class _Identity(msgspec.Struct):
+    arn: str | None = None
+
+
+class _Input(msgspec.Struct):
+    body: msgspec.Raw = msgspec.field(name="inputBodyJson", default=msgspec.Raw())
+    uri: str | None = msgspec.field(name="inputBodyS3Path", default=None)
+    tokens: _Count | None = msgspec.field(name="inputTokenCount", default=None)
+
+
+class _Output(msgspec.Struct):
+    body: msgspec.Raw = msgspec.field(name="outputBodyJson", default=msgspec.Raw())
+    uri: str | None = msgspec.field(name="outputBodyS3Path", default=None)
+    tokens: _Count | None = msgspec.field(name="outputTokenCount", default=None)
+
+
+class _Record(msgspec.Struct, rename="camel"):
+    request_id: _Id
+    timestamp: datetime
+    schema_type: str = SCHEMA_TYPE
+    schema_version: str = "1.0"
+    account_id: str | None = None
+    region: str | None = None
+    model_id: str | None = None
+    operation: str | None = None
+    error_code: str | None = None
+    identity: _Identity | None = None
+    request_metadata: dict[str, str] | None = None
+    input: _Input | None = None
+    output: _Output | None = None
+
+
+class _Marked(msgspec.Struct, rename="camel"):
+    schema_type: msgspec.Raw = msgspec.Raw()
+    request_id: msgspec.Raw = msgspec.Raw()
+
+
+class _Named(msgspec.Struct, rename="camel"):
+    request_id: _Id | None = None
+
+
+_RECORD = msgspec.json.Decoder(_Record)
+_MARKED = msgspec.json.Decoder(_Marked)
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+def decode_object(raw: bytes, key: str) -> list[_Row]:
+    """All rows of one log object; a line, or an object, that can't be read is a row with a reason.
+
+    Rows carry the columns of `tables.LANDED` (absent means null), in the order of the lines.
+    """
+    try:
+        return [{"object": key, "line": n, **row} for n, row in _rows(raw)]
+    except InputError as error:
+        return [{"object": key, "line": 0, "reason": error.reason, "detail": error.detail or None}]
+
+
+def landed_table(rows: Sequence[_Row]) -> pa.Table:
+    """Rows of `decode_object` as an Arrow table with the schema `tables.LANDED`."""
+    columns = {name: [row.get(name) for row in rows] for name in LANDED.names}
+    return pa.table(columns, schema=LANDED)
+
+
+def _rows(raw: bytes) -> Iterator[tuple[int, _Row]]:
+    for number, line in read_lines(raw):
+        if isinstance(line, Reason):
+            yield number, {"reason": line}
+            continue
+        try:
+            yield number, decode_line(line)
+        except InputError as error:
+            row: _Row = {"reason": error.reason, "detail": error.detail or None}
+            yield number, row | {"request_id": _known_id(line)}
+
+
+def decode_line(line: bytes) -> _Row:
+    """One log line as a landed row without `object` and `line`.
+
+    Raises:
+        InputError: the line is no invocation log record that can be read.
+    """
+    try:
+        record = _RECORD.decode(line)
+    except msgspec.ValidationError as error:
+        raise _misfit(line, error) from None
+    except msgspec.DecodeError as error:
+        is_torn = "truncated" in str(error)
+        raise InputError(Reason.DECODE_TORN_LINE if is_torn else Reason.DECODE_BAD_JSON) from None
+    except UnicodeDecodeError:
+        raise InputError(Reason.DECODE_BAD_ENCODING) from None
+    except RecursionError:
+        raise InputError(Reason.DECODE_TOO_DEEP) from None
+    if record.schema_type != SCHEMA_TYPE:
+        raise InputError(Reason.DECODE_NOT_A_RECORD, f"schemaType is not {SCHEMA_TYPE}")
+    if record.schema_version.partition(".")[0] != SCHEMA_MAJOR:
+        raise InputError(Reason.DECODE_UNKNOWN_SCHEMA, f"schemaVersion is not {SCHEMA_MAJOR}.x")
+    return _row(record)
+
+
+def _known_id(line: bytes) -> str | None:
+    """The request id of a line that is no whole record, so that `explain` finds it all the same."""
+    try:
+        return _NAMED.decode(line).request_id
+    except (ValueError, RecursionError):
+        return None
+
+
+def _misfit(line: bytes, error: msgspec.ValidationError) -> InputError:
+    """Tell a record with a bad field from JSON that never was a record."""
+    try:
+        marks = _MARKED.decode(line)
+    except (ValueError, RecursionError):
+        return InputError(Reason.DECODE_NOT_A_RECORD)
+    if not marks.schema_type and not marks.request_id:
+        return InputError(Reason.DECODE_NOT_A_RECORD)
+    return InputError(Reason.DECODE_BAD_FIELD, str(error))  # names types and the path, no values
+
+
+def _row(record: _Record) -> _Row:
+    given, made = record.input or _Input(), record.output or _Output()
+    input_body, output_body = _text(given.body), _text(made.body)
+    return {
+        "request_id": record.request_id,
+        "timestamp": _utc(record.timestamp),
+        "account_id": record.account_id,
+        "region": record.region,
+        "model_id": record.model_id,
+        "operation": record.operation,
+        "identity_arn": record.identity.arn if record.identity else None,
+        "error_code": record.error_code,
+        "input_tokens": given.tokens,
+        "output_tokens": made.tokens,
+        "request_metadata": list(record.request_metadata.items())
+        if record.request_metadata is not None
+        else None,
+        "input_body": input_body,
+        "output_body": output_body,
+        "input_body_uri": given.uri,
+        "output_body_uri": made.uri,
+        "body_digest": _digest(given.body, made.body),
+    }
+
+
+def _text(body: msgspec.Raw) -> str | None:
+    if not body or body == b"null":
+        return None
+    try:
+        return bytes(body).decode()
+    except UnicodeDecodeError:
+        raise InputError(Reason.DECODE_BAD_ENCODING) from None
+
+
+def _digest(*bodies: msgspec.Raw) -> str:
+    state = blake2b(digest_size=BODY_DIGEST_BYTES)
+    for body in bodies:
+        state.update(body)
+        state.update(b"\0")
+    return state.hexdigest()
+
+
+def _utc(at: datetime) -> datetime:
+    """Bedrock logs in UTC; a timestamp without a zone is read as UTC."""
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError:  # year 1 or 9999, shifted over the edge
+        raise InputError(Reason.DECODE_BAD_FIELD, "timestamp is out of range") from None

@@ -1,0 +1,72 @@
+"""The tables that pass between stages: their names, columns and types, in one place."""
+
+import polars as pl
+import pyarrow as pa
+
+LANDED = pa.schema(
+    [
+        pa.field("request_id", pa.string()),
+        pa.field("timestamp", pa.timestamp("us", tz="UTC")),
+        pa.field("account_id", pa.string()),
+        pa.field("region", pa.string()),
+        pa.field("model_id", pa.string()),
+        pa.field("operation", pa.string()),
+        pa.field("identity_arn", pa.string()),
+        pa.field("error_code", pa.string()),
+        pa.field("input_tokens", pa.int64()),
+        pa.field("output_tokens", pa.int64()),
+        pa.field("request_metadata", pa.map_(pa.string(), pa.string())),
+        pa.field("input_body", pa.large_string()),
+        pa.field("output_body", pa.large_string()),
+        pa.field("input_body_uri", pa.string()),
+        pa.field("output_body_uri", pa.string()),
+        pa.field("body_digest", pa.string()),
+        pa.field("object", pa.string(), nullable=False),
+        pa.field("line", pa.uint32(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("detail", pa.string()),
+    ]
+)
+"""One row per record; `reason` is set where a line, or a whole object (line 0), was quarantined."""
+
+BODY_COLUMNS = ("input_body", "output_body")
+
+EXCHANGES = pa.schema(
+    [
+        pa.field("request_id", pa.string()),
+        pa.field("timestamp", pa.timestamp("us", tz="UTC")),
+        pa.field("model_id", pa.string()),
+        pa.field("operation", pa.string()),
+        pa.field("request_metadata", pa.map_(pa.string(), pa.string())),
+        pa.field("object", pa.string()),
+        pa.field("line", pa.uint32()),
+        pa.field("messages", pa.large_string()),
+        pa.field("response", pa.large_string()),
+        pa.field("tools", pa.large_string()),
+        pa.field("reasoning", pa.large_string()),
+        pa.field("stop_reason", pa.string()),
+        pa.field("dialect", pa.string()),
+        pa.field("prompt_digest", pa.string()),
+        pa.field("prompt_tokens", pa.int64()),
+        pa.field("has_media", pa.bool_()),
+        pa.field("has_prompt", pa.bool_()),
+        pa.field("has_response", pa.bool_()),
+        pa.field("is_user_last", pa.bool_()),
+        pa.field("is_single_turn", pa.bool_()),
+    ]
+)
+"""One row per record that was read: its chat messages, and what curation judges it by."""
+
+TEXT_COLUMNS = ("messages", "response", "tools", "reasoning")
+
+_PROVENANCE: dict[str, pl.DataType | type[pl.DataType]] = {
+    "id": pl.String,
+    "request_id": pl.String,
+    "timestamp": pl.Datetime("us", "UTC"),
+    "model_id": pl.String,
+    "split": pl.String,
+    "group": pl.String,
+    "reference_source": pl.String,
+    "duplicates": pl.UInt32,
+}
+PROVENANCE = pl.Schema(_PROVENANCE)
