@@ -78,11 +78,20 @@ def _batch(measures: pl.DataFrame) -> "Batch":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the library's own imports
         import great_expectations as gx  # noqa: PLC0415
-        from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: PLC0415
+        from great_expectations.data_context.types.base import (  # noqa: PLC0415
+            DataContextConfig,
+            InMemoryStoreBackendDefaults,
+            ProgressBarsConfig,
+        )
 
         logging.getLogger(_ENGINE_LOGGER).setLevel(logging.ERROR)
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        stores = InMemoryStoreBackendDefaults(
+            init_temp_docs_sites=False
+        )  # no folder is left behind
+        settings = DataContextConfig(
+            store_backend_defaults=stores, progress_bars=ProgressBarsConfig(globally=False)
+        )
+        context = gx.get_context(project_config=settings, mode="ephemeral")
         asset = context.data_sources.add_pandas("measures").add_dataframe_asset("measures")
         whole = asset.add_batch_definition_whole_dataframe("whole")
         return whole.get_batch({"dataframe": measures.to_pandas()})

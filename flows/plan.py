@@ -82,7 +82,12 @@ class Plan:
             yield table
 
     def landed_reader(self, columns: tuple[str, ...]) -> pa.RecordBatchReader:
-        """The same rows as a stream of record batches, for DuckDB."""
+        """The same rows as a stream of record batches, for DuckDB.
+
+        Raises:
+            ConfigError: as `chosen` does; not later, inside DuckDB.
+        """
+        assert self.chosen
         schema = pa.schema([LANDED.field(name) for name in columns])
         tables = (table.cast(schema) for table in self.landed(columns))
         batches = (batch for table in tables for batch in table.to_batches())
@@ -95,7 +100,8 @@ class Plan:
 
     def exchanges(self, columns: tuple[str, ...], wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """Columns of the exchanges whose `object` and `line` are in `wanted`, in bounded pieces."""
-        assert set(columns) <= set(EXCHANGES.names)
+        schema = pa.schema([EXCHANGES.field(name) for name in (*KEYS, *columns)])
+        yield pl.DataFrame(schema.empty_table())  # there may be no exchange at all
         with pq.ParquetFile(self.exchanges_path) as file:
             for batch in file.iter_batches(columns=[*KEYS, *columns]):
                 frame = pl.DataFrame(batch)

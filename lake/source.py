@@ -10,6 +10,7 @@ The hour is that of delivery. Large bodies lie below `…/HH/data/`, and an empt
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from bedrock_sluice.transforms.errors import ConfigError
 
 EARLY_HOURS = 1  # a delivery that is stamped before its records: skewed clocks
 LATE_DAYS = 2  # how long after its records an object may be delivered and is still looked for
+LISTING_WORKERS = 8
 
 TOP = "AWSLogs"
 SERVICE = "BedrockModelInvocationLogs"
@@ -52,13 +54,17 @@ class Source:
 
     def objects(self, window: Window) -> Iterator[LogObject]:
         """Log objects that may hold records of the window, by key."""
-        first, last = _delivery_days(window)
-        for prefix in self._prefixes(first, last):
-            for entry in self.store.entries(prefix):
-                if entry.key.startswith(self.below) and is_log(entry.key):
-                    found = LogObject(entry, partition_of(entry.key))
-                    if is_delivered(found.partition, window):
-                        yield found
+        prefixes = self._prefixes(*_delivery_days(window))
+        with ThreadPoolExecutor(LISTING_WORKERS) as pool:
+            for entries in pool.map(lambda prefix: list(self.store.entries(prefix)), prefixes):
+                yield from self._wanted(entries, window)
+
+    def _wanted(self, entries: list[Entry], window: Window) -> Iterator[LogObject]:
+        for entry in entries:
+            if entry.key.startswith(self.below) and is_log(entry.key):
+                found = LogObject(entry, partition_of(entry.key))
+                if is_delivered(found.partition, window):
+                    yield found
 
     def _prefixes(self, first: datetime | None, last: datetime | None) -> list[str]:
         """One prefix a day where the range is closed, so that no listing reads years of keys."""

@@ -3,6 +3,7 @@
     SluiceError
     ├── ConfigError      the recipe or the command is wrong: change it            exit 2
     ├── InputError       this input is bad: it is set aside, the rest goes on     exit 1
+    ├── RefusedError     a rule says no to this release: do what the rule asks    exit 1
     ├── IntegrityError   stored data are not what was written: stop, look         exit 1
     └── OutsideError     AWS, disk or network said no: mend that, run again       exit 3
         └── TransientError   ... and trying again at once may be enough           exit 3
@@ -13,11 +14,16 @@ stores the text of an exception in clear.
 
 from typing import ClassVar
 
+from bedrock_sluice.transforms.printable import printable
+
 
 class SluiceError(Exception):
     """Root of every error that Sluice raises on purpose."""
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class ConfigError(SluiceError):
@@ -36,6 +42,10 @@ class InputError(SluiceError):
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
+
+
+class RefusedError(SluiceError):
+    """A rule says no, as it should: the release was rejected, or is not approved yet."""
 
 
 class IntegrityError(SluiceError):

@@ -69,6 +69,8 @@ def _exchange_row(row: _Row) -> _Row:
 
 def _screen(row: _Row) -> None:
     """Refuse records whose envelope alone tells that there is nothing to read."""
+    if row["reason"]:
+        raise InputError(row["reason"], row["detail"] or "")
     if row["error_code"]:
         raise InputError(Reason.CURATE_ERROR)
     for side in ("input", "output"):

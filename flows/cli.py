@@ -1,0 +1,188 @@
+"""The command line. Each command imports what it needs when it runs, so that starting is quick.
+
+What people read goes to stderr; stdout carries results alone: a path, or JSON with `--json`.
+"""
+
+import os
+import signal
+import sys
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+EXIT_INTERNAL = 70  # a bug of ours; the other codes are those of transforms/errors.py
+SIGNAL_EXIT = 128  # plus the number of the signal that ended the run
+
+app = typer.Typer(
+    help="Turn Amazon Bedrock invocation logs into datasets for Reinforcement Fine-Tuning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")]
+ReleaseUri = Annotated[
+    str, typer.Argument(metavar="RELEASE", help="<lake>/releases/<name>/<id>: a path or s3:// URI.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Since = Annotated[
+    datetime | None, typer.Option(help="Start of the window instead of the recipe's (UTC).")
+]
+Until = Annotated[
+    datetime | None, typer.Option(help="End of the window instead of the recipe's (UTC).")
+]
+
+
+@app.command()
+def demo(
+    records: Annotated[int, typer.Option(min=1, help="How many log records to make up.")] = 2_000,
+    out: Annotated[Path, typer.Option(help="Where to put them.")] = Path("sluice-demo"),
+    as_json: AsJson = False,
+) -> None:
+    """Make logs up, and build a release from them."""
+    from bedrock_sluice.flows.commands import run_demo
+
+    run_demo(records, out, as_json)
+
+
+@app.command()
+def build(
+    recipe: RecipePath, since: Since = None, until: Until = None, as_json: AsJson = False
+) -> None:
+    """Pull what is new, and make a release. Exits 1 if the gate rejects it."""
+    from bedrock_sluice.flows.commands import run_build
+
+    run_build(recipe, since, until, as_json)
+
+
+@app.command()
+def pull(
+    recipe: RecipePath, since: Since = None, until: Until = None, as_json: AsJson = False
+) -> None:
+    """Land the log objects that the lake does not hold yet, and stop there."""
+    from bedrock_sluice.flows.commands import run_pull
+
+    run_pull(recipe, since, until, as_json)
+
+
+@app.command()
+def convert(
+    uri: Annotated[str, typer.Argument(metavar="URI", help="Logs: a file, a folder, or s3://…")],
+    out: Annotated[Path | None, typer.Option(help="Write here instead of to stdout.")] = None,
+    rejects: Annotated[Path | None, typer.Option(help="Write what gave no exchange here.")] = None,
+) -> None:
+    """Turn logs into OpenAI chat JSONL, and nothing else."""
+    from bedrock_sluice.flows.convert import convert as run_convert
+
+    run_convert(uri, out, rejects)
+
+
+@app.command()
+def explain(
+    recipe: RecipePath,
+    request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell what became of a record in the newest release. Exits 1 if it was never seen."""
+    from bedrock_sluice.flows.explain import explain as run_explain
+
+    run_explain(recipe, request_id, as_json)
+
+
+@app.command()
+def doctor(recipe: RecipePath, as_json: AsJson = False) -> None:
+    """Check that everything the recipe names can be read, written and submitted."""
+    from bedrock_sluice.flows.doctor import doctor as run_doctor
+
+    run_doctor(recipe, as_json)
+
+
+@app.command()
+def approve(
+    release: ReleaseUri,
+    by: Annotated[str, typer.Option(help="Who approves, as the record will name them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Approve a release for training: an immutable record, bound to its digest."""
+    from bedrock_sluice.flows.commands import run_approve
+
+    run_approve(release, by, as_json)
+
+
+@app.command()
+def train(
+    release: ReleaseUri,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the exact request; send nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start the training job of an approved release."""
+    from bedrock_sluice.flows.commands import run_train
+
+    run_train(release, dry_run, as_json)
+
+
+@app.command()
+def serve(
+    recipes: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of recipes.")],
+    cron: Annotated[str, typer.Option(help="When the nightly runs (UTC).")] = "0 3 * * *",
+) -> None:
+    """Serve the Prefect deployments: the nightly on its schedule, and rebuild on demand."""
+    from bedrock_sluice.flows.serve import serve as run_serve
+
+    run_serve(recipes, cron)
+
+
+def main() -> None:
+    """Run the command line, and end with the exit code that the outcome calls for."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        app()
+    except Exception as error:
+        sys.exit(_report(error))
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """End at once, by way of `finally`, so that temporary files go; a re-run picks up from here."""
+    raise SystemExit(SIGNAL_EXIT + number)
+
+
+def _report(error: Exception) -> int:
+    """Say what went wrong in one line, and give the exit code.
+
+    A bug of ours is told by its place alone: the text of a foreign exception may hold content.
+    """
+    from bedrock_sluice.transforms.errors import OutsideError, SluiceError
+
+    if isinstance(error, BrokenPipeError):  # the reader of stdout went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SIGNAL_EXIT + signal.SIGPIPE
+    if isinstance(error, SluiceError):
+        message, code = str(error), error.exit_code
+    elif isinstance(error, OSError):
+        message, code = f"{error.filename or 'disk'}: {error.strerror}", OutsideError.exit_code
+    else:
+        message, code = f"a bug in Sluice: {place(error)}; please report it", EXIT_INTERNAL
+    print(f"sluice: {message}", file=sys.stderr)  # noqa: T201 - the last word
+    return code
+
+
+def place(error: BaseException) -> str:
+    """The kind of an exception, and the last place in Sluice that it passed through."""
+    where, trace = "?", error.__traceback__
+    while trace:
+        name = Path(trace.tb_frame.f_code.co_filename)
+        if name.parent.parent == Path(__file__).parent.parent:
+            where = f"{name.parent.name}/{name.name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {where}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What the commands do: open the recipe, run the pipeline, show the outcome."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bedrock_sluice.flows.console import (
+    ProgressStep,
+    failed_checks,
+    people,
+    print_json,
+    print_result,
+    show_release,
+)
+from bedrock_sluice.flows.pipeline import build
+from bedrock_sluice.flows.plan import Plan, open_plan
+from bedrock_sluice.flows.pull import pull
+from bedrock_sluice.flows.recipe import load_recipe
+from bedrock_sluice.lake.releases import Release
+
+EXIT_REJECTED = 1
+
+
+@contextmanager
+def opened(
+    path: Path, since: datetime | None = None, until: datetime | None = None
+) -> Iterator[Plan]:
+    """The plan of a recipe, its window fixed now, with a work folder that goes in the end."""
+    recipe = load_recipe(path).at(datetime.now(UTC), since, until)
+    with TemporaryDirectory(prefix="sluice-work-") as work:
+        yield open_plan(path, recipe, Path(work))
+
+
+def run_build(path: Path, since: datetime | None, until: datetime | None, as_json: bool) -> None:
+    """`sluice build`."""
+    with opened(path, since, until) as plan, ProgressStep() as step:
+        release = build(plan, step)
+    _show(release, as_json)
+
+
+def _show(release: Release, as_json: bool) -> None:
+    if as_json:
+        print_json(summary(release))
+    else:
+        show_release(release)
+        print_result(release.uri)
+    if not release.is_passed:
+        raise SystemExit(EXIT_REJECTED)
+
+
+def summary(release: Release) -> dict[str, Any]:
+    """What `build --json` prints; `failed_checks` are those that made the gate say no."""
+    failed = [check["name"] for check in failed_checks(release) if check["severity"] == "fail"]
+    counts = ("records", "train", "validation", "dropped", "quarantined")
+    return {
+        "release": release.uri,
+        "id": release.id,
+        "verdict": release.manifest["verdict"],
+        "counts": {name: release.manifest["counts"][name] for name in counts},
+        "failed_checks": failed,
+    }
+
+
+def run_demo(records: int, out: Path, as_json: bool) -> None:
+    """`sluice demo`."""
+    people.print(f"writing {records:,} made-up records to ", end="")
+    people.print(str(out.absolute()), markup=False)
+    recipe = write_demo(out, records)
+    with opened(recipe) as plan, ProgressStep() as step:
+        release = build(plan, step)
+    for name in ("report.html", "train.jsonl", "fates.parquet"):
+        people.print(f"open {release.uri}/{name}", markup=False)
+    _show(release, as_json)
+
+
+def run_approve(uri: str, by: str, as_json: bool) -> None:
+    """`sluice approve`."""
+    record = approve(open_release(uri), by, datetime.now(UTC))
+    if as_json:
+        print_json(record)
+    else:
+        people.print(f"approved by {record['by']}, {record['at']}", markup=False)
+
+
+def run_train(uri: str, dry_run: bool, as_json: bool) -> None:
+    """`sluice train`."""
+    raise NotImplementedError
+
+
+def run_pull(path: Path, since: datetime | None, until: datetime | None, as_json: bool) -> None:
+    """`sluice pull`."""
+    with opened(path, since, until) as plan, ProgressStep() as step:
+        number = step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
+    if as_json:
+        print_json({"objects": number, "lake": plan.lake.uri})
+    else:
+        people.print(f"landed {number:,} log objects in ", end="")
+        people.print(plan.lake.uri, markup=False)

@@ -1,0 +1,97 @@
+"""What people see of a build: progress while it runs, the funnel and the verdict after it."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bedrock_sluice.flows.pull import Tick
+from bedrock_sluice.lake.releases import Release
+
+T = TypeVar("T")
+
+people = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Write a result for machines: one line of JSON on stdout."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def print_result(text: str) -> None:
+    """Write a result, such as a path, on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+class ProgressStep:
+    """A `Step` that shows each step's progress on a terminal, and nothing elsewhere."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(
+            *columns, TimeElapsedColumn(), console=people, disable=not people.is_terminal
+        )
+
+    def __enter__(self) -> "ProgressStep":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, name: str, work: Callable[[Tick], T]) -> T:
+        """See `pipeline.Step`."""
+        row = self._progress.add_task(name, total=None)
+
+        def tick(done: int, total: int) -> None:
+            self._progress.update(row, completed=done, total=total)
+
+        result = work(tick)
+        total = self._progress.tasks[row].total
+        self._progress.update(row, completed=total or 1, total=total or 1)
+        return result
+
+
+def show_release(release: Release) -> None:
+    """The funnel as a table, the checks that failed, and where to look."""
+    manifest = release.manifest
+    people.print(_funnel(manifest))
+    if manifest["matched_without_key"]:
+        people.print(
+            f"{manifest['matched_without_key']:,} selected records lack a key that the filter "
+            "only asks not to have a value"
+        )
+    for check in failed_checks(release):
+        word = "[red]failed[/]" if check["severity"] == "fail" else "[yellow]warning[/]"
+        people.print(f"{word} {check['name']}: {check['says']}")
+    verdict = "[green]passed[/]" if release.is_passed else "[red]rejected[/]"
+    people.print(f"release {verdict}: ", end="")
+    people.print(release.uri, markup=False)
+
+
+def _funnel(manifest: dict[str, Any]) -> Table:
+    table = Table(title=f"{manifest['name']}: from records to lines", title_justify="left")
+    table.add_column("stage")
+    for heading in ("taken", "left out", "kept"):
+        table.add_column(heading, justify="right")
+    for stage in manifest["stages"]:
+        out = stage["taken"] - stage["kept"]
+        table.add_row(stage["stage"], f"{stage['taken']:,}", f"{out:,}", f"{stage['kept']:,}")
+        for reason, number in stage["rejected"].items():
+            table.add_row(f"[dim]  {reason}[/]", "", f"[dim]{number:,}[/]", "")
+    counts = manifest["counts"]
+    table.add_section()
+    for side in ("train", "validation"):
+        table.add_row(side, "", "", f"{counts[side]:,}")
+    return table
+
+
+def failed_checks(release: Release) -> list[dict[str, Any]]:
+    """The checks that did not hold, failures before warnings."""
+    checks: list[dict[str, Any]] = msgspec.json.decode(release.file("checks.json").read_bytes())
+    failed = [check for check in checks if not check["passed"]]
+    return sorted(failed, key=lambda check: str(check["severity"]))

@@ -1,0 +1,91 @@
+"""`sluice doctor`: can everything that a recipe names be read, written and submitted?"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from bedrock_sluice.flows.commands import opened
+from bedrock_sluice.flows.console import people, print_json
+from bedrock_sluice.flows.plan import Plan
+from bedrock_sluice.transforms.errors import SluiceError
+from bedrock_sluice.transforms.metadata_filter import why_not_native
+
+PROBE_KEY = "doctor.txt"
+PROBE = b"Sluice's doctor wrote this to see whether it can write here. It may be deleted.\n"
+EXIT_UNWELL = 1
+
+
+class Finding(NamedTuple):
+    """One question, whether the answer is good, and the answer."""
+
+    question: str
+    is_well: bool
+    answer: str
+
+
+def doctor(path: Path, as_json: bool) -> None:
+    """Ask every question and print the findings; exits 1 if one is bad.
+
+    Raises:
+        ConfigError: the recipe itself can't be read, or its source is not there.
+    """
+    with opened(path) as plan:
+        findings = [_ask(question, check, plan) for question, check in QUESTIONS.items()]
+    if as_json:
+        print_json([finding._asdict() for finding in findings])
+    else:
+        _show(findings)
+    if not all(finding.is_well for finding in findings):
+        raise SystemExit(EXIT_UNWELL)
+
+
+def _ask(question: str, check: Callable[[Plan], str], plan: Plan) -> Finding:
+    try:
+        return Finding(question, True, check(plan))
+    except SluiceError as error:
+        return Finding(question, False, str(error))
+
+
+def _logs_listed(plan: Plan) -> str:
+    first = next(plan.source.objects(plan.recipe.window), None)
+    return f"yes, from {first.partition}" if first else "yes, but none of the window is there yet"
+
+
+def _logs_read(plan: Plan) -> str:
+    first = next(plan.source.objects(plan.recipe.window), None)
+    return (
+        f"yes, {len(plan.source.store.read(first.entry)):,} bytes" if first else "nothing to read"
+    )
+
+
+def _lake_written(plan: Plan) -> str:
+    is_new = plan.lake.put_new(PROBE_KEY, PROBE)
+    return f"yes, {plan.lake.uri}/{PROBE_KEY} was {'written' if is_new else 'there already'}"
+
+
+def _labels_read(plan: Plan) -> str:
+    return f"yes, {len(plan.labels.rows):,} labels" if plan.recipe.answer.labels else "none named"
+
+
+def _filter_native(plan: Plan) -> str:
+    metadata = plan.recipe.select.metadata
+    if not metadata:
+        return "no filter"
+    why = why_not_native(metadata)
+    return f"no: {why}; Sluice filters all the same" if why else "yes, word for word"
+
+
+QUESTIONS: dict[str, Callable[[Plan], str]] = {
+    "can the logs be listed?": _logs_listed,
+    "can a log object be read?": _logs_read,
+    "can the lake be written?": _lake_written,
+    "can the labels be read?": _labels_read,
+    "could Bedrock filter like this itself?": _filter_native,
+}
+
+
+def _show(findings: list[Finding]) -> None:
+    for finding in findings:
+        mark = "[green]✓[/]" if finding.is_well else "[red]✗[/]"
+        people.print(f"{mark} {finding.question} ", end="")
+        people.print(finding.answer, markup=False)

@@ -1,0 +1,43 @@
+"""Flow `rebuild`: make one release from one recipe, now.
+
+What it moves: new log objects into the lake, then the records of the window into a release.
+Results: none kept in Prefect; an artifact with the verdict and the counts.
+
+Requires:
+- a Prefect server (`PREFECT_API_URL`), or none for a trial: Prefect then starts one for the run;
+- the recipe as a file that the worker can read, and AWS settings where it names `s3://`.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from bedrock_sluice.flows.commands import opened, summary
+from bedrock_sluice.flows.pipeline import build
+from bedrock_sluice.flows.tasks import prefect_step
+
+
+@flow(persist_result=False)
+def rebuild(
+    recipe: str, since: datetime | None = None, until: datetime | None = None
+) -> dict[str, Any]:
+    """Build a release; returns what `sluice build --json` prints. The window may be another's."""
+    with opened(Path(recipe), since, until) as plan:
+        told = summary(build(plan, prefect_step))
+    create_markdown_artifact(key=f"sluice-{plan.recipe.name}", markdown=verdict_page(told))
+    return told
+
+
+def verdict_page(told: dict[str, Any]) -> str:
+    """A release's verdict and counts as Markdown: numbers and reason codes only."""
+    counts = told["counts"]
+    lost = {**counts["dropped"], **counts["quarantined"]}
+    rows = [f"| {reason} | {number:,} |" for reason, number in lost.items()]
+    failed = [f"- failed: `{name}`" for name in told["failed_checks"]]
+    lines = f"{counts['train']:,} to train on, {counts['validation']:,} to validate with"
+    head = [f"# {told['verdict']}: {told['id']}", "", f"`{told['release']}`", ""]
+    table = ["", f"{counts['records']:,} records; {lines}", "", "| left out | records |", "|-|-|"]
+    return "\n".join([*head, *failed, *table, *rows])

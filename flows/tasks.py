@@ -1,0 +1,57 @@
+"""Prefect's `Step`: each step of a build is a task. Prefect sees names and timings, no content."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from bedrock_sluice.flows.cli import place
+from bedrock_sluice.flows.pull import Tick
+from bedrock_sluice.transforms.errors import IntegrityError, SluiceError, TransientError
+
+RETRIES = 3
+RETRY_DELAYS_SECONDS = [10.0, 60.0, 300.0]
+
+T = TypeVar("T")
+
+
+def prefect_step(name: str, work: Callable[[Tick], T]) -> T:
+    """Run one step as a task: retried where that may help, never cached, its result not kept.
+
+    `work` is closed over what it needs, so that Prefect is handed no arguments to look through.
+    """
+
+    @task(
+        name=name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=RETRIES,
+        retry_delay_seconds=RETRY_DELAYS_SECONDS,
+        retry_condition_fn=_is_worth_retrying,
+    )
+    def run() -> T:
+        return told_plainly(name, work)
+
+    return run()
+
+
+def told_plainly(name: str, work: Callable[[Tick], T]) -> T:
+    """Do the work; a foreign exception loses its text: Prefect would store it, content and all.
+
+    Raises:
+        SluiceError: as the work raised it, or an IntegrityError that names the place.
+    """
+    try:
+        return work(lambda _done, _total: None)
+    except SluiceError:
+        raise
+    except Exception as error:
+        where = place(error)
+    raise IntegrityError(f"step {name}: {where}; a bug in Sluice, please report it")
+
+
+def _is_worth_retrying(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    return isinstance(state.result(raise_on_failure=False), TransientError)
