@@ -7,6 +7,7 @@ from jinja2 import Environment, StrictUndefined
 
 from bedrock_sluice.expectations import resource
 from bedrock_sluice.expectations.gate import Check
+from bedrock_sluice.transforms.reasons import Reason
 
 
 def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
@@ -16,7 +17,8 @@ def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
     """
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     rows = sorted((_row(check) for check in checks), key=lambda row: _ORDER.index(row["result"]))
-    return page.from_string(resource("report.html.j2")).render(facts, checks=rows)
+    says = {reason.value: reason.says for reason in Reason}
+    return page.from_string(resource("report.html.j2")).render(facts, checks=rows, says=says)
 
 
 _ORDER = ("failed", "warned", "passed")

@@ -98,8 +98,8 @@ def _about(plan: Plan) -> Facts:
     return {
         "name": plan.recipe.name,
         "template": plan.recipe.template.name,
-        "since": window.since and window.since.isoformat(),
-        "until": window.until and window.until.isoformat(),
+        "since": window.since and f"{window.since:%Y-%m-%d %H:%M}",
+        "until": window.until and f"{window.until:%Y-%m-%d %H:%M}",
     }
 
 

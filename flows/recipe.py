@@ -1,13 +1,22 @@
 """The recipe: one TOML file that says how a dataset is made. Nothing else configures a build."""
 
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from bedrock_sluice.flows.recipe_errors import explain
 from bedrock_sluice.lake.source import Window
@@ -17,6 +26,7 @@ from bedrock_sluice.transforms.metadata_filter import parse_filter
 MAX_LAST_DAYS = 3_650
 MAX_NAME_CHARS = 48  # with the 12 of the digest, a job's name stays within Bedrock's 63
 MAX_SALT_BYTES = 64
+MAX_HYPER_PARAMETER = 2**63  # what JSON's readers hold
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 Share = Annotated[float, Field(strict=True, ge=0, le=0.5)]
@@ -68,13 +78,14 @@ class SelectSection(Section):
     models: Texts = ()
     metadata: dict[str, Any] | None = None
 
-    @model_validator(mode="after")
-    def _known_words(self) -> Self:
+    @field_validator("metadata")
+    @classmethod
+    def _known_words(cls, tree: dict[str, Any]) -> dict[str, Any]:
         try:
-            parse_filter(self.metadata) if self.metadata else None
+            parse_filter(tree)
         except ConfigError as error:
             raise ValueError(str(error)) from None
-        return self
+        return tree
 
 
 class CurateSection(Section):
@@ -122,6 +133,20 @@ class GraderSection(Section):
     lambda_arn: Text
 
 
+def _number_or_text(value: object) -> object:
+    """What a manifest can hold: JSON has no `nan`; and `true` would be taken for 1."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        is_held = abs(value) < MAX_HYPER_PARAMETER
+    else:
+        is_held = isinstance(value, str)
+    if not is_held:
+        raise ValueError("must be a finite number or a text")
+    return value
+
+
+HyperParameter = Annotated[int | float | str, BeforeValidator(_number_or_text)]
+
+
 class TrainSection(Section):
     """The job. `hyper_parameters` are those of Bedrock's `rftConfig`, in Bedrock's words."""
 
@@ -130,7 +155,7 @@ class TrainSection(Section):
     output_uri: Text
     data_uri: Text | None = None  # an s3:// prefix for the lines, where the lake is a folder
     validation: Flag = True  # whether the job is given the validation lines
-    hyper_parameters: dict[str, int | float | str] = {}
+    hyper_parameters: dict[str, HyperParameter] = {}
     tags: dict[str, str] = {}
     kms_key_id: Text | None = None
 
@@ -174,10 +199,20 @@ class Recipe(Section):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def digest(self) -> str:
-        """SHA-256 of what the recipe asks for, wherever its lake, logs and labels lie."""
-        places: dict[str, Any] = {"lake": True, "source": {"uri"}, "answer": {"labels"}}
-        asked = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=places)
-        return sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
+        """See `recipe_digest`."""
+        return recipe_digest(self.written())
+
+
+def recipe_digest(written: Mapping[str, Any]) -> str:
+    """SHA-256 of what a recipe asks for, wherever its lake, logs and labels lie.
+
+    `written` is the recipe as its manifest holds it: one of an older version keeps its digest.
+    """
+    source = {k: v for k, v in written["source"].items() if k != "uri"}
+    answer = {k: v for k, v in written["answer"].items() if k != "labels"}
+    asked = {k: v for k, v in written.items() if k != "lake"}
+    asked |= {"source": source, "answer": answer}
+    return sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
 
 
 def load_recipe(path: Path) -> Recipe:

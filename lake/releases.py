@@ -88,18 +88,24 @@ def publish(lake: Store, manifest: Manifest, files: Mapping[str, Path]) -> Relea
     """
     folder = _folder(manifest["name"], manifest["id"])
     for name, path in files.items():
-        if not lake.put_new(folder + name, path):
-            _check_same(lake, folder + name, manifest["files"][name]["sha256"])
+        put_same(lake, folder + name, path, manifest["files"][name]["sha256"])
     text = msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2)
     if lake.put_new(folder + MANIFEST, text + b"\n"):
         return Release(lake, manifest)
     return _read(lake, folder)
 
 
-def _check_same(lake: Store, key: str, digest: str) -> None:
-    entry = find(lake, key)
-    if entry is None or sha256(lake.read(entry)).hexdigest() != digest:
-        raise IntegrityError(f"{lake.uri}/{key} is there with other bytes; look before you go on")
+def put_same(store: Store, key: str, path: Path, digest: str) -> None:
+    """Create an object with the SHA-256 `digest`, or see that it is there already.
+
+    Raises:
+        IntegrityError: it is there with other bytes.
+    """
+    if store.put_new(key, path):
+        return
+    entry = find(store, key)
+    if entry is None or sha256(store.read(entry)).hexdigest() != digest:
+        raise IntegrityError(f"{store.uri}/{key} is there with other bytes; look before you go on")
 
 
 def open_release(uri: str) -> Release:
@@ -141,4 +147,7 @@ def _read(lake: Store, folder: str) -> Release:
     entry = find(lake, folder + MANIFEST)
     if entry is None:
         raise ConfigError(f"{lake.uri}/{folder} has no {MANIFEST}: there is no whole release")
-    return Release(lake, msgspec.json.decode(lake.read(entry), type=Manifest))
+    try:
+        return Release(lake, msgspec.json.decode(lake.read(entry), type=Manifest))
+    except ValueError:
+        raise IntegrityError(f"{lake.uri}/{entry.key} is no manifest; do not use it") from None

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from bedrock_sluice.lake.aws import CLIENT_CONFIG, unreached
 from bedrock_sluice.lake.store import S3_SCHEME, Entry
 from bedrock_sluice.transforms.errors import (
     ConfigError,
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 else:
     S3Client = Any
 
-ATTEMPTS_PER_REQUEST = 5
 READ_ATTEMPTS = 3
-CONNECT_TIMEOUT_SECONDS = 10
-READ_TIMEOUT_SECONDS = 60
-MAX_CONNECTIONS = 32
 
 _URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?")
 _MISSING = frozenset({"NoSuchBucket", "404", "NotFound"})
@@ -134,7 +130,7 @@ class S3Store:
         except ClientError as error:
             raise self._explained(error, key) from None
         except (HTTPClientError, BotoCoreError) as error:
-            raise _unreached(error, f"{self.uri}/{key}") from None
+            raise unreached(error, f"{self.uri}/{key}") from None
 
     def _explained(self, error: ClientError, key: str) -> SluiceError:
         code = error.response.get("Error", {}).get("Code", "?")
@@ -161,20 +157,7 @@ class _TakenError(OutsideError):
 
 
 def _client() -> S3Client:
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS_PER_REQUEST},
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        read_timeout=READ_TIMEOUT_SECONDS,
-        max_pool_connections=MAX_CONNECTIONS,
-    )
     try:
-        return boto3.session.Session().client("s3", config=config)
+        return boto3.session.Session().client("s3", config=CLIENT_CONFIG)
     except (BotoCoreError, ValueError) as error:
-        raise _unreached(error, "S3") from None
-
-
-def _unreached(error: Exception, where: str) -> OutsideError:
-    """botocore's own errors: those of the connection may heal, those of the settings won't."""
-    kind = TransientError if isinstance(error, HTTPClientError) else OutsideError
-    hint = "check the network, the endpoint and the AWS settings (region, profile, credentials)"
-    return kind(f"{where}: {type(error).__name__}; {hint}")
+        raise unreached(error, "S3") from None

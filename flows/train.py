@@ -1,0 +1,29 @@
+"""Flow `train`: start the training job of an approved release.
+
+What it moves: the lines, where [train] data_uri says so, and one request to Bedrock. It does not
+wait for the job. To run it again starts no second job.
+Results: none kept in Prefect.
+
+Requires:
+- an approval of the release (`sluice approve`);
+- a release that the worker can read: an `s3://` URI, or a folder that it shares;
+- AWS settings with a Region, and a caller that may bedrock:CreateModelCustomizationJob,
+  iam:PassRole for the role of [train], and read the release's lake.
+"""
+
+from prefect import flow
+
+from bedrock_sluice.flows.job import Request, bedrock_client, prepare, submit
+from bedrock_sluice.flows.tasks import prefect_step
+from bedrock_sluice.lake.releases import open_release
+
+
+@flow(persist_result=False)
+def train(release: str, dry_run: bool = False) -> str | Request:
+    """Start the job and return its ARN; in a dry run send nothing, and return the request."""
+
+    def work() -> str | Request:
+        approved = open_release(release)
+        return prepare(approved).request if dry_run else submit(approved, bedrock_client())
+
+    return prefect_step("train", lambda _: work())

@@ -1,0 +1,248 @@
+"""Measures speed and memory: `make bench`, or `python tests/bench/run.py --records N`.
+
+Each measurement runs in a fresh process, in turn with the others, ROUNDS times; medians are told.
+Seconds are those of the work: what is imported beforehand is not counted, what is imported on the
+way is. Compare numbers of one run only; MB are 10^6 bytes, of decompressed logs.
+"""
+
+import argparse
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from bedrock_sluice.flows.pull import Tick
+
+ROUNDS = 3
+GENERATE = Path(__file__).with_name("generate.py")
+RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+RECIPE = """\
+name = "bench"
+lake = "lake"
+[source]
+uri = "logs"
+[template]
+name = "qa"
+history = true
+"""
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+
+class Done(NamedTuple):
+    """How many records a piece of work saw, and the seconds of its steps, if it has any."""
+
+    records: int
+    steps: dict[str, float]
+
+
+Work = Callable[[], Done]
+
+
+def logs(folder: Path) -> list[Path]:
+    return sorted((folder / "logs").rglob("*.gz"))
+
+
+def floor(folder: Path) -> Work:
+    """Decompress and split into lines: less than that no reader can do."""
+    from isal.igzip import decompress as unpack
+
+    def work() -> Done:
+        packed = (path.read_bytes() for path in logs(folder))
+        lines = (unpack(each).splitlines() for each in packed)  # type: ignore[no-untyped-call]
+        return Done(sum(map(len, lines)), {})
+
+    return work
+
+
+def standard(folder: Path) -> Work:
+    """What a user would write: gzip, json, and a line of chat messages for each record."""
+
+    def work() -> Done:
+        records = 0
+        for path in logs(folder):
+            with gzip.open(path, "rt", encoding="utf-8") as file:
+                made = [json.dumps(chat(json.loads(line))) for line in file]
+            records += len(made)
+        return Done(records, {})
+
+    return work
+
+
+def chat(record: Json) -> Json:
+    """A record as chat messages, for well-formed records of the three dialects alone."""
+    request, response = record["input"]["inputBodyJson"], record["output"]["outputBodyJson"]
+    if "choices" in response:
+        answer = response["choices"][0]["message"]
+    else:
+        answer = response["output"]["message"] if "output" in response else response
+    system = [{"role": "system", "content": request["system"]}] if "system" in request else []
+    spoken = [*system, *request["messages"], answer]
+    messages = [{"role": m["role"], "content": joined(m["content"])} for m in spoken]
+    return {"messages": messages[:-1], "response": messages[-1]}
+
+
+def joined(content: str | list[Json]) -> str:
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
+
+
+def convert(folder: Path) -> Work:
+    """Decode and normalise every record, an object at a time."""
+    from bedrock_sluice.transforms.normalise import normalise
+    from bedrock_sluice.transforms.records import decode_object, landed_table
+
+    def work() -> Done:
+        records = 0
+        for path in logs(folder):
+            rows = decode_object(path.read_bytes(), path.name)
+            records += len(normalise(landed_table(rows)).exchanges)
+        return Done(records, {})
+
+    return work
+
+
+def pull(folder: Path, lake: str = "pulled") -> Work:
+    """Land every record in a new lake of that name."""
+    import pyarrow.parquet as pq
+
+    from bedrock_sluice.flows.pull import pull as run_pull
+    from bedrock_sluice.lake.source import Window, open_source
+    from bedrock_sluice.lake.store import open_store
+
+    shutil.rmtree(folder / lake, ignore_errors=True)
+
+    def work() -> Done:
+        source, store = open_source(str(folder / "logs")), open_store(str(folder / lake))
+        run_pull(source, store, Window(), lambda _done, _total: None)
+        parts = (folder / lake / "landed").rglob("*.parquet")
+        return Done(sum(pq.read_metadata(part).num_rows for part in parts), {})
+
+    return work
+
+
+class Timed:
+    """A `Step` that keeps the seconds of each step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str, work: "Callable[[Tick], T]") -> T:
+        start = perf_counter()
+        result = work(lambda _done, _total: None)
+        self.seconds[name] = perf_counter() - start
+        return result
+
+
+def rebuild(folder: Path) -> Work:
+    """Build a release from a lake that holds everything already."""
+    from bedrock_sluice.flows.pipeline import build
+    from bedrock_sluice.flows.plan import open_plan
+    from bedrock_sluice.flows.recipe import load_recipe
+
+    shutil.rmtree(folder / "lake" / "releases", ignore_errors=True)
+
+    def work() -> Done:
+        step, path = Timed(), folder / "recipe.toml"
+        with TemporaryDirectory(dir=folder) as private:
+            release = build(open_plan(path, load_recipe(path), Path(private)), step)
+        return Done(release.manifest["counts"]["records"], step.seconds)
+
+    return work
+
+
+MEASURES = {each.__name__: each for each in (floor, standard, convert, pull, rebuild)}
+PREPARE = "prepare"  # lands every record in the lake that `rebuild` reads
+STARTS = {"python": "pass", "sluice": "import bedrock_sluice.flows.cli"}
+
+
+def measure(name: str, folder: Path) -> Json:
+    """Do one piece of work in this process, and tell its seconds and the largest peak."""
+    work = pull(folder, "lake") if name == PREPARE else MEASURES[name](folder)
+    start = perf_counter()
+    done = work()
+    seconds = perf_counter() - start
+    peak = max(getrusage(whose).ru_maxrss for whose in (RUSAGE_SELF, RUSAGE_CHILDREN))
+    return {"seconds": seconds, "peak_bytes": peak * RSS_UNIT_BYTES, **done._asdict()}
+
+
+def apart(*arguments: str | Path) -> Json:
+    """The JSON on the last line that a fresh Python prints."""
+    # This process imports little: a child's peak memory starts from that of its parent.
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    told: Json = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def start_seconds(code: str) -> float:
+    """Wall seconds of a whole Python process that runs the code."""
+    start = perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return perf_counter() - start
+
+
+def rounds(folder: Path, records: int) -> Iterator[tuple[str, Json]]:
+    """Every measurement, ROUNDS times, in turn."""
+    for _ in range(ROUNDS):
+        for name in MEASURES:
+            told = apart(__file__, "--measure", name, "--folder", folder)
+            if told["records"] != records:
+                sys.exit(f"{name} saw {told['records']} records of {records}: nothing to compare")
+            yield name, told
+        for name, code in STARTS.items():
+            yield name, {"seconds": start_seconds(code)}
+
+
+def report(logged: Json, told: dict[str, list[Json]]) -> Iterator[str]:
+    """The lines of the report."""
+    size = f"{logged['raw_bytes'] / 1e6:.1f} MB, {logged['gzip_bytes'] / 1e6:.1f} MB packed"
+    yield f"{logged['records']:,} records in {logged['objects']} objects, {size}"
+    yield f"{'':10}{'seconds':>9}{'records/s':>12}{'MB/s':>8}{'peak MB':>9}"
+    for name in MEASURES:
+        seconds = median(each["seconds"] for each in told[name])
+        peak = median(each["peak_bytes"] for each in told[name]) / 1e6
+        speed, flow = logged["records"] / seconds, logged["raw_bytes"] / 1e6 / seconds
+        yield f"{name:10}{seconds:9.2f}{speed:12,.0f}{flow:8.1f}{peak:9.0f}"
+    for other in ("floor", "standard"):
+        pairs = zip(told["convert"], told[other], strict=True)
+        ratio = median(ours["seconds"] / theirs["seconds"] for ours, theirs in pairs)
+        yield f"convert / {other}: {ratio:.2f} times its seconds"
+    for step in told["rebuild"][0]["steps"]:
+        yield f"rebuild, {step}: {median(e['steps'][step] for e in told['rebuild']):.2f} seconds"
+    for name, code in STARTS.items():
+        yield f"python -c '{code}': {median(e['seconds'] for e in told[name]):.3f} seconds"
+
+
+def compare(records: int) -> None:
+    """Make logs up, measure everything, print the report."""
+    with TemporaryDirectory(prefix="sluice-bench-") as name:
+        folder = Path(name)
+        logged = apart(GENERATE, folder / "logs", str(records))
+        (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
+        apart(__file__, "--measure", PREPARE, "--folder", folder)
+        told: dict[str, list[Json]] = {}
+        for measured, result in rounds(folder, records):
+            told.setdefault(measured, []).append(result)
+    sys.stdout.writelines(f"{line}\n" for line in report(logged, told))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--records", type=int, default=20_000)
+    parser.add_argument("--measure", choices=[*MEASURES, PREPARE], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.measure:
+        sys.stdout.write(json.dumps(measure(asked.measure, asked.folder)) + "\n")
+    else:
+        compare(asked.records)

@@ -1,0 +1,260 @@
+"""What all tests share: made-up log records of every dialect, log objects, and frames of rows."""
+
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import settings
+
+from bedrock_sluice.transforms.tables import EXCHANGES, TEXT_COLUMNS
+
+Json = dict[str, Any]
+
+# The same examples on every run: a failure is a change of the code, never of the dice.
+settings.register_profile("sluice", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("sluice")
+
+NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
+MODELS = {
+    "converse": ("Converse", "us.amazon.nova-lite-v1:0"),
+    "anthropic_messages": ("InvokeModel", "anthropic.claude-3-haiku-20240307-v1:0"),
+    "chat_completions": ("ChatCompletions", "openai.gpt-oss-120b-1:0"),
+}
+
+
+def encode_bodies(
+    dialect: str, messages: Sequence[Json], response: Json, tools: Sequence[Json] = ()
+) -> tuple[Json, Json]:
+    """A conversation of OpenAI chat messages, as the two bodies that `dialect` would log."""
+    return _ENCODERS[dialect](list(messages), response, list(tools))
+
+
+def _converse(messages: list[Json], response: Json, tools: list[Json]) -> tuple[Json, Json]:
+    request: Json = {"messages": _turns(messages, _converse_blocks)}
+    if system := _system(messages):
+        request["system"] = [{"text": text} for text in system]
+    if tools:
+        specs = [
+            {
+                "name": f["name"],
+                "description": f["description"],
+                "inputSchema": {"json": f["parameters"]},
+            }
+            for f in (tool["function"] for tool in tools)
+        ]
+        request["toolConfig"] = {"tools": [{"toolSpec": spec} for spec in specs]}
+    said = {"role": "assistant", "content": _converse_blocks(response)}
+    reply = {"output": {"message": said}, "stopReason": "end_turn", "usage": {"totalTokens": 9}}
+    return request, reply
+
+
+def _converse_blocks(message: Json) -> list[Json]:
+    if message["role"] == "tool":
+        content = [{"text": message["content"]}]
+        return [{"toolResult": {"toolUseId": message["tool_call_id"], "content": content}}]
+    calls = [
+        {
+            "toolUse": {
+                "toolUseId": call["id"],
+                "name": call["function"]["name"],
+                "input": json.loads(call["function"]["arguments"]),
+            }
+        }
+        for call in message.get("tool_calls", ())
+    ]
+    return [*({"text": t} for t in _texts(message)), *calls]
+
+
+def _anthropic(messages: list[Json], response: Json, tools: list[Json]) -> tuple[Json, Json]:
+    request: Json = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 512}
+    request["messages"] = _turns(messages, _anthropic_blocks)
+    if system := _system(messages):
+        request["system"] = "\n".join(system)
+    if tools:
+        request["tools"] = [
+            {"name": f["name"], "description": f["description"], "input_schema": f["parameters"]}
+            for f in (tool["function"] for tool in tools)
+        ]
+    reply = {
+        "type": "message",
+        "role": "assistant",
+        "content": _anthropic_blocks(response),
+        "stop_reason": "end_turn",
+    }
+    return request, reply
+
+
+def _anthropic_blocks(message: Json) -> list[Json]:
+    if message["role"] == "tool":
+        result = {"tool_use_id": message["tool_call_id"], "content": message["content"]}
+        return [{"type": "tool_result", **result}]
+    calls = [
+        {
+            "type": "tool_use",
+            "id": call["id"],
+            "name": call["function"]["name"],
+            "input": json.loads(call["function"]["arguments"]),
+        }
+        for call in message.get("tool_calls", ())
+    ]
+    return [*({"type": "text", "text": t} for t in _texts(message)), *calls]
+
+
+def _chat(messages: list[Json], response: Json, tools: list[Json]) -> tuple[Json, Json]:
+    request: Json = {"model": "openai.gpt-oss-120b-1:0", "messages": messages, "stream": False}
+    if tools:
+        request["tools"] = tools
+    choice = {"index": 0, "message": response, "finish_reason": "stop"}
+    return request, {"object": "chat.completion", "choices": [choice]}
+
+
+def _turns(messages: list[Json], blocks: Callable[[Json], list[Json]]) -> list[Json]:
+    """Turns of user and assistant; results of tools stand in the user's turn, before its text."""
+    speakers = {"user": "user", "tool": "user", "assistant": "assistant"}
+    spoken = [m for m in messages if m["role"] != "system"]
+    return [
+        {"role": speaker, "content": [block for message in turn for block in blocks(message)]}
+        for speaker, turn in groupby(spoken, key=lambda m: speakers[m["role"]])
+    ]
+
+
+def _system(messages: list[Json]) -> list[str]:
+    return [m["content"] for m in messages if m["role"] == "system"]
+
+
+def _texts(message: Json) -> list[str]:
+    return [] if message["content"] is None else [message["content"]]
+
+
+_ENCODERS = {
+    "converse": _converse,
+    "anthropic_messages": _anthropic,
+    "chat_completions": _chat,
+}
+
+
+def make_record(
+    dialect: str = "converse",
+    *,
+    ask: str = "What is 6 times 7? End with #### and the number.",
+    reply: str = "6 times 7 is 42.\n#### 42",
+    system: str = "",
+    request_id: str = "request-1",
+    at: datetime = NOON,
+    metadata: dict[str, str] | None = None,
+    bodies: tuple[object, object] | None = None,
+    **envelope: object,
+) -> Json:
+    """One log record of a question and its answer; `envelope` sets further fields, by their name.
+
+    A field that is set to None is left out.
+    """
+    messages = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": ask})
+    said = {"role": "assistant", "content": reply}
+    request, response = bodies or encode_bodies(dialect, messages, said)
+    operation, model = MODELS[dialect]
+    record: Json = {
+        "schemaType": "ModelInvocationLog",
+        "schemaVersion": "1.0",
+        "timestamp": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "accountId": "111122223333",
+        "identity": {"arn": "arn:aws:iam::111122223333:role/app"},
+        "region": "us-east-1",
+        "requestId": request_id,
+        "operation": operation,
+        "modelId": model,
+        "input": {"inputContentType": "application/json", "inputBodyJson": request},
+        "output": {"outputContentType": "application/json", "outputBodyJson": response},
+        "requestMetadata": metadata,
+        **envelope,
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def make_object(records: Sequence[Json | bytes]) -> bytes:
+    """A log object: gzip of one JSON object a line; a line given as bytes stays as it is."""
+    lines = [r if isinstance(r, bytes) else json.dumps(r).encode() for r in records]
+    return gzip.compress(b"".join(line + b"\n" for line in lines), mtime=0)
+
+
+_EXCHANGE: Json = {
+    "timestamp": NOON,
+    "model_id": "us.amazon.nova-lite-v1:0",
+    "operation": "Converse",
+    "object": "log.json.gz",
+    "stop_reason": "end_turn",
+    "dialect": "converse",
+    "prompt_tokens": 20,
+    "has_media": False,
+    "has_prompt": True,
+    "has_response": True,
+    "is_user_last": True,
+    "is_single_turn": True,
+}
+
+
+def make_exchanges(rows: Sequence[Json]) -> pl.DataFrame:
+    """Exchanges without their text, good ones where a row says nothing else.
+
+    Row n (from 1) is request `r<n>`, on line n, with a prompt of its own.
+    """
+    schema = pa.schema([field for field in EXCHANGES if field.name not in TEXT_COLUMNS])
+    full = [
+        {**_EXCHANGE, "request_id": f"r{n}", "line": n, "prompt_digest": f"digest-{n}", **row}
+        for n, row in enumerate(rows, start=1)
+    ]
+    for row in full:
+        if isinstance(row.get("request_metadata"), dict):
+            row["request_metadata"] = list(row["request_metadata"].items())
+    return pl.DataFrame(pa.Table.from_pylist(full, schema=schema))
+
+
+@pytest.fixture(scope="session")
+def bodies() -> Callable[..., tuple[Json, Json]]:
+    """`encode_bodies`."""
+    return encode_bodies
+
+
+@pytest.fixture(scope="session")
+def record() -> Callable[..., Json]:
+    """`make_record`."""
+    return make_record
+
+
+@pytest.fixture(scope="session")
+def records() -> Callable[..., list[Json]]:
+    """Makes n records that differ in id, time, question and answer; dialects take turns."""
+
+    def make(number: int, start: datetime = NOON) -> list[Json]:
+        dialects = list(MODELS)
+        return [
+            make_record(
+                dialects[n % len(dialects)],
+                ask=f"What is {n} plus {n}? End with #### and the number.",
+                reply=f"#### {2 * n}",
+                request_id=f"request-{n}",
+                at=start + timedelta(seconds=n),
+            )
+            for n in range(number)
+        ]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def log_object() -> Callable[[Sequence[Json | bytes]], bytes]:
+    """`make_object`."""
+    return make_object
+
+
+@pytest.fixture(scope="session")
+def exchanges() -> Callable[[Sequence[Json]], pl.DataFrame]:
+    """`make_exchanges`."""
+    return make_exchanges

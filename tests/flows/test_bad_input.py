@@ -1,0 +1,114 @@
+"""Bad input: a clear error or a counted reject, the exit code that was promised, nothing lost."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+Json = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("more", "swaps", "told"),
+    [
+        ("", {"logs": "nowhere"}, "no such folder"),
+        ("", {"since = 2026-10-01": "since = 2025-01-01", "2026-10-02": "2025-01-02"}, "no log"),
+        ("[split]\nvalidaton = 0.2\n", {}, "sums.toml:10: split.validaton is no key"),
+        ("[split]\nvalidaton = 0.2\n", {}, "did you mean validation?"),
+        ('[split]\nmax_lines = "all"\n', {}, "sums.toml:10: split.max_lines: input should be"),
+        ("", {'"math"': '"maths"'}, "no template 'maths'; there are math, qa"),
+        ("[select]\nmetadata = { is = 1 }\n", {}, "metadata has the unknown word 'is'"),
+        ('[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n', {}, "none.csv: no such file"),
+        ("[split\n", {}, "no TOML"),
+    ],
+)
+def test_a_wrong_recipe_is_told_in_one_message_and_nothing_is_written(
+    sums: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    more: str,
+    swaps: dict[str, str],
+    told: str,
+) -> None:
+    ran = sluice("build", recipe(more, swaps))
+    assert ran.code == 2
+    assert told in ran.err
+    assert "Traceback" not in ran.err
+    assert not (sums.parent / "lake" / "releases").exists()
+
+
+def test_a_recipe_that_is_not_there_is_told(tmp_path: Path, sluice: Callable[..., Any]) -> None:
+    ran = sluice("build", tmp_path / "none.toml")
+    assert (ran.code, ran.out) == (2, "")
+    assert "none.toml: No such file" in ran.err
+
+
+def test_damaged_objects_and_lines_are_counted_and_cost_only_themselves(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    write_logs: Callable[..., None],
+    records: Callable[..., list[Json]],
+    log_object: Callable[..., bytes],
+) -> None:
+    good = records(130)
+    whole = log_object(good[:100])
+    torn = gzip.compress(json.dumps(good[100]).encode() + b'\n{"requestId": "torn", "times')
+    mixed = log_object([b"no json", *good[101:], b'{"some": "json"}'])
+    write_logs(tmp_path / "logs", [whole, torn, mixed, whole[:-9], b""])
+    told = json.loads(sluice("build", recipe(), "--json").out)
+    assert told["counts"]["quarantined"] == {
+        "decode_bad_json": 1,
+        "decode_not_a_record": 1,
+        "decode_torn_line": 1,
+        "pull_corrupt_gzip": 1,
+        "pull_empty_object": 1,
+    }
+    assert told["counts"]["train"] + told["counts"]["validation"] == 130
+    assert told["counts"]["records"] == 135
+    fates = pl.read_parquet(Path(told["release"]) / "fates.parquet")
+    damaged = fates.filter(pl.col("reason") == "pull_corrupt_gzip")
+    assert damaged["line"].to_list() == [0]
+
+
+def test_too_few_lines_are_released_but_rejected(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    write_logs: Callable[..., None],
+    records: Callable[..., list[Json]],
+) -> None:
+    write_logs(tmp_path / "logs", [records(99)])
+    ran = sluice("build", recipe(), "--json")
+    told = json.loads(ran.out)
+    assert ran.code == 1
+    assert told["verdict"] == "rejected"
+    assert told["failed_checks"] == ["line_count"]
+    manifest = json.loads((Path(told["release"]) / "manifest.json").read_text())
+    assert manifest["verdict"] == "rejected"
+
+
+def test_a_window_without_a_single_fitting_record_is_rejected_too(
+    tmp_path: Path, sums: Path, sluice: Callable[..., Any]
+) -> None:
+    ran = sluice("build", sums, "--json", "--until", "2026-10-01T11:30:00")
+    told = json.loads(ran.out)
+    assert ran.code == 1
+    assert told["counts"]["dropped"] == {"select_outside_window": 150}
+
+
+def test_a_bug_of_ours_is_told_by_its_place_without_content(
+    sums: Path, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("the secret is 123-45-6789")
+
+    monkeypatch.setattr("bedrock_sluice.flows.steps.curate", fail)
+    ran = sluice("build", sums)
+    assert ran.code == 70
+    assert "ValueError at flows/pipeline.py" in ran.err
+    assert "123-45" not in ran.err

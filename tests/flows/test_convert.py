@@ -1,0 +1,102 @@
+"""`sluice convert`: logs to chat JSONL, each record converted or rejected with a reason."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Json = dict[str, Any]
+
+KEYS = [
+    "request_id",
+    "timestamp",
+    "model_id",
+    "operation",
+    "messages",
+    "response",
+    "tools",
+    "stop_reason",
+    "request_metadata",
+]
+
+
+def _rows(path: Path) -> list[Json]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.json", "log.jsonl.gz", "log.json.gz"])
+def test_one_file_plain_or_packed_gives_one_object_a_record(
+    tmp_path: Path,
+    sluice: Callable[..., Any],
+    record: Callable[..., Json],
+    log_object: Callable[..., bytes],
+    name: str,
+) -> None:
+    logged = record(system="Be brief.", metadata={"project": "x"})
+    plain = json.dumps(logged).encode()
+    (tmp_path / name).write_bytes(log_object([logged]) if name.endswith("gz") else plain)
+    ran = sluice("convert", tmp_path / name)
+    row = json.loads(ran.out)
+    assert ran.code == 0
+    assert list(row) == KEYS
+    assert row["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert row["response"]["role"] == "assistant"
+    assert row["timestamp"] == "2026-10-01T12:00:00Z"
+    assert (row["tools"], row["request_metadata"]) == ([], {"project": "x"})
+
+
+def test_rejects_go_to_their_file_and_are_counted(
+    tmp_path: Path,
+    sluice: Callable[..., Any],
+    record: Callable[..., Json],
+    log_object: Callable[..., bytes],
+) -> None:
+    image = {"image": {"format": "png", "source": {"s3Uri": "s3://b/data/1.png"}}}
+    picture = {"messages": [{"role": "user", "content": [{"text": "What?"}, image]}]}
+    reply = {"output": {"message": {"role": "assistant", "content": [{"text": "Red"}]}}}
+    seen = record(request_id="seen", bodies=(picture, {**reply, "stopReason": "end_turn"}))
+    lines = [record(request_id="good"), seen, b"no json"]
+    (tmp_path / "log.json.gz").write_bytes(log_object(lines))
+    out, rejects = tmp_path / "chat.jsonl", tmp_path / "rejects.jsonl"
+    ran = sluice("convert", tmp_path, "--out", out, "--rejects", rejects)
+    assert (ran.code, ran.out) == (0, "")
+    assert [row["request_id"] for row in _rows(out)] == ["good"]
+    told = [(row["object"], row["line"], row["reason"]) for row in _rows(rejects)]
+    assert told == [("log.json.gz", 2, "curate_media"), ("log.json.gz", 3, "decode_bad_json")]
+    assert "1 records converted" in ran.err
+    assert "1 rejected: curate_media" in ran.err
+
+
+def test_a_folder_is_read_by_key_without_bodies_and_permission_checks(
+    tmp_path: Path,
+    sluice: Callable[..., Any],
+    records: Callable[..., list[Json]],
+    write_logs: Callable[..., None],
+) -> None:
+    logged = records(4)
+    write_logs(tmp_path, [logged[:2], logged[2:]])
+    hour = next(tmp_path.rglob("*.gz")).parent
+    (hour / "data").mkdir()
+    (hour / "data" / "request-1_input.json.gz").write_bytes(b"a body")
+    (hour / "amazon-bedrock-logs-permission-check").write_bytes(b"")
+    ran = sluice("convert", tmp_path)
+    ids = [json.loads(line)["request_id"] for line in ran.out.splitlines()]
+    assert ids == [each["requestId"] for each in logged]
+    assert "2 files are no logs by their name" in ran.err
+
+
+def test_no_logs_is_an_error(tmp_path: Path, sluice: Callable[..., Any]) -> None:
+    ran = sluice("convert", tmp_path / "none")
+    assert ran.code == 2
+    assert "no logs there" in ran.err
+
+
+def test_an_output_that_cannot_be_written_exits_3(
+    tmp_path: Path, sluice: Callable[..., Any], records: Callable[..., list[Json]], write_logs: Any
+) -> None:
+    write_logs(tmp_path, [records(2)])
+    ran = sluice("convert", tmp_path, "--out", tmp_path / "none" / "out.jsonl")
+    assert ran.code == 3
+    assert "No such file or directory" in ran.err

@@ -1,0 +1,199 @@
+"""The demo's own logs: reproducible, right in their sums, and with something for every reason."""
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterator
+from operator import add, floordiv, mul, sub
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import polars as pl
+import pytest
+
+from bedrock_sluice.flows.demo_logs import DELIVERED_TWICE, PER_OBJECT, write_demo
+from bedrock_sluice.flows.demo_stories import draw_problem
+from bedrock_sluice.flows.pipeline import build
+from bedrock_sluice.flows.plan import open_plan
+from bedrock_sluice.flows.recipe import load_recipe
+from bedrock_sluice.lake.releases import Release
+from bedrock_sluice.lake.source import is_log
+from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.reasons import Reason
+
+Json = dict[str, Any]
+
+RECORDS = 2_000
+SMALL = 400
+PLANTED = {
+    Reason.PULL_CORRUPT_GZIP,
+    Reason.DECODE_BAD_JSON,
+    Reason.DECODE_TORN_LINE,
+    Reason.DECODE_UNKNOWN_SHAPE,
+    Reason.SELECT_OUTSIDE_WINDOW,
+    Reason.SELECT_METADATA,
+    Reason.SELECT_REPEATED_REQUEST,
+    Reason.CURATE_ERROR,
+    Reason.CURATE_NO_BODY,
+    Reason.CURATE_MEDIA,
+    Reason.CURATE_GUARDRAIL,
+    Reason.CURATE_CUT_OFF,
+    Reason.CURATE_EMPTY_RESPONSE,
+    Reason.CURATE_LAST_NOT_USER,
+    Reason.CURATE_MULTI_TURN,
+    Reason.CURATE_EXACT_DUPLICATE,
+    Reason.ANSWER_UNFIT,
+}
+SUM = re.compile(r": (\d+) ([-+*/]) (\d+) = (\d+)\.")
+SIGNS = {"+": add, "-": sub, "*": mul, "/": floordiv}
+
+Built = tuple[Path, Release]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The folder of a demo, and the release that its recipe makes."""
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, release_of(folder, RECORDS, tmp_path_factory.mktemp("work"))
+
+
+def release_of(folder: Path, records: int, work: Path) -> Release:
+    path = write_demo(folder, records)
+    return build(open_plan(path, load_recipe(path), work))
+
+
+def log_objects(folder: Path) -> list[bytes]:
+    return [p.read_bytes() for p in sorted(folder.rglob("*.gz")) if is_log(p.as_posix())]
+
+
+def logged(folder: Path) -> Iterator[Json]:
+    """Every line that can be read, of every log object that is whole."""
+    for raw in log_objects(folder):
+        try:
+            lines = gzip.decompress(raw).decode().splitlines()
+        except EOFError:
+            continue
+        for line in lines:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue
+
+
+def told_lines(release: Release) -> list[Json]:
+    names = ("train.jsonl", "validation.jsonl")
+    return [line for name in names for line in read_jsonl(release.file(name))]
+
+
+def read_jsonl(path: Path) -> list[Json]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def is_right(step: str) -> bool:
+    found = SUM.search(step)
+    return found is not None and SIGNS[found[2]](int(found[1]), int(found[3])) == int(found[4])
+
+
+def is_solved(answer: Json) -> bool:
+    """Whether every step holds, and the last one gives the final answer."""
+    steps = answer["steps"]
+    return all(map(is_right, steps)) and steps[-1].endswith(f" = {answer['final_answer']}.")
+
+
+def test_the_same_arguments_give_the_same_bytes(
+    tmp_path: Path, tree_digest: Callable[[Path], dict[str, str]]
+) -> None:
+    for name, seed in (("one", 1), ("two", 1), ("other", 2)):
+        write_demo(tmp_path / name, SMALL, seed)
+    assert tree_digest(tmp_path / "one") == tree_digest(tmp_path / "two")
+    assert tree_digest(tmp_path / "one") != tree_digest(tmp_path / "other")
+
+
+def test_writing_a_demo_again_changes_nothing_but_another_one_is_refused(
+    tmp_path: Path, tree_digest: Callable[[Path], dict[str, str]]
+) -> None:
+    write_demo(tmp_path, 100)
+    before = tree_digest(tmp_path)
+    write_demo(tmp_path, 100)
+    with pytest.raises(ConfigError, match="another recipe"):
+        write_demo(tmp_path, 200)
+    assert tree_digest(tmp_path) == before
+
+
+@pytest.mark.parametrize("records", [1, PER_OBJECT, PER_OBJECT + 1, RECORDS])
+def test_as_many_calls_are_logged_as_were_asked_for(tmp_path: Path, records: int) -> None:
+    write_demo(tmp_path, records)
+    ids = [record["requestId"] for record in logged(tmp_path)]
+    assert len(set(ids)) == records
+    assert len(ids) - records <= PER_OBJECT  # one object is delivered twice
+
+
+def test_one_object_is_delivered_twice(tmp_path: Path) -> None:
+    write_demo(tmp_path, PER_OBJECT * (DELIVERED_TWICE + 1))
+    raw = log_objects(tmp_path)
+    assert len(raw) - len(set(raw)) == 1
+
+
+def test_what_is_no_log_object_stands_between_them(built: Built) -> None:
+    folder, _ = built
+    others = [p for p in (folder / "logs").rglob("*") if p.is_file() and not is_log(p.as_posix())]
+    assert {p.name: p.stat().st_size for p in others if "permission" in p.name} == {
+        "amazon-bedrock-logs-permission-check": 0
+    }
+    assert [p.parent.name for p in others if p.suffix == ".gz"] == ["data"]
+
+
+def test_every_planted_reason_occurs(built: Built) -> None:
+    _, release = built
+    fates = pl.read_parquet(release.file("fates.parquet"))
+    assert PLANTED - set(fates["reason"]) == set()
+
+
+def test_every_dialect_is_logged_and_released(built: Built) -> None:
+    folder, release = built
+    released = {line["id"] for line in told_lines(release)}
+    kept = [record for record in logged(folder) if record["requestId"] in released]
+    asked = [record["input"]["inputBodyJson"] for record in kept]
+    operations = {record["operation"] for record in kept}
+    assert operations == {"Converse", "ConverseStream", "InvokeModel", "ChatCompletions"}
+    assert {type(body["messages"][0]["content"]) for body in asked} == {str, list}
+    assert any("anthropic_version" in body for body in asked)
+
+
+def test_the_demo_passes_the_gate_with_plenty_of_lines(built: Built) -> None:
+    _, release = built
+    assert release.is_passed
+    assert len(told_lines(release)) >= 900
+
+
+def test_a_small_demo_passes_the_gate(tmp_path: Path) -> None:
+    release = release_of(tmp_path / "demo", SMALL, tmp_path)
+    counts = release.manifest["counts"]
+    assert release.is_passed
+    assert counts["dropped"][Reason.ANSWER_UNFIT] > 1
+
+
+def test_released_answers_are_what_their_steps_come_to(built: Built) -> None:
+    _, release = built
+    wrong = [line["id"] for line in told_lines(release) if not is_solved(line["reference_answer"])]
+    assert wrong == []
+
+
+def test_labels_answer_what_their_record_asks(built: Built) -> None:
+    folder, _ = built
+    labels = {label["request_id"]: label for label in read_jsonl(folder / "labels.jsonl")}
+    replies = {
+        r["requestId"]: json.dumps(r.get("output"), ensure_ascii=False) for r in logged(folder)
+    }
+    answered = [name for name in labels if "toolUse" not in replies[name]]
+    assert 0.4 * RECORDS < len(answered) < 0.5 * RECORDS
+    assert [n for n in labels if not is_solved(labels[n])] == []
+    assert [n for n in answered if labels[n]["steps"][-2] not in replies[n]] == []
+
+
+def test_problems_differ_and_their_sums_are_right() -> None:
+    rng = Random(1)
+    problems = [draw_problem(rng) for _ in range(2_000)]
+    assert len({problem.question for problem in problems}) == len(problems)
+    assert all(is_right(step.text) for problem in problems for step in problem.steps)

@@ -1,0 +1,141 @@
+"""The flows on a real local Prefect server, and the deployments that `prefect.yaml` describes."""
+
+import json
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from bedrock_sluice.flows import tasks
+from bedrock_sluice.flows.tasks import told_plainly
+from bedrock_sluice.transforms.errors import (
+    ConfigError,
+    IntegrityError,
+    OutsideError,
+    TransientError,
+)
+
+ROOT = Path(__file__).parents[2]
+SERVER_START_SECONDS = 120
+CANARY = "jane.doe@example.com"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[None]:
+    """A Prefect server with a database of its own, over HTTP on this machine."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=SERVER_START_SECONDS):
+        yield
+
+
+@pytest.mark.filterwarnings("default")  # Prefect's own
+@pytest.mark.usefixtures("server")
+def test_the_nightly_builds_every_recipe_and_leaves_the_verdicts(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    records: Callable[..., list[dict[str, Any]]],
+    write_logs: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from bedrock_sluice.flows.nightly import nightly
+
+    logged = records(130)
+    logged[0]["input"]["inputBodyJson"]["messages"][0]["content"][0]["text"] += CANARY
+    write_logs(tmp_path / "logs", [logged])
+    recipe()
+    recipe("[split]\nvalidation = 0.2\nmax_lines = 99\n", {'"sums"': '"few"'}, "few.toml")
+    recipe(swaps={'"sums"': '"gone"', '"logs"': '"nowhere"'}, name="gone.toml")
+    with pytest.raises(OutsideError, match="1 of 3 recipes failed: gone.toml"):
+        nightly(str(tmp_path))
+    rows = json.loads(_artifacts("sluice-nightly")[0]["data"])
+    told = {row["recipe"]: row["verdict"] for row in rows}
+    assert told == {"sums.toml": "passed", "few.toml": "rejected", "gone.toml": "failed"}
+    (page,) = _artifacts("sluice-sums")
+    assert "# passed" in page["data"]
+    _assert_steps_are_tasks_without_content()
+
+
+def _read(path: str, asked: dict[str, Any]) -> Any:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return client.request("POST", path, json=asked).json()  # type: ignore[arg-type]
+
+
+def _artifacts(key: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = _read("/artifacts/filter", {})
+    return [artifact for artifact in found if artifact["key"] == key]
+
+
+def _assert_steps_are_tasks_without_content() -> None:
+    tasks = _read("/task_runs/filter", {})
+    names = {task["name"].split("-")[0] for task in tasks}
+    stored = json.dumps([tasks, _read("/flow_runs/filter", {}), _read("/logs/filter", {})])
+    assert {"pull", "select", "normalise", "curate", "answer", "gate", "release"} <= names
+    assert CANARY not in stored
+    assert "What is" not in stored
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("server")
+def test_a_folder_without_recipes_is_an_error(tmp_path: Path) -> None:
+    from bedrock_sluice.flows.nightly import nightly
+
+    with pytest.raises(ConfigError, match="has no recipe"):
+        nightly(str(tmp_path))
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("error", "tries"), [(TransientError("S3 is slow"), 2), (OutsideError("no"), 1)]
+)
+def test_only_what_may_heal_is_tried_again(
+    error: OutsideError, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect import flow
+
+    calls = []
+
+    def work(_tick: object) -> str:
+        calls.append(1)
+        if len(calls) == 1:
+            raise error
+        return "done"
+
+    monkeypatch.setattr(tasks, "RETRY_DELAYS_SECONDS", [0.0])
+    run = flow(lambda: tasks.prefect_step("try", work), name="try")
+    if tries == 1:
+        with pytest.raises(OutsideError):
+            run()
+    else:
+        assert run() == "done"
+    assert len(calls) == tries
+
+
+def test_a_foreign_exception_loses_its_text_before_prefect_sees_it() -> None:
+    def fail(_tick: object) -> None:
+        raise ValueError(CANARY)
+
+    with pytest.raises(IntegrityError) as error:
+        told_plainly("curate", fail)
+    assert "ValueError" in str(error.value)
+    assert CANARY not in str(error.value)
+    assert error.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "entrypoint",
+    [
+        each["entrypoint"]
+        for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    ],
+)
+def test_every_deployment_names_a_flow(entrypoint: str) -> None:
+    from prefect import Flow
+
+    module, _, name = entrypoint.rpartition(".")
+    assert isinstance(getattr(import_module(module), name), Flow)

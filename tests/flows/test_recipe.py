@@ -1,0 +1,85 @@
+"""Recipes: what is taken, what is refused, and how the refusal is told."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from bedrock_sluice.flows.recipe import load_recipe
+from bedrock_sluice.transforms.errors import ConfigError
+
+NOW = datetime(2026, 11, 5, 14, 30, tzinfo=UTC)
+
+
+def test_a_date_is_midnight_utc(recipe: Callable[..., Path]) -> None:
+    window = load_recipe(recipe()).window
+    assert window.since == datetime(2026, 10, 1, tzinfo=UTC)
+    assert window.until == datetime(2026, 10, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2026-10-01T06:00:00", datetime(2026, 10, 1, 6, tzinfo=UTC)),
+        ("2026-10-01T06:00:00+05:30", datetime(2026, 10, 1, 0, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_utc_unless_it_has_a_zone(
+    recipe: Callable[..., Path], written: str, meant: datetime
+) -> None:
+    path = recipe(swaps={"since = 2026-10-01": f"since = {written}"})
+    assert load_recipe(path).window.since == meant
+
+
+def test_last_days_end_with_the_last_whole_day(recipe: Callable[..., Path]) -> None:
+    path = recipe(swaps={"since = 2026-10-01\nuntil = 2026-10-02": "last_days = 7"})
+    window = load_recipe(path).at(NOW).window
+    assert window.since == datetime(2026, 10, 29, tzinfo=UTC)
+    assert window.until == datetime(2026, 11, 5, tzinfo=UTC)
+
+
+def test_the_digest_leaves_out_where_things_lie_and_nothing_else(
+    recipe: Callable[..., Path],
+) -> None:
+    answer = '[answer]\nfrom = ["labels"]\nlabels = "labels.csv"\n'
+    here = load_recipe(recipe(answer)).digest()
+    moved = {'"lake"': '"s3://lake/x"', '"logs"': '"s3://logs"'}
+    there = recipe(answer.replace("labels.csv", "other.csv"), moved)
+    assert load_recipe(there).digest() == here
+    changed = recipe(answer, {'"math"': '"qa"'})
+    assert load_recipe(changed).digest() != here
+
+
+@pytest.mark.parametrize(
+    ("more", "swaps", "told"),
+    [
+        ("", {'"sums"': '"Sums!"'}, ":1: name: string should match"),
+        ("", {'uri = "logs"\n': ""}, ":3: source.uri is missing"),
+        ("", {"until = 2026-10-02": "until = 2026-09-01"}, ":3: source: since must be before"),
+        ("", {"until = 2026-10-02": "last_days = 3"}, "either last_days, or since and until"),
+        ("", {'lake = "lake"': 'lakes = "lake"'}, ":2: lakes is no key of a recipe; did you"),
+        ("[split]\nvalidation = 0.6\n", {}, ":10: split.validation: input should be less"),
+        ("[split]\nvalidation = true\n", {}, ":10: split.validation: input should be a valid"),
+        ('[curate]\nmax_prompt_tokens = "9"\n', {}, ":10: curate.max_prompt_tokens: input should"),
+        ("[zzz]\nx = 1\n", {}, ":9: zzz is no key of a recipe; known: answer, curate"),
+        ('[answer]\nfrom = ["labels"]\n', {}, 'from has "labels", but there is no labels'),
+        ('[answer]\nfrom = ["metadata"]\n', {}, "there is no metadata_key"),
+        (
+            '[select]\nmetadata = { orAll = [{ equals = { a = "1", b = "2" } }] }\n',
+            {},
+            ":10: select.metadata: metadata.orAll[0].equals must hold exactly one key",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(
+    recipe: Callable[..., Path], more: str, swaps: dict[str, str], told: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_recipe(recipe(more, swaps))
+    assert told in str(error.value)
+
+
+def test_all_faults_are_told_at_once(recipe: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_recipe(recipe("[split]\nshare = 1\nmax_lines = 0\n"))
+    assert len(str(error.value).splitlines()) == 2

@@ -1,0 +1,65 @@
+"""The documents and the program say the same: commands, targets, reasons, recipe keys."""
+
+import re
+from pathlib import Path
+
+import pytest
+from bedrock_sluice.flows.cli import app
+from bedrock_sluice.flows.recipe import Recipe, Section
+from bedrock_sluice.transforms.reasons import Reason
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = README + "".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs").glob("*.md")))
+COMMANDS = sorted(
+    command.callback.__name__ for command in app.registered_commands if command.callback
+)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_documents(name: str) -> None:
+    assert f"sluice {name}" in DOCS
+
+
+def test_every_command_in_the_documents_is_there() -> None:
+    shown = set(re.findall(r"^\$ sluice (\w+)", DOCS, re.MULTILINE))
+    assert shown <= set(COMMANDS)
+
+
+def test_every_make_target_in_the_readme_is_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    shown = re.findall(r"^\$ make (\w+)", README, re.MULTILINE)
+    assert {"demo", "test", "check", "bench"} == set(shown)
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in shown)
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_every_reason_is_in_its_table_with_its_sentence() -> None:
+    table = (ROOT / "docs" / "reasons.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", table, re.MULTILINE)
+    assert rows == [(reason.value, reason.fate, reason.says) for reason in Reason]
+
+
+def test_every_key_of_a_recipe_is_explained() -> None:
+    page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
+    sections = [
+        option
+        for field in Recipe.model_fields.values()
+        for option in (getattr(field.annotation, "__args__", None) or (field.annotation,))
+        if isinstance(option, type) and issubclass(option, Section)
+    ]
+    keys = {
+        field.alias or name
+        for section in (Recipe, *sections)
+        for name, field in section.model_fields.items()
+    }
+    assert {key for key in keys if not re.search(rf"\b{key}\b", page)} == set()
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([\w./-]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"

@@ -1,0 +1,151 @@
+"""Which module may import what: the arrows between our packages, and the purity of the core."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = "bedrock_sluice"
+
+ARROWS = {
+    "flows": {"flows", "lake", "transforms", "rewards", "expectations", "sql"},
+    "expectations": {"expectations", "transforms"},
+    "lake": {"lake", "transforms"},
+    "rewards": {"rewards", "transforms"},
+    "transforms": {"transforms"},
+    "sql": {"sql"},
+}
+"""From each package, the packages that it may import."""
+
+HOMES = {
+    "great_expectations": ("expectations/gate.py",),
+    "prefect": ("flows/",),
+    "duckdb": ("lake/duck.py",),
+    "boto3": ("lake/", "flows/"),
+    "botocore": ("lake/", "flows/"),
+}
+"""Libraries that stay in one place: the paths, or starts of paths, that may import them."""
+
+IMPURE_MODULES = {
+    *("boto3", "botocore", "prefect", "great_expectations", "duckdb", "requests", "httpx"),
+    *("socket", "subprocess", "logging", "random", "os", "time", "tempfile", "pathlib"),
+}
+IMPURE_BUILTINS = {"open", "print"}
+IMPURE_ATTRIBUTES = {"now", "utcnow", "today", "open"}  # of a date class, of `io`
+
+LATE = ("prefect", "great_expectations", "polars", "boto3", "pyarrow", "duckdb", "pydantic")
+"""What the command line may import only once it is needed."""
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of each import, wherever it stands; relative ones start with a dot."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from ((node.lineno, each.name) for each in names)
+            case ast.ImportFrom(names=names):
+                start = "." * node.level + (f"{node.module}." if node.module else "")
+                yield from ((node.lineno, start + each.name) for each in names)
+            case ast.Call(args=[ast.Constant(value=str(name)), *_]):
+                if ast.unparse(node.func).endswith(("import_module", "__import__")):
+                    yield node.lineno, name
+
+
+def impure(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of each use of the clock, of a file or of the terminal, called or passed on."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) if name in IMPURE_BUILTINS:
+                yield node.lineno, name
+            case ast.Attribute(attr=name) if name in IMPURE_ATTRIBUTES:
+                yield node.lineno, ast.unparse(node)
+
+
+def parsed(folder: str) -> Iterator[tuple[str, ast.AST]]:
+    for path in modules(folder):
+        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_bytes())
+
+
+def imports(*folders: str) -> Iterator[tuple[str, str, str]]:
+    """Path, `path:line` and dotted name of every import in the folders."""
+    for folder in folders:
+        for path, tree in parsed(folder):
+            yield from ((path, f"{path}:{line}", name) for line, name in imported(tree))
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("import os.path as p", ["os.path"]),
+        ("from os import path", ["os.path"]),
+        ("def f():\n    from bedrock_sluice.lake import s3", ["bedrock_sluice.lake.s3"]),
+        ("if TYPE_CHECKING:\n    import boto3", ["boto3"]),
+        ("from bedrock_sluice import lake", ["bedrock_sluice.lake"]),
+        ("from . import errors", [".errors"]),
+        ("from ..lake import s3", ["..lake.s3"]),
+        ("importlib.import_module('duckdb')", ["duckdb"]),
+    ],
+)
+def test_an_import_is_seen_however_it_is_written(source: str, seen: list[str]) -> None:
+    assert [name for _, name in imported(ast.parse(source))] == seen
+
+
+@pytest.mark.parametrize("folder", ARROWS)
+def test_arrows_point_one_way(folder: str) -> None:
+    assert modules(folder)
+    allowed = ARROWS[folder]
+    ours = [(where, name.split(".")) for _, where, name in imports(folder)]
+    wrong = [(w, ".".join(p)) for w, p in ours if p[0] == OURS and not {*p[1:2]} <= allowed]
+    assert wrong == []
+
+
+def test_imports_are_absolute_and_carry_the_package_name() -> None:
+    wrong = [
+        (where, name) for _, where, name in imports(*ARROWS) if name.split(".")[0] in {"", *ARROWS}
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_stays_where_it_belongs(library: str) -> None:
+    wrong = [
+        where
+        for path, where, name in imports(*ARROWS)
+        if name.split(".")[0] == library and not path.startswith(HOMES[library])
+    ]
+    assert wrong == []
+
+
+def test_the_core_imports_nothing_that_reaches_outside() -> None:
+    named = [(where, name) for _, where, name in imports("transforms")]
+    assert [each for each in named if each[1].split(".")[0] in IMPURE_MODULES] == []
+
+
+def test_the_core_reads_no_clock_and_opens_and_prints_nothing() -> None:
+    used = [
+        f"{path}:{line}: {text}"
+        for path, tree in parsed("transforms")
+        for line, text in impure(tree)
+    ]
+    assert used == []
+
+
+def test_flows_hide_no_module_of_the_standard_library() -> None:
+    assert {path.stem for path in modules("flows")} & sys.stdlib_module_names == set()
+
+
+def test_importing_the_command_line_loads_no_heavy_library(tmp_path: Path) -> None:
+    code = f"import sys, {OURS}.flows.cli\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(LATE) & set(done.stdout.split()) == set()
