@@ -1,12 +1,13 @@
 """What the commands do: open the recipe, run the pipeline, show the outcome."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bedrock_sluice.flows.approval import approve
 from bedrock_sluice.flows.console import (
     ProgressStep,
     failed_checks,
@@ -15,11 +16,13 @@ from bedrock_sluice.flows.console import (
     print_result,
     show_release,
 )
+from bedrock_sluice.flows.demo_logs import write_demo
+from bedrock_sluice.flows.job import bedrock_client, prepare, submit
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.plan import Plan, open_plan
 from bedrock_sluice.flows.pull import pull
 from bedrock_sluice.flows.recipe import load_recipe
-from bedrock_sluice.lake.releases import Release
+from bedrock_sluice.lake.releases import Release, open_release
 
 EXIT_REJECTED = 1
 
@@ -41,11 +44,13 @@ def run_build(path: Path, since: datetime | None, until: datetime | None, as_jso
     _show(release, as_json)
 
 
-def _show(release: Release, as_json: bool) -> None:
+def _show(release: Release, as_json: bool, look_at: Iterable[str] = ()) -> None:
     if as_json:
         print_json(summary(release))
     else:
         show_release(release)
+        for name in look_at:
+            people.print(f"open {release.uri}/{name}", markup=False)
         print_result(release.uri)
     if not release.is_passed:
         raise SystemExit(EXIT_REJECTED)
@@ -71,9 +76,7 @@ def run_demo(records: int, out: Path, as_json: bool) -> None:
     recipe = write_demo(out, records)
     with opened(recipe) as plan, ProgressStep() as step:
         release = build(plan, step)
-    for name in ("report.html", "train.jsonl", "fates.parquet"):
-        people.print(f"open {release.uri}/{name}", markup=False)
-    _show(release, as_json)
+    _show(release, as_json, look_at=("report.html", "train.jsonl", "fates.parquet"))
 
 
 def run_approve(uri: str, by: str, as_json: bool) -> None:
@@ -87,7 +90,16 @@ def run_approve(uri: str, by: str, as_json: bool) -> None:
 
 def run_train(uri: str, dry_run: bool, as_json: bool) -> None:
     """`sluice train`."""
-    raise NotImplementedError
+    release = open_release(uri)
+    if dry_run:
+        print_json(prepare(release).request)
+        return
+    arn = submit(release, bedrock_client())
+    if as_json:
+        print_json({"job": arn})
+    else:
+        people.print("started: ", end="")
+        print_result(arn)
 
 
 def run_pull(path: Path, since: datetime | None, until: datetime | None, as_json: bool) -> None:

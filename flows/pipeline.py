@@ -11,7 +11,14 @@ from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.flows.publish import Outcome, publish
 from bedrock_sluice.flows.pull import Tick, pull
 from bedrock_sluice.lake.releases import Release
-from bedrock_sluice.transforms.fates import Sifted, conserve, kept_fates, rejected_fates
+from bedrock_sluice.transforms.fates import (
+    UNREADABLE,
+    Sifted,
+    conserve,
+    divide,
+    kept_fates,
+    rejected_fates,
+)
 
 T = TypeVar("T")
 
@@ -69,8 +76,8 @@ def build(plan: Plan, step: Step = direct) -> Release:
     ledger = Ledger()
     step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
     judged = step("select", lambda _: steps.select(plan))
-    read = judged.kept.height + judged.rejected.height
-    selected = ledger.enter("select", read, judged)
+    readable = ledger.enter("pull", judged.height, divide(judged, UNREADABLE))
+    selected = ledger.enter("select", readable.height, divide(readable))
     exchanges = ledger.enter(
         "normalise", selected.height, step("normalise", lambda _: steps.normalise(plan, selected))
     )
@@ -86,7 +93,7 @@ def build(plan: Plan, step: Step = direct) -> Release:
     lines = step("render", lambda _: steps.render(plan, divided))
     checks = step("gate", lambda _: steps.gate(plan, lines))
     fates = ledger.close(lines)
-    conserve("release", read, lines.height, fates.height - lines.height)
+    conserve("release", judged.height, lines.height, fates.height - lines.height)
     without_key = int(selected["lacks_negated_key"].sum())
     outcome = Outcome(lines, fates, checks, ledger.stages, without_key)
     return step("release", lambda _: publish(plan, outcome))

@@ -33,8 +33,8 @@ _NARROW_LANDED = tuple(name for name in LANDED.names if name not in BODY_COLUMNS
 _NARROW_EXCHANGES = [name for name in EXCHANGES.names if name not in TEXT_COLUMNS]
 
 
-def select(plan: Plan) -> Sifted:
-    """Judge every landed record of the window; kept and rejected rows hold keys, no bodies."""
+def select(plan: Plan) -> pl.DataFrame:
+    """Judge every landed record of the window: its keys, and the `reason` if it is left out."""
     asked = plan.recipe.select
     clauses = parse_filter(asked.metadata) if asked.metadata else ()
     parameters = {
@@ -45,9 +45,7 @@ def select(plan: Plan) -> Sifted:
         "clauses": [[test.as_parameter() for test in clause] for clause in clauses],
     }
     landed = plan.landed_reader(_NARROW_LANDED)
-    judged = query(statement("select_v1"), {"landed": landed}, parameters)
-    is_kept = pl.col("reason").is_null()
-    return Sifted(kept=judged.filter(is_kept), rejected=judged.filter(~is_kept))
+    return query(statement("select_v1"), {"landed": landed}, parameters)
 
 
 def normalise(plan: Plan, selected: pl.DataFrame) -> Sifted:

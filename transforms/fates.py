@@ -1,6 +1,6 @@
 """What became of each record: exactly one fate, and what was rejected keeps its reason."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -21,6 +21,7 @@ FATES = pl.Schema(
     }
 )
 
+UNREADABLE = tuple(reason for reason in Reason if reason.fate == "quarantined")
 _OF_REASON = {reason.value: (reason.fate, reason.stage) for reason in Reason}
 
 
@@ -43,6 +44,13 @@ def sift(frame: pl.DataFrame, rules: Sequence[tuple[Reason, pl.Expr]]) -> Sifted
         kept=judged.filter(pl.col("reason").is_null()).drop("reason"),
         rejected=judged.filter(pl.col("reason").is_not_null()),
     )
+
+
+def divide(judged: pl.DataFrame, reasons: Iterable[Reason] = Reason) -> Sifted:
+    """Part rows that already have a `reason`, or null, by whether it is one of `reasons`."""
+    is_rejected = pl.col("reason").is_in([reason.value for reason in reasons])
+    is_rejected = is_rejected.fill_null(value=False)
+    return Sifted(kept=judged.filter(~is_rejected), rejected=judged.filter(is_rejected))
 
 
 def rejected_fates(rejected: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
 from bedrock_sluice.flows import cli
 
 Json = dict[str, Any]

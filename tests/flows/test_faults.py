@@ -1,4 +1,4 @@
-"""Killed at any effect, or run twice at once: a re-run completes, and nobody sees half a release."""
+"""Killed at any effect, or run twice at once: a re-run completes, nobody sees half a release."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bedrock_sluice.lake.folder import FolderStore
 
 Json = dict[str, Any]
@@ -26,7 +27,7 @@ def golden() -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("nth", range(EFFECTS))
-def test_killed_at_the_nth_effect_a_re_run_completes(  # noqa: PLR0913, PLR0917
+def test_killed_at_the_nth_effect_a_re_run_completes(
     nth: int,
     when: str,
     sums: Path,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from bedrock_sluice.flows import tasks
 from bedrock_sluice.flows.tasks import told_plainly
 from bedrock_sluice.transforms.errors import (
@@ -48,7 +49,7 @@ def test_the_nightly_builds_every_recipe_and_leaves_the_verdicts(
     recipe()
     recipe("[split]\nvalidation = 0.2\nmax_lines = 99\n", {'"sums"': '"few"'}, "few.toml")
     recipe(swaps={'"sums"': '"gone"', '"logs"': '"nowhere"'}, name="gone.toml")
-    with pytest.raises(OutsideError, match="1 of 3 recipes failed: gone.toml"):
+    with pytest.raises(OutsideError, match=r"1 of 3 recipes failed: gone\.toml"):
         nightly(str(tmp_path))
     rows = json.loads(_artifacts("sluice-nightly")[0]["data"])
     told = {row["recipe"]: row["verdict"] for row in rows}

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.transforms.errors import ConfigError
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from bedrock_sluice.flows.cli import app
 from bedrock_sluice.flows.recipe import Recipe, Section
 from bedrock_sluice.transforms.reasons import Reason
