@@ -108,7 +108,7 @@ def test_only_what_may_heal_is_tried_again(
         return "done"
 
     monkeypatch.setattr(tasks, "RETRY_DELAYS_SECONDS", [0.0])
-    run = flow(lambda: tasks.prefect_step("try", work), name="try")
+    run = flow(name="try")(lambda: tasks.prefect_step("try", work))
     if tries == 1:
         with pytest.raises(OutsideError):
             run()

@@ -52,9 +52,10 @@ def test_every_key_of_a_recipe_is_explained() -> None:
         for option in (getattr(field.annotation, "__args__", None) or (field.annotation,))
         if isinstance(option, type) and issubclass(option, Section)
     ]
+    every: list[type[Section]] = [Recipe, *sections]
     keys = {
         field.alias or name
-        for section in (Recipe, *sections)
+        for section in every
         for name, field in section.model_fields.items()
     }
     assert {key for key in keys if not re.search(rf"\b{key}\b", page)} == set()
