@@ -21,6 +21,7 @@ from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.tables import EXCHANGES, LANDED
 
 KEYS = ("object", "line")
+BATCH_ROWS = 2_048  # of exchanges, with their text, held at once
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,25 @@ class Plan:
         return self.work / "exchanges.parquet"
 
     def exchanges(self, columns: tuple[str, ...], wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """Columns of the exchanges whose `object` and `line` are in `wanted`, in bounded pieces."""
-        schema = pa.schema([EXCHANGES.field(name) for name in (*KEYS, *columns)])
-        yield pl.DataFrame(schema.empty_table())  # there may be no exchange at all
+        """Columns of the exchanges whose row numbers are in `wanted["exchange"]`, in their order.
+
+        They come in bounded pieces, each with `exchange` beside the columns. The rows are copied
+        out: a frame that was only filtered would hold on to the text of all the others.
+        """
+        schema = pa.schema([EXCHANGES.field(name) for name in columns])
+        yield _numbered(schema.empty_table(), pa.array([], pa.uint32()))  # there may be none
+        numbers = wanted["exchange"].sort().to_numpy()
+        first = 0
         with pq.ParquetFile(self.exchanges_path) as file:
-            for batch in file.iter_batches(columns=[*KEYS, *columns]):
-                frame = pl.DataFrame(batch)
-                yield frame.join(wanted.select(KEYS), on=KEYS, how="semi", maintain_order="left")
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
+                start, end = numbers.searchsorted([first, first + batch.num_rows])
+                here = pa.array(numbers[start:end])
+                yield _numbered(batch.take(pc.subtract(here, pa.scalar(first, here.type))), here)
+                first += batch.num_rows
+
+
+def _numbered(rows: pa.Table | pa.RecordBatch, numbers: pa.Array) -> pl.DataFrame:
+    return pl.DataFrame(rows).with_columns(exchange=pl.Series(numbers))
 
 
 def _day(at: datetime | None) -> str:

@@ -15,7 +15,6 @@ from bedrock_sluice.expectations.gate import Check, is_passed
 from bedrock_sluice.expectations.report import render_report
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.lake.releases import (
-    DATE_FORMAT,
     ID_DIGITS,
     Release,
     file_digests,
@@ -23,11 +22,12 @@ from bedrock_sluice.lake.releases import (
     release_digest,
 )
 from bedrock_sluice.lake.releases import publish as publish_files
+from bedrock_sluice.lake.source import partition_of
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 from bedrock_sluice.transforms.tables import PROVENANCE
 
 FORMAT = 1
-OPEN_DATE = "0000-00-00"  # of a release without any record
+OPEN_DATE = "0000-00-00"  # of logs that do not lie in folders by the hour
 LIBRARIES = ("duckdb", "great-expectations", "jinja2", "msgspec", "polars", "pyarrow")
 
 Facts = dict[str, Any]
@@ -56,7 +56,7 @@ def publish(plan: Plan, outcome: Outcome) -> Release:
     told = file_digests(files)
     recipe_digest = plan.recipe.digest()
     digest = release_digest(recipe_digest, told)
-    release_id = f"{_until(plan, outcome.lines)}-{digest[:ID_DIGITS]}"
+    release_id = f"{_until(plan)}-{digest[:ID_DIGITS]}"
     manifest = {
         "format": FORMAT,
         "name": plan.recipe.name,
@@ -129,10 +129,14 @@ def _counts(fates: pl.DataFrame) -> Facts:
     }
 
 
-def _until(plan: Plan, lines: pl.DataFrame) -> str:
-    """The date in a release's id: the end of the window, or the day of its last line."""
-    at = plan.recipe.window.until or lines["timestamp"].max()
-    return at.strftime(DATE_FORMAT) if at else OPEN_DATE  # type: ignore[union-attr]
+def _until(plan: Plan) -> str:
+    """The date in a release's id: the end of the window, or the day of the last delivery."""
+    if plan.recipe.window.until:
+        return f"{plan.recipe.window.until:%Y-%m-%d}"
+    hours = [
+        partition_of(held.key).split("/")[2:5] for _, objects in plan.chosen for held in objects
+    ]
+    return "-".join(max(hours)) or OPEN_DATE
 
 
 def _inputs(plan: Plan) -> list[Facts]:

@@ -49,7 +49,10 @@ def select(plan: Plan) -> pl.DataFrame:
 
 
 def normalise(plan: Plan, selected: pl.DataFrame) -> Sifted:
-    """Read the selected records into exchanges, on disk; kept rows are those without their text."""
+    """Read the selected records into exchanges, on disk.
+
+    Kept rows are those without their text, with their row number there as `exchange`.
+    """
     rejected = list[pl.DataFrame]()
     with pq.ParquetWriter(plan.exchanges_path, EXCHANGES, compression="zstd") as writer:
         for table in plan.landed(tuple(LANDED.names)):
@@ -59,8 +62,8 @@ def normalise(plan: Plan, selected: pl.DataFrame) -> Sifted:
             read = normalise_rows(rows.to_arrow().cast(LANDED))
             writer.write_table(read.exchanges)
             rejected.append(read.rejected)
-    kept = pl.read_parquet(plan.exchanges_path, columns=_NARROW_EXCHANGES)
-    return Sifted(kept=kept, rejected=pl.concat(rejected))
+    narrow = pl.DataFrame(pq.read_table(plan.exchanges_path, columns=_NARROW_EXCHANGES))
+    return Sifted(kept=narrow.with_row_index("exchange"), rejected=pl.concat(rejected))
 
 
 def curate(plan: Plan, exchanges: pl.DataFrame) -> Sifted:
@@ -134,7 +137,7 @@ def split(plan: Plan, prompts: pl.DataFrame) -> Sifted:
 def render(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
     """Add each prompt's line, as `json`."""
     texts = pl.concat(plan.exchanges(("messages", "tools"), prompts))
-    whole = prompts.join(texts, on=KEYS, how="left", maintain_order="left", validate="1:1")
+    whole = prompts.join(texts, on="exchange", how="left", maintain_order="left", validate="1:1")
     json = render_lines(whole, plan.recipe.template.fields)
     return prompts.with_columns(json)
 

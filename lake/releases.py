@@ -20,7 +20,6 @@ from bedrock_sluice.transforms.errors import ConfigError, IntegrityError
 
 MANIFEST = "manifest.json"
 ID_DIGITS = 12
-DATE_FORMAT = "%Y-%m-%d"
 
 Manifest = dict[str, Any]
 
