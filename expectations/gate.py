@@ -66,10 +66,16 @@ def _validate(
     for result in outcome.results:
         assert result.expectation_config is not None
         name = result.expectation_config.meta["name"]
-        if result.exception_info.get("raised_exception", False):
+        if _is_raised(result.exception_info):
             raise IntegrityError(f"check {name} could not be evaluated; this is a bug in Sluice")
         held[name] = bool(result.success)
     return held
+
+
+def _is_raised(told: dict[str, Any]) -> bool:
+    """Exceptions are told at the top, or under the name of the metric that raised one."""
+    inner = [value for value in told.values() if isinstance(value, dict)]
+    return bool(told.get("raised_exception")) or any(map(_is_raised, inner))
 
 
 def _batch(measures: pl.DataFrame) -> "Batch":

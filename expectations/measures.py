@@ -8,11 +8,10 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from bedrock_sluice.transforms.chat import Message
+from bedrock_sluice.transforms.chat import ROLES, Message, is_telling
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 from bedrock_sluice.transforms.tokens import estimate_tokens
 
-ROLES = frozenset({"system", "user", "assistant", "tool"})
 MESSAGE_KEYS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
 SHARE_SLACK = 0.05
 SHARE_SIGMAS = 4.0
@@ -47,16 +46,14 @@ def measure_lines(lines: pl.Series, wanted: Wanted) -> pl.DataFrame:
 
 
 def _measure(line: _Line, wanted: Wanted, seen: dict[object, int]) -> _Line:
-    messages = line.get("messages")
-    logged = messages if isinstance(messages, list) else []
-    roles = [m.get("role") for m in logged if isinstance(m, dict)]
-    chat = msgspec.convert(logged, list[Message]) if _has_schema(line) else []
+    chat = _chat(line)
+    roles = [message.role for message in chat]
     return {
-        "id_number": seen.setdefault(line.get("id"), len(seen)),
-        "has_schema": _has_schema(line),
+        "id_number": seen.setdefault(str(line.get("id")), len(seen)),
+        "has_schema": bool(chat) and bool(line.get("reference_answer")) and _has_id(line),
         "has_known_roles": set(roles) <= ROLES and "system" not in roles[1:],
-        "is_user_last": bool(roles) and roles[-1] == "user",
-        "has_text": bool(chat) and all(m.tool_calls or (m.content or "").strip() for m in chat),
+        "is_user_last": roles[-1:] == ["user"],
+        "has_text": all(is_telling(message) for message in chat),
         "has_answer": wanted.fits(line.get("reference_answer")),
         "prompt_tokens": estimate_tokens(chat, line.get("tools") or ()),
         "asks_for_marker": wanted.marker is None
@@ -64,16 +61,19 @@ def _measure(line: _Line, wanted: Wanted, seen: dict[object, int]) -> _Line:
     }
 
 
-def _has_schema(line: _Line) -> bool:
-    name, messages = line.get("id"), line.get("messages")
-    return (
-        isinstance(name, str)
-        and bool(name.strip())
-        and isinstance(messages, list)
-        and bool(messages)
-        and all(isinstance(m, dict) and m.keys() <= MESSAGE_KEYS and "role" in m for m in messages)
-        and bool(line.get("reference_answer"))
-    )
+def _has_id(line: _Line) -> bool:
+    name = line.get("id")
+    return isinstance(name, str) and bool(name.strip())
+
+
+def _chat(line: _Line) -> list[Message]:
+    """The messages of a line; empty where they are none that the trainer knows."""
+    messages = line.get("messages")
+    try:
+        chat = msgspec.convert(messages, list[Message])
+    except msgspec.ValidationError:
+        return []
+    return chat if all(message.keys() <= MESSAGE_KEYS for message in messages or ()) else []
 
 
 def measure_split(lines: pl.DataFrame, validation: float) -> pl.DataFrame:

@@ -13,7 +13,8 @@ from bedrock_sluice.transforms.reasons import Reason
 def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
     """The report as HTML. It depends on its arguments alone, and not on the time or the place.
 
-    `facts`: name, template, since, until, verdict, stages, train, validation, matched_without_key.
+    `facts`: name, template, since, until, verdict, stages, train, validation, matched_without_key,
+    records, untagged, tags (records by key), unknown_shapes (`shape` and `records`).
     """
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     rows = sorted((_row(check) for check in checks), key=lambda row: _ORDER.index(row["result"]))

@@ -49,10 +49,13 @@ class FolderStore:
         """See `Store.read`."""
         path = self.root / entry.key
         with _told(path):
-            content = path.read_bytes()
-            is_same = _entry(entry.key, path) == entry and len(content) == entry.size
+            try:
+                content = path.read_bytes()
+                is_same = _entry(entry.key, path) == entry and len(content) == entry.size
+            except FileNotFoundError:
+                is_same = False
         if not is_same:
-            raise IntegrityError(f"{path} changed while it was read; run again")
+            raise IntegrityError(f"{path} changed or went after it was listed; run again")
         return content
 
     def local(self, entry: Entry) -> Path:

@@ -1,5 +1,6 @@
 """Label tables: Parquet, CSV or JSONL, with a `request_id` and the fields of a template."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from io import BytesIO
@@ -45,7 +46,7 @@ def read_labels(uri: str, base: Path) -> Labels:
 
 
 def _jsonl(content: bytes, uri: str) -> Iterator[Label]:
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(content.removeprefix(BOM_UTF8).splitlines(), start=1):
         if line.strip():
             try:
                 yield msgspec.json.decode(line, type=Label)

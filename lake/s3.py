@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+)
 
 from bedrock_sluice.lake.aws import CLIENT_CONFIG, unreached
 from bedrock_sluice.lake.store import S3_SCHEME, Entry
@@ -82,30 +88,29 @@ class S3Store:
         return sorted(found)
 
     def read(self, entry: Entry) -> bytes:
-        """See `Store.read`. botocore never retries the reading of a body, so this does."""
-        for attempt in range(1, READ_ATTEMPTS + 1):
-            try:
-                with self._told(entry.key):
-                    content = self._get(entry)
-            except TransientError:
-                if attempt == READ_ATTEMPTS:
-                    raise
-                continue
-            if len(content) == entry.size:
+        """See `Store.read`. botocore tries requests again, but not the reading of a body."""
+        for _ in range(READ_ATTEMPTS):
+            content = self._get(entry)
+            if content is not None and len(content) == entry.size:
                 return content
-        raise TransientError(f"{self.uri}/{entry.key}: got fewer bytes than listed; run again")
+        told = "came over the network damaged or cut off, each time; run again"
+        raise TransientError(f"{self.uri}/{entry.key} {told}")
 
-    def _get(self, entry: Entry) -> bytes:
+    def _get(self, entry: Entry) -> bytes | None:
+        """The bytes that came, or None if they stopped coming or do not check out."""
         key = self._prefix + entry.key
-        answer = self._client.get_object(Bucket=self.bucket, Key=key, IfMatch=f'"{entry.etag}"')
-        return answer["Body"].read()
+        with self._told(entry.key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, IfMatch=f'"{entry.etag}"')
+        try:
+            return answer["Body"].read()
+        except (HTTPClientError, IncompleteReadError, FlexibleChecksumError):
+            return None
 
     def local(self, entry: Entry) -> Path:
         """See `Store.local`; fetched once, then taken from the cache folder."""
         name = sha256(f"{self.uri}/{entry.key} {entry.etag}".encode()).hexdigest()
-        path = self._cache / name
+        path = _private(self._cache) / name
         if not path.exists():
-            self._cache.mkdir(mode=0o700, exist_ok=True)
             part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
             part.write_bytes(self.read(entry))
             part.replace(path)
@@ -154,6 +159,15 @@ class S3Store:
 
 class _TakenError(OutsideError):
     """A conditional write found the key taken."""
+
+
+def _private(folder: Path) -> Path:
+    """The folder, made if need be; nobody else may write to it, or they could swap our data."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.stat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise OutsideError(f"{folder} can be written by others; delete it, and run again")
+    return folder
 
 
 def _client() -> S3Client:

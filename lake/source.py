@@ -51,6 +51,7 @@ class Source:
 
     store: Store
     below: str
+    bodies: tuple[str, ...] = ()  # further roots, as URIs, below which bodies may be stored apart
 
     def objects(self, window: Window) -> Iterator[LogObject]:
         """Log objects that may hold records of the window, by key."""
@@ -86,10 +87,11 @@ def open_source(uri: str, base: Path | None = None) -> Source:
     Raises:
         ConfigError: there is no `AWSLogs/` there.
     """
-    uri = f"./{uri}" if uri.split("/", maxsplit=1)[0] == TOP else uri
-    above, found, below = uri.rstrip("/").partition(f"/{TOP}")
-    if found and (not below or below.startswith("/")):
-        return Source(open_store(above, base), f"{TOP}{below}/")
+    parts = uri.rstrip("/").split("/")
+    if TOP in parts:
+        top = len(parts) - 1 - parts[::-1].index(TOP)
+        above = "/".join(parts[:top]) or ("/" if uri.startswith("/") else ".")
+        return Source(open_store(above, base), "/".join(parts[top:]) + "/")
     store = open_store(uri, base)
     if TOP not in store.folders():
         _explain_missing(store, uri)

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from bedrock_sluice.transforms.errors import ConfigError
+
 OWN_KEYS = frozenset({"id", "messages", "reference_answer", "tools", "metadata"})
 
 
@@ -18,7 +20,12 @@ def render(prompts: pl.DataFrame, fields: Sequence[str]) -> pl.Series:
 
     `prompts` has `request_id`, `messages`, `tools` and `reference_answer` (JSON text; tools may be
     null) and `request_metadata`; of the latter, the keys named in `fields` ride along.
+
+    Raises:
+        ConfigError: a field would take the place of one that every line has.
     """
+    if taken := OWN_KEYS.intersection(fields):
+        raise ConfigError(f"[template] fields: a line has its own {', '.join(sorted(taken))}")
     columns = ["request_id", "messages", "reference_answer", "tools", "request_metadata"]
     lines = [_line(row, fields) for row in prompts.select(columns).iter_rows(named=True)]
     return pl.Series("json", lines, dtype=pl.String)

@@ -12,7 +12,7 @@ from typing import Any
 
 from bedrock_sluice.rewards.template import Reference
 
-_NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)")
+_NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 _FINAL = re.compile(r"####\s*(\S+)")
 
 

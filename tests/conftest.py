@@ -2,9 +2,10 @@
 
 import gzip
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
+from random import Random
 from typing import Any
 
 import polars as pl
@@ -139,6 +140,77 @@ _ENCODERS = {
 }
 
 
+Cut = Callable[[str], list[str]]
+
+
+def stream_reply(dialect: str, reply: Json, rng: Random) -> list[Json | str]:
+    """The reply of `encode_bodies`, as the chunks that `dialect` would log, cut anywhere."""
+
+    def cut(text: str) -> list[str]:
+        ends = sorted(rng.randint(0, len(text)) for _ in range(rng.randint(0, 4)))
+        return [text[start:end] for start, end in pairwise([0, *ends, len(text)])]
+
+    return list(_STREAMERS[dialect](reply, cut))
+
+
+def _converse_events(reply: Json, cut: Cut) -> Iterator[Json | str]:
+    """As Nova does it, each piece of text is a block of its own."""
+    yield {"messageStart": {"role": "assistant"}}
+    index = 0
+    for block in reply["output"]["message"]["content"]:
+        if call := block.get("toolUse"):
+            start = {"toolUse": {"toolUseId": call["toolUseId"], "name": call["name"]}}
+            yield {"contentBlockStart": {"start": start, "contentBlockIndex": index}}
+        for piece in cut(json.dumps(call["input"]) if call else block["text"]):
+            delta: Json = {"toolUse": {"input": piece}} if call else {"text": piece}
+            yield {"contentBlockDelta": {"delta": delta, "contentBlockIndex": index}}
+            index += 0 if call else 1
+        yield {"contentBlockStop": {"contentBlockIndex": index}}
+        index += 1
+    yield {"messageStop": {"stopReason": reply["stopReason"]}}
+    yield {"metadata": {"usage": {"totalTokens": 9}, "metrics": {}, "trace": {}}}
+
+
+def _anthropic_events(reply: Json, cut: Cut) -> Iterator[Json | str]:
+    yield {"type": "message_start", "message": reply | {"content": [], "stop_reason": None}}
+    yield {"type": "ping"}
+    for index, block in enumerate(reply["content"]):
+        is_call = block["type"] == "tool_use"
+        empty: Json = {"input": {}} if is_call else {"text": ""}
+        yield {"type": "content_block_start", "index": index, "content_block": block | empty}
+        for piece in cut(json.dumps(block["input"]) if is_call else block["text"]):
+            json_delta = {"type": "input_json_delta", "partial_json": piece}
+            delta = json_delta if is_call else {"type": "text_delta", "text": piece}
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+    yield {"type": "message_delta", "delta": {"stop_reason": reply["stop_reason"]}}
+    yield {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"outputTokenCount": 9}}
+
+
+def _chat_chunks(reply: Json, cut: Cut) -> Iterator[Json | str]:
+    (choice,) = reply["choices"]
+    said = choice["message"]
+    deltas: list[Json] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": piece} for text in _texts(said) for piece in cut(text)]
+    for index, call in enumerate(said.get("tool_calls", ())):
+        opened = call | {"function": {"name": call["function"]["name"], "arguments": ""}}
+        pieces = [{"function": {"arguments": p}} for p in cut(call["function"]["arguments"])]
+        deltas += [{"tool_calls": [{"index": index, **each}]} for each in (opened, *pieces)]
+    ends = [*((delta, None) for delta in deltas), ({}, choice["finish_reason"])]
+    for delta, end in ends:
+        part = {"index": 0, "delta": delta, "finish_reason": end}
+        yield {"object": "chat.completion.chunk", "choices": [part], "obfuscation": "x7"}
+    yield {"object": "chat.completion.chunk", "choices": [], "usage": {"total_tokens": 9}}
+    yield "[DONE]"
+
+
+_STREAMERS = {
+    "converse_events": _converse_events,
+    "anthropic_stream": _anthropic_events,
+    "chat_chunks": _chat_chunks,
+}
+
+
 def make_record(
     dialect: str = "converse",
     *,
@@ -194,6 +266,7 @@ _EXCHANGE: Json = {
     "prompt_tokens": 20,
     "has_media": False,
     "has_prompt": True,
+    "has_blank_turn": False,
     "has_response": True,
     "is_user_last": True,
     "is_single_turn": True,
@@ -220,6 +293,12 @@ def make_exchanges(rows: Sequence[Json]) -> pl.DataFrame:
 def bodies() -> Callable[..., tuple[Json, Json]]:
     """`encode_bodies`."""
     return encode_bodies
+
+
+@pytest.fixture(scope="session")
+def stream() -> Callable[[str, Json, Random], list[Json | str]]:
+    """`stream_reply`."""
+    return stream_reply
 
 
 @pytest.fixture(scope="session")

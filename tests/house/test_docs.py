@@ -54,9 +54,7 @@ def test_every_key_of_a_recipe_is_explained() -> None:
     ]
     every: list[type[Section]] = [Recipe, *sections]
     keys = {
-        field.alias or name
-        for section in every
-        for name, field in section.model_fields.items()
+        field.alias or name for section in every for name, field in section.model_fields.items()
     }
     assert {key for key in keys if not re.search(rf"\b{key}\b", page)} == set()
 

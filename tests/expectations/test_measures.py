@@ -1,0 +1,189 @@
+"""Measures: what the gate judges of a line and of the split, and that it is never the text."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+import pytest
+
+from bedrock_sluice.expectations.measures import (
+    Wanted,
+    measure_lines,
+    measure_split,
+    share_tolerance,
+)
+from bedrock_sluice.rewards.line import render
+from bedrock_sluice.transforms.curate import drop_unteachable
+from bedrock_sluice.transforms.normalise import normalise
+from bedrock_sluice.transforms.records import decode_object, landed_table
+
+Json = dict[str, Any]
+
+WANTED = Wanted(fits=lambda reference: reference == {"answer": "4"}, marker="ANSWER:")
+
+
+def line(**change: object) -> Json:
+    """A line of a release; fields that are None are left out."""
+    messages = [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "2 + 2? End with ANSWER: and the number."},
+    ]
+    whole = {"id": "r1", "messages": messages, "reference_answer": {"answer": "4"}, **change}
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def said(*messages: object) -> Json:
+    """A line of other messages."""
+    return line(messages=list(messages))
+
+
+def measured(*lines: Json) -> list[Json]:
+    """The measures of lines."""
+    texts = pl.Series([json.dumps(each, ensure_ascii=False) for each in lines], dtype=pl.String)
+    return measure_lines(texts, WANTED).to_dicts()
+
+
+USER = {"role": "user", "content": "ANSWER:"}
+SYSTEM = {"role": "system", "content": "a"}
+CALL = {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+RESULT = {"role": "tool", "content": "4", "tool_call_id": "t"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "flags"),
+    [
+        (line(), set()),
+        (said(USER, CALLING, RESULT, USER), set()),
+        (line(tools=[{"type": "function"}], novel=[1]), set()),
+        (line(reference_answer={"answer": "5"}), {"has_answer"}),
+        (said(SYSTEM, USER | {"content": "2 + 2?"}), {"asks_for_marker"}),
+        (said(USER, SYSTEM, USER), {"has_known_roles"}),
+        (said(SYSTEM, SYSTEM, USER), {"has_known_roles"}),
+        (said(USER | {"role": "developer"}, USER), {"has_known_roles"}),
+        (said(USER, USER | {"role": "assistant"}), {"is_user_last"}),
+        (said(SYSTEM | {"content": " \n"}, USER), {"has_text"}),
+        (said(USER, {"role": "assistant", "content": None}, USER), {"has_text"}),
+    ],
+)
+def test_a_line_is_measured_for_what_it_is(bad: Json, flags: set[str]) -> None:
+    (row,) = measured(bad)
+    assert {name for name, value in row.items() if value is False} == flags
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        line(id=None),
+        line(id=" "),
+        line(id=7),
+        line(messages=None),
+        line(messages=[]),
+        line(messages={}),
+        line(messages="2 + 2?"),
+        line(reference_answer=None),
+        line(reference_answer={}),
+        said("2 + 2?"),
+        said(USER | {"name": "x"}),
+        said({"content": "a"}),
+        said({"role": "user"}),
+        said(USER | {"content": 7}),
+        said(USER | {"content": [{"type": "text", "text": "ANSWER:"}]}),
+        said(USER | {"role": 7}),
+        said(USER | {"role": ["user"]}),
+        said(USER | {"tool_calls": [{}]}),
+    ],
+    ids=json.dumps,
+)
+def test_a_line_of_another_shape_fails_the_schema_check(bad: Json) -> None:
+    (row,) = measured(bad)
+    assert row["has_schema"] is False
+
+
+def test_ids_are_numbered_so_that_only_repeats_share_a_number() -> None:
+    rows = measured(*(line(id=name) for name in ("a", "b", "a", "c", "b")))
+    assert [row["id_number"] for row in rows] == [0, 1, 0, 2, 1]
+
+
+def test_measures_hold_no_text() -> None:
+    canary = "AKIAIOSFODNN7EXAMPLE"
+    noted = {"role": "user", "content": canary}
+    text = json.dumps(line(id=canary, messages=[noted], reference_answer={canary: canary}))
+    frame = measure_lines(pl.Series([text]), WANTED)
+    assert set(frame.schema.values()) <= {pl.Int64, pl.Boolean}
+    split = pl.DataFrame({"split": ["train"], "group": [canary], "prompt_digest": [canary]})
+    assert all(kind.is_numeric() for kind in measure_split(split, 0.1).schema.values())
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([("train", "a", "1"), ("validation", "b", "2")], (1, 0.4, 0, 0)),
+        ([("train", "a", "1"), ("validation", "a", "2")], (1, 0.4, 1, 0)),
+        ([("train", "a", "1"), ("validation", "b", "1")], (1, 0.4, 0, 1)),
+        ([("train", "a", "1"), ("train", "a", "1")], (2, 0.1, 0, 0)),
+        ([], (0, 0.0, 0, 0)),
+    ],
+)
+def test_the_split_is_measured(rows: list[tuple[str, ...]], told: tuple[float, ...]) -> None:
+    columns = dict.fromkeys(("split", "group", "prompt_digest"), pl.String)
+    frame = pl.DataFrame(rows, schema=columns, orient="row")
+    (measures,) = measure_split(frame, 0.1).rows()
+    assert measures == pytest.approx(told)
+
+
+@pytest.mark.parametrize(
+    ("groups", "validation", "tolerance"),
+    [(0, 0.1, 0.0), (100, 0.0, 0.0), (100, 0.1, 0.12), (10_000, 0.1, 0.05), (1, 0.5, 2.0)],
+)
+def test_the_share_may_be_off_by_chance(groups: int, validation: float, tolerance: float) -> None:
+    assert share_tolerance(groups, validation) == pytest.approx(tolerance)
+
+
+def _odd(*turns: Json, **more: object) -> tuple[Json, Json]:
+    """Bodies of Anthropic Messages with odd turns before a plain question."""
+    asked = {"role": "user", "content": "2 + 2? ANSWER:"}
+    reply = {"role": "assistant", "content": [{"type": "text", "text": "ANSWER: 4"}]}
+    return {"messages": [*turns, asked], **more}, reply
+
+
+_TOOL_USE = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+_NO_RESULT = {"type": "tool_result", "tool_use_id": "t", "content": ""}
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        _odd(),
+        _odd(system=" "),
+        _odd({"role": "assistant", "content": "4"}),
+        _odd({"role": "user", "content": ""}, {"role": "assistant", "content": "4"}),
+        _odd({"role": "user", "content": "?"}, {"role": "assistant", "content": " "}),
+        _odd(
+            {"role": "user", "content": "?"},
+            {"role": "assistant", "content": [_TOOL_USE]},
+            {"role": "user", "content": [_NO_RESULT]},
+        ),
+        _odd({"role": "system", "content": "be brief"}),
+        _odd({"role": "narrator", "content": "meanwhile"}),
+    ],
+    ids=[
+        "plain", "blank system", "assistant first", "blank user turn", "blank assistant turn",
+        "blank tool result", "system among the messages", "unknown role",
+    ],
+)  # fmt: skip
+def test_one_odd_record_never_makes_the_gate_reject_a_release(
+    record: Callable[..., Json],
+    log_object: Callable[[Sequence[Json]], bytes],
+    bodies: tuple[Json, Json],
+) -> None:
+    """What curation keeps must meet the checks of a line; what can't is dropped with a reason."""
+    raw = log_object([record("anthropic_messages", bodies=bodies)])
+    read = normalise(landed_table(decode_object(raw, "a.json.gz")))
+    kept = drop_unteachable(
+        pl.DataFrame(read.exchanges), max_prompt_tokens=1_000, takes_history=True
+    ).kept
+    answered = kept.with_columns(reference_answer=pl.lit('{"answer":"4"}'))
+    for row in measure_lines(render(answered, []), WANTED).to_dicts():
+        assert {name for name, value in row.items() if value is False} == set()

@@ -1,0 +1,200 @@
+"""A real S3 API on loopback, a server that fails by a script, and the two stores over them."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import boto3
+import botocore.endpoint
+import pytest
+from botocore.loaders import JSONFileLoader
+from moto.server import ThreadedMotoServer
+
+from bedrock_sluice.lake.folder import FolderStore
+from bedrock_sluice.lake.s3 import S3Store
+from bedrock_sluice.lake.store import Store
+
+_bucket_numbers = count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parse_once() -> Iterator[None]:
+    """botocore parses its descriptions of AWS anew for each client: most of a small test's time."""
+    load = cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
+        yield
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """The address of an S3 that keeps its objects in this process."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Points the usual AWS settings to an address; nothing of this machine's own is read."""
+    dummies = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": str(tmp_path / "no-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no-credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+    def point_to(url: str) -> None:
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # the store's cache is below it
+        for name, value in {**dummies, "AWS_ENDPOINT_URL": url}.items():
+            monkeypatch.setenv(name, value)
+
+    return point_to
+
+
+@pytest.fixture
+def bucket(aws: Callable[[str], None], moto_url: str) -> str:
+    """A new, empty bucket."""
+    aws(moto_url)
+    name = f"bucket-{next(_bucket_numbers)}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty store of either kind."""
+    if request.param == "folder":
+        (tmp_path / "root").mkdir()
+        return FolderStore(tmp_path / "root")
+    return S3Store(f"s3://{request.getfixturevalue('bucket')}/some/prefix")
+
+
+class Reply(NamedTuple):
+    """One answer of the failing server; status 0 hangs up without a word."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    missing_bytes: int = 0  # how many more bytes Content-Length tells than are sent
+    has_length: bool = True
+
+
+def _fault(status: int, code: str) -> Reply:
+    """An error as S3 words it."""
+    body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+    return Reply(status, body, (("Content-Type", "application/xml"),))
+
+
+_FAULTS = {
+    "SlowDown": 503,
+    "InternalError": 500,
+    "AccessDenied": 403,
+    "SignatureDoesNotMatch": 403,
+    "ExpiredToken": 400,
+    "NoSuchBucket": 404,
+    "NoSuchKey": 404,
+    "PreconditionFailed": 412,
+    "ConditionalRequestConflict": 409,
+    "InvalidArgument": 400,
+}
+_REPLIES = {
+    **{code: _fault(status, code) for code, status in _FAULTS.items()},
+    "content": Reply(200, b"content"),
+    "listing": Reply(
+        200,
+        b"<ListBucketResult><Contents><Key>prefix/a</Key><Size>7</Size><ETag>&quot;e&quot;</ETag>"
+        b"<LastModified>2026-10-01T12:00:00.000Z</LastModified></Contents></ListBucketResult>",
+    ),
+    "first page": Reply(
+        200,
+        b"<ListBucketResult><IsTruncated>true</IsTruncated>"
+        b"<NextContinuationToken>next</NextContinuationToken></ListBucketResult>",
+    ),
+    "created": Reply(200),
+    "hang up": Reply(0),
+    "short": Reply(200, b"con", missing_bytes=4),
+    "short without length": Reply(200, b"con", has_length=False),
+    "error in a 200": _fault(200, "InternalError"),
+    "altered": Reply(200, b"cantent", (("x-amz-checksum-crc32", "AAAAAA=="),)),
+}
+
+
+@dataclass
+class FailingServer:
+    """Answers by a script, the last line of it for ever; remembers what it was asked."""
+
+    url: str = ""
+    script: Sequence[Reply] = ()
+    asked: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next_reply(self, method: str) -> Reply:
+        """The reply to the next request."""
+        with self.lock:
+            self.asked.append(method)
+            return self.script[min(len(self.asked), len(self.script)) - 1]
+
+
+def _handler(server: FailingServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else the body waits until the headers are acknowledged
+
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            reply = server.next_reply(self.command)
+            self.close_connection = not reply.has_length or bool(reply.missing_bytes)
+            if not reply.status:
+                self.close_connection = True
+                return
+            self.send_response(reply.status)
+            for name, value in reply.headers:
+                self.send_header(name, value)
+            if reply.has_length:
+                self.send_header("Content-Length", str(len(reply.body) + reply.missing_bytes))
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        do_GET = do_PUT = do_HEAD = answer  # noqa: N815 - the names are the server's
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    return Handler
+
+
+@pytest.fixture
+def failing(
+    aws: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., tuple[S3Store, FailingServer]]]:
+    """Makes a store over a server that answers by a script; nobody waits between two tries."""
+    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None))
+    state = FailingServer()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    state.url = f"http://127.0.0.1:{server.server_port}"
+
+    def make(*script: str) -> tuple[S3Store, FailingServer]:
+        aws(state.url)
+        state.script = [_REPLIES[word] for word in script]
+        return S3Store("s3://bucket/prefix"), state
+
+    yield make
+    server.shutdown()
+    thread.join()
+    server.server_close()

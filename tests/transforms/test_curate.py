@@ -1,0 +1,142 @@
+"""Curation: each rule is tripped by exactly what it names, and one of each duplicate survives."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_sluice.transforms.curate import drop_exact_duplicates, drop_unteachable
+
+Json = dict[str, Any]
+Make = Callable[[Sequence[Json]], pl.DataFrame]
+
+NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
+NOBODY = pl.Series([], dtype=pl.String)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"has_media": True}, "curate_media"),
+        ({"stop_reason": "guardrail_intervened"}, "curate_guardrail"),
+        ({"stop_reason": "content_filtered"}, "curate_guardrail"),
+        ({"stop_reason": "guardrail_input"}, "curate_guardrail_input"),
+        ({"stop_reason": "guardrail_output"}, "curate_guardrail_output"),
+        ({"stop_reason": "max_tokens"}, "curate_cut_off"),
+        ({"stop_reason": "model_context_window_exceeded"}, "curate_cut_off"),
+        ({"stop_reason": "tool_use"}, None),
+        ({"stop_reason": "stop_sequence"}, None),
+        ({"stop_reason": "novel"}, None),
+        ({"stop_reason": None}, None),
+        ({"has_prompt": False}, "curate_empty_prompt"),
+        ({"has_blank_turn": True}, "curate_blank_turn"),
+        ({"has_response": False}, "curate_empty_response"),
+        ({"is_user_last": False}, "curate_last_not_user"),
+        ({"is_single_turn": False}, "curate_multi_turn"),
+        ({"prompt_tokens": 100}, None),
+        ({"prompt_tokens": 101}, "curate_too_long"),
+    ],
+)
+def test_each_rule_drops_what_it_names(exchanges: Make, change: Json, reason: str | None) -> None:
+    sifted = drop_unteachable(exchanges([{}, change]), max_prompt_tokens=100, takes_history=False)
+    dropped = [] if reason is None else [("r2", reason)]
+    assert sifted.rejected.select("request_id", "reason").rows() == dropped
+    assert sifted.kept.height + sifted.rejected.height == 2
+
+
+def test_a_template_that_takes_history_keeps_earlier_turns(exchanges: Make) -> None:
+    frame = exchanges([{"is_single_turn": False}])
+    assert drop_unteachable(frame, max_prompt_tokens=100, takes_history=True).kept.height == 1
+
+
+def test_of_several_reasons_the_first_rule_is_told(exchanges: Make) -> None:
+    worst = {"has_media": True, "has_prompt": False, "prompt_tokens": 10**9, "stop_reason": None}
+    sifted = drop_unteachable(exchanges([worst]), max_prompt_tokens=100, takes_history=False)
+    assert sifted.rejected["reason"].to_list() == ["curate_media"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "labelled", "survivor"),
+    [
+        ([{}, {}, {}], [], "r1"),
+        ([{}, {"timestamp": NOON + timedelta(seconds=1)}, {}], [], "r2"),
+        ([{}, {"timestamp": NOON + timedelta(seconds=1)}, {}], ["r3"], "r3"),
+        ([{}, {"timestamp": NOON + timedelta(seconds=1)}, {}], ["r3", "r1"], "r1"),
+        ([{"timestamp": NOON - timedelta(1)}, {}, {}], ["r1", "r2", "r3", "r9"], "r2"),
+        ([{"timestamp": None}, {"timestamp": NOON}, {}], [], "r2"),
+        ([{"request_id": "r10"}, {"request_id": "r9"}, {"request_id": "r10x"}], [], "r10"),
+    ],
+    ids=[
+        "the lowest id",
+        "the newest",
+        "the labelled before the newest",
+        "the lowest id of the labelled",
+        "the newest of the labelled",
+        "any time before none",
+        "ids are compared as text",
+    ],
+)
+def test_the_survivor_is_labelled_then_newest_then_of_lowest_id(
+    exchanges: Make, rows: list[Json], labelled: list[str], survivor: str
+) -> None:
+    same = exchanges([{"prompt_digest": "same", **row} for row in rows])
+    sifted = drop_exact_duplicates(same, pl.Series(labelled, dtype=pl.String))
+    assert sifted.kept.select("request_id", "duplicates").rows() == [(survivor, 2)]
+    assert set(sifted.rejected["survivor"]) == {survivor}
+    assert set(sifted.rejected["reason"]) == {"curate_exact_duplicate"}
+
+
+def test_other_prompts_are_no_duplicates(exchanges: Make) -> None:
+    sifted = drop_exact_duplicates(exchanges([{}, {}, {}]), NOBODY)
+    assert sifted.kept["request_id"].to_list() == ["r1", "r2", "r3"]
+    assert sifted.kept["duplicates"].to_list() == [0, 0, 0]
+
+
+def test_columns_are_as_they_were_and_those_promised(exchanges: Make) -> None:
+    frame = exchanges([{"prompt_digest": "same"}] * 2)
+    sifted = drop_exact_duplicates(frame, NOBODY)
+    assert sifted.kept.columns == [*frame.columns, "duplicates"]
+    assert sifted.kept.schema["duplicates"] == pl.UInt32
+    assert sifted.rejected.columns == [*frame.columns, "survivor", "reason"]
+
+
+def test_nothing_gives_nothing(exchanges: Make) -> None:
+    sifted = drop_unteachable(exchanges([]), max_prompt_tokens=100, takes_history=False)
+    single = drop_exact_duplicates(sifted.kept, NOBODY)
+    assert (single.kept.height, single.rejected.height) == (0, 0)
+
+
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {
+                "prompt_digest": st.sampled_from(["a", "b", "c"]),
+                "timestamp": st.sampled_from([NOON, NOON + timedelta(1), None]),
+                "has_media": st.booleans(),
+                "prompt_tokens": st.sampled_from([50, 500]),
+            }
+        ),
+        max_size=12,
+    ),
+    seed=st.integers(0, 99),
+)
+def test_the_order_of_the_rows_changes_nothing(
+    exchanges: Make, rows: list[Json], seed: int
+) -> None:
+    def curated(frame: pl.DataFrame) -> tuple[pl.DataFrame, ...]:
+        taught = drop_unteachable(frame, max_prompt_tokens=100, takes_history=False)
+        single = drop_exact_duplicates(taught.kept, pl.Series(["r2", "r5"]))
+        assert taught.kept.height + taught.rejected.height == frame.height
+        assert single.kept.height + single.rejected.height == taught.kept.height
+        assert single.kept["prompt_digest"].is_unique().all()
+        return single.kept, single.rejected, taught.rejected.sort("line")
+
+    frame = exchanges(rows)
+    shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
+    for one, other in zip(curated(frame), curated(shuffled), strict=True):
+        assert one.equals(other)

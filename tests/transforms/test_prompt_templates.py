@@ -1,0 +1,246 @@
+"""Raw prompts: what is written in a chat template comes apart into the same messages again."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_sluice.transforms.chat import ROLES, Message, split_reasoning
+from bedrock_sluice.transforms.prompt_templates import has_template, split_prompt
+
+Said = tuple[str, str]
+
+
+def _headed(opens: str, closes: str, ends: str, start: str = "") -> Callable[[list[Said]], str]:
+    def write(said: list[Said]) -> str:
+        turns = "".join(f"{opens}{role}{closes}{text}{ends}" for role, text in said)
+        return f"{start}{turns}{opens}assistant{closes}"
+
+    return write
+
+
+def _harmony(said: list[Said]) -> str:
+    headers = {"assistant": "assistant<|channel|>final"}
+    turns = [f"<|start|>{headers.get(role, role)}<|message|>{text}<|end|>" for role, text in said]
+    return "\n".join([*turns, "<|start|>assistant"])
+
+
+def _marked(said: list[Said], start: str = "", ends: str = "", **markers: str) -> str:
+    turns = [markers.get(role, "") + text + ends * (role == "assistant") for role, text in said]
+    return start + "".join(turns) + markers["assistant"].rstrip(" ")
+
+
+def _deepseek(said: list[Said]) -> str:
+    start, ends = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
+    return _marked(said, start, ends, user="<｜User｜>", assistant="<｜Assistant｜>")
+
+
+def _claude(said: list[Said]) -> str:
+    return _marked(said, user="\n\nHuman: ", assistant="\n\nAssistant: ")
+
+
+def _titan(said: list[Said]) -> str:
+    return _marked(said, user="\nUser: ", assistant="\nBot: ").removeprefix("\n")
+
+
+def _llama2(said: list[Said]) -> str:
+    prompt, system = "", ""
+    for role, text in said:
+        if role == "system":
+            system = f"<<SYS>>\n{text}\n<</SYS>>\n\n"
+        elif role == "user":
+            prompt += f"<s>[INST] {system}{text} [/INST]"
+            system = ""
+        else:
+            prompt += f" {text} </s>"
+    return prompt
+
+
+def _mistral(said: list[Said]) -> str:
+    shapes = {
+        "system": "[SYSTEM_PROMPT]{}[/SYSTEM_PROMPT]",
+        "user": "[INST]{}[/INST]",
+        "assistant": "{}</s>",
+    }
+    return "<s>" + "".join(shapes[role].format(text) for role, text in said)
+
+
+TEMPLATES: dict[str, Callable[[list[Said]], str]] = {
+    "llama2": _llama2,
+    "llama3": _headed(
+        "<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>", "<|begin_of_text|>"
+    ),
+    "llama4": _headed("<|header_start|>", "<|header_end|>\n\n", "<|eot|>", "<|begin_of_text|>"),
+    "mistral": _mistral,
+    "deepseek": _deepseek,
+    "chatml": _headed("<|im_start|>", "\n", "<|im_end|>\n"),
+    "harmony": _harmony,
+    "claude": _claude,
+    "titan": _titan,
+}
+
+# Neither blanks around it, which are the template's, nor anything that could be a marker.
+_TEXT = (
+    st.text(st.characters(exclude_characters="<[:", exclude_categories=["Cs"]), max_size=30)
+    .map(lambda text: text.strip(" \t\r\n"))
+    .filter(bool)
+)
+
+
+@st.composite
+def _conversation(draw: st.DrawFn) -> list[Said]:
+    """A system message or none, and turns that end in one of the user's."""
+    said = [("system", text) for text in draw(st.lists(_TEXT, max_size=1))]
+    for _ in range(draw(st.integers(0, 2))):
+        said += [("user", draw(_TEXT)), ("assistant", draw(_TEXT))]
+    return [*said, ("user", draw(_TEXT))]
+
+
+def split(prompt: str) -> list[Said]:
+    """Who says what in a prompt."""
+    return [(message.role, message.content or "") for message in split_prompt(prompt)]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@given(said=_conversation())
+def test_a_conversation_in_a_template_comes_apart_again(template: str, said: list[Said]) -> None:
+    prompt = TEMPLATES[template](said)
+    assert split(prompt) == said
+    assert split(prompt + " \n") == said
+    assert has_template(prompt)
+
+
+@pytest.mark.parametrize("template", [t for t in TEMPLATES if t not in {"titan", "harmony"}])
+@given(said=_conversation(), begun=_TEXT)
+def test_what_the_caller_put_into_the_answer_is_a_message(
+    template: str, said: list[Said], begun: str
+) -> None:
+    assert split(TEMPLATES[template](said) + begun) == [*said, ("assistant", begun)]
+
+
+@given(text=st.text(st.characters(exclude_characters="<[:", exclude_categories=["Cs"])))
+def test_a_prompt_without_a_template_is_one_message_unchanged(text: str) -> None:
+    assert split_prompt(text) == [Message("user", text)]
+    assert not has_template(text)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "what does <|im_start|> mean?",
+        "what does [INST] mean?",
+        "what does <|start_header_id|> mean?",
+        "Sum up:\nUser: hello\nBot: hello to you\nUser: bye\nBot: bye",
+        "Sum up:\n\nHuman: hello",
+        "see Human: and Assistant: here",
+        " \n",
+        "",
+    ],
+)
+def test_half_a_template_is_none(prompt: str) -> None:
+    assert split_prompt(prompt) == [Message("user", prompt)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        # Claude: the markers may stand first, and without blanks
+        ("Human: hi\n\nAssistant:", [("user", "hi")]),
+        ("\n\nHuman:hi\n\nAssistant:", [("user", "hi")]),
+        ("\n\nHuman: a\n\nHuman: b\n\nAssistant:", [("user", "a"), ("user", "b")]),
+        (
+            "\n\nAssistant: hello\n\nHuman: hi\n\nAssistant:",
+            [("assistant", "hello"), ("user", "hi")],
+        ),
+        ("\n\nHuman:\n\nAssistant:", [("user", "")]),
+        # Llama 3: other speakers are tools; a header may end in one line break
+        (
+            "<|start_header_id|>ipython<|end_header_id|>\n42<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\nso?<|eom_id|>\n"
+            "<|start_header_id|>assistant<|end_header_id|>",
+            [("tool", "42"), ("user", "so?")],
+        ),
+        (
+            "be brief<|start_header_id|>user<|end_header_id|>\n\nhi",
+            [("system", "be brief"), ("user", "hi")],
+        ),
+        ("<|start_header_id|><|end_header_id|>hi<|eot_id|>", [("tool", "hi")]),
+        # Mistral: blanks between markers; a turn that is not closed
+        ("<s>[INST] a [/INST] b</s> [INST] c [/INST]", [*zip("uau", "abc", strict=True)]),
+        ("[INST]a[/INST][INST]b", [("user", "a"), ("user", "b")]),
+        # Llama 2: a system text that is not closed
+        ("[INST] <<SYS>>be brief [/INST]", [("system", "be brief"), ("user", "")]),
+        # DeepSeek and Qwen: a thought that was opened for the model, or closed at once
+        ("<｜User｜>hi<｜Assistant｜><think>\n", [("user", "hi")]),
+        (
+            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+            [("user", "hi")],
+        ),
+        # thoughts of earlier turns
+        (
+            "<｜User｜>hi<｜Assistant｜><think>hm</think>yes<｜end▁of▁sentence｜><｜User｜>so?",
+            [("user", "hi"), ("assistant", "yes"), ("user", "so?")],
+        ),
+        (
+            "<|start|>developer<|message|>be brief<|end|><|start|>user<|message|>hi<|end|>"
+            "<|start|>assistant<|channel|>analysis<|message|>hm<|end|>"
+            "<|start|>functions.look to=assistant<|channel|>commentary<|message|>42<|end|>"
+            "<|start|>assistant",
+            [("system", "be brief"), ("user", "hi"), ("tool", "42")],
+        ),
+        # no turn at all but the one to be filled
+        ("<|im_start|>assistant\n<|im_end|>", []),
+    ],
+)
+def test_prompts_written_by_hand(prompt: str, said: list[Said]) -> None:
+    speakers = {"u": "user", "a": "assistant"}
+    assert split(prompt) == [(speakers.get(role, role), text) for role, text in said]
+
+
+_BRACKETS = {"llama2", "mistral"}
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        (outer, inner)
+        for outer in TEMPLATES
+        for inner in TEMPLATES
+        if outer != inner and not {outer, inner} <= _BRACKETS
+    ],
+)
+def test_another_template_inside_of_a_turn_is_text(outer: str, inner: str) -> None:
+    """What users write can't make turns of another kind: the application's markers come first."""
+    quoted = "see: " + TEMPLATES[inner]([("user", "a"), ("assistant", "b"), ("user", "c")])
+    assert split(TEMPLATES[outer]([("user", quoted)])) == [("user", quoted.strip())]
+
+
+_MARKERS = (
+    *("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+    *("<|header_start|>", "<|header_end|>", "<|eot|>", "<|im_start|>", "<|im_end|>"),
+    *("<|start|>", "<|message|>", "<|channel|>analysis", "<|end|>", "<s>", "</s>"),
+    *("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"),
+    *("<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>", "<think>", "</think>"),
+    *("\n\nHuman:", "\n\nAssistant:", "\nUser:", "\nBot:", "\n", "user", "assistant"),
+)
+
+
+@given(parts=st.lists(st.sampled_from(_MARKERS) | st.text(max_size=3), max_size=20))
+def test_any_mixture_of_markers_gives_messages(parts: list[str]) -> None:
+    messages = split_prompt("".join(parts))
+    assert all(message.role in ROLES and message.content is not None for message in messages)
+    assert [m.role for m in messages].count("system") <= 1
+
+
+_STARTS = ("", "<|im_start|>assistant\n<|im_end|>", "[INST][/INST]", "\n\nHuman:\n\nAssistant:")
+
+
+@pytest.mark.timeout(60)  # quadratic time would be hours
+@pytest.mark.parametrize("marker", [*_MARKERS, " ", "<", "<think></think>", "<reasoning>"])
+def test_a_million_characters_of_markers_take_linear_time(marker: str) -> None:
+    noise = marker * (1_000_000 // len(marker))
+    for start in _STARTS:
+        split_prompt(start + noise)
+    split_reasoning(noise)
+    split_reasoning(noise, is_open=True)
