@@ -76,11 +76,11 @@ def build(plan: Plan, step: Step = direct) -> Release:
     ledger = Ledger()
     step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
     judged = step("select", lambda _: steps.select(plan))
+    tags = step("tags", lambda _: steps.tag_coverage(plan))
     readable = ledger.enter("pull", judged.height, divide(judged, UNREADABLE))
     selected = ledger.enter("select", readable.height, divide(readable))
-    exchanges = ledger.enter(
-        "normalise", selected.height, step("normalise", lambda _: steps.normalise(plan, selected))
-    )
+    read = step("normalise", lambda tick: steps.normalise(plan, selected, tick))
+    exchanges = ledger.enter("normalise", selected.height, read)
     prompts = ledger.enter(
         "curate", exchanges.height, step("curate", lambda _: steps.curate(plan, exchanges))
     )
@@ -95,5 +95,5 @@ def build(plan: Plan, step: Step = direct) -> Release:
     fates = ledger.close(lines)
     conserve("release", judged.height, lines.height, fates.height - lines.height)
     without_key = int(selected["lacks_negated_key"].sum())
-    outcome = Outcome(lines, fates, checks, ledger.stages, without_key)
+    outcome = Outcome(lines, fates, checks, ledger.stages, without_key, tags)
     return step("release", lambda _: publish(plan, outcome))

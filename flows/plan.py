@@ -1,7 +1,7 @@
 """The plan of one build: the recipe, and the places that it names, opened."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -13,15 +13,40 @@ import pyarrow.parquet as pq
 
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.lake.labels import Labels, read_labels
-from bedrock_sluice.lake.landed import Held, Part, choose_versions, read_parts, source_name
+from bedrock_sluice.lake.landed import (
+    Held,
+    Part,
+    choose_versions,
+    read_parts,
+    read_rows,
+    source_name,
+)
 from bedrock_sluice.lake.source import Source, is_delivered, open_source, partition_of
 from bedrock_sluice.lake.store import Store, open_store
 from bedrock_sluice.rewards.template import Template, template_named
+from bedrock_sluice.transforms.derive import Derivation, columns_needed, derive_tags
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.tables import EXCHANGES, LANDED
 
 KEYS = ("object", "line")
 BATCH_ROWS = 2_048  # of exchanges, with their text, held at once
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read one part: its file, the log objects to take (None: all), the tags to derive."""
+
+    path: Path
+    objects: list[str] | None
+    derivations: list[Derivation]
+
+    def rows(self, columns: Sequence[str]) -> pa.Table:
+        """Columns of its rows (schema `tables.LANDED`)."""
+        if not self.derivations:
+            return read_rows(self.path, columns, self.objects)
+        needed = {*columns, "request_metadata", *columns_needed(self.derivations)}
+        rows = read_rows(self.path, sorted(needed), self.objects)
+        return derive_tags(pl.DataFrame(rows), self.derivations).select(columns).to_arrow()
 
 
 @dataclass(frozen=True)
@@ -73,14 +98,16 @@ class Plan:
             f"{_day(since)} until {_day(until)}; change [source] since and until, or uri"
         )
 
-    def landed(self, columns: tuple[str, ...]) -> Iterator[pa.Table]:
-        """The landed rows of the window, a part at a time, in the order of their keys."""
+    @cached_property
+    def derivations(self) -> list[Derivation]:
+        """How tags are told where they were not logged."""
+        return [Derivation(**rule.model_dump()) for rule in self.recipe.derive]
+
+    def reading(self) -> Iterator[Reading]:
+        """How to read each part of the window, in the order of their keys."""
         for part, held in self.chosen:
-            table = pq.read_table(self.lake.local(part.entry), columns=list(columns))
-            if len(held) < len(part.objects):
-                keys = pa.array([h.key for h in held])
-                table = table.filter(pc.is_in(table["object"], value_set=keys))
-            yield table
+            objects = [h.key for h in held] if len(held) < len(part.objects) else None
+            yield Reading(self.lake.local(part.entry), objects, self.derivations)
 
     def landed_reader(self, columns: tuple[str, ...]) -> pa.RecordBatchReader:
         """The same rows as a stream of record batches, for DuckDB.
@@ -90,14 +117,13 @@ class Plan:
         """
         assert self.chosen
         schema = pa.schema([LANDED.field(name) for name in columns])
-        tables = (table.cast(schema) for table in self.landed(columns))
+        tables = (reading.rows(columns).cast(schema) for reading in self.reading())
         batches = (batch for table in tables for batch in table.to_batches())
         return pa.RecordBatchReader.from_batches(schema, batches)
 
-    @property
-    def exchanges_path(self) -> Path:
-        """The Parquet file of this build's exchanges (schema `tables.EXCHANGES`)."""
-        return self.work / "exchanges.parquet"
+    def exchanges_path(self, part: int) -> Path:
+        """The file of the exchanges (schema `tables.EXCHANGES`) of the part with this number."""
+        return self.work / f"exchanges-{part:06}.parquet"
 
     def exchanges(self, columns: tuple[str, ...], wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """Columns of the exchanges whose row numbers are in `wanted["exchange"]`, in their order.
@@ -109,12 +135,16 @@ class Plan:
         yield _numbered(schema.empty_table(), pa.array([], pa.uint32()))  # there may be none
         numbers = wanted["exchange"].sort().to_numpy()
         first = 0
-        with pq.ParquetFile(self.exchanges_path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
-                start, end = numbers.searchsorted([first, first + batch.num_rows])
-                here = pa.array(numbers[start:end])
-                yield _numbered(batch.take(pc.subtract(here, pa.scalar(first, here.type))), here)
-                first += batch.num_rows
+        for batch in self._exchange_batches(columns):
+            start, end = numbers.searchsorted([first, first + batch.num_rows])
+            here = pa.array(numbers[start:end])
+            yield _numbered(batch.take(pc.subtract(here, pa.scalar(first, here.type))), here)
+            first += batch.num_rows
+
+    def _exchange_batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        for number in range(len(self.chosen)):
+            with pq.ParquetFile(self.exchanges_path(number)) as file:
+                yield from file.iter_batches(BATCH_ROWS, columns=list(columns))
 
 
 def _numbered(rows: pa.Table | pa.RecordBatch, numbers: pa.Array) -> pl.DataFrame:
@@ -133,5 +163,7 @@ def open_plan(path: Path, recipe: Recipe, work: Path) -> Plan:
     """
     base = path.absolute().parent
     template_named(recipe.template.name)
-    lake, source = open_store(recipe.lake, base), open_source(recipe.source.uri, base)
+    lake = open_store(recipe.lake, base)
+    bodies = [open_store(uri, base).uri for uri in recipe.source.bodies]
+    source = replace(open_source(recipe.source.uri, base), bodies=tuple(bodies))
     return Plan(recipe, base, lake, source, work)

@@ -1,7 +1,7 @@
 """The last step of a build: write the files of a release, and publish them whole."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,10 +23,12 @@ from bedrock_sluice.lake.releases import (
 )
 from bedrock_sluice.lake.releases import publish as publish_files
 from bedrock_sluice.lake.source import partition_of
+from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 from bedrock_sluice.transforms.tables import PROVENANCE
 
 FORMAT = 1
+MAX_SHAPES = 10  # of unknown ones that a report lists
 OPEN_DATE = "0000-00-00"  # of logs that do not lie in folders by the hour
 LIBRARIES = ("duckdb", "great-expectations", "jinja2", "msgspec", "polars", "pyarrow")
 
@@ -42,6 +44,7 @@ class Outcome:
     checks: Sequence[Check]
     stages: Sequence[Facts]
     matched_without_key: int
+    tags: Mapping[str | None, int]
 
 
 def publish(plan: Plan, outcome: Outcome) -> Release:
@@ -51,8 +54,12 @@ def publish(plan: Plan, outcome: Outcome) -> Release:
         "verdict": "passed" if is_passed(outcome.checks) else "rejected",
         "stages": list(outcome.stages),
         "matched_without_key": outcome.matched_without_key,
+        "untagged": outcome.tags.get(None, 0),
+        "tags": {key: number for key, number in outcome.tags.items() if key is not None},
+        "unknown_shapes": _unknown_shapes(outcome.fates),
     }
-    files = _write(plan, outcome, facts | {side: counts[side] for side in (TRAIN, VALIDATION)})
+    shown = {name: counts[name] for name in ("records", TRAIN, VALIDATION)}
+    files = _write(plan, outcome, facts | shown)
     told = file_digests(files)
     recipe_digest = plan.recipe.digest()
     digest = release_digest(recipe_digest, told)
@@ -127,6 +134,13 @@ def _counts(fates: pl.DataFrame) -> Facts:
         "dropped": reasons("dropped"),
         "quarantined": reasons("quarantined"),
     }
+
+
+def _unknown_shapes(fates: pl.DataFrame) -> list[Facts]:
+    """What bodies that no reader knows look like, the most frequent first."""
+    unknown = fates.filter(pl.col("reason") == Reason.DECODE_UNKNOWN_SHAPE.value)
+    counted = unknown.group_by(shape="detail").agg(records=pl.len())
+    return counted.sort("records", "shape", descending=[True, False]).head(MAX_SHAPES).to_dicts()
 
 
 def _until(plan: Plan) -> str:

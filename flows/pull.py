@@ -1,69 +1,150 @@
 """Pull: fetch the log objects that the lake does not hold yet, and land them as Parquet parts."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import pyarrow.parquet as pq
+
+from bedrock_sluice.flows.workers import in_order
+from bedrock_sluice.lake.bodies import Bodies
 from bedrock_sluice.lake.landed import (
     Batch,
     Held,
     batches,
     missing,
+    open_part,
     part_key,
     read_parts,
     source_name,
-    write_part,
+    write_footer,
 )
 from bedrock_sluice.lake.source import LogObject, Source, Window
-from bedrock_sluice.lake.store import Store
-from bedrock_sluice.transforms.records import decode_object, landed_table
+from bedrock_sluice.lake.store import Store, open_store
+from bedrock_sluice.transforms.errors import InputError
+from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.records import body_digest, decode_object, landed_table
 
-WORKERS = 8
+FETCHERS = 4  # objects of one batch fetched at once
+MAX_PACKED_BYTES = 256 << 20  # a larger log object is not fetched
+PIECE_BYTES = 16 << 20  # of bodies held before they are written
 
 Tick = Callable[[int, int], None]  # done and total, of whatever a step counts
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a worker reads and writes, as data that can be sent to it."""
+
+    logs: str
+    lake: str
+    bodies: tuple[str, ...]
+    source_name: str
 
 
 def pull(source: Source, lake: Store, window: Window, tick: Tick) -> int:
-    """Land what is listed in the window and not landed yet; returns the number of log objects.
+    """Land what is listed in the window and not landed whole; returns the number of log objects.
 
     Safe to run again, and twice at once: parts are named after what they hold, and put if absent.
+    An object whose bodies were not all there is tried again, and landed again if there are more.
     """
+    _store.cache_clear()
     name = source_name(source)
     wanted = missing(source.objects(window), read_parts(lake, name))
-    done = 0
+    places = Places(source.store.uri, lake.uri, (source.store.uri, *source.bodies), name)
+    size = sum(each.entry.size for each, _ in wanted)
+    done = landed = 0
     tick(done, len(wanted))
-    with TemporaryDirectory(prefix="sluice-pull-") as folder, ThreadPoolExecutor(WORKERS) as pool:
-        waiting = set[Future[int]]()
-        for batch in batches(wanted):
-            if len(waiting) >= 2 * WORKERS:  # bounds what is held at once
-                ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                done += sum(future.result() for future in ready)
-                tick(done, len(wanted))
-            waiting.add(pool.submit(_land, source.store, lake, name, batch, Path(folder)))
-        for future in waiting:
-            done += future.result()
-            tick(done, len(wanted))
-    return done
+    for batch, number in zip(
+        batches(wanted), in_order(partial(_land, places), batches(wanted), size), strict=True
+    ):
+        done, landed = done + len(batch), landed + number
+        tick(done, len(wanted))
+    return landed
 
 
-def _land(logs: Store, lake: Store, name: str, batch: Batch, folder: Path) -> int:
-    rows, held = [], list[Held]()
-    for each in batch[1]:
-        raw = logs.read(each.entry)
-        decoded = decode_object(raw, each.entry.key)
-        held.append(_held(each, raw, decoded))
-        rows.extend(decoded)
-    key = part_key(name, batch)
-    path = folder / key.rpartition("/")[2]
-    write_part(path, landed_table(rows), held)
-    lake.put_new(key, path)
-    path.unlink()
-    return len(batch[1])
+@cache
+def _store(uri: str) -> Store:
+    return open_store(uri)
 
 
-def _held(each: LogObject, raw: bytes, rows: Sequence[object]) -> Held:
+def _land(places: Places, batch: Batch) -> int:
+    """Land one batch as a part; returns how many of its objects were worth it."""
+    logs, lake = _store(places.logs), _store(places.lake)
+    bodies = Bodies([_store(uri) for uri in places.bodies])
+    held = list[Held]()
+    with (
+        TemporaryDirectory(prefix="sluice-pull-") as folder,
+        ThreadPoolExecutor(FETCHERS) as pool,
+    ):
+        path = Path(folder, "part.parquet")
+        with open_part(path) as part:
+            raws = pool.map(partial(_fetch, logs), (each for each, _ in batch))
+            for (each, waiting), raw in zip(batch, raws, strict=True):
+                rows = _decode(each, raw)
+                if waiting is None or any(map(bodies.is_there, _apart(rows))):
+                    held.append(_write(part, each, raw, rows, bodies))
+            write_footer(part, held)
+        if held:
+            lake.put_new(part_key(places.source_name, batch[0][0].partition, held), path)
+    return len(held)
+
+
+def _fetch(logs: Store, each: LogObject) -> bytes | None:
+    return logs.read(each.entry) if each.entry.size <= MAX_PACKED_BYTES else None
+
+
+def _decode(each: LogObject, raw: bytes | None) -> list[Row]:
+    if raw is not None:
+        return decode_object(raw, each.entry.key)
+    return [{"object": each.entry.key, "line": 0, "reason": Reason.PULL_OBJECT_TOO_LARGE}]
+
+
+def _apart(rows: Sequence[Row]) -> Iterator[str]:
+    """The URIs of the bodies that are not in the records themselves."""
+    for row in rows:
+        for side in ("input", "output"):
+            uri = row.get(f"{side}_body_uri")
+            if uri is not None and row[f"{side}_body"] is None:
+                yield uri
+
+
+def _write(
+    part: pq.ParquetWriter, each: LogObject, raw: bytes | None, rows: list[Row], bodies: Bodies
+) -> Held:
+    """Write the rows of one object with their bodies, in bounded pieces."""
+    piece, size, waiting = list[Row](), 0, 0
+    for row in rows:
+        resolved = _resolved(row, bodies)
+        waiting += resolved.get("reason") == Reason.PULL_BODY_MISSING
+        piece.append(resolved)
+        size += sum(len(resolved.get(name) or "") for name in ("input_body", "output_body"))
+        if size > PIECE_BYTES:
+            part.write_table(landed_table(piece))
+            piece, size = [], 0
+    part.write_table(landed_table(piece))
     entry = each.entry
-    digest = sha256(raw).hexdigest()
-    return Held(entry.key, entry.etag, entry.size, entry.modified, digest, len(rows))
+    digest = sha256(raw or b"").hexdigest()
+    return Held(entry.key, entry.etag, entry.size, entry.modified, digest, len(rows), waiting)
+
+
+def _resolved(row: Row, bodies: Bodies) -> Row:
+    """The row with the bodies that were stored apart, or with the reason why they can't be had."""
+    if not any(_apart([row])):
+        return row
+    try:
+        found = {
+            f"{side}_body": bodies.fetch(row[f"{side}_body_uri"])
+            for side in ("input", "output")
+            if row[f"{side}_body"] is None and row[f"{side}_body_uri"] is not None
+        }
+    except InputError as error:
+        return row | {"reason": error.reason}
+    whole = row | found
+    return whole | {"body_digest": body_digest(whole["input_body"], whole["output_body"])}

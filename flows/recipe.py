@@ -20,8 +20,10 @@ from pydantic import (
 
 from bedrock_sluice.flows.recipe_errors import explain
 from bedrock_sluice.lake.source import Window
+from bedrock_sluice.rewards.line import OWN_KEYS
+from bedrock_sluice.transforms.derive import pattern_fault
 from bedrock_sluice.transforms.errors import ConfigError
-from bedrock_sluice.transforms.metadata_filter import parse_filter
+from bedrock_sluice.transforms.metadata_filter import LOGGED_KEY, parse_filter
 
 MAX_LAST_DAYS = 3_650
 MAX_NAME_CHARS = 48  # with the 12 of the digest, a job's name stays within Bedrock's 63
@@ -58,6 +60,7 @@ class SourceSection(Section):
     """Where the logs are, and the window of record time (UTC, half open)."""
 
     uri: Text
+    bodies: Texts = ()  # further places where bodies may be stored apart
     since: Moment | None = None
     until: Moment | None = None
     last_days: Annotated[int, Field(strict=True, ge=1, le=MAX_LAST_DAYS)] | None = None
@@ -69,6 +72,30 @@ class SourceSection(Section):
         if self.since and self.until and self.since >= self.until:
             raise ValueError("since must be before until")
         return self
+
+
+class DeriveSection(Section):
+    """A metadata key for records that were logged without it, told from something else."""
+
+    key: Annotated[str, Field(pattern=LOGGED_KEY.pattern)]
+    source: Annotated[
+        Literal["identity_arn", "model_id", "model_family", "system_prompt"], Field(alias="from")
+    ]
+    pattern: Text | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_regex(cls, pattern: str | None) -> str | None:
+        fault = pattern_fault(pattern) if pattern else None
+        if fault:
+            raise ValueError(fault)
+        return pattern
+
+
+class NormaliseSection(Section):
+    """How bodies are read; `keep_reasoning` leaves a model's reasoning in its response."""
+
+    keep_reasoning: Flag = False
 
 
 class SelectSection(Section):
@@ -116,6 +143,13 @@ class TemplateSection(Section):
     name: Text
     history: Flag = False
     fields: Texts = ()
+
+    @field_validator("fields")
+    @classmethod
+    def _free_names(cls, fields: Texts) -> Texts:
+        if taken := OWN_KEYS.intersection(fields):
+            raise ValueError(f"a line has its own {', '.join(sorted(taken))}")
+        return fields
 
 
 class SplitSection(Section):
@@ -167,6 +201,8 @@ class Recipe(Section):
     lake: Text
     source: SourceSection
     template: TemplateSection
+    derive: tuple[DeriveSection, ...] = ()
+    normalise: NormaliseSection = NormaliseSection()
     select: SelectSection = SelectSection()
     curate: CurateSection = CurateSection()
     answer: AnswerSection = AnswerSection()
@@ -208,7 +244,7 @@ def recipe_digest(written: Mapping[str, Any]) -> str:
 
     `written` is the recipe as its manifest holds it: one of an older version keeps its digest.
     """
-    source = {k: v for k, v in written["source"].items() if k != "uri"}
+    source = {k: v for k, v in written["source"].items() if k not in ("uri", "bodies")}
     answer = {k: v for k, v in written["answer"].items() if k != "labels"}
     asked = {k: v for k, v in written.items() if k != "lake"}
     asked |= {"source": source, "answer": answer}

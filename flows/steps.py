@@ -1,9 +1,12 @@
 """The steps of a build: each takes a plan and frames, asks the pure core, gives frames back."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_sluice.expectations.gate import MAX_LINES, MIN_LINES, Check, judge
@@ -13,7 +16,10 @@ from bedrock_sluice.expectations.measures import (
     measure_split,
     share_tolerance,
 )
-from bedrock_sluice.flows.plan import KEYS, Plan
+from bedrock_sluice.flows.plan import KEYS, Plan, Reading
+from bedrock_sluice.flows.pull import Tick
+from bedrock_sluice.flows.recipe import NormaliseSection
+from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.duck import query
 from bedrock_sluice.lake.labels import KEY as LABEL_KEY
 from bedrock_sluice.rewards.line import render as render_lines
@@ -28,6 +34,8 @@ from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.split import assign_groups
 from bedrock_sluice.transforms.split import split as split_prompts
 from bedrock_sluice.transforms.tables import BODY_COLUMNS, EXCHANGES, LANDED, TEXT_COLUMNS
+
+MAX_TAG_KEYS = 20  # that a report lists
 
 _NARROW_LANDED = tuple(name for name in LANDED.names if name not in BODY_COLUMNS)
 _NARROW_EXCHANGES = [name for name in EXCHANGES.names if name not in TEXT_COLUMNS]
@@ -48,22 +56,54 @@ def select(plan: Plan) -> pl.DataFrame:
     return query(statement("select_v1"), {"landed": landed}, parameters)
 
 
-def normalise(plan: Plan, selected: pl.DataFrame) -> Sifted:
+def tag_coverage(plan: Plan) -> dict[str | None, int]:
+    """How many records carry each metadata key, the most frequent first; None: no key at all."""
+    landed = plan.landed_reader(_NARROW_LANDED)
+    found = query(statement("tag_coverage_v1"), {"landed": landed}, {"max_keys": MAX_TAG_KEYS})
+    return dict(found.iter_rows())
+
+
+def normalise(plan: Plan, selected: pl.DataFrame, tick: Tick) -> Sifted:
     """Read the selected records into exchanges, on disk.
 
     Kept rows are those without their text, with their row number there as `exchange`.
     """
+    of_part = [(held.key, n) for n, (_, objects) in enumerate(plan.chosen) for held in objects]
+    parts = pl.DataFrame(of_part, schema={"object": pl.String, "part": pl.UInt32}, orient="row")
+    lines = selected.select(KEYS).join(parts, on="object").partition_by("part", as_dict=True)
+    none = selected.select(KEYS).clear()
+    tasks = [
+        Normalising(reading, lines.get((n,), none), plan.exchanges_path(n), plan.recipe.normalise)
+        for n, reading in enumerate(plan.reading())
+    ]
+    size = sum(part.entry.size for part, _ in plan.chosen)
     rejected = list[pl.DataFrame]()
-    with pq.ParquetWriter(plan.exchanges_path, EXCHANGES, compression="zstd") as writer:
-        for table in plan.landed(tuple(LANDED.names)):
-            rows = pl.DataFrame(table).join(
-                selected.select(KEYS), on=KEYS, how="semi", maintain_order="left"
-            )
-            read = normalise_rows(rows.to_arrow().cast(LANDED))
-            writer.write_table(read.exchanges)
-            rejected.append(read.rejected)
-    narrow = pl.DataFrame(pq.read_table(plan.exchanges_path, columns=_NARROW_EXCHANGES))
-    return Sifted(kept=narrow.with_row_index("exchange"), rejected=pl.concat(rejected))
+    for frame in in_order(normalise_part, tasks, size):
+        rejected.append(frame)
+        tick(len(rejected), len(tasks))
+    narrow = [pq.read_table(task.out, columns=_NARROW_EXCHANGES) for task in tasks]
+    kept = pl.DataFrame(pa.concat_tables(narrow)).with_row_index("exchange")
+    return Sifted(kept=kept, rejected=pl.concat(rejected))
+
+
+@dataclass(frozen=True)
+class Normalising:
+    """One part to read into exchanges: which lines (`object, line`) of it, and where to."""
+
+    reading: Reading
+    lines: pl.DataFrame
+    out: Path
+    asked: NormaliseSection
+
+
+def normalise_part(task: Normalising) -> pl.DataFrame:
+    """Write the exchanges of one part to their file; returns the rows that gave none."""
+    rows = pl.DataFrame(task.reading.rows(LANDED.names)).join(
+        task.lines, on=KEYS, how="semi", maintain_order="left"
+    )
+    read = normalise_rows(rows.to_arrow().cast(LANDED), keep_reasoning=task.asked.keep_reasoning)
+    pq.write_table(read.exchanges, task.out, compression="zstd")
+    return read.rejected
 
 
 def curate(plan: Plan, exchanges: pl.DataFrame) -> Sifted:

@@ -8,6 +8,7 @@ themselves: there is no index beside them that could be wrong.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -15,15 +16,16 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bedrock_sluice.lake.source import LogObject, Source
 from bedrock_sluice.lake.store import Entry, Store
 from bedrock_sluice.transforms.errors import IntegrityError
+from bedrock_sluice.transforms.tables import LANDED
 
 MAX_BATCH_BYTES = 4 << 20  # of compressed log objects in one part
 MAX_BATCH_OBJECTS = 256
-ROWS_PER_GROUP = 4_096
 FOOTER_WORKERS = 16
 NAME_DIGITS = 24
 SOURCE_DIGITS = 12
@@ -40,6 +42,7 @@ class Held(msgspec.Struct, frozen=True):
     modified: datetime
     sha256: str
     rows: int
+    waiting: int = 0  # bodies that were stored apart, and were not there yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Part:
     objects: tuple[Held, ...]
 
 
-Batch = tuple[str, tuple[LogObject, ...]]  # a partition, and objects of it that make one part
+Batch = tuple[tuple[LogObject, int | None], ...]  # of one partition, for one part; see `missing`
 
 
 def source_name(source: Source) -> str:
@@ -58,38 +61,59 @@ def source_name(source: Source) -> str:
     return sha256(source.store.uri.encode()).hexdigest()[:SOURCE_DIGITS]
 
 
-def batches(objects: Iterable[LogObject]) -> Iterator[Batch]:
-    """Group listed objects (by key) into parts: one partition each, bounded in bytes and number."""
-    batch, size = list[LogObject](), 0
-    for each in objects:
-        is_full = size + each.entry.size > MAX_BATCH_BYTES or len(batch) == MAX_BATCH_OBJECTS
-        if batch and (is_full or batch[0].partition != each.partition):
-            yield batch[0].partition, tuple(batch)
+def batches(wanted: Iterable[tuple[LogObject, int | None]]) -> Iterator[Batch]:
+    """Group what `missing` found (by key) into parts: one partition, bounded in size."""
+    batch, size = list[tuple[LogObject, int | None]](), 0
+    for each in wanted:
+        entry = each[0].entry
+        is_full = size + entry.size > MAX_BATCH_BYTES or len(batch) == MAX_BATCH_OBJECTS
+        if batch and (is_full or batch[0][0].partition != each[0].partition):
+            yield tuple(batch)
             batch, size = [], 0
         batch.append(each)
-        size += each.entry.size
+        size += entry.size
     if batch:
-        yield batch[0].partition, tuple(batch)
+        yield tuple(batch)
 
 
-def part_key(source: str, batch: Batch) -> str:
-    """The key of the part that holds a batch; the same batch always has the same key."""
-    partition, objects = batch
-    listed = [(o.entry.key, o.entry.etag, o.entry.size) for o in objects]
+def part_key(source: str, partition: str, objects: Sequence[Held]) -> str:
+    """The key of the part that holds these objects; the same objects always have the same key."""
+    listed = [(o.key, o.etag, o.size, o.waiting) for o in objects]
     name = sha256(msgspec.json.encode(listed)).hexdigest()[:NAME_DIGITS]
     return f"landed/{source}/{partition}/{name}.parquet"
 
 
-def write_part(path: Path, table: pa.Table, objects: Sequence[Held]) -> None:
-    """Write a part (schema `tables.LANDED`) with its footer to a local file."""
-    footer = {_FOOTER_KEY: msgspec.json.encode(objects)}
-    pq.write_table(
-        table.replace_schema_metadata(footer),
+@contextmanager
+def open_part(path: Path) -> Iterator[pq.ParquetWriter]:
+    """Write a part (schema `tables.LANDED`) to a local file, a table at a time."""
+    with pq.ParquetWriter(
         path,
+        LANDED,
         compression="zstd",
-        row_group_size=ROWS_PER_GROUP,
+        write_page_checksum=True,
         use_dictionary=["account_id", "region", "model_id", "operation", "identity_arn", "object"],
-    )
+    ) as writer:
+        yield writer
+
+
+def write_footer(writer: pq.ParquetWriter, objects: Sequence[Held]) -> None:
+    """Say what the part holds. It is the last thing that is written to it."""
+    writer.add_key_value_metadata({_FOOTER_KEY: msgspec.json.encode(objects)})
+
+
+def read_rows(path: Path, columns: Sequence[str], objects: Sequence[str] | None) -> pa.Table:
+    """Columns of a part's rows, of all its log objects or of those named.
+
+    Raises:
+        IntegrityError: its bytes are not those that were written.
+    """
+    try:
+        table = pq.read_table(path, columns=list(columns), page_checksum_verification=True)
+    except (pa.ArrowException, OSError):
+        raise IntegrityError(f"{path} is damaged; move it away, and pull again") from None
+    if objects is None:
+        return table
+    return table.filter(pc.is_in(table["object"], value_set=pa.array(objects, pa.string())))
 
 
 def read_parts(lake: Store, source: str) -> list[Part]:
@@ -105,30 +129,40 @@ def read_parts(lake: Store, source: str) -> list[Part]:
 
 def _part(lake: Store, entry: Entry) -> Part:
     try:
-        footer = pq.read_schema(lake.local(entry)).metadata[_FOOTER_KEY]
+        footer = pq.read_metadata(lake.local(entry)).metadata[_FOOTER_KEY]
         objects = msgspec.json.decode(footer, type=tuple[Held, ...])
-    except (pa.ArrowException, KeyError, TypeError, ValueError):
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
         raise IntegrityError(
             f"{lake.uri}/{entry.key} is no landed part; move it away, and pull again"
         ) from None
     return Part(entry, objects)
 
 
-def missing(objects: Iterable[LogObject], parts: Iterable[Part]) -> list[LogObject]:
-    """Listed objects that no part holds in the version listed now."""
-    held = {(o.key, o.etag, o.size) for part in parts for o in part.objects}
-    return [o for o in objects if (o.entry.key, o.entry.etag, o.entry.size) not in held]
+def missing(
+    objects: Iterable[LogObject], parts: Iterable[Part]
+) -> list[tuple[LogObject, int | None]]:
+    """Listed objects that no part holds whole in the version listed now.
+
+    With each goes the number of its bodies that the best part still waits for, None if there is no
+    part of it.
+    """
+    waiting = dict[tuple[str, str, int], int]()
+    for held in (held for part in parts for held in part.objects):
+        version = (held.key, held.etag, held.size)
+        waiting[version] = min(held.waiting, waiting.get(version, held.waiting))
+    found = ((o, waiting.get((o.entry.key, o.entry.etag, o.entry.size))) for o in objects)
+    return [(each, number) for each, number in found if number != 0]
 
 
 def choose_versions(parts: Sequence[Part]) -> Mapping[str, list[Held]]:
-    """Which part (by its key) each object is read from: its newest version, from one part only."""
-    newest = dict[str, tuple[tuple[datetime, str, str], Held]]()
+    """Which part (by its key) each object is read from: the newest version that is most whole."""
+    newest = dict[str, tuple[tuple[datetime, str, int, str], Held]]()
     for part in parts:
         for held in part.objects:
-            rank = (held.modified, held.etag, part.entry.key)
+            rank = (held.modified, held.etag, -held.waiting, part.entry.key)
             if held.key not in newest or newest[held.key][0] < rank:
                 newest[held.key] = (rank, held)
     chosen = dict[str, list[Held]]()
-    for (_, _, key), held in newest.values():
+    for (*_, key), held in newest.values():
         chosen.setdefault(key, []).append(held)
     return chosen

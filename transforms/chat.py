@@ -14,13 +14,38 @@ JsonObject = dict[str, Any]
 
 # The words of Converse's stopReason, into which the other APIs' words are translated.
 STOP_REASONS = {
+    # OpenAI, Meta, Mistral AI, DeepSeek, Qwen
     "stop": "end_turn",
     "tool_calls": "tool_use",
+    "function_call": "tool_use",
     "length": "max_tokens",
+    "model_length": "model_context_window_exceeded",
     "content_filter": "content_filtered",
+    # Amazon Titan
+    "FINISH": "end_turn",
+    "FINISHED": "end_turn",
+    "LENGTH": "max_tokens",
+    "STOP_CRITERIA_MET": "stop_sequence",
+    "CONTENT_FILTERED": "content_filtered",
+    # Cohere
+    "COMPLETE": "end_turn",
+    "complete": "end_turn",
+    "MAX_TOKENS": "max_tokens",
+    "STOP_SEQUENCE": "stop_sequence",
+    "ERROR_TOXIC": "content_filtered",
+    "error_toxic": "content_filtered",
+    "ERROR_LIMIT": "model_context_window_exceeded",
+    "error_limit": "model_context_window_exceeded",
+    # AI21 Jurassic, and imported models
+    "endoftext": "end_turn",
+    "eos_token": "end_turn",
 }
 
-_REASONING = re.compile(r"\s*<(reasoning|thinking)>(.*?)</\1>\s*", re.DOTALL)
+_REASONING = re.compile(r"\s*<(reasoning|thinking|think)>(.*?)</\1>\s*", re.DOTALL)
+_THOUGHT_STARTS, _THOUGHT_ENDS = "<think>", "</think>"
+
+
+ROLES = frozenset({"system", "user", "assistant", "tool"})
 
 
 class FunctionCall(msgspec.Struct):
@@ -87,6 +112,8 @@ class Turn:
         Blocks of an assistant are pieces of one text (citations and streams cut it anywhere);
         those of anybody else are texts of their own, set on lines of their own.
         """
+        if role not in ROLES:
+            raise Unreadable("a message of an unknown role")
         if role == "assistant":
             return [self._spoken()]
         if self.results and not self.texts:
@@ -101,19 +128,41 @@ class Turn:
         return Message("assistant", content, tool_calls=self.calls)
 
 
-def split_reasoning(text: str) -> tuple[str, str]:
-    """Take `<reasoning>` and `<thinking>` passages off the start: (what is left, the passages)."""
+def split_reasoning(text: str, *, is_open: bool = False) -> tuple[str, str]:
+    """Take passages of reasoning off the start: (what is left, the passages).
+
+    They stand in `<reasoning>`, `<thinking>` or `<think>`. `is_open`: the prompt ended in
+    `<think>`, so the text begins inside one, as it does where a line of its own closes what nothing
+    has opened.
+    """
     thoughts, end = list[str](), 0
+    before, closing, after = text.partition(_THOUGHT_ENDS)
+    if is_open or (closing and _is_alone(before, after)):
+        thoughts, text = [before], after.lstrip()
     while found := _REASONING.match(text, end):
         thoughts.append(found.group(2))
         end = found.end()
-    return text[end:], "\n".join(thoughts)
+    return text[end:], "\n".join(t for t in map(str.strip, thoughts) if t)
+
+
+def _is_alone(before: str, after: str) -> bool:
+    """Whether a closing tag stands on a line of its own, and closes what nothing has opened."""
+    line = before.rpartition("\n")[2] + after.partition("\n")[0]
+    return not line.strip() and _THOUGHT_STARTS not in before
 
 
 def with_system(texts: list[str], messages: list[Message]) -> list[Message]:
-    """Put one system message first, if there is any text for it."""
-    text = "\n".join(t for t in texts if t)
-    return [Message("system", text), *messages] if text else messages
+    """Put one system message first: `texts`, and what system messages stand among the others."""
+    among = [message.content or "" for message in messages if message.role == "system"]
+    text = "\n".join(t for t in [*texts, *among] if t.strip())
+    others = [message for message in messages if message.role != "system"]
+    return [Message("system", text), *others] if text else others
+
+
+def is_telling(message: Message) -> bool:
+    """Whether a message says or does anything; a tool may well have nothing to say."""
+    has_text = bool((message.content or "").strip())
+    return has_text or bool(message.tool_calls) or message.role == "tool"
 
 
 def function_tool(name: str, description: str | None, parameters: msgspec.Raw) -> JsonObject:

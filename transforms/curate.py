@@ -19,8 +19,11 @@ def drop_unteachable(
     rules = [
         (Reason.CURATE_MEDIA, pl.col("has_media")),
         (Reason.CURATE_GUARDRAIL, pl.col("stop_reason").is_in(_BLOCKED)),
+        (Reason.CURATE_GUARDRAIL_INPUT, pl.col("stop_reason") == "guardrail_input"),
+        (Reason.CURATE_GUARDRAIL_OUTPUT, pl.col("stop_reason") == "guardrail_output"),
         (Reason.CURATE_CUT_OFF, pl.col("stop_reason").is_in(_CUT_OFF)),
         (Reason.CURATE_EMPTY_PROMPT, ~pl.col("has_prompt")),
+        (Reason.CURATE_BLANK_TURN, pl.col("has_blank_turn")),
         (Reason.CURATE_EMPTY_RESPONSE, ~pl.col("has_response")),
         (Reason.CURATE_LAST_NOT_USER, ~pl.col("is_user_last")),
         (Reason.CURATE_MULTI_TURN, ~pl.col("is_single_turn") & ~pl.lit(takes_history)),

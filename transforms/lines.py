@@ -49,6 +49,18 @@ def read_lines(raw: bytes) -> Iterator[Line]:
     return _gather(lines) if start.partition(b"\n")[0].rstrip() == b"{" else lines
 
 
+def read_whole(raw: bytes) -> bytes:
+    """All bytes of one object, decompressed, up to `HELD_BYTES`.
+
+    Raises:
+        InputError: the object is damaged or too large.
+    """
+    held = _hold(raw)
+    if held is None:
+        raise InputError(Reason.PULL_OBJECT_TOO_LARGE, f"more than {HELD_BYTES} bytes")
+    return held
+
+
 def _hold(raw: bytes) -> bytes | None:
     """All decompressed bytes, or None if they are too many to hold; checks every CRC on the way."""
     held: list[bytes] | None = []
@@ -101,29 +113,44 @@ def _line(number: int, piece: bytes, is_too_long: bool) -> Iterator[Line]:
 
 
 def _gather(lines: Iterator[Line]) -> Iterator[Line]:
-    """Join pretty-printed objects: each begins with a line `{` and ends with a line `}`."""
+    """Join pretty-printed objects: each begins with a line `{` and ends with a line `}`.
+
+    Lines between such objects stay as they are.
+    """
     first, parts, size = 0, list[bytes](), 0
     for number, line in lines:
-        if isinstance(line, Reason):
+        if isinstance(line, Reason) or (not parts and line != b"{"):
             yield number, line
             continue
         first = first if parts else number
-        parts.append(line)
         size += len(line)
-        if line == b"}" or size > MAX_LINE_BYTES:
-            yield from _line(first, b"\n".join(parts), is_too_long=False)
+        parts.append(line if size <= MAX_LINE_BYTES else b"")
+        if line == b"}":
+            yield from _line(first, b"\n".join(parts), is_too_long=size > MAX_LINE_BYTES)
             parts, size = [], 0
     if parts:
         yield first, b"\n".join(parts)
 
 
 def _elements(whole: bytes) -> Iterator[Line]:
+    """The elements of a JSON array; or the lines, if it is only the first of them that is one."""
     try:
         elements = msgspec.json.decode(whole, type=list[msgspec.Raw])
     except RecursionError:
         yield 1, Reason.DECODE_TOO_DEEP
     except ValueError:  # msgspec's own error, or bytes that are no UTF-8
-        yield 1, Reason.DECODE_BAD_JSON
+        if _is_json(whole.partition(b"\n")[0]):
+            yield from _split(iter([whole]))
+        else:
+            yield 1, Reason.DECODE_BAD_JSON
     else:
         for number, element in enumerate(elements, start=1):
             yield from _line(number, bytes(element), is_too_long=False)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        return False
+    return True

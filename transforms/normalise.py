@@ -8,15 +8,18 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
-from bedrock_sluice.transforms.chat import Exchange, Message, Unreadable
+from bedrock_sluice.transforms import guardrail
+from bedrock_sluice.transforms.chat import Exchange, Message, Unreadable, is_telling
 from bedrock_sluice.transforms.errors import InputError
-from bedrock_sluice.transforms.readers import Keys, find_reader
+from bedrock_sluice.transforms.fingerprint import fingerprint
+from bedrock_sluice.transforms.json_limits import MAX_BODY_KEYS, check_limits, has_lone_surrogate
+from bedrock_sluice.transforms.no_text import no_text_reason
+from bedrock_sluice.transforms.readers import find_reader
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.tables import EXCHANGES
 from bedrock_sluice.transforms.tokens import estimate_tokens
 
 PROMPT_DIGEST_BYTES = 16
-GUARDRAIL_ACTION = "amazon-bedrock-guardrailAction"
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
@@ -31,12 +34,15 @@ class Normalised(NamedTuple):
     rejected: pl.DataFrame
 
 
-def normalise(landed: pa.Table) -> Normalised:
-    """Read each landed row (schema `tables.LANDED`) into an exchange, or reject it."""
+def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
+    """Read each landed row (schema `tables.LANDED`) into an exchange, or reject it.
+
+    Reasoning goes to a column of its own, and with `keep_reasoning` stays in the response too.
+    """
     kept, rejected = list[_Row](), list[_Row]()
     for row in landed.to_pylist():
         try:
-            kept.append(_exchange_row(row))
+            kept.append(_exchange_row(row, keep_reasoning))
         except InputError as error:
             rejected.append(_rejected_row(row, error))
     columns = {name: [row[name] for row in kept] for name in EXCHANGES.names}
@@ -49,12 +55,19 @@ def normalise(landed: pa.Table) -> Normalised:
 
 def _rejected_row(row: _Row, error: InputError) -> _Row:
     keys = {name: row[name] for name in ("object", "line", "request_id")}
-    return keys | {"reason": str(error.reason), "detail": error.detail or None}
+    detail = error.detail
+    if error.reason == Reason.DECODE_UNKNOWN_SHAPE:
+        detail = fingerprint(row["input_body"].encode(), row["output_body"].encode())
+    return keys | {"reason": str(error.reason), "detail": detail or None}
 
 
-def _exchange_row(row: _Row) -> _Row:
+def _exchange_row(row: _Row, keep_reasoning: bool) -> _Row:
     _screen(row)
     dialect, exchange = read_bodies(row["input_body"].encode(), row["output_body"].encode())
+    judged = _judged(exchange)
+    if keep_reasoning and exchange.reasoning:
+        told = exchange.response.content or ""
+        exchange.response.content = f"<reasoning>{exchange.reasoning}</reasoning>{told}"
     return row | {
         "messages": _json(exchange.messages),
         "response": _json(exchange.response),
@@ -63,7 +76,7 @@ def _exchange_row(row: _Row) -> _Row:
         "stop_reason": exchange.stop_reason,
         "dialect": dialect,
         "has_media": exchange.has_media,
-        **_judged(exchange),
+        **judged,
     }
 
 
@@ -84,24 +97,33 @@ def read_bodies(request: bytes, response: bytes) -> tuple[str, Exchange]:
     """The dialect and the exchange of two logged bodies (JSON, UTF-8).
 
     Raises:
-        InputError: no reader knows their shape.
+        InputError: no reader knows their shape, or they are over a limit.
     """
     request, response = _unwrapped(request), _unwrapped(response)
+    check_limits(request, MAX_BODY_KEYS)
+    check_limits(response, MAX_BODY_KEYS)
     try:
         asked, answered = _OBJECT.decode(request), _ANY.decode(response)
         reader = find_reader(asked, answered)
         if reader is None:
-            raise InputError(Reason.DECODE_UNKNOWN_SHAPE)
+            raise InputError(no_text_reason(asked, answered) or Reason.DECODE_UNKNOWN_SHAPE)
         exchange = reader.read(request, response)
     except Unreadable as error:
         raise InputError(Reason.DECODE_UNKNOWN_SHAPE, str(error)) from None
-    except ValueError:  # msgspec's errors, and bytes or surrogates that are no UTF-8
+    except msgspec.ValidationError:
         raise InputError(Reason.DECODE_UNKNOWN_SHAPE, "a field of another type") from None
+    except ValueError:  # a body that was text, or stood apart, and is no JSON
+        raise _no_json(request, response) from None
     except RecursionError:
         raise InputError(Reason.DECODE_TOO_DEEP) from None
-    if _is_blocked(answered):
-        exchange.stop_reason = "guardrail_intervened"
+    exchange.stop_reason = guardrail.verdict(answered) or exchange.stop_reason
     return reader.DIALECT, exchange
+
+
+def _no_json(*bodies: bytes) -> InputError:
+    if any(map(has_lone_surrogate, bodies)):
+        return InputError(Reason.DECODE_BAD_ENCODING, "half of a surrogate pair")
+    return InputError(Reason.DECODE_UNKNOWN_SHAPE, "a body that is no JSON")
 
 
 def _unwrapped(body: bytes) -> bytes:
@@ -114,13 +136,6 @@ def _unwrapped(body: bytes) -> bytes:
         raise InputError(Reason.DECODE_UNKNOWN_SHAPE, "a body that is a string") from None
 
 
-def _is_blocked(answered: Keys | list[msgspec.Raw]) -> bool:
-    """Native bodies of every family carry a guardrail's verdict under one key."""
-    if isinstance(answered, list):
-        return False
-    return bytes(answered.get(GUARDRAIL_ACTION, b"")) == b'"INTERVENED"'
-
-
 def _judged(exchange: Exchange) -> _Row:
     """What curation needs to know of an exchange, so that it need not read its text again."""
     messages, response = exchange.messages, exchange.response
@@ -129,6 +144,7 @@ def _judged(exchange: Exchange) -> _Row:
         "prompt_digest": _prompt_digest(exchange),
         "prompt_tokens": estimate_tokens(messages, exchange.tools),
         "has_prompt": bool(asked),
+        "has_blank_turn": not all(is_telling(message) for message in messages),
         "has_response": bool(response.tool_calls or (response.content or "").strip()),
         "is_user_last": bool(messages) and messages[-1].role == "user",
         "is_single_turn": [m.role for m in messages if m.role != "system"] == ["user"],

@@ -24,14 +24,17 @@ class Reason(StrEnum):
     PULL_CORRUPT_GZIP = "pull_corrupt_gzip", "the log object is damaged; nothing of it was taken"
     PULL_OBJECT_TOO_LARGE = "pull_object_too_large", "the log object is over the size limit"
     PULL_EMPTY_OBJECT = "pull_empty_object", "the log object has no bytes"
-    PULL_BODY_MISSING = "pull_body_missing", "a body is stored apart from the record, and not here"
+    PULL_BODY_MISSING = "pull_body_missing", "a body is stored apart, and is not there (yet)"
+    PULL_BODY_REFUSED = "pull_body_refused", "a body is stored apart, outside of what may be read"
+    PULL_BODY_DAMAGED = "pull_body_damaged", "a body is stored apart, and is damaged or too large"
 
-    DECODE_BAD_ENCODING = "decode_bad_encoding", "the line is not UTF-8"
+    DECODE_BAD_ENCODING = "decode_bad_encoding", "the line holds what is not UTF-8"
     DECODE_BAD_JSON = "decode_bad_json", "the line is no JSON"
     DECODE_TORN_LINE = "decode_torn_line", "the line breaks off"
     DECODE_LINE_TOO_LONG = "decode_line_too_long", "the line is over the size limit"
     DECODE_TOO_DEEP = "decode_too_deep", "the JSON is nested too deep"
-    DECODE_NOT_A_RECORD = "decode_not_a_record", "the line is JSON, but no invocation log record"
+    DECODE_TOO_MANY_KEYS = "decode_too_many_keys", "the JSON has too many keys and elements"
+    DECODE_NOT_A_RECORD = "decode_not_a_record", "the line is no invocation log record"
     DECODE_BAD_FIELD = "decode_bad_field", "a field of the record has another type than it should"
     DECODE_UNKNOWN_SCHEMA = "decode_unknown_schema", "the record is of a schema version not known"
     DECODE_UNKNOWN_SHAPE = "decode_unknown_shape", "no reader knows the shape of the bodies"
@@ -48,10 +51,21 @@ class Reason(StrEnum):
 
     CURATE_ERROR = "curate_error", "the call failed"
     CURATE_NO_BODY = "curate_no_body", "the bodies were not logged"
+    CURATE_EMBEDDING = (
+        "curate_embedding",
+        "it is a call of an embedding model: no text came back",
+    )
+    CURATE_IMAGE_GENERATION = (
+        "curate_image_generation",
+        "it made images or video: no text came back",
+    )
     CURATE_MEDIA = "curate_media", "it holds images, documents, audio or video"
     CURATE_GUARDRAIL = "curate_guardrail", "a guardrail or content filter stepped in"
+    CURATE_GUARDRAIL_INPUT = "curate_guardrail_input", "a guardrail blocked the prompt"
+    CURATE_GUARDRAIL_OUTPUT = "curate_guardrail_output", "a guardrail blocked the response"
     CURATE_CUT_OFF = "curate_cut_off", "the response was cut off at its token limit"
     CURATE_EMPTY_PROMPT = "curate_empty_prompt", "the user said nothing"
+    CURATE_BLANK_TURN = "curate_blank_turn", "somebody's turn in it is blank"
     CURATE_EMPTY_RESPONSE = "curate_empty_response", "the response is empty"
     CURATE_LAST_NOT_USER = "curate_last_not_user", "the last message is not the user's"
     CURATE_MULTI_TURN = "curate_multi_turn", "it has earlier turns, and the recipe takes no history"

@@ -4,6 +4,7 @@ Format: AWS user guide, "Monitor model invocation using CloudWatch Logs and Amaz
 request metadata as in "Cost management with request metadata".
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -13,6 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from bedrock_sluice.transforms.errors import InputError
+from bedrock_sluice.transforms.json_limits import check_limits, has_lone_surrogate
 from bedrock_sluice.transforms.lines import read_lines
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.tables import LANDED
@@ -20,6 +22,13 @@ from bedrock_sluice.transforms.tables import LANDED
 SCHEMA_TYPE = "ModelInvocationLog"
 SCHEMA_MAJOR = "1"
 BODY_DIGEST_BYTES = 8
+
+# Lines exported from CloudWatch Logs have the time of the event in front. One of them is no record:
+# Bedrock writes it when logging is set up.
+PERMISSION_CHECK = b"Permissions are correctly set for Amazon Bedrock logs."
+_EVENT_TIME = re.compile(
+    rb"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)[ \t]+"
+)
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -107,13 +116,14 @@ def decode_line(line: bytes) -> _Row:
     Raises:
         InputError: the line is no invocation log record that can be read.
     """
+    check_limits(line)
+    line = _bare(line)
     try:
         record = _RECORD.decode(line)
     except msgspec.ValidationError as error:
         raise _misfit(line, error) from None
     except msgspec.DecodeError as error:
-        is_torn = "truncated" in str(error)
-        raise InputError(Reason.DECODE_TORN_LINE if is_torn else Reason.DECODE_BAD_JSON) from None
+        raise _no_json(line, error) from None
     except UnicodeDecodeError:
         raise InputError(Reason.DECODE_BAD_ENCODING) from None
     except RecursionError:
@@ -125,10 +135,28 @@ def decode_line(line: bytes) -> _Row:
     return _row(record)
 
 
+def _bare(line: bytes) -> bytes:
+    """The line without the time of a CloudWatch event in front."""
+    if line.startswith(b"{"):
+        return line
+    time = _EVENT_TIME.match(line)
+    return line[time.end() :] if time else line
+
+
+def _no_json(line: bytes, error: msgspec.DecodeError) -> InputError:
+    """Tell why a line is no JSON."""
+    if line.strip() == PERMISSION_CHECK:
+        return InputError(Reason.DECODE_NOT_A_RECORD, "Bedrock's permission check")
+    if has_lone_surrogate(line):
+        return InputError(Reason.DECODE_BAD_ENCODING, "half of a surrogate pair")
+    is_torn = "truncated" in str(error)
+    return InputError(Reason.DECODE_TORN_LINE if is_torn else Reason.DECODE_BAD_JSON)
+
+
 def _known_id(line: bytes) -> str | None:
     """The request id of a line that is no whole record, so that `explain` finds it all the same."""
     try:
-        return _NAMED.decode(line).request_id
+        return _NAMED.decode(_bare(line)).request_id
     except (ValueError, RecursionError):
         return None
 
@@ -165,23 +193,25 @@ def _row(record: _Record) -> _Row:
         "output_body": output_body,
         "input_body_uri": given.uri,
         "output_body_uri": made.uri,
-        "body_digest": _digest(given.body, made.body),
+        "body_digest": body_digest(input_body, output_body),
     }
 
 
 def _text(body: msgspec.Raw) -> str | None:
-    if not body or body == b"null":
+    text = bytes(body)
+    if not text or text == b"null":
         return None
     try:
-        return bytes(body).decode()
+        return text.decode()
     except UnicodeDecodeError:
         raise InputError(Reason.DECODE_BAD_ENCODING) from None
 
 
-def _digest(*bodies: msgspec.Raw) -> str:
+def body_digest(*bodies: str | None) -> str:
+    """A digest that tells whether two records of one id carry the same bodies."""
     state = blake2b(digest_size=BODY_DIGEST_BYTES)
     for body in bodies:
-        state.update(body)
+        state.update((body or "").encode())
         state.update(b"\0")
     return state.hexdigest()
 

@@ -19,7 +19,7 @@ def assign_groups(prompts: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     """
     if not keys:
         return prompts.with_columns(group=pl.col("prompt_digest"))
-    values = [pl.col("request_metadata").map.get(key).alias(key) for key in keys]
+    values = [pl.col("request_metadata").map.get(key).alias(key) for key in dict.fromkeys(keys)]
     has_all = pl.all_horizontal(value.is_not_null() for value in values)
     named = pl.struct(values).struct.json_encode()
     return prompts.with_columns(group=pl.when(has_all).then(named).otherwise("prompt_digest"))

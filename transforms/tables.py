@@ -50,6 +50,7 @@ EXCHANGES = pa.schema(
         pa.field("prompt_tokens", pa.int64()),
         pa.field("has_media", pa.bool_()),
         pa.field("has_prompt", pa.bool_()),
+        pa.field("has_blank_turn", pa.bool_()),
         pa.field("has_response", pa.bool_()),
         pa.field("is_user_last", pa.bool_()),
         pa.field("is_single_turn", pa.bool_()),

@@ -19,7 +19,9 @@ class _ResultBlock(Struct):
     text: str = ""
 
 
-class _Block(Struct):
+class Block(Struct):
+    """A piece of content; which fields are set depends on `type`."""
+
     type: str
     text: str = ""
     thinking: str = ""
@@ -32,7 +34,7 @@ class _Block(Struct):
 
 class _Message(Struct):
     role: str
-    content: str | list[_Block]
+    content: str | list[Block]
 
 
 class _Tool(Struct):
@@ -43,12 +45,12 @@ class _Tool(Struct):
 
 class _Request(Struct):
     messages: list[_Message]
-    system: str | list[_Block] = ""
+    system: str | list[Block] = ""
     tools: list[_Tool] = []
 
 
 class _Response(Struct):
-    content: list[_Block]
+    content: list[Block]
     stop_reason: str | None = None
 
 
@@ -63,30 +65,45 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a Messages request and its whole answer."""
-    asked, answered = _REQUEST.decode(request), _RESPONSE.decode(response)
+    answered = _RESPONSE.decode(response)
+    return to_exchange(request, _turn(answered.content), answered.stop_reason)
+
+
+def to_exchange(request: bytes, reply: Turn, stop_reason: str | None) -> Exchange:
+    """The exchange of a Messages request (JSON) and what was said to it.
+
+    Raises:
+        chat.Unreadable, msgspec.DecodeError: the request is of another dialect.
+    """
+    asked = _REQUEST.decode(request)
     turns = [(m.role, _turn(m.content)) for m in asked.messages]
-    system, reply = _turn(asked.system), _turn(answered.content)
+    system = _turn(asked.system)
     messages = [message for role, turn in turns for message in turn.messages(role)]
     return Exchange(
         messages=with_system(system.texts, messages),
         response=reply.messages("assistant")[0],
         tools=[function_tool(t.name, t.description, t.input_schema) for t in asked.tools],
-        stop_reason=answered.stop_reason,
+        stop_reason=stop_reason,
         reasoning="\n".join(reply.reasoning),
         has_media=reply.has_media or any(turn.has_media for _, turn in turns),
     )
 
 
-def _turn(content: str | list[_Block]) -> Turn:
+def _turn(content: str | list[Block]) -> Turn:
     if isinstance(content, str):
         return Turn(texts=[content])
     turn = Turn()
     for block in content:
-        _add(turn, block)
+        add_block(turn, block)
     return turn
 
 
-def _add(turn: Turn, block: _Block) -> None:
+def add_block(turn: Turn, block: Block) -> None:
+    """Add a block to its turn.
+
+    Raises:
+        chat.Unreadable: it is of an unknown kind.
+    """
     match block.type:
         case "text":
             turn.texts.append(block.text)
@@ -104,7 +121,7 @@ def _add(turn: Turn, block: _Block) -> None:
             raise Unreadable("a content block of an unknown kind")
 
 
-def _add_result(turn: Turn, block: _Block) -> None:
+def _add_result(turn: Turn, block: Block) -> None:
     if isinstance(block.content, str):
         turn.result(block.tool_use_id, [block.content])
         return

@@ -25,36 +25,47 @@ DIALECT = "chat_completions"
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 _ROLES = frozenset({"user", "assistant", "tool"})
+_TEXT = frozenset({"text", "refusal", "input_text", "output_text"})
 _MEDIA = frozenset({"image_url", "input_audio", "file"})
 
 
-class _Part(Struct):
+class Part(Struct):
+    """A part of a message's content."""
+
     type: str
     text: str = ""
     refusal: str = ""
 
 
-class _Function(Struct):
+class Function(Struct):
+    """The function that a call names; `arguments` is JSON text."""
+
     name: str
     arguments: str = "{}"
 
 
-class _Call(Struct):
-    function: _Function
+class Call(Struct):
+    """A call of a tool."""
+
+    function: Function
     id: str = ""
 
 
-class _Message(Struct):
+class Said(Struct):
+    """A message as it is logged."""
+
     role: str
-    content: str | list[_Part] | None = None
+    content: str | list[Part] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: list[Call] | None = None
     tool_call_id: str = ""
 
 
-class _Choice(Struct):
-    message: _Message
+class Choice(Struct):
+    """One of the answers to a request, and why it ended."""
+
+    message: Said
     finish_reason: str | None = None
     stop_reason: str | int | None = None
 
@@ -70,12 +81,12 @@ class _Tool(Struct):
 
 
 class _Request(Struct):
-    messages: list[_Message]
+    messages: list[Said]
     tools: list[_Tool] | None = None
 
 
 class _Response(Struct):
-    choices: list[_Choice]
+    choices: list[Choice]
 
 
 _REQUEST = Decoder(_Request)
@@ -89,10 +100,19 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a chat completion; of several choices, the first is taken as the response."""
-    asked, answered = _REQUEST.decode(request), _RESPONSE.decode(response)
+    answered = _RESPONSE.decode(response)
     if not answered.choices:
         raise Unreadable("no choices")
-    choice = answered.choices[0]
+    return to_exchange(request, answered.choices[0])
+
+
+def to_exchange(request: bytes, choice: Choice) -> Exchange:
+    """The exchange of a request (JSON) and the choice taken as its response.
+
+    Raises:
+        chat.Unreadable, msgspec.DecodeError: the request is of another dialect.
+    """
+    asked = _REQUEST.decode(request)
     reply, thought = _spoken(choice.message)
     logged = [choice.message, *asked.messages]
     return Exchange(
@@ -109,12 +129,12 @@ def _word(reason: str | int | None) -> str | None:
     return reason if isinstance(reason, str) else None  # some servers log the stop token's number
 
 
-def _messages(logged: list[_Message]) -> list[Message]:
+def _messages(logged: list[Said]) -> list[Message]:
     system = [_text(m) for m in logged if m.role in _SYSTEM_ROLES]
     return with_system(system, [_message(m) for m in logged if m.role not in _SYSTEM_ROLES])
 
 
-def _message(logged: _Message) -> Message:
+def _message(logged: Said) -> Message:
     if logged.role not in _ROLES:
         raise Unreadable("a message of an unknown role")
     if logged.role == "assistant":
@@ -122,7 +142,7 @@ def _message(logged: _Message) -> Message:
     return Message(logged.role, _text(logged), tool_call_id=logged.tool_call_id)
 
 
-def _spoken(logged: _Message) -> tuple[Message, str]:
+def _spoken(logged: Said) -> tuple[Message, str]:
     """An assistant's message without its reasoning, and that reasoning."""
     calls = [
         ToolCall(call.id, "function", FunctionCall(call.function.name, call.function.arguments))
@@ -133,14 +153,16 @@ def _spoken(logged: _Message) -> tuple[Message, str]:
     return Message("assistant", content, tool_calls=calls), thought
 
 
-def _text(logged: _Message) -> str:
-    if isinstance(logged.content, list):
-        joint = "" if logged.role == "assistant" else "\n"
-        return joint.join(p.text or p.refusal for p in logged.content if p.type not in _MEDIA)
-    return logged.content or logged.refusal or ""
+def _text(logged: Said) -> str:
+    if not isinstance(logged.content, list):
+        return logged.content or logged.refusal or ""
+    if any(part.type not in _TEXT and part.type not in _MEDIA for part in logged.content):
+        raise Unreadable("a content part of an unknown kind")
+    joint = "" if logged.role == "assistant" else "\n"
+    return joint.join(p.text or p.refusal for p in logged.content if p.type in _TEXT)
 
 
-def _has_media(logged: _Message) -> bool:
+def _has_media(logged: Said) -> bool:
     return isinstance(logged.content, list) and any(p.type in _MEDIA for p in logged.content)
 
 

@@ -3,6 +3,8 @@
 Shape: AWS API reference, `Converse`; Amazon Nova user guide, "Complete request schema".
 """
 
+from typing import Literal
+
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
@@ -36,12 +38,17 @@ class _ToolUse(Struct, rename="camel"):
     input: Raw = Raw()
 
 
-class _ResultBlock(Struct):
+class _SearchResult(Struct):
+    content: list[_Text] = []
+
+
+class _ResultBlock(Struct, rename="camel"):
     text: str | None = None
     json: Raw = Raw()
     image: Raw = Raw()
     document: Raw = Raw()
     video: Raw = Raw()
+    search_result: _SearchResult | None = None
 
 
 class _ToolResult(Struct, rename="camel"):
@@ -69,10 +76,13 @@ class _Block(Struct, rename="camel"):
     cache_point: Raw = Raw()
     reasoning_content: _Reasoning | None = None
     citations_content: _Citations | None = None
+    search_result: _SearchResult | None = None
+    tool_addition: Raw = Raw()
+    tool_removal: Raw = Raw()
 
 
 class _Message(Struct):
-    role: str
+    role: Literal["user", "assistant", "system"]
     content: list[_Block]
 
 
@@ -120,15 +130,26 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a Converse or Nova request and its whole answer."""
-    asked, answered = _REQUEST.decode(request), _RESPONSE.decode(response)
+    answered = _RESPONSE.decode(response)
+    return to_exchange(request, _turn(answered.output.message.content), answered.stop_reason)
+
+
+def to_exchange(request: bytes, reply: Turn, stop_reason: str | None) -> Exchange:
+    """The exchange of a Converse or Nova request (JSON) and what was said to it.
+
+    Raises:
+        chat.Unreadable, msgspec.DecodeError: the request is of another dialect.
+    """
+    asked = _REQUEST.decode(request)
     turns = [(m.role, _turn(m.content)) for m in asked.messages]
-    system, reply = _turn(asked.system), _turn(answered.output.message.content)
-    messages = [message for role, turn in turns for message in turn.messages(role)]
+    systems = [_turn(asked.system), *(turn for role, turn in turns if role == "system")]
+    spoken = [(role, turn) for role, turn in turns if role != "system"]
+    messages = [message for role, turn in spoken for message in turn.messages(role)]
     return Exchange(
-        messages=with_system(system.texts, messages),
+        messages=with_system([text for turn in systems for text in turn.texts], messages),
         response=reply.messages("assistant")[0],
         tools=_tools(asked.tool_config),
-        stop_reason=stop_word(answered.stop_reason),
+        stop_reason=stop_word(stop_reason),
         reasoning="\n".join(reply.reasoning),
         has_media=reply.has_media or any(turn.has_media for _, turn in turns),
     )
@@ -156,9 +177,11 @@ def _add(turn: Turn, block: _Block) -> None:
         turn.reasoning.append(thought.text if thought else "")
     elif block.citations_content:
         turn.texts.extend(piece.text for piece in block.citations_content.content)
+    elif block.search_result:
+        turn.texts.extend(piece.text for piece in block.search_result.content)
     elif block.image or block.document or block.video or block.audio:
         turn.has_media = True
-    elif not block.cache_point:
+    elif not (block.cache_point or block.tool_addition or block.tool_removal):  # configuration
         raise Unreadable("a content block of an unknown kind")
 
 
@@ -169,6 +192,8 @@ def _add_result(turn: Turn, result: _ToolResult) -> None:
             texts.append(block.text)
         elif block.json:
             texts.append(compact(block.json))
+        elif block.search_result:
+            texts.extend(piece.text for piece in block.search_result.content)
         elif block.image or block.document or block.video:
             turn.has_media = True
         else:

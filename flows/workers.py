@@ -1,0 +1,65 @@
+"""Work in parallel, results in order: threads for little work, processes where that pays."""
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TypeVar
+
+from bedrock_sluice.transforms.errors import TransientError
+
+THREADS = 8
+WAITING_PER_WORKER = 2  # tasks handed out ahead; bounds what is held at once
+MIN_PROCESS_BYTES = 16 << 20  # compressed; below it, starting processes takes longer than the work
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def in_order(
+    work: Callable[[Task], Result], tasks: Iterable[Task], size_bytes: int
+) -> Iterator[Result]:
+    """The results of `work` for each task, in the order of the tasks.
+
+    From `MIN_PROCESS_BYTES` of work on it is done in processes: then `work` is a function of a
+    module, and tasks and results are data that can be sent.
+
+    Raises:
+        TransientError: a process died.
+    """
+    processes = os.cpu_count() or 1
+    is_much = size_bytes >= MIN_PROCESS_BYTES and processes > 1
+    try:
+        with _processes(processes) if is_much else ThreadPoolExecutor(THREADS) as pool:
+            yield from _collect(pool, work, tasks, processes if is_much else THREADS)
+    except BrokenProcessPool:
+        told = "a worker process died, perhaps for lack of memory; run again"
+        raise TransientError(told) from None
+
+
+def _processes(number: int) -> ProcessPoolExecutor:
+    # Spawned, not forked: polars, Arrow and DuckDB have threads, which a fork would leave behind.
+    return ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_ignore_sigint)
+
+
+def _ignore_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends the pool
+
+
+def _collect(
+    pool: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], workers: int
+) -> Iterator[Result]:
+    waiting = deque[Future[Result]]()
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(work, task))
+            if len(waiting) >= WAITING_PER_WORKER * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -1,0 +1,68 @@
+"""Bodies that Bedrock stored apart from their record: fetched from where they may lie.
+
+A record names them by `inputBodyS3Path` and `outputBodyS3Path`. Records are hostile, so a path is
+followed only below the places that the recipe names; all others are refused without a request.
+Layout: AWS user guide, "Monitor model invocation"; `…/HH/data/<requestId>_input.json.gz`, gzip of
+the bare body, there up to a minute after the record.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bedrock_sluice.lake.source import TOP
+from bedrock_sluice.lake.store import S3_SCHEME, Store, find
+from bedrock_sluice.transforms.errors import InputError, IntegrityError
+from bedrock_sluice.transforms.lines import read_whole
+from bedrock_sluice.transforms.reasons import Reason
+
+_NO_PARTS = frozenset({"", ".", ".."})
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """The stores in which bodies may lie: the source's own, and what the recipe adds to it."""
+
+    stores: Sequence[Store]
+
+    def is_there(self, uri: str) -> bool:
+        """Whether there is a body at a URI that may be followed."""
+        keys = ((store, _key_in(store, uri)) for store in self.stores)
+        return any(key is not None and find(store, key) is not None for store, key in keys)
+
+    def fetch(self, uri: str) -> str:
+        """The body (JSON text) at an `s3://` URI.
+
+        Raises:
+            InputError: it lies elsewhere, is not there (yet), or is damaged or too large.
+        """
+        for store in self.stores:
+            key = _key_in(store, uri)
+            if key is not None:
+                return _read(store, key)
+        raise InputError(Reason.PULL_BODY_REFUSED)
+
+
+def _key_in(store: Store, uri: str) -> str | None:
+    """The key of a URI below a store's root; None if it is not below it.
+
+    A folder is a copy of a bucket from `AWSLogs/` on, so there the key begins with that.
+    """
+    root = f"{store.uri}/"
+    if not uri.startswith(S3_SCHEME):
+        return None
+    if root.startswith(S3_SCHEME):
+        key = uri.removeprefix(root) if uri.startswith(root) else ""
+    else:
+        _, top, rest = uri.partition(f"/{TOP}/")
+        key = f"{TOP}/{rest}" if top else ""
+    return None if _NO_PARTS.intersection(key.split("/")) else key
+
+
+def _read(store: Store, key: str) -> str:
+    entry = find(store, key)
+    if entry is None:
+        raise InputError(Reason.PULL_BODY_MISSING)
+    try:
+        return read_whole(store.read(entry)).decode()
+    except (InputError, IntegrityError, UnicodeDecodeError):
+        raise InputError(Reason.PULL_BODY_DAMAGED) from None

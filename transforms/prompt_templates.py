@@ -1,0 +1,191 @@
+"""Raw text prompts to chat messages: a prompt is taken apart by the chat template it is written in.
+
+Shapes: the prompt formats that Meta, Mistral AI, DeepSeek, Qwen, OpenAI (harmony), Anthropic (Text
+Completions) and Amazon (Titan Text) publish for their models. Only `str.split` and its like are
+used: the prompt is untrusted, and each character is looked at a fixed number of times.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, repeat
+from typing import NamedTuple
+
+from bedrock_sluice.transforms.chat import ROLES, Message, split_reasoning, with_system
+
+OPEN_THOUGHT = "<think>"
+
+_BLANKS = " \t\r\n"
+_STARTS = ("<|begin_of_text|>", "<s>", "<｜begin▁of▁sentence｜>")
+
+_Turn = tuple[str, str]
+"""Who speaks, and the text with what the template puts around it."""
+
+
+class _Template(NamedTuple):
+    """A chat template: how a prompt in it is recognised, and taken apart.
+
+    All of `signs` stand in the prompt, and it ends in `tail`.
+    """
+
+    signs: tuple[str, ...]
+    turns: Callable[[str], Iterable[_Turn]]
+    tail: str = ""
+
+
+def split_prompt(prompt: str) -> list[Message]:
+    """The messages of a raw prompt; without a template, all of it is one message of the user.
+
+    Blanks around a text are the template's. The assistant's turn that the model was to begin is
+    left out; what the caller has put into it (a prefill) is a message. Reasoning is left out.
+    """
+    template = _find_template(_framed(prompt))
+    if template is None:
+        return [Message("user", prompt)]
+    messages = list(_messages(template.turns(_framed(prompt))))
+    if messages[-1].role == "assistant" and messages[-1].content in {"", OPEN_THOUGHT}:
+        messages.pop()
+    return with_system([], messages)
+
+
+def has_template(prompt: str) -> bool:
+    """Whether a raw prompt is written in a chat template."""
+    return _find_template(_framed(prompt)) is not None
+
+
+def _framed(prompt: str) -> str:
+    """The first of the markers that begin with a line break may stand at the very start."""
+    return "\n\n" + prompt
+
+
+def _find_template(prompt: str) -> _Template | None:
+    """The template whose first sign comes first: whoever writes inside a turn can't come before."""
+    ending = prompt.rstrip(_BLANKS)
+    fitting = [
+        (prompt.find(template.signs[0]), rank)
+        for rank, template in enumerate(_TEMPLATES)
+        if all(sign in prompt for sign in template.signs) and ending.endswith(template.tail)
+    ]
+    return _TEMPLATES[min(fitting)[1]] if fitting else None
+
+
+def _messages(turns: Iterable[_Turn]) -> Iterator[Message]:
+    for role, text in turns:
+        bare = text.strip(_BLANKS)
+        yield Message(role, split_reasoning(bare)[0] if role == "assistant" else bare)
+
+
+def _headed(prompt: str, opens: str, closes: str, ends: tuple[str, ...]) -> Iterator[_Turn]:
+    """Turns that each begin with a header between `opens` and `closes`, which names the role."""
+    lead, *pieces = prompt.split(opens)
+    yield "system", _started(lead)
+    for piece in pieces:
+        header, _, text = piece.partition(closes)
+        yield _role(header), _ended(text, ends)
+
+
+def _harmony(prompt: str) -> Iterator[_Turn]:
+    """Harmony's headers name a channel too; `analysis` is what the model thought."""
+    lead, *pieces = prompt.split("<|start|>")
+    yield "system", lead
+    for piece in pieces:
+        header, _, text = piece.partition("<|message|>")
+        role, _, channel = header.partition("<|channel|>")
+        if not channel.startswith("analysis"):
+            yield _role(role), _ended(text, ("<|end|>", "<|return|>", "<|call|>"))
+
+
+def _marked(prompt: str, user: str, assistant: str, ends: tuple[str, ...] = ()) -> Iterator[_Turn]:
+    """Turns that each begin with the marker of who speaks; what stands before is the system's."""
+    speakers = chain(["system"], repeat("user"))
+    for speaker, piece in zip(speakers, prompt.split(user), strict=False):
+        said, *replies = piece.split(assistant)
+        yield speaker, _started(said) if speaker == "system" else _ended(said, ends)
+        yield from (("assistant", _ended(reply, ends)) for reply in replies)
+
+
+def _bracketed(prompt: str) -> Iterator[_Turn]:
+    """Turns of the user in brackets, as Llama 2 and Mistral have them; replies stand between."""
+    lead, *pieces = prompt.split("[INST]")
+    lead = _started(lead).removeprefix("[SYSTEM_PROMPT]")
+    yield "system", _ended(lead, ("[/SYSTEM_PROMPT]",))
+    for piece in pieces:
+        asked, _, reply = piece.partition("[/INST]")
+        if asked.lstrip(_BLANKS).startswith("<<SYS>>"):
+            system, _, asked = asked.partition("<</SYS>>")
+            yield "system", system.lstrip(_BLANKS).removeprefix("<<SYS>>").strip(_BLANKS)
+        yield "user", asked
+        if said := _ended(reply, ("<s>", "</s>")):
+            yield "assistant", said
+
+
+def _role(header: str) -> str:
+    """A role of chat messages; any other speaker (`ipython`, a function) is a tool."""
+    name = header.split(maxsplit=1)[0] if header.strip() else ""
+    if name == "developer":
+        return "system"
+    return name if name in ROLES else "tool"
+
+
+def _started(text: str) -> str:
+    text = text.strip(_BLANKS)
+    for start in _STARTS:
+        text = text.removeprefix(start)
+    return text.strip(_BLANKS)
+
+
+def _ended(text: str, ends: tuple[str, ...]) -> str:
+    for end in ends:
+        text = text.rstrip(_BLANKS).removesuffix(end)
+    return text.rstrip(_BLANKS)
+
+
+_TEMPLATES = (
+    # Llama 3
+    _Template(
+        ("<|start_header_id|>", "<|end_header_id|>"),
+        partial(
+            _headed,
+            opens="<|start_header_id|>",
+            closes="<|end_header_id|>",
+            ends=("<|eot_id|>", "<|eom_id|>"),
+        ),
+    ),
+    # Llama 4
+    _Template(
+        ("<|header_start|>", "<|header_end|>"),
+        partial(
+            _headed,
+            opens="<|header_start|>",
+            closes="<|header_end|>",
+            ends=("<|eot|>", "<|eom|>"),
+        ),
+    ),
+    # ChatML: Qwen and others
+    _Template(
+        ("<|im_start|>", "<|im_end|>"),
+        partial(_headed, opens="<|im_start|>", closes="\n", ends=("<|im_end|>",)),
+    ),
+    # gpt-oss
+    _Template(("<|start|>", "<|message|>"), _harmony),
+    # DeepSeek
+    _Template(
+        ("<｜User｜>", "<｜Assistant｜>"),
+        partial(
+            _marked,
+            user="<｜User｜>",
+            assistant="<｜Assistant｜>",
+            ends=("<｜end▁of▁sentence｜>",),
+        ),
+    ),
+    # Llama 2 and Mistral
+    _Template(("[INST]", "[/INST]"), _bracketed),
+    # Claude's Text Completions
+    _Template(
+        ("\n\nHuman:", "\n\nAssistant:"),
+        partial(_marked, user="\n\nHuman:", assistant="\n\nAssistant:"),
+    ),
+    # Titan: its markers are everyday words, so the last turn must be the one to be filled
+    _Template(
+        ("\nUser:", "\nBot:"), partial(_marked, user="\nUser:", assistant="\nBot:"), tail="\nBot:"
+    ),
+)
