@@ -3,18 +3,21 @@
 import sys
 from collections import Counter
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
 from bedrock_sluice.flows.console import people
+from bedrock_sluice.flows.workers import in_order
+from bedrock_sluice.lake.bodies import Bodies
 from bedrock_sluice.lake.source import is_log
-from bedrock_sluice.lake.store import Entry, Store, find, open_store
-from bedrock_sluice.transforms.errors import ConfigError, OutsideError
-from bedrock_sluice.transforms.normalise import normalise
+from bedrock_sluice.lake.store import Entry, Store, find, open_store, reopen_store
+from bedrock_sluice.transforms.errors import ConfigError, InputError, OutsideError
+from bedrock_sluice.transforms.normalise import read_exchange, rejected_row
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.records import decode_object, landed_table
+from bedrock_sluice.transforms.records import decode_object
 
 Row = dict[str, Any]
 
@@ -26,20 +29,25 @@ def convert(uri: str, out: Path | None, rejects: Path | None) -> None:
         ConfigError: there are no logs at `uri`.
         OutsideError: an output file can't be written.
     """
+    reopen_store.cache_clear()
     store, entries, skipped = _find_logs(uri)
     counts = Counter[str]()
     with ExitStack() as files:
         kept_file = files.enter_context(_open(out)) if out else sys.stdout.buffer
         rejects_file = files.enter_context(_open(rejects)) if rejects else None
-        for entry in entries:
-            kept, rejected = _convert(store, entry)
-            _write(kept, kept_file)
+        size = sum(entry.size for entry in entries)
+        for done in in_order(partial(convert_object, store.uri), entries, size):
+            kept_file.write(done.lines)
             if rejects_file:
-                _write(rejected, rejects_file)
-            counts["converted"] += len(kept)
-            counts.update(row["reason"] for row in rejected)
+                rejects_file.writelines(msgspec.json.encode(row) + b"\n" for row in done.rejected)
+            counts["converted"] += done.converted
+            counts.update(row["reason"] for row in done.rejected)
         sys.stdout.flush()
-    people.print(f"{counts.pop('converted'):,} records converted")
+    _tell(counts, skipped)
+
+
+def _tell(counts: Counter[str], skipped: int) -> None:
+    people.print(f"{counts.pop('converted', 0):,} records converted")
     for reason, number in sorted(counts.items()):
         people.print(f"{number:,} rejected: {reason} ({Reason[reason.upper()].says})")
     if skipped:
@@ -68,36 +76,45 @@ def _open(path: Path) -> BinaryIO:
         raise OutsideError(f"{path}: {error.strerror}") from None
 
 
-def _write(rows: list[Row], file: BinaryIO) -> None:
-    file.writelines(msgspec.json.encode(row) + b"\n" for row in rows)
+class Converted(NamedTuple):
+    """What one log object gave: JSONL, the number of its lines, and the rows that gave none."""
+
+    lines: bytes
+    converted: int
+    rejected: list[Row]
 
 
-def _convert(store: Store, entry: Entry) -> tuple[list[Row], list[Row]]:
-    landed = landed_table(decode_object(store.read(entry), entry.key))
-    read = normalise(landed)
-    exchanges = read.exchanges.to_pylist()
-    rejected = read.rejected.to_dicts()
-    media = [row for row in exchanges if row["has_media"]]
-    rejected += [_reject(row, Reason.CURATE_MEDIA) for row in media]
-    rejected.sort(key=lambda row: row["line"])
-    return [_chat(row) for row in exchanges if not row["has_media"]], rejected
+def convert_object(uri: str, entry: Entry) -> Converted:
+    """Convert one log object of the store at `uri`."""
+    store = reopen_store(uri)
+    bodies = Bodies([store])
+    lines, rejected = list[bytes](), list[Row]()
+    for row in decode_object(store.read(entry), entry.key):
+        try:
+            lines.append(_chat(bodies.resolve(row)))
+        except InputError as error:
+            rejected.append(rejected_row(row, error))
+    return Converted(b"".join(lines), len(lines), rejected)
 
 
-def _reject(row: Row, reason: Reason) -> Row:
-    """Text alone can't stand for an exchange that had images or documents in it."""
-    keys = {name: row[name] for name in ("object", "line", "request_id")}
-    return keys | {"reason": reason.value, "detail": None}
+def _chat(row: Row) -> bytes:
+    """One line. Text alone can't stand for an exchange with images or documents in it.
 
-
-def _chat(row: Row) -> Row:
-    return {
+    Raises:
+        InputError: the row gives no exchange, or one with media.
+    """
+    _, exchange = read_exchange(row)
+    if exchange.has_media:
+        raise InputError(Reason.CURATE_MEDIA)
+    line = {
         "request_id": row["request_id"],
         "timestamp": row["timestamp"],
         "model_id": row["model_id"],
         "operation": row["operation"],
-        "messages": msgspec.Raw(row["messages"].encode()),
-        "response": msgspec.Raw(row["response"].encode()),
-        "tools": msgspec.Raw((row["tools"] or "[]").encode()),
-        "stop_reason": row["stop_reason"],
+        "messages": exchange.messages,
+        "response": exchange.response,
+        "tools": exchange.tools,
+        "stop_reason": exchange.stop_reason,
         "request_metadata": dict(row["request_metadata"] or ()),
     }
+    return msgspec.json.encode(line) + b"\n"

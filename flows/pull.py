@@ -1,9 +1,9 @@
 """Pull: fetch the log objects that the lake does not hold yet, and land them as Parquet parts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from bedrock_sluice.flows.workers import in_order
-from bedrock_sluice.lake.bodies import Bodies
+from bedrock_sluice.lake.bodies import Bodies, stored_apart
 from bedrock_sluice.lake.landed import (
     Batch,
     Held,
@@ -25,10 +25,9 @@ from bedrock_sluice.lake.landed import (
     write_footer,
 )
 from bedrock_sluice.lake.source import LogObject, Source, Window
-from bedrock_sluice.lake.store import Store, open_store
-from bedrock_sluice.transforms.errors import InputError
+from bedrock_sluice.lake.store import Store, reopen_store
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.records import body_digest, decode_object, landed_table
+from bedrock_sluice.transforms.records import decode_object, landed_table
 
 FETCHERS = 4  # objects of one batch fetched at once
 MAX_PACKED_BYTES = 256 << 20  # a larger log object is not fetched
@@ -54,7 +53,7 @@ def pull(source: Source, lake: Store, window: Window, tick: Tick) -> int:
     Safe to run again, and twice at once: parts are named after what they hold, and put if absent.
     An object whose bodies were not all there is tried again, and landed again if there are more.
     """
-    _store.cache_clear()
+    reopen_store.cache_clear()
     name = source_name(source)
     wanted = missing(source.objects(window), read_parts(lake, name))
     places = Places(source.store.uri, lake.uri, (source.store.uri, *source.bodies), name)
@@ -69,15 +68,10 @@ def pull(source: Source, lake: Store, window: Window, tick: Tick) -> int:
     return landed
 
 
-@cache
-def _store(uri: str) -> Store:
-    return open_store(uri)
-
-
 def _land(places: Places, batch: Batch) -> int:
     """Land one batch as a part; returns how many of its objects were worth it."""
-    logs, lake = _store(places.logs), _store(places.lake)
-    bodies = Bodies([_store(uri) for uri in places.bodies])
+    logs, lake = reopen_store(places.logs), reopen_store(places.lake)
+    bodies = Bodies([reopen_store(uri) for uri in places.bodies])
     held = list[Held]()
     with (
         TemporaryDirectory(prefix="sluice-pull-") as folder,
@@ -88,7 +82,7 @@ def _land(places: Places, batch: Batch) -> int:
             raws = pool.map(partial(_fetch, logs), (each for each, _ in batch))
             for (each, waiting), raw in zip(batch, raws, strict=True):
                 rows = _decode(each, raw)
-                if waiting is None or any(map(bodies.is_there, _apart(rows))):
+                if waiting is None or any(map(bodies.is_there, stored_apart(rows))):
                     held.append(_write(part, each, raw, rows, bodies))
             write_footer(part, held)
         if held:
@@ -106,22 +100,13 @@ def _decode(each: LogObject, raw: bytes | None) -> list[Row]:
     return [{"object": each.entry.key, "line": 0, "reason": Reason.PULL_OBJECT_TOO_LARGE}]
 
 
-def _apart(rows: Sequence[Row]) -> Iterator[str]:
-    """The URIs of the bodies that are not in the records themselves."""
-    for row in rows:
-        for side in ("input", "output"):
-            uri = row.get(f"{side}_body_uri")
-            if uri is not None and row[f"{side}_body"] is None:
-                yield uri
-
-
 def _write(
     part: pq.ParquetWriter, each: LogObject, raw: bytes | None, rows: list[Row], bodies: Bodies
 ) -> Held:
     """Write the rows of one object with their bodies, in bounded pieces."""
     piece, size, waiting = list[Row](), 0, 0
     for row in rows:
-        resolved = _resolved(row, bodies)
+        resolved = bodies.resolve(row)
         waiting += resolved.get("reason") == Reason.PULL_BODY_MISSING
         piece.append(resolved)
         size += sum(len(resolved.get(name) or "") for name in ("input_body", "output_body"))
@@ -132,19 +117,3 @@ def _write(
     entry = each.entry
     digest = sha256(raw or b"").hexdigest()
     return Held(entry.key, entry.etag, entry.size, entry.modified, digest, len(rows), waiting)
-
-
-def _resolved(row: Row, bodies: Bodies) -> Row:
-    """The row with the bodies that were stored apart, or with the reason why they can't be had."""
-    if not any(_apart([row])):
-        return row
-    try:
-        found = {
-            f"{side}_body": bodies.fetch(row[f"{side}_body_uri"])
-            for side in ("input", "output")
-            if row[f"{side}_body"] is None and row[f"{side}_body_uri"] is not None
-        }
-    except InputError as error:
-        return row | {"reason": error.reason}
-    whole = row | found
-    return whole | {"body_digest": body_digest(whole["input_body"], whole["output_body"])}

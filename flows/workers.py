@@ -1,5 +1,6 @@
 """Work in parallel, results in order: threads for little work, processes where that pays."""
 
+import gc
 import os
 import signal
 from collections import deque
@@ -14,6 +15,7 @@ from bedrock_sluice.transforms.errors import TransientError
 THREADS = 8
 WAITING_PER_WORKER = 2  # tasks handed out ahead; bounds what is held at once
 MIN_PROCESS_BYTES = 16 << 20  # compressed; below it, starting processes takes longer than the work
+OBJECTS_PER_COLLECTION = 100_000
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -42,11 +44,12 @@ def in_order(
 
 def _processes(number: int) -> ProcessPoolExecutor:
     # Spawned, not forked: polars, Arrow and DuckDB have threads, which a fork would leave behind.
-    return ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_ignore_sigint)
+    return ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=_settle)
 
 
-def _ignore_sigint() -> None:
+def _settle() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends the pool
+    gc.set_threshold(OBJECTS_PER_COLLECTION)  # millions of objects, hardly a cycle among them
 
 
 def _collect(

@@ -6,14 +6,19 @@ Layout: AWS user guide, "Monitor model invocation"; `…/HH/data/<requestId>_inp
 the bare body, there up to a minute after the record.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bedrock_sluice.lake.source import TOP
 from bedrock_sluice.lake.store import S3_SCHEME, Store, find
 from bedrock_sluice.transforms.errors import InputError, IntegrityError
 from bedrock_sluice.transforms.lines import read_whole
 from bedrock_sluice.transforms.reasons import Reason
+
+SIDES = ("input", "output")
+
+Row = dict[str, Any]
 
 _NO_PARTS = frozenset({"", ".", ".."})
 
@@ -29,6 +34,19 @@ class Bodies:
         keys = ((store, _key_in(store, uri)) for store in self.stores)
         return any(key is not None and find(store, key) is not None for store, key in keys)
 
+    def resolve(self, row: Row) -> Row:
+        """A landed row with the bodies that were stored apart, or with why they can't be had."""
+        if next(stored_apart([row]), None) is None:
+            return row
+        try:
+            return row | {
+                f"{side}_body": self.fetch(row[f"{side}_body_uri"])
+                for side in SIDES
+                if row[f"{side}_body"] is None and row[f"{side}_body_uri"] is not None
+            }
+        except InputError as error:
+            return row | {"reason": error.reason}
+
     def fetch(self, uri: str) -> str:
         """The body (JSON text) at an `s3://` URI.
 
@@ -40,6 +58,15 @@ class Bodies:
             if key is not None:
                 return _read(store, key)
         raise InputError(Reason.PULL_BODY_REFUSED)
+
+
+def stored_apart(rows: Iterable[Row]) -> Iterator[str]:
+    """The URIs of the bodies that are not in the (landed) rows themselves."""
+    for row in rows:
+        for side in SIDES:
+            uri = row.get(f"{side}_body_uri")
+            if uri is not None and row[f"{side}_body"] is None:
+                yield uri
 
 
 def _key_in(store: Store, uri: str) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -69,6 +70,15 @@ def open_store(uri: str, base: Path | None = None) -> Store:
     from bedrock_sluice.lake.folder import FolderStore  # noqa: PLC0415
 
     return FolderStore((base or Path.cwd()) / Path(uri).expanduser())
+
+
+@cache
+def reopen_store(uri: str) -> Store:
+    """The store at an absolute URI, opened once: for workers, which are told URIs.
+
+    Whoever hands out work clears the cache first, since AWS settings may have changed.
+    """
+    return open_store(uri)
 
 
 def find(store: Store, key: str) -> Entry | None:

@@ -5,7 +5,6 @@ string content (null beside tool calls), arguments as a JSON string, the system 
 """
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -87,14 +86,13 @@ class Unreadable(Exception):  # noqa: N818 - no error of ours: normalise turns i
     """A reader met a shape that it does not know; the text names the place, not the content."""
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """The parts of one logged message, gathered in order."""
 
-    texts: list[str] = field(default_factory=list)
-    calls: list[ToolCall] = field(default_factory=list)
-    results: list[Message] = field(default_factory=list)
-    reasoning: list[str] = field(default_factory=list)
+    texts: list[str] = []
+    calls: list[ToolCall] = []
+    results: list[Message] = []
+    reasoning: list[str] = []
     has_media: bool = False
 
     def call(self, call_id: str, name: str, arguments: msgspec.Raw) -> None:
@@ -135,6 +133,8 @@ def split_reasoning(text: str, *, is_open: bool = False) -> tuple[str, str]:
     `<think>`, so the text begins inside one, as it does where a line of its own closes what nothing
     has opened.
     """
+    if not is_open and _THOUGHT_ENDS not in text and not text.lstrip().startswith("<"):
+        return text, ""  # as most texts are
     thoughts, end = list[str](), 0
     before, closing, after = text.partition(_THOUGHT_ENDS)
     if is_open or (closing and _is_alone(before, after)):
@@ -153,10 +153,12 @@ def _is_alone(before: str, after: str) -> bool:
 
 def with_system(texts: list[str], messages: list[Message]) -> list[Message]:
     """Put one system message first: `texts`, and what system messages stand among the others."""
-    among = [message.content or "" for message in messages if message.role == "system"]
-    text = "\n".join(t for t in [*texts, *among] if t.strip())
-    others = [message for message in messages if message.role != "system"]
-    return [Message("system", text), *others] if text else others
+    among = [message for message in messages if message.role == "system"]
+    if among:
+        texts = [*texts, *(message.content or "" for message in among)]
+        messages = [message for message in messages if message.role != "system"]
+    text = "\n".join([text for text in texts if text.strip()])
+    return [Message("system", text), *messages] if text else messages
 
 
 def is_telling(message: Message) -> bool:

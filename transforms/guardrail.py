@@ -17,6 +17,7 @@ MASKED = "end_turn"
 
 _STOPPED = msgspec.Raw(b'"guardrail_intervened"')
 _INTERVENED = msgspec.Raw(b'"INTERVENED"')
+_MARKS = frozenset({"stopReason", "amazon-bedrock-guardrailAction"})
 _TRACES = ("trace", "amazon-bedrock-trace")
 _SIDES = {INPUT: ("inputAssessment", "input"), OUTPUT: ("outputAssessments", "outputs")}
 _EVENTS = ("messageStop", "metadata")
@@ -36,6 +37,8 @@ def verdict(response: Keys | list[msgspec.Raw]) -> str | None:
     told. Where words were only masked, the response is whole: native bodies still say how it
     stopped; of Converse, which does not, it is taken that it ended its turn (`MASKED`).
     """
+    if isinstance(response, dict) and not _MARKS.intersection(response):
+        return None  # as nearly all responses are
     parts = list(_parts(response))
     is_stopped = any(part.get("stopReason") == _STOPPED for part in parts)
     if not is_stopped and all(

@@ -13,15 +13,13 @@ from bedrock_sluice.transforms.reasons import Reason
 
 MAX_JSON_DEPTH = 128  # objects and arrays inside each other; parsers can recurse some hundreds deep
 MAX_KEYS = 100_000  # keys of objects and elements of arrays in a log line
-MAX_BODY_KEYS = 1_000_000  # in a body stored apart or as text: streams have a dozen for each token
+MAX_BODY_KEYS = 500_000  # in a body stored apart or as text: streams have a dozen for each token
 
 _BYTES_PER_KEY = 2  # at least: an element and its comma
 _QUOTES_PER_KEY = 4  # at most: those of a key and its value
 
 _ESCAPED = re.compile(rb"""\\["\\]""")
-_STRING = re.compile(
-    rb'"[^"]*+"?'
-)  # once no quote in it is escaped; one that is torn has one quote
+_STRING = re.compile(rb'"[^"]*+"?')  # no quote in it is escaped any more; a torn one has one quote
 _BLANKS = b" \t\r\n"
 _STEPS = bytes(1 if byte in b"{[" else 0xFF for byte in range(256))  # array("b") reads 0xFF as -1
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))

@@ -15,7 +15,7 @@ from isal.igzip_lib import IsalError
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.reasons import Reason
 
-MAX_OBJECT_BYTES = 1 << 30  # decompressed; Bedrock's own objects hold a few MB
+MAX_OBJECT_BYTES = 256 << 20  # decompressed; Bedrock's own objects hold a few MB
 MAX_LINE_BYTES = 32 << 20
 HELD_BYTES = 64 << 20  # objects up to this size, decompressed, are held; larger ones are read twice
 CHUNK_BYTES = 1 << 20

@@ -20,6 +20,7 @@ from bedrock_sluice.transforms.tables import EXCHANGES
 from bedrock_sluice.transforms.tokens import estimate_tokens
 
 PROMPT_DIGEST_BYTES = 16
+HELD_WORDS = 1 << 18  # of one text, as objects of their own: some 60 bytes each
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
@@ -44,7 +45,7 @@ def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
         try:
             kept.append(_exchange_row(row, keep_reasoning))
         except InputError as error:
-            rejected.append(_rejected_row(row, error))
+            rejected.append(rejected_row(row, error))
     columns = {name: [row[name] for row in kept] for name in EXCHANGES.names}
     schema = dict.fromkeys(("object", "request_id", "reason", "detail"), pl.String)
     return Normalised(
@@ -53,8 +54,9 @@ def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
     )
 
 
-def _rejected_row(row: _Row, error: InputError) -> _Row:
-    keys = {name: row[name] for name in ("object", "line", "request_id")}
+def rejected_row(row: _Row, error: InputError) -> _Row:
+    """The keys of a landed row that gave no exchange, with the reason."""
+    keys = {name: row.get(name) for name in ("object", "line", "request_id")}
     detail = error.detail
     if error.reason == Reason.DECODE_UNKNOWN_SHAPE:
         detail = fingerprint(row["input_body"].encode(), row["output_body"].encode())
@@ -62,8 +64,7 @@ def _rejected_row(row: _Row, error: InputError) -> _Row:
 
 
 def _exchange_row(row: _Row, keep_reasoning: bool) -> _Row:
-    _screen(row)
-    dialect, exchange = read_bodies(row["input_body"].encode(), row["output_body"].encode())
+    dialect, exchange = read_exchange(row)
     judged = _judged(exchange)
     if keep_reasoning and exchange.reasoning:
         told = exchange.response.content or ""
@@ -80,10 +81,21 @@ def _exchange_row(row: _Row, keep_reasoning: bool) -> _Row:
     }
 
 
+def read_exchange(row: _Row) -> tuple[str, Exchange]:
+    """The dialect and the exchange of one landed row.
+
+    Raises:
+        InputError: there is none: the row has a reason already, the call failed, its bodies are
+            not there, or no reader knows their shape.
+    """
+    _screen(row)
+    return read_bodies(row["input_body"].encode(), row["output_body"].encode())
+
+
 def _screen(row: _Row) -> None:
     """Refuse records whose envelope alone tells that there is nothing to read."""
-    if row["reason"]:
-        raise InputError(row["reason"], row["detail"] or "")
+    if row.get("reason"):
+        raise InputError(row["reason"], row.get("detail") or "")
     if row["error_code"]:
         raise InputError(Reason.CURATE_ERROR)
     for side in ("input", "output"):
@@ -161,7 +173,13 @@ def _prompt_digest(exchange: Exchange) -> str:
 
 
 def _plain(message: Message) -> str:
-    return " ".join(unicodedata.normalize("NFC", message.content or "").split())
+    """The text, composed, each run of blanks as one; of a long text, not all words are held."""
+    pieces, rest = list[str](), unicodedata.normalize("NFC", message.content or "")
+    while rest:
+        words = rest.split(None, HELD_WORDS)
+        rest = words.pop() if len(words) > HELD_WORDS else ""
+        pieces.append(" ".join(words))
+    return " ".join(pieces)
 
 
 def _json(value: object) -> str:

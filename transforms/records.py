@@ -93,8 +93,12 @@ def decode_object(raw: bytes, key: str) -> list[_Row]:
 
 
 def landed_table(rows: Sequence[_Row]) -> pa.Table:
-    """Rows of `decode_object` as an Arrow table with the schema `tables.LANDED`."""
+    """Rows of `decode_object` as an Arrow table with the schema `tables.LANDED`.
+
+    `body_digest` is made here, where the bodies that were stored apart are known too.
+    """
     columns = {name: [row.get(name) for row in rows] for name in LANDED.names}
+    columns["body_digest"] = [_body_digest(row) for row in rows]
     return pa.table(columns, schema=LANDED)
 
 
@@ -193,7 +197,6 @@ def _row(record: _Record) -> _Row:
         "output_body": output_body,
         "input_body_uri": given.uri,
         "output_body_uri": made.uri,
-        "body_digest": body_digest(input_body, output_body),
     }
 
 
@@ -207,13 +210,12 @@ def _text(body: msgspec.Raw) -> str | None:
         raise InputError(Reason.DECODE_BAD_ENCODING) from None
 
 
-def body_digest(*bodies: str | None) -> str:
+def _body_digest(row: _Row) -> str | None:
     """A digest that tells whether two records of one id carry the same bodies."""
-    state = blake2b(digest_size=BODY_DIGEST_BYTES)
-    for body in bodies:
-        state.update((body or "").encode())
-        state.update(b"\0")
-    return state.hexdigest()
+    if row.get("request_id") is None:
+        return None
+    bodies = f"{row.get('input_body') or ''}\0{row.get('output_body') or ''}"
+    return blake2b(bodies.encode(), digest_size=BODY_DIGEST_BYTES).hexdigest()
 
 
 def _utc(at: datetime) -> datetime:

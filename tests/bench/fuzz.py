@@ -315,13 +315,16 @@ def _of(piece: bytes) -> Callable[[ModuleType], bytes]:
     return lambda zoo: zoo._gz(b'{"requestId": ' + piece * (31 * MIB // len(piece)))
 
 
+TURN: list[Json] = [{"role": "user", "content": [{"text": "a"}]}]  # five keys
+CONVERSED = {"output": {"message": TURN[0] | {"role": "assistant"}}, "stopReason": "end_turn"}
+
 SIZES: dict[str, Callable[[ModuleType], bytes]] = {
     "line_20_mb": lambda zoo: zoo.specimens()["line_20_mb"],
     "bomb_1_gib": lambda zoo: zoo.bomb(1024 * MIB),
     "bomb_over_1_gib": lambda zoo: zoo.bomb(1025 * MIB),
     "keys_100k": lambda zoo: zoo.specimens()["keys_100k"],
-    "body_string_keys_900k": lambda zoo: zoo._packed(
-        zoo._with_bodies(json.dumps({"messages": [], "novel": [0] * 900_000}), {})
+    "body_string_turns_99k": lambda zoo: zoo._packed(
+        zoo._with_bodies(json.dumps({"messages": TURN * 99_000}), json.dumps(CONVERSED))
     ),
     "line_of_quotes": _of(b'"'),
     "line_of_escapes": _of(b'\\"'),

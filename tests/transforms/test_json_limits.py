@@ -171,7 +171,6 @@ def _request(novel: str) -> str:
     return f'{{"messages": [{{"role": "user", "content": "?"}}], "novel": {novel}}}'
 
 
-@pytest.mark.parametrize("wrap", [str, json.dumps], ids=["body", "body as a string"])
 @pytest.mark.parametrize(
     ("good", "bad", "reason"),
     [
@@ -179,12 +178,10 @@ def _request(novel: str) -> str:
         (_zeros(MAX_BODY_KEYS - 5), _zeros(MAX_BODY_KEYS - 4), Reason.DECODE_TOO_MANY_KEYS),
     ],
 )
-def test_a_body_has_limits_of_its_own(
-    wrap: Callable[[str], str], good: str, bad: str, reason: Reason
-) -> None:
-    assert read_bodies(wrap(_request(good)).encode(), _SAID)[0] == "anthropic_messages"
+def test_a_body_that_is_a_string_has_limits_of_its_own(good: str, bad: str, reason: Reason) -> None:
+    assert read_bodies(json.dumps(_request(good)).encode(), _SAID)[0] == "anthropic_messages"
     with pytest.raises(InputError) as error:
-        read_bodies(wrap(_request(bad)).encode(), _SAID)
+        read_bodies(json.dumps(_request(bad)).encode(), _SAID)
     assert error.value.reason == reason
 
 

@@ -15,11 +15,11 @@ Make = Callable[[Sequence[Json]], pl.DataFrame]
 
 
 def prompts(groups: Sequence[str]) -> pl.DataFrame:
-    """One prompt of each group given; repeated groups have several."""
+    """One prompt of each group given; a group that is repeated has two by turns."""
     return pl.DataFrame(
         {
             "request_id": [f"r{n}" for n in range(len(groups))],
-            "prompt_digest": [f"{group}/{n}" for n, group in enumerate(groups)],
+            "prompt_digest": [f"{group}/{n % 2}" for n, group in enumerate(groups)],
             "group": groups,
         },
         schema={"request_id": pl.String, "prompt_digest": pl.String, "group": pl.String},
@@ -35,7 +35,7 @@ def sides(frame: pl.DataFrame, salt: str = "", validation: float = 0.3) -> dict[
     return told
 
 
-_GROUPS = st.lists(st.text(max_size=8), max_size=20)
+_GROUPS = st.lists(st.text(max_size=8) | st.sampled_from(["a", "b"]), max_size=20)
 
 
 @given(old=_GROUPS, new=_GROUPS, salt=st.text(max_size=16))

@@ -40,8 +40,9 @@ _RESPONSE = Decoder(list[_Event | str | None])
 
 def claims(request: Keys, response: Keys | list[Raw]) -> bool:
     """Events have a `type`, by which they are known; they answer `messages`."""
-    kinds = (bytes(event.get("type", b"")) for event in opening(response))
-    return "messages" in request and any(kind in _EVENTS for kind in kinds)
+    if not isinstance(response, list) or "messages" not in request:
+        return False
+    return any(bytes(event.get("type", b"")) in _EVENTS for event in opening(response))
 
 
 def read(request: bytes, response: bytes) -> Exchange:

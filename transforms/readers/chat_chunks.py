@@ -83,7 +83,9 @@ class _Reply:
 
 def claims(request: Keys, response: Keys | list[Raw]) -> bool:
     """Chunks have `choices`; they answer `messages`."""
-    return "messages" in request and any("choices" in chunk for chunk in opening(response))
+    if not isinstance(response, list) or "messages" not in request:
+        return False
+    return any("choices" in chunk for chunk in opening(response))
 
 
 def read(request: bytes, response: bytes) -> Exchange:

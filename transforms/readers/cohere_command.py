@@ -130,9 +130,10 @@ class _Dialogue:
 
 def claims(request: Keys, response: Keys | list[Raw]) -> bool:
     """Command R answers a `text` to a `message`; a stream may begin with another event."""
+    if "message" not in request:
+        return False
     told = answer_keys(response)
-    is_stream = isinstance(response, list)
-    return "message" in request and ("text" in told or (is_stream and "event_type" in told))
+    return "text" in told or (isinstance(response, list) and "event_type" in told)
 
 
 def read(request: bytes, response: bytes) -> Exchange:

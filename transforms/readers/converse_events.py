@@ -71,7 +71,9 @@ _RESPONSE = Decoder(list[_Event | str | None])
 
 def claims(request: Keys, response: Keys | list[Raw]) -> bool:
     """Events are objects of one key, their kind; they answer `messages`."""
-    return "messages" in request and any(not _EVENTS.isdisjoint(e) for e in opening(response))
+    if not isinstance(response, list) or "messages" not in request:
+        return False
+    return any(not _EVENTS.isdisjoint(event) for event in opening(response))
 
 
 def read(request: bytes, response: bytes) -> Exchange:

@@ -1,0 +1,98 @@
+"""Large bodies: followed where they may lie, missed until they come, refused anywhere else."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Json = dict[str, Any]
+
+BUCKET = "s3://logs/bedrock"
+DATA = "AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2026/10/01/12/data"
+
+
+@pytest.fixture
+def apart(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    records: Callable[..., list[Json]],
+    write_logs: Callable[..., None],
+) -> Callable[[str], Path]:
+    """Logs in which the first record's request is stored apart, at a URI; returns their recipe."""
+
+    def write(uri: str) -> Path:
+        logged = records(120)
+        body = json.dumps(logged[0]["input"].pop("inputBodyJson"))
+        logged[0]["input"]["inputBodyS3Path"] = uri
+        write_logs(tmp_path / "logs", [logged])
+        (tmp_path / "body.json.gz").write_bytes(gzip.compress(body.encode()))
+        return recipe()
+
+    return write
+
+
+def _counts(ran: Any) -> Json:
+    counts: Json = json.loads(ran.out)["counts"]
+    return counts
+
+
+def test_a_body_that_comes_late_is_picked_up_by_a_later_build(
+    tmp_path: Path, apart: Callable[[str], Path], sluice: Callable[..., Any]
+) -> None:
+    path = apart(f"{BUCKET}/{DATA}/request-0_input.json.gz")
+    before = _counts(sluice("build", path, "--json"))
+    idle = json.loads(sluice("pull", path, "--json").out)
+    target = tmp_path / "logs" / DATA / "request-0_input.json.gz"
+    target.parent.mkdir()
+    (tmp_path / "body.json.gz").rename(target)
+    after = _counts(sluice("build", path, "--json"))
+    again = json.loads(sluice("pull", path, "--json").out)
+    assert before["quarantined"] == {"pull_body_missing": 1}
+    assert after["quarantined"] == {}
+    assert after["train"] + after["validation"] == 120
+    assert (idle["objects"], again["objects"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://another/bucket/data/request-0_input.json.gz",
+        f"{BUCKET}/AWSLogs/../../secrets.json",
+        f"{BUCKET}/AWSLogs//etc/passwd",
+        "/etc/passwd",
+        "file:///etc/passwd",
+        "",
+    ],
+)
+def test_a_path_that_leads_elsewhere_is_refused(
+    apart: Callable[[str], Path], sluice: Callable[..., Any], uri: str
+) -> None:
+    counts = _counts(sluice("build", apart(uri), "--json"))
+    assert counts["quarantined"] == {"pull_body_refused": 1}
+
+
+@pytest.mark.parametrize("content", [b"\x1f\x8bnonsense", gzip.compress(b"\xff\xfe")])
+def test_a_damaged_body_costs_its_record_alone(
+    tmp_path: Path, apart: Callable[[str], Path], sluice: Callable[..., Any], content: bytes
+) -> None:
+    path = apart(f"{BUCKET}/{DATA}/request-0_input.json.gz")
+    target = tmp_path / "logs" / DATA / "request-0_input.json.gz"
+    target.parent.mkdir()
+    target.write_bytes(content)
+    counts = _counts(sluice("build", path, "--json"))
+    assert counts["quarantined"] == {"pull_body_damaged": 1}
+    assert counts["train"] + counts["validation"] == 119
+
+
+def test_convert_follows_bodies_too(
+    tmp_path: Path, apart: Callable[[str], Path], sluice: Callable[..., Any]
+) -> None:
+    apart(f"{BUCKET}/{DATA}/request-0_input.json.gz")
+    target = tmp_path / "logs" / DATA / "request-0_input.json.gz"
+    target.parent.mkdir()
+    (tmp_path / "body.json.gz").rename(target)
+    ran = sluice("convert", tmp_path / "logs")
+    assert len(ran.out.splitlines()) == 120
