@@ -4,14 +4,19 @@ import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import groupby, pairwise
+from functools import cache
+from itertools import count, groupby, pairwise
+from pathlib import Path
 from random import Random
 from typing import Any
 
+import boto3
 import polars as pl
 import pyarrow as pa
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import settings
+from moto.server import ThreadedMotoServer
 
 from bedrock_sluice.transforms.tables import EXCHANGES, TEXT_COLUMNS
 
@@ -20,6 +25,8 @@ Json = dict[str, Any]
 # The same examples on every run: a failure is a change of the code, never of the dice.
 settings.register_profile("sluice", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("sluice")
+
+_bucket_numbers = count(1)
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 MODELS = {
@@ -337,3 +344,56 @@ def log_object() -> Callable[[Sequence[Json | bytes]], bytes]:
 def exchanges() -> Callable[[Sequence[Json]], pl.DataFrame]:
     """`make_exchanges`."""
     return make_exchanges
+
+
+# --- S3
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parse_once() -> Iterator[None]:
+    """botocore parses its descriptions of AWS anew for each client: most of a small test's time."""
+    load = cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
+        yield
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """The address of an S3 that keeps its objects in this process."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Points the usual AWS settings to an address; nothing of this machine's own is read."""
+    dummies = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": str(tmp_path / "no-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no-credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+    def point_to(url: str) -> None:
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # the store's cache is below it
+        for name, value in {**dummies, "AWS_ENDPOINT_URL": url}.items():
+            monkeypatch.setenv(name, value)
+
+    return point_to
+
+
+@pytest.fixture
+def bucket(aws: Callable[[str], None], moto_url: str) -> str:
+    """A new, empty bucket."""
+    aws(moto_url)
+    name = f"bucket-{next(_bucket_numbers)}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return name
