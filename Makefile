@@ -4,7 +4,7 @@ BIN := .venv/bin
 PACKAGES := expectations flows lake rewards sql transforms
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench
+.PHONY: help demo test check bench fuzz
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,6 +24,10 @@ check: .venv/ready .pkg ## lint, format, types, lengths, layers, and what the wh
 
 bench: .venv/ready ## measure speed and memory, as ratios within one run
 	$(BIN)/python tests/bench/run.py
+
+fuzz: .venv/ready ## read 100,000 mutated records: each is an exchange or has a reason
+	$(BIN)/python tests/bench/fuzz.py
+	$(BIN)/python tests/bench/fuzz.py --sizes
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

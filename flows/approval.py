@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from bedrock_sluice.expectations.gate import Check, is_passed
 from bedrock_sluice.flows.recipe import Recipe, recipe_digest
 from bedrock_sluice.lake.releases import Release, approval_key, release_digest
-from bedrock_sluice.lake.store import find
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError, RefusedError
 
 MAX_BY_CHARS = 128
@@ -54,7 +53,7 @@ def find_approval(release: Release) -> Approval | None:
     Raises:
         IntegrityError: what is there can't be read, or approves another digest.
     """
-    entry = find(release.lake, approval_key(release))
+    entry = release.lake.entry(approval_key(release))
     if entry is None:
         return None
     where = f"{release.lake.uri}/{entry.key}"

@@ -13,7 +13,7 @@ from bedrock_sluice.flows.console import people
 from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.bodies import Bodies
 from bedrock_sluice.lake.source import is_log
-from bedrock_sluice.lake.store import Entry, Store, find, open_store, reopen_store
+from bedrock_sluice.lake.store import Entry, Store, open_store, reopen_store
 from bedrock_sluice.transforms.errors import ConfigError, InputError, OutsideError
 from bedrock_sluice.transforms.normalise import read_exchange, rejected_row
 from bedrock_sluice.transforms.reasons import Reason
@@ -58,7 +58,7 @@ def _find_logs(uri: str) -> tuple[Store, list[Entry], int]:
     folder, _, name = uri.rstrip("/").rpartition("/")
     if "." in name:
         store = open_store(folder or ".")
-        entry = find(store, name)
+        entry = store.entry(name)
         if entry is not None:
             return store, [entry], 0
     store = open_store(uri)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -152,13 +153,19 @@ class TemplateSection(Section):
         return fields
 
 
+def _short_salt(salt: str) -> str:
+    if len(salt.encode()) > MAX_SALT_BYTES:
+        raise ValueError(f"must be at most {MAX_SALT_BYTES} bytes long")
+    return salt
+
+
 class SplitSection(Section):
     """How lines are divided; `group_by` are metadata keys whose values stay on one side."""
 
     validation: Share = 0.1
     max_lines: Annotated[int, Field(strict=True, ge=1, le=20_000)] = 20_000
     group_by: Texts = ()
-    salt: Annotated[str, Field(max_length=MAX_SALT_BYTES)] = ""
+    salt: Annotated[str, AfterValidator(_short_salt)] = ""
 
 
 class GraderSection(Section):

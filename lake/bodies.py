@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_sluice.lake.source import TOP
-from bedrock_sluice.lake.store import S3_SCHEME, Store, find
+from bedrock_sluice.lake.store import S3_SCHEME, Store
 from bedrock_sluice.transforms.errors import InputError, IntegrityError
 from bedrock_sluice.transforms.lines import read_whole
 from bedrock_sluice.transforms.reasons import Reason
@@ -32,7 +32,7 @@ class Bodies:
     def is_there(self, uri: str) -> bool:
         """Whether there is a body at a URI that may be followed."""
         keys = ((store, _key_in(store, uri)) for store in self.stores)
-        return any(key is not None and find(store, key) is not None for store, key in keys)
+        return any(key is not None and store.entry(key) is not None for store, key in keys)
 
     def resolve(self, row: Row) -> Row:
         """A landed row with the bodies that were stored apart, or with why they can't be had."""
@@ -86,7 +86,7 @@ def _key_in(store: Store, uri: str) -> str | None:
 
 
 def _read(store: Store, key: str) -> str:
-    entry = find(store, key)
+    entry = store.entry(key)
     if entry is None:
         raise InputError(Reason.PULL_BODY_MISSING)
     try:

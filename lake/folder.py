@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISREG
 
 from bedrock_sluice.lake.store import Entry
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError, OutsideError
@@ -38,6 +39,15 @@ class FolderStore:
                 key = path.relative_to(self.root).as_posix()
                 if key.startswith(prefix):
                     yield _entry(key, path)
+
+    def entry(self, key: str) -> Entry | None:
+        """See `Store.entry`."""
+        path = self.root / key
+        with _told(path):
+            try:
+                return _entry(key, path) if S_ISREG(path.stat().st_mode) else None
+            except FileNotFoundError:
+                return None
 
     def folders(self, prefix: str = "") -> list[str]:
         """See `Store.folders`."""

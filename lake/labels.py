@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
-from bedrock_sluice.lake.store import find, open_store
+from bedrock_sluice.lake.store import open_store
 from bedrock_sluice.transforms.errors import ConfigError
 
 KEY = "request_id"
@@ -32,7 +32,7 @@ def read_labels(uri: str, base: Path) -> Labels:
     """
     folder, _, name = uri.rpartition("/")
     store = open_store(folder or ".", base)
-    entry = find(store, name)
+    entry = store.entry(name)
     if entry is None:
         raise ConfigError(f"label table {uri}: no such file")
     read = _READERS.get(PurePosixPath(name).suffix)

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from bedrock_sluice.lake.store import Entry, Store, find, open_store
+from bedrock_sluice.lake.store import Entry, Store, open_store
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError
 
 MANIFEST = "manifest.json"
@@ -58,7 +58,7 @@ class Release:
             IntegrityError: the file is gone, or is not what the manifest says.
         """
         key = f"{_folder(self.name, self.id)}{name}"
-        entry, told = find(self.lake, key), self.manifest["files"][name]
+        entry, told = self.lake.entry(key), self.manifest["files"][name]
         if entry is None or sha256(self.lake.read(entry)).hexdigest() != told["sha256"]:
             raise IntegrityError(f"{self.uri}/{name} is not what its manifest says; do not use it")
         return self.lake.local(entry)
@@ -102,7 +102,7 @@ def put_same(store: Store, key: str, path: Path, digest: str) -> None:
     """
     if store.put_new(key, path):
         return
-    entry = find(store, key)
+    entry = store.entry(key)
     if entry is None or sha256(store.read(entry)).hexdigest() != digest:
         raise IntegrityError(f"{store.uri}/{key} is there with other bytes; look before you go on")
 
@@ -143,7 +143,7 @@ def _folder(name: str, release_id: str) -> str:
 
 
 def _read(lake: Store, folder: str) -> Release:
-    entry = find(lake, folder + MANIFEST)
+    entry = lake.entry(folder + MANIFEST)
     if entry is None:
         raise ConfigError(f"{lake.uri}/{folder} has no {MANIFEST}: there is no whole release")
     try:

@@ -35,13 +35,14 @@ else:
     S3Client = Any
 
 READ_ATTEMPTS = 3
+PUT_ATTEMPTS = 5  # where another writer is at the same key; botocore does not try that again
 
 _URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?")
 _MISSING = frozenset({"NoSuchBucket", "404", "NotFound"})
 _GONE = frozenset({"NoSuchKey", "PreconditionFailed", "412"})
 _DENIED = frozenset({"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "ExpiredToken"})
 _TAKEN = frozenset({"PreconditionFailed", "412"})
-_BUSY = frozenset({"SlowDown", "Throttling", "RequestTimeout", "ConditionalRequestConflict"})
+_BUSY = frozenset({"SlowDown", "Throttling", "RequestTimeout"})
 
 
 class S3Store:
@@ -74,6 +75,10 @@ class S3Store:
                     key = found["Key"].removeprefix(self._prefix)
                     etag = found["ETag"].strip('"')
                     yield Entry(key, found["Size"], etag, found["LastModified"])
+
+    def entry(self, key: str) -> Entry | None:
+        """See `Store.entry`."""
+        return next((entry for entry in self.entries(key) if entry.key == key), None)
 
     def folders(self, prefix: str = "") -> list[str]:
         """See `Store.folders`."""
@@ -119,14 +124,20 @@ class S3Store:
     def put_new(self, key: str, content: bytes | Path) -> bool:
         """See `Store.put_new`; S3's conditional write decides between two writers."""
         data = content if isinstance(content, bytes) else content.read_bytes()
-        try:
-            with self._told(key):
-                self._client.put_object(
-                    Bucket=self.bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*"
-                )
-        except _TakenError:
-            return False
-        return True
+        for attempt in range(1, PUT_ATTEMPTS + 1):
+            try:
+                with self._told(key):
+                    self._client.put_object(
+                        Bucket=self.bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*"
+                    )
+            except _TakenError:
+                return False
+            except _ContestedError:
+                if attempt == PUT_ATTEMPTS:
+                    raise
+            else:
+                return True
+        raise AssertionError("unreachable")
 
     @contextmanager
     def _told(self, key: str) -> Iterator[None]:
@@ -143,6 +154,8 @@ class S3Store:
         where = f"{self.uri}/{key}"
         if error.operation_name == "PutObject" and code in _TAKEN:
             return _TakenError(where)
+        if status == 409:
+            return _ContestedError(f"{where}: another writer was at it ({code}); run again")
         if code in _GONE:
             return IntegrityError(f"{where} changed or went after it was listed; run again")
         if code in _MISSING:
@@ -152,9 +165,13 @@ class S3Store:
                 f"{where}: S3 refused {error.operation_name} ({code}); check the credentials and "
                 "the policy (s3:ListBucket, s3:GetObject, s3:PutObject)"
             )
-        is_passing = code in _BUSY or status >= 500 or status == 409
+        is_passing = code in _BUSY or status >= 500
         kind = TransientError if is_passing else OutsideError
         return kind(f"{where}: {error.operation_name} failed ({code})")
+
+
+class _ContestedError(TransientError):
+    """Two conditional writes met; S3 asks to try again."""
 
 
 class _TakenError(OutsideError):

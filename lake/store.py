@@ -25,8 +25,8 @@ class Entry:
 class Store(Protocol):
     """Objects below one root. Keys are relative, with `/` between their parts.
 
-    Every method raises ConfigError where the root does not exist, OutsideError where access is
-    refused, and TransientError where trying again may help.
+    A folder that is not there holds nothing. Every method raises ConfigError where a bucket does
+    not exist, OutsideError where access is refused, and TransientError where trying again may help.
     """
 
     @property
@@ -36,6 +36,10 @@ class Store(Protocol):
 
     def entries(self, prefix: str = "") -> Iterator[Entry]:
         """All objects whose key starts with `prefix`, by key."""
+        ...
+
+    def entry(self, key: str) -> Entry | None:
+        """The object with exactly this key, as it is listed; None if it is not there."""
         ...
 
     def folders(self, prefix: str = "") -> list[str]:
@@ -79,8 +83,3 @@ def reopen_store(uri: str) -> Store:
     Whoever hands out work clears the cache first, since AWS settings may have changed.
     """
     return open_store(uri)
-
-
-def find(store: Store, key: str) -> Entry | None:
-    """The listed object with exactly this key, if it is there."""
-    return next((entry for entry in store.entries(key) if entry.key == key), None)

@@ -13,6 +13,8 @@ from typing import Any
 from bedrock_sluice.rewards.template import Reference
 
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
+EXACT_FLOATS = 2**53  # below it, a float that is whole is exactly that number
+
 _FINAL = re.compile(r"####\s*(\S+)")
 
 
@@ -47,6 +49,8 @@ class MathTemplate:
 def _plain_number(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT_FLOATS:
+        value = int(value)  # the grader compares texts, and takes 72.0 for another than 72
     text = str(value).strip().replace(",", "").removeprefix("$").rstrip(".")
     return text if _NUMBER.fullmatch(text) else None
 

@@ -172,7 +172,7 @@ def function_tool(name: str, description: str | None, parameters: msgspec.Raw) -
     function: JsonObject = {"name": name}
     if description:
         function["description"] = description
-    if parameters:
+    if parameters and bytes(parameters) != b"null":
         function["parameters"] = msgspec.json.decode(parameters)
     return {"type": "function", "function": function}
 

@@ -13,7 +13,7 @@ MAX_DEPTH = 4
 MAX_KEYS = 12  # of one object
 MAX_CHARS = 300
 
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
+_WORD = re.compile(r"(?!.*\d{3})[a-z][A-Za-z0-9_.-]{0,29}")
 _KINDS = {str: "text", bool: "flag", int: "number", float: "number", type(None): "null"}
 
 

@@ -16,6 +16,8 @@ from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.reasons import Reason
 
 MAX_OBJECT_BYTES = 256 << 20  # decompressed; Bedrock's own objects hold a few MB
+MAX_OBJECT_LINES = 500_000  # blank ones too; a record takes some hundred bytes at the least
+MAX_ARRAY_COMMAS = 2_000_000  # in an object that is one JSON array
 MAX_LINE_BYTES = 32 << 20
 HELD_BYTES = 64 << 20  # objects up to this size, decompressed, are held; larger ones are read twice
 CHUNK_BYTES = 1 << 20
@@ -64,11 +66,12 @@ def read_whole(raw: bytes) -> bytes:
 def _hold(raw: bytes) -> bytes | None:
     """All decompressed bytes, or None if they are too many to hold; checks every CRC on the way."""
     held: list[bytes] | None = []
-    total = 0
+    total = lines = 0
     for chunk in _chunks(raw):
         total += len(chunk)
-        if total > MAX_OBJECT_BYTES:
-            detail = f"more than {MAX_OBJECT_BYTES} bytes decompressed"
+        lines += chunk.count(b"\n")
+        if total > MAX_OBJECT_BYTES or lines > MAX_OBJECT_LINES:
+            detail = f"more than {MAX_OBJECT_BYTES} bytes or {MAX_OBJECT_LINES} lines"
             raise InputError(Reason.PULL_OBJECT_TOO_LARGE, detail)
         if total > HELD_BYTES:
             held = None
@@ -134,6 +137,9 @@ def _gather(lines: Iterator[Line]) -> Iterator[Line]:
 
 def _elements(whole: bytes) -> Iterator[Line]:
     """The elements of a JSON array; or the lines, if it is only the first of them that is one."""
+    if whole.count(b",") > MAX_ARRAY_COMMAS:
+        detail = f"an array with more than {MAX_ARRAY_COMMAS} commas"
+        raise InputError(Reason.PULL_OBJECT_TOO_LARGE, detail)
     try:
         elements = msgspec.json.decode(whole, type=list[msgspec.Raw])
     except RecursionError:

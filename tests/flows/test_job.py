@@ -1,7 +1,7 @@
 """The training job: its exact request, what is refused, and what reaches AWS."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from math import inf, nan
 from pathlib import Path
@@ -11,7 +11,6 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
-from moto.server import ThreadedMotoServer
 
 from bedrock_sluice.flows.approval import approve
 from bedrock_sluice.flows.job import bedrock_client, job_request, prepare, submit
@@ -95,27 +94,10 @@ def approved(release: Release) -> Release:
     return release
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """The address of an AWS of our own, on loopback."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "Iterator[S3Client]":
-    """A client of that AWS, which is empty but for the buckets `lake` and `data`."""
-    settings = {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
+def s3(aws: Callable[[str], None], moto_url: str) -> "Iterator[S3Client]":
+    """A client of an AWS of our own, which is empty but for the buckets `lake` and `data`."""
+    aws(moto_url)
     client = boto3.client("s3")
     for bucket in ("acme-lake", "acme-data"):
         client.create_bucket(Bucket=bucket)

@@ -7,6 +7,7 @@ import pytest
 
 from bedrock_sluice.flows.cli import app
 from bedrock_sluice.flows.recipe import Recipe, Section
+from bedrock_sluice.transforms.readers import readers
 from bedrock_sluice.transforms.reasons import Reason
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ def test_every_command_in_the_documents_is_there() -> None:
 def test_every_make_target_in_the_readme_is_there() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     shown = re.findall(r"^\$ make (\w+)", README, re.MULTILINE)
-    assert {"demo", "test", "check", "bench"} == set(shown)
+    assert {"demo", "test", "check", "bench", "fuzz"} == set(shown)
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in shown)
 
 
@@ -63,3 +64,11 @@ def test_links_between_documents_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for link in re.findall(r"\]\(([\w./-]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_dialect_and_every_test_of_its_table_is_there() -> None:
+    page = (ROOT / "docs" / "dialects.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)[\[`]", page))
+    tests = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").rglob("test_*.py"))
+    assert {reader.DIALECT for reader in readers() if reader.DIALECT not in page} == set()
+    assert {name for name in named if f"def {name}(" not in tests} == set()

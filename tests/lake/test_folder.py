@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from bedrock_sluice.lake.folder import TEMPORARY_PREFIX, FolderStore
-from bedrock_sluice.lake.store import find, open_store
+from bedrock_sluice.lake.store import open_store
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError
 
 
@@ -87,7 +87,7 @@ def test_half_a_write_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.Monkey
     "ask",
     [
         lambda store: list(store.entries("below/")),
-        lambda store: find(store, "below/x"),
+        lambda store: store.entry("below/x"),
         lambda store: store.put_new("below/x", b""),
     ],
     ids=["entries", "find", "put"],

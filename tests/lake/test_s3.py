@@ -9,7 +9,7 @@ from moto.s3.models import s3_backends
 
 from bedrock_sluice.lake.aws import ATTEMPTS_PER_REQUEST
 from bedrock_sluice.lake.s3 import READ_ATTEMPTS, S3Store
-from bedrock_sluice.lake.store import Entry, find
+from bedrock_sluice.lake.store import Entry
 from bedrock_sluice.transforms.errors import (
     ConfigError,
     IntegrityError,
@@ -65,12 +65,12 @@ def test_a_prefix_is_a_folder_and_not_the_start_of_a_name(bucket: str) -> None:
 def test_local_files_are_fetched_once_and_never_mixed_up(bucket: str) -> None:
     store = S3Store(f"s3://{bucket}/p")
     store.put_new("a", b"first")
-    entry = find(store, "a")
+    entry = store.entry("a")
     assert entry
     first = store.local(entry)
     store._client.delete_object(Bucket=bucket, Key="p/a")
     store.put_new("a", b"second")
-    other = find(store, "a")
+    other = store.entry("a")
     assert other
     assert store.local(other).read_bytes() == b"second"
     assert S3Store(f"s3://{bucket}/p").local(entry) == first
@@ -80,7 +80,7 @@ def test_local_files_are_fetched_once_and_never_mixed_up(bucket: str) -> None:
 def test_local_files_are_for_their_owner_alone(bucket: str) -> None:
     store = S3Store(f"s3://{bucket}")
     store.put_new("../../escape", b"content")
-    entry = find(store, "../../escape")
+    entry = store.entry("../../escape")
     assert entry
     path = store.local(entry)
     assert path.parent.stat().st_mode & 0o777 == 0o700
@@ -91,7 +91,7 @@ def test_a_cache_folder_that_others_can_write_to_is_not_used(bucket: str) -> Non
     """Whoever could write there could put other data in the place of the lake's."""
     store = S3Store(f"s3://{bucket}")
     store.put_new("a", b"content")
-    entry = find(store, "a")
+    entry = store.entry("a")
     assert entry
     store._cache.mkdir(parents=True)
     store._cache.chmod(0o777)

@@ -8,7 +8,7 @@ import pytest
 
 from bedrock_sluice.lake.folder import FolderStore
 from bedrock_sluice.lake.s3 import S3Store
-from bedrock_sluice.lake.store import Entry, Store, find, open_store
+from bedrock_sluice.lake.store import Entry, Store, open_store
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError, SluiceError
 
 ODD_KEYS = [
@@ -24,7 +24,7 @@ def keys(store: Store, prefix: str = "") -> list[str]:
 
 def only(store: Store, key: str) -> Entry:
     """The listed object of a key."""
-    entry = find(store, key)
+    entry = store.entry(key)
     assert entry
     return entry
 
@@ -146,8 +146,8 @@ def test_find_takes_the_exact_key(store: Store) -> None:
     for key in ("a/b.json", "a/b"):
         store.put_new(key, b"")
     assert only(store, "a/b").key == "a/b"
-    assert find(store, "a/") is None
-    assert find(store, "c") is None
+    assert store.entry("a/") is None
+    assert store.entry("c") is None
 
 
 def test_an_empty_store_holds_nothing(store: Store) -> None:

@@ -90,6 +90,21 @@ def test_a_pretty_printed_object_over_the_limit_costs_itself_alone(
     assert read == [(1, b'{\n"a": 1\n}'), (4, too_long), (16, b'{\n"b": 2\n}')]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"{}\n" * 11, b"\n" * 11, b"[" + b"0," * 11 + b"0]"],
+    ids=["lines", "blanks", "array"],
+)
+def test_an_object_of_too_many_lines_is_refused(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MAX_OBJECT_LINES", 10)
+    monkeypatch.setattr(lines, "MAX_ARRAY_COMMAS", 10)
+    with pytest.raises(InputError) as refusal:
+        list(read_lines(packed(content)))
+    assert refusal.value.reason == Reason.PULL_OBJECT_TOO_LARGE
+
+
 def test_an_object_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "MAX_OBJECT_BYTES", 100)
     assert len(list(read_lines(packed(b"x" * 100)))) == 1
