@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bedrock_sluice.flows.pull import Tick
+from bedrock_sluice.flows.step import Tick
 from bedrock_sluice.lake.releases import Release
 
 T = TypeVar("T")

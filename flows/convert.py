@@ -15,7 +15,7 @@ from bedrock_sluice.lake.bodies import Bodies
 from bedrock_sluice.lake.source import is_log
 from bedrock_sluice.lake.store import Entry, Store, open_store, reopen_store
 from bedrock_sluice.transforms.errors import ConfigError, InputError, OutsideError
-from bedrock_sluice.transforms.normalise import read_exchange, rejected_row
+from bedrock_sluice.transforms.exchanges import read_exchange, rejected_row
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.records import decode_object
 

@@ -1,15 +1,14 @@
 """The order of a build, written once. The CLI and the Prefect flows differ only in their `Step`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
 
 import polars as pl
 
 from bedrock_sluice.flows import steps
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.flows.publish import Outcome, publish
-from bedrock_sluice.flows.pull import Tick, pull
+from bedrock_sluice.flows.pull import pull
+from bedrock_sluice.flows.step import Step, direct
 from bedrock_sluice.lake.releases import Release
 from bedrock_sluice.transforms.fates import (
     UNREADABLE,
@@ -19,21 +18,6 @@ from bedrock_sluice.transforms.fates import (
     kept_fates,
     rejected_fates,
 )
-
-T = TypeVar("T")
-
-
-class Step(Protocol):
-    """How a step is run: called directly under a progress bar, or as a Prefect task."""
-
-    def __call__(self, name: str, work: Callable[[Tick], T]) -> T:
-        """Do the work and return its result; `work` reports progress to the `Tick` it is given."""
-        ...
-
-
-def direct(name: str, work: Callable[[Tick], T]) -> T:  # noqa: ARG001 - a `Step`
-    """The plainest `Step`: just do it."""
-    return work(lambda _done, _total: None)
 
 
 @dataclass

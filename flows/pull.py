@@ -1,6 +1,5 @@
 """Pull: fetch the log objects that the lake does not hold yet, and land them as Parquet parts."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from bedrock_sluice.flows.step import Tick
 from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.bodies import Bodies, stored_apart
 from bedrock_sluice.lake.landed import (
@@ -27,13 +27,13 @@ from bedrock_sluice.lake.landed import (
 from bedrock_sluice.lake.source import LogObject, Source, Window
 from bedrock_sluice.lake.store import Store, reopen_store
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.records import decode_object, landed_table
+from bedrock_sluice.transforms.records import decode_object
+from bedrock_sluice.transforms.tables import landed_table
 
 FETCHERS = 4  # objects of one batch fetched at once
 MAX_PACKED_BYTES = 256 << 20  # a larger log object is not fetched
 PIECE_BYTES = 16 << 20  # of bodies held before they are written
 
-Tick = Callable[[int, int], None]  # done and total, of whatever a step counts
 Row = dict[str, Any]
 
 

@@ -17,8 +17,8 @@ from bedrock_sluice.expectations.measures import (
     share_tolerance,
 )
 from bedrock_sluice.flows.plan import KEYS, Plan, Reading
-from bedrock_sluice.flows.pull import Tick
 from bedrock_sluice.flows.recipe import NormaliseSection
+from bedrock_sluice.flows.step import Tick
 from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.duck import query
 from bedrock_sluice.lake.labels import KEY as LABEL_KEY

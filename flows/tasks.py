@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from bedrock_sluice.flows.cli import place
-from bedrock_sluice.flows.pull import Tick
+from bedrock_sluice.flows.step import Tick
 from bedrock_sluice.transforms.errors import IntegrityError, SluiceError, TransientError
 
 RETRIES = 3

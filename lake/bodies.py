@@ -36,7 +36,7 @@ class Bodies:
 
     def resolve(self, row: Row) -> Row:
         """A landed row with the bodies that were stored apart, or with why they can't be had."""
-        if next(stored_apart([row]), None) is None:
+        if row.get("input_body_uri") is None and row.get("output_body_uri") is None:
             return row
         try:
             return row | {

@@ -5,23 +5,19 @@ request metadata as in "Cost management with request metadata".
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import Annotated, Any
 
 import msgspec
-import pyarrow as pa
 
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.json_limits import check_limits, has_lone_surrogate
 from bedrock_sluice.transforms.lines import read_lines
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.tables import LANDED
 
 SCHEMA_TYPE = "ModelInvocationLog"
 SCHEMA_MAJOR = "1"
-BODY_DIGEST_BYTES = 8
 
 # Lines exported from CloudWatch Logs have the time of the event in front. One of them is no record:
 # Bedrock writes it when logging is set up.
@@ -84,34 +80,28 @@ _NAMED = msgspec.json.Decoder(_Named)
 def decode_object(raw: bytes, key: str) -> list[_Row]:
     """All rows of one log object; a line, or an object, that can't be read is a row with a reason.
 
-    Rows carry the columns of `tables.LANDED` (absent means null), in the order of the lines.
+    Rows carry the columns of `tables.LANDED` (absent means null), in the order of the lines;
+    `tables.landed_table` makes a table of them.
     """
     try:
-        return [{"object": key, "line": n, **row} for n, row in _rows(raw)]
+        return list(_rows(raw, key))
     except InputError as error:
         return [{"object": key, "line": 0, "reason": error.reason, "detail": error.detail or None}]
 
 
-def landed_table(rows: Sequence[_Row]) -> pa.Table:
-    """Rows of `decode_object` as an Arrow table with the schema `tables.LANDED`.
-
-    `body_digest` is made here, where the bodies that were stored apart are known too.
-    """
-    columns = {name: [row.get(name) for row in rows] for name in LANDED.names}
-    columns["body_digest"] = [_body_digest(row) for row in rows]
-    return pa.table(columns, schema=LANDED)
-
-
-def _rows(raw: bytes) -> Iterator[tuple[int, _Row]]:
+def _rows(raw: bytes, key: str) -> Iterator[_Row]:
     for number, line in read_lines(raw):
-        if isinstance(line, Reason):
-            yield number, {"reason": line}
-            continue
-        try:
-            yield number, decode_line(line)
-        except InputError as error:
-            row: _Row = {"reason": error.reason, "detail": error.detail or None}
-            yield number, row | {"request_id": _known_id(line)}
+        row: _Row = {"reason": line} if isinstance(line, Reason) else _read(line)
+        row["object"], row["line"] = key, number
+        yield row
+
+
+def _read(line: bytes) -> _Row:
+    try:
+        return decode_line(line)
+    except InputError as error:
+        told: _Row = {"reason": error.reason, "detail": error.detail or None}
+        return told | {"request_id": _known_id(line)}
 
 
 def decode_line(line: bytes) -> _Row:
@@ -210,16 +200,10 @@ def _text(body: msgspec.Raw) -> str | None:
         raise InputError(Reason.DECODE_BAD_ENCODING) from None
 
 
-def _body_digest(row: _Row) -> str | None:
-    """A digest that tells whether two records of one id carry the same bodies."""
-    if row.get("request_id") is None:
-        return None
-    bodies = f"{row.get('input_body') or ''}\0{row.get('output_body') or ''}"
-    return blake2b(bodies.encode(), digest_size=BODY_DIGEST_BYTES).hexdigest()
-
-
 def _utc(at: datetime) -> datetime:
     """Bedrock logs in UTC; a timestamp without a zone is read as UTC."""
+    if at.tzinfo is UTC:
+        return at
     try:
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except OverflowError:  # year 1 or 9999, shifted over the edge

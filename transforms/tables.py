@@ -1,7 +1,13 @@
 """The tables that pass between stages: their names, columns and types, in one place."""
 
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
 import polars as pl
 import pyarrow as pa
+
+BODY_DIGEST_BYTES = 8
 
 LANDED = pa.schema(
     [
@@ -71,3 +77,21 @@ _PROVENANCE: dict[str, pl.DataType | type[pl.DataType]] = {
     "duplicates": pl.UInt32,
 }
 PROVENANCE = pl.Schema(_PROVENANCE)
+
+
+def landed_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows of `records.decode_object` as an Arrow table with the schema `tables.LANDED`.
+
+    `body_digest` is made here, where the bodies that were stored apart are known too.
+    """
+    columns = {name: [row.get(name) for row in rows] for name in LANDED.names}
+    columns["body_digest"] = [_body_digest(row) for row in rows]
+    return pa.table(columns, schema=LANDED)
+
+
+def _body_digest(row: Mapping[str, Any]) -> str | None:
+    """A digest that tells whether two records of one id carry the same bodies."""
+    if row.get("request_id") is None:
+        return None
+    bodies = f"{row.get('input_body') or ''}\0{row.get('output_body') or ''}"
+    return blake2b(bodies.encode(), digest_size=BODY_DIGEST_BYTES).hexdigest()

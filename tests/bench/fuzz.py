@@ -264,7 +264,8 @@ def outcomes(line: bytes) -> list[str]:
     """
     from bedrock_sluice.transforms.normalise import normalise
     from bedrock_sluice.transforms.reasons import Reason
-    from bedrock_sluice.transforms.records import decode_object, landed_table
+    from bedrock_sluice.transforms.records import decode_object
+    from bedrock_sluice.transforms.tables import landed_table
 
     rows = decode_object(line, "fuzz")
     read = normalise(landed_table(rows))

@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from bedrock_sluice.flows.pull import Tick
+    from bedrock_sluice.flows.step import Tick
 
 ROUNDS = 3
 GENERATE = Path(__file__).with_name("generate.py")

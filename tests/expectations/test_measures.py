@@ -16,7 +16,8 @@ from bedrock_sluice.expectations.measures import (
 from bedrock_sluice.rewards.line import render
 from bedrock_sluice.transforms.curate import drop_unteachable
 from bedrock_sluice.transforms.normalise import normalise
-from bedrock_sluice.transforms.records import decode_object, landed_table
+from bedrock_sluice.transforms.records import decode_object
+from bedrock_sluice.transforms.tables import landed_table
 
 Json = dict[str, Any]
 

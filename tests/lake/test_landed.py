@@ -31,8 +31,7 @@ from bedrock_sluice.lake.landed import (
 from bedrock_sluice.lake.source import LogObject, Source
 from bedrock_sluice.lake.store import Entry, Store
 from bedrock_sluice.transforms.errors import IntegrityError
-from bedrock_sluice.transforms.records import landed_table
-from bedrock_sluice.transforms.tables import LANDED
+from bedrock_sluice.transforms.tables import LANDED, landed_table
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 HOUR = "111122223333/us-east-1/2026/10/01/12"

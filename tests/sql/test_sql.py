@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 
 from bedrock_sluice import sql
 from bedrock_sluice.lake.duck import query
-from bedrock_sluice.transforms.records import landed_table
-from bedrock_sluice.transforms.tables import BODY_COLUMNS
+from bedrock_sluice.transforms.tables import BODY_COLUMNS, landed_table
 
 Json = dict[str, Any]
 

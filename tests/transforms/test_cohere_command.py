@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from bedrock_sluice.transforms.chat import Exchange
-from bedrock_sluice.transforms.normalise import read_bodies
+from bedrock_sluice.transforms.exchanges import read_bodies
 
 Json = dict[str, Any]
 

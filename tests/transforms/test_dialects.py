@@ -8,7 +8,7 @@ import pytest
 
 from bedrock_sluice.transforms.chat import Exchange
 from bedrock_sluice.transforms.errors import InputError
-from bedrock_sluice.transforms.normalise import read_bodies
+from bedrock_sluice.transforms.exchanges import read_bodies
 from bedrock_sluice.transforms.reasons import Reason
 
 Json = dict[str, Any]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_sluice.transforms.normalise import read_bodies
+from bedrock_sluice.transforms.exchanges import read_bodies
 
 Json = dict[str, Any]
 Bodies = tuple[Json, Any]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bedrock_sluice.transforms import json_limits
 from bedrock_sluice.transforms.errors import InputError
+from bedrock_sluice.transforms.exchanges import read_bodies
 from bedrock_sluice.transforms.json_limits import (
     MAX_BODY_KEYS,
     MAX_JSON_DEPTH,
@@ -18,7 +19,6 @@ from bedrock_sluice.transforms.json_limits import (
     check_limits,
     has_lone_surrogate,
 )
-from bedrock_sluice.transforms.normalise import read_bodies
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.records import decode_line
 

@@ -19,7 +19,8 @@ from bedrock_sluice.transforms.metadata_filter import (
     parse_filter,
     why_not_native,
 )
-from bedrock_sluice.transforms.records import decode_object, landed_table
+from bedrock_sluice.transforms.records import decode_object
+from bedrock_sluice.transforms.tables import landed_table
 
 Json = dict[str, Any]
 Tree = dict[str, Any]

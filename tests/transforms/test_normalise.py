@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bedrock_sluice.transforms.normalise import Normalised, normalise
-from bedrock_sluice.transforms.records import decode_object, landed_table
-from bedrock_sluice.transforms.tables import EXCHANGES
+from bedrock_sluice.transforms.records import decode_object
+from bedrock_sluice.transforms.tables import EXCHANGES, landed_table
 
 Json = dict[str, Any]
 Make = Callable[..., Json]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.chat import Exchange
 from bedrock_sluice.transforms.errors import InputError
-from bedrock_sluice.transforms.normalise import read_bodies
+from bedrock_sluice.transforms.exchanges import read_bodies
 from bedrock_sluice.transforms.readers import readers
 from bedrock_sluice.transforms.reasons import Reason
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.records import decode_line, decode_object, landed_table
-from bedrock_sluice.transforms.tables import LANDED
+from bedrock_sluice.transforms.records import decode_line, decode_object
+from bedrock_sluice.transforms.tables import LANDED, landed_table
 
 Json = dict[str, Any]
 Make = Callable[..., Json]
