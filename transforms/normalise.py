@@ -8,14 +8,20 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
-from bedrock_sluice.transforms.chat import Exchange, Message, is_telling
+from bedrock_sluice.transforms.chat import Exchange, is_telling
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.exchanges import read_exchange, rejected_row
-from bedrock_sluice.transforms.tables import EXCHANGES
+from bedrock_sluice.transforms.tables import EXCHANGES, LANDED
 from bedrock_sluice.transforms.tokens import estimate_tokens
 
 PROMPT_DIGEST_BYTES = 16
 HELD_WORDS = 1 << 18  # of one text, as objects of their own: some 60 bytes each
+
+_KEYS = ["object", "line", "request_id"]
+_PASSED = [name for name in EXCHANGES.names if name in LANDED.names]
+_MADE = [name for name in EXCHANGES.names if name not in LANDED.names]
+_READ = ["input_body", "output_body", "input_body_uri", "output_body_uri", "error_code"]
+_READ += ["reason", "detail"]
 
 _Row = dict[str, Any]
 
@@ -32,27 +38,41 @@ def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
 
     Reasoning goes to a column of its own, and with `keep_reasoning` stays in the response too.
     """
-    kept, rejected = list[_Row](), list[_Row]()
-    for row in landed.to_pylist():
+    kept, made = list[int](), list[_Row]()
+    refused, told = list[int](), list[_Row]()
+    for number, row in enumerate(landed.select(_READ).to_pylist()):
         try:
-            kept.append(_exchange_row(row, keep_reasoning))
+            made.append(_made(row, keep_reasoning))
+            kept.append(number)
         except InputError as error:
-            rejected.append(rejected_row(row, error))
-    columns = {name: [row[name] for row in kept] for name in EXCHANGES.names}
-    schema = dict.fromkeys(("object", "request_id", "reason", "detail"), pl.String)
-    return Normalised(
-        pa.table(columns, schema=EXCHANGES),
-        pl.DataFrame(rejected, schema=schema | {"line": pl.UInt32}),
+            told.append(rejected_row(row, error))
+            refused.append(number)
+    return Normalised(_exchanges(landed, kept, made), _rejected(landed, refused, told))
+
+
+def _exchanges(landed: pa.Table, kept: list[int], made: list[_Row]) -> pa.Table:
+    passed = landed.select(_PASSED).take(pa.array(kept, pa.int64()))
+    columns: dict[str, Any] = {name: [row[name] for row in made] for name in _MADE}
+    columns |= {name: passed[name] for name in _PASSED}
+    return pa.table({name: columns[name] for name in EXCHANGES.names}, schema=EXCHANGES)
+
+
+def _rejected(landed: pa.Table, refused: list[int], told: list[_Row]) -> pl.DataFrame:
+    keys = landed.select(_KEYS).take(pa.array(refused, pa.int64()))
+    texts = {name: [row[name] for row in told] for name in ("reason", "detail")}
+    return pl.DataFrame(keys).with_columns(
+        pl.Series(name, values, dtype=pl.String) for name, values in texts.items()
     )
 
 
-def _exchange_row(row: _Row, keep_reasoning: bool) -> _Row:
+def _made(row: _Row, keep_reasoning: bool) -> _Row:
+    """What an exchange has beyond the columns that it takes over from its landed row."""
     dialect, exchange = read_exchange(row)
     judged = _judged(exchange)
     if keep_reasoning and exchange.reasoning:
         told = exchange.response.content or ""
         exchange.response.content = f"<reasoning>{exchange.reasoning}</reasoning>{told}"
-    return row | {
+    return {
         "messages": _json(exchange.messages),
         "response": _json(exchange.response),
         "tools": _json(exchange.tools) if exchange.tools else None,
@@ -83,14 +103,22 @@ def _prompt_digest(exchange: Exchange) -> str:
     """Digest of the prompt after normalising Unicode (NFC) and runs of blanks."""
     state = blake2b(digest_size=PROMPT_DIGEST_BYTES)
     for message in exchange.messages:
-        state.update(_json([message.role, _plain(message), message.tool_calls]).encode())
-    state.update(_json(exchange.tools).encode())
+        text = _plain(message.content or "").encode()
+        state.update(b"%s %d " % (message.role.encode(), len(text)))
+        state.update(text)
+        if message.tool_calls:
+            state.update(_json(message.tool_calls).encode())
+    if exchange.tools:
+        state.update(_json(exchange.tools).encode())
     return state.hexdigest()
 
 
-def _plain(message: Message) -> str:
+def _plain(text: str) -> str:
     """The text, composed, each run of blanks as one; of a long text, not all words are held."""
-    pieces, rest = list[str](), unicodedata.normalize("NFC", message.content or "")
+    rest = text if text.isascii() else unicodedata.normalize("NFC", text)
+    if len(rest) <= HELD_WORDS:
+        return " ".join(rest.split())
+    pieces = list[str]()
     while rest:
         words = rest.split(None, HELD_WORDS)
         rest = words.pop() if len(words) > HELD_WORDS else ""

@@ -1,0 +1,70 @@
+"""What a recipe says of reading: tags derived where none were logged, and reasoning kept."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+
+DERIVE = """\
+[[derive]]
+key = "team"
+from = "identity_arn"
+pattern = "role/([^/]+)"
+[[derive]]
+key = "family"
+from = "model_family"
+[select]
+metadata = { andAll = [ { exists = "team" }, { notEquals = { family = "amazon.nova-lite" } } ] }
+"""
+
+
+def test_filters_and_the_report_see_derived_tags(
+    sums: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+) -> None:
+    told = json.loads(sluice("build", recipe(DERIVE), "--json").out)
+    manifest = json.loads((Path(told["release"]) / "manifest.json").read_text())
+    assert told["counts"]["dropped"] == {"select_metadata": 50}
+    assert manifest["tags"] == {"family": 150, "team": 150}
+    assert manifest["untagged"] == 0
+    plain = json.loads(sluice("build", recipe(), "--json").out)
+    manifest = json.loads((Path(plain["release"]) / "manifest.json").read_text())
+    assert (manifest["tags"], manifest["untagged"]) == ({}, 150)
+
+
+def test_reasoning_stays_in_the_response_if_the_recipe_says_so(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    records: Callable[..., list[Json]],
+    write_logs: Callable[..., None],
+) -> None:
+    logged = records(120)
+    for each in logged[2::3]:
+        message = each["output"]["outputBodyJson"]["choices"][0]["message"]
+        message["content"] = "<reasoning>ANSWER: no</reasoning>Sure."
+    write_logs(tmp_path / "logs", [logged])
+    qa = {'"math"': '"qa"'}
+    for keeps, answer in (("false", "Sure."), ("true", "no</reasoning>Sure.")):
+        path = recipe(f"[normalise]\nkeep_reasoning = {keeps}\n", qa)
+        release = Path(sluice("build", path).out.strip())
+        lines = map(json.loads, (release / "train.jsonl").read_text().splitlines())
+        answers = {line["id"]: line["reference_answer"]["answer"] for line in lines}
+        assert answers["request-5"] == answer
+
+
+def test_unknown_shapes_stand_in_the_report_by_their_keys(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    records: Callable[..., list[Json]],
+    record: Callable[..., Json],
+    write_logs: Callable[..., None],
+) -> None:
+    odd = record(request_id="odd", bodies=({"novel": "secret text"}, {"reply": 1}))
+    write_logs(tmp_path / "logs", [[*records(110), odd]])
+    release = Path(sluice("build", recipe()).out.strip())
+    page = (release / "report.html").read_text(encoding="utf-8")
+    assert "{novel:text} → {reply:number}" in page
+    assert "secret" not in page
