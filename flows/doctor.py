@@ -6,13 +6,16 @@ from typing import NamedTuple
 
 from bedrock_sluice.flows.commands import opened
 from bedrock_sluice.flows.console import people, print_json
+from bedrock_sluice.flows.job import job_request, lines_uri
 from bedrock_sluice.flows.plan import Plan
+from bedrock_sluice.lake.releases import ID_DIGITS, Release, release_digest
 from bedrock_sluice.transforms.errors import SluiceError
 from bedrock_sluice.transforms.metadata_filter import why_not_native
 
 PROBE_KEY = "doctor.txt"
 PROBE = b"Sluice's doctor wrote this to see whether it can write here. It may be deleted.\n"
 EXIT_UNWELL = 1
+DRAFT_DATE = "2000-01-01"  # of a release that is not made yet
 
 
 class Finding(NamedTuple):
@@ -75,11 +78,31 @@ def _filter_native(plan: Plan) -> str:
     return f"no: {why}; Sluice filters all the same" if why else "yes, word for word"
 
 
+def _job_taken(plan: Plan) -> str:
+    """Whether Bedrock's own service model finds no fault with the request of a job."""
+    recipe = plan.recipe
+    if recipe.train is None:
+        return "there is no [train]"
+    digest = release_digest(recipe.digest(), {})
+    draft = {
+        "name": recipe.name,
+        "id": f"{DRAFT_DATE}-{digest[:ID_DIGITS]}",
+        "digest": digest,
+        "recipe": recipe.written(),
+        "recipe_digest": recipe.digest(),
+        "files": {},
+    }
+    release = Release(plan.lake, draft)
+    job_request(release, lines_uri(release, recipe.train))
+    return "yes, by Bedrock's own service model"
+
+
 QUESTIONS: dict[str, Callable[[Plan], str]] = {
     "can the logs be listed?": _logs_listed,
     "can a log object be read?": _logs_read,
     "can the lake be written?": _lake_written,
     "can the labels be read?": _labels_read,
+    "would Bedrock take the training job's request?": _job_taken,
     "could Bedrock filter like this itself?": _filter_native,
 }
 

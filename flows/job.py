@@ -64,10 +64,10 @@ def prepare(release: Release) -> Job:
             f"sluice approve {release.uri} --by NAME"
         )
     train = _train_section(recipe)
-    data_uri = _data_uri(release, train)
-    request = job_request(release, data_uri)
+    uri = lines_uri(release, train)
+    request = job_request(release, uri)
     files = {name: release.file(name) for name in _files(release, train)}
-    return Job(request, data_uri, files, must_upload=data_uri != release.uri)
+    return Job(request, uri, files, must_upload=uri != release.uri)
 
 
 def job_request(release: Release, data_uri: str) -> Request:
@@ -107,7 +107,7 @@ def _train_section(recipe: Recipe) -> TrainSection:
     return recipe.train
 
 
-def _data_uri(release: Release, train: TrainSection) -> str:
+def lines_uri(release: Release, train: TrainSection) -> str:
     """Where the job reads the lines: beside [train] data_uri, or in the release itself."""
     if train.data_uri:
         uri = f"{train.data_uri.rstrip('/')}/{release.name}/{release.id}"

@@ -46,6 +46,20 @@ def test_the_doctor_says_what_is_missing(
     assert "✗ can the labels be read? label table none.csv: no such file" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("", "", "✓ would Bedrock take the training job's request? yes"),
+        ("role/rft", "user/rft", "roleArn: must match"),
+        ('data_uri = "s3://data/rft"', "", "set data_uri in [train]"),
+    ],
+)
+def test_the_doctor_tries_the_training_request(
+    sums: Path, recipe: Callable[..., Path], sluice: Any, old: str, new: str, told: str
+) -> None:
+    assert told in sluice("doctor", recipe(TRAIN.replace(old, new) if old else TRAIN)).err
+
+
 def test_only_an_approved_release_can_be_trained_on(
     sums: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
 ) -> None:
