@@ -95,9 +95,13 @@ def _on_both_sides(lines: pl.DataFrame, column: str) -> int:
     return int((sides["split"] > 1).sum())
 
 
-def share_tolerance(groups: int, validation: float) -> float:
-    """How far chance may take the share of validation from what was asked for."""
-    if not groups or not validation:
+def share_tolerance(groups: pl.Series, validation: float) -> float:
+    """How far chance may take the share of validation lines; `groups` has the group of each.
+
+    Groups fall to one side each, so a large one moves the share by much.
+    """
+    if groups.is_empty() or not validation:
         return 0.0
-    sigma = math.sqrt(validation * (1 - validation) / groups)
+    sizes = groups.value_counts()["count"].cast(pl.Float64) / groups.len()
+    sigma = math.sqrt(validation * (1 - validation) * float((sizes * sizes).sum()))
     return max(SHARE_SLACK, SHARE_SIGMAS * sigma)

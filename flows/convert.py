@@ -30,7 +30,7 @@ def convert(uri: str, out: Path | None, rejects: Path | None) -> None:
         OutsideError: an output file can't be written.
     """
     reopen_store.cache_clear()
-    store, entries, skipped = _find_logs(uri)
+    store, entries, skipped = _find_logs(uri, [path for path in (out, rejects) if path])
     counts = Counter[str]()
     with ExitStack() as files:
         kept_file = files.enter_context(_open(out)) if out else sys.stdout.buffer
@@ -54,7 +54,8 @@ def _tell(counts: Counter[str], skipped: int) -> None:
         people.print(f"{skipped:,} files are no logs by their name, and were skipped")
 
 
-def _find_logs(uri: str) -> tuple[Store, list[Entry], int]:
+def _find_logs(uri: str, outputs: list[Path]) -> tuple[Store, list[Entry], int]:
+    """The logs at a URI, and how many other files there are. What will be written is neither."""
     folder, _, name = uri.rstrip("/").rpartition("/")
     if "." in name:
         store = open_store(folder or ".")
@@ -62,7 +63,8 @@ def _find_logs(uri: str) -> tuple[Store, list[Entry], int]:
         if entry is not None:
             return store, [entry], 0
     store = open_store(uri)
-    entries = list(store.entries())
+    ours = {str(path.absolute()) for path in outputs}
+    entries = [entry for entry in store.entries() if f"{store.uri}/{entry.key}" not in ours]
     logs = [entry for entry in entries if is_log(entry.key)]
     if not logs:
         raise ConfigError(f"{uri}: no logs there; name a log file, or a folder of *.json.gz")

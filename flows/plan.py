@@ -21,7 +21,7 @@ from bedrock_sluice.lake.landed import (
     read_rows,
     source_name,
 )
-from bedrock_sluice.lake.source import Source, is_delivered, open_source, partition_of
+from bedrock_sluice.lake.source import Source, open_source
 from bedrock_sluice.lake.store import Store, open_store
 from bedrock_sluice.rewards.template import Template, template_named
 from bedrock_sluice.transforms.derive import Derivation, columns_needed, derive_tags
@@ -40,13 +40,14 @@ class Reading:
     objects: list[str] | None
     derivations: list[Derivation]
 
-    def rows(self, columns: Sequence[str]) -> pa.Table:
-        """Columns of its rows (schema `tables.LANDED`)."""
+    def rows(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Columns of its rows (schema `tables.LANDED`), a row group at a time."""
         if not self.derivations:
-            return read_rows(self.path, columns, self.objects)
+            yield from read_rows(self.path, columns, self.objects)
+            return
         needed = {*columns, "request_metadata", *columns_needed(self.derivations)}
-        rows = read_rows(self.path, sorted(needed), self.objects)
-        return derive_tags(pl.DataFrame(rows), self.derivations).select(columns).to_arrow()
+        for rows in read_rows(self.path, sorted(needed), self.objects):
+            yield derive_tags(pl.DataFrame(rows), self.derivations).select(columns).to_arrow()
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,7 @@ class Plan:
         Raises:
             ConfigError: the lake holds no log object of the window.
         """
-        parts = [
-            part
-            for part in read_parts(self.lake, source_name(self.source))
-            if is_delivered(partition_of(part.objects[0].key), self.recipe.window)
-        ]
+        parts = read_parts(self.lake, source_name(self.source), self.recipe.window)
         versions = choose_versions(parts)
         found = [(p, self._asked(versions.get(p.entry.key, []))) for p in parts]
         if not any(held for _, held in found):
@@ -109,17 +106,28 @@ class Plan:
             objects = [h.key for h in held] if len(held) < len(part.objects) else None
             yield Reading(self.lake.local(part.entry), objects, self.derivations)
 
-    def landed_reader(self, columns: tuple[str, ...]) -> pa.RecordBatchReader:
-        """The same rows as a stream of record batches, for DuckDB.
+    def landed_reader(
+        self, columns: tuple[str, ...], problems: list[Exception]
+    ) -> pa.RecordBatchReader:
+        """The landed rows of the window as a stream of record batches, for DuckDB.
+
+        What goes wrong while it is read is added to `problems`.
 
         Raises:
-            ConfigError: as `chosen` does; not later, inside DuckDB.
+            ConfigError: as `chosen` does.
         """
-        assert self.chosen
+        readings = list(self.reading())
         schema = pa.schema([LANDED.field(name) for name in columns])
-        tables = (reading.rows(columns).cast(schema) for reading in self.reading())
-        batches = (batch for table in tables for batch in table.to_batches())
-        return pa.RecordBatchReader.from_batches(schema, batches)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            try:
+                for table in (table for reading in readings for table in reading.rows(columns)):
+                    yield from table.cast(schema).to_batches()
+            except Exception as error:
+                problems.append(error)
+                raise
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
 
     def exchanges_path(self, part: int) -> Path:
         """The file of the exchanges (schema `tables.EXCHANGES`) of the part with this number."""

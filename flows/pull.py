@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from bedrock_sluice.flows.step import Tick
 from bedrock_sluice.flows.workers import in_order
-from bedrock_sluice.lake.bodies import Bodies, stored_apart
+from bedrock_sluice.lake.bodies import SIDES, Bodies
 from bedrock_sluice.lake.landed import (
     Batch,
     Held,
@@ -32,7 +32,8 @@ from bedrock_sluice.transforms.tables import landed_table
 
 FETCHERS = 4  # objects of one batch fetched at once
 MAX_PACKED_BYTES = 256 << 20  # a larger log object is not fetched
-PIECE_BYTES = 16 << 20  # of bodies held before they are written
+PIECE_BYTES = 16 << 20  # of bodies held before they are written, and read again, at once
+PIECE_ROWS = 4_096
 
 Row = dict[str, Any]
 
@@ -55,7 +56,7 @@ def pull(source: Source, lake: Store, window: Window, tick: Tick) -> int:
     """
     reopen_store.cache_clear()
     name = source_name(source)
-    wanted = missing(source.objects(window), read_parts(lake, name))
+    wanted = missing(source.objects(window), read_parts(lake, name, window))
     places = Places(source.store.uri, lake.uri, (source.store.uri, *source.bodies), name)
     size = sum(each.entry.size for each, _ in wanted)
     done = landed = 0
@@ -79,15 +80,38 @@ def _land(places: Places, batch: Batch) -> int:
     ):
         path = Path(folder, "part.parquet")
         with open_part(path) as part:
+            piece = Piece(part)
             raws = pool.map(partial(_fetch, logs), (each for each, _ in batch))
             for (each, waiting), raw in zip(batch, raws, strict=True):
                 rows = _decode(each, raw)
-                if waiting is None or any(map(bodies.is_there, stored_apart(rows))):
-                    held.append(_write(part, each, raw, rows, bodies))
+                if waiting is None or bodies.count_waiting(rows) < waiting:
+                    held.append(_hold(piece, each, raw, rows, bodies))
+            piece.flush()
             write_footer(part, held)
         if held:
             lake.put_new(part_key(places.source_name, batch[0][0].partition, held), path)
     return len(held)
+
+
+class Piece:
+    """Rows on their way into a part: written, as a row group, when they are many bytes."""
+
+    def __init__(self, part: pq.ParquetWriter) -> None:
+        self._part = part
+        self._rows = list[Row]()
+        self._bytes = 0
+
+    def add(self, row: Row) -> None:
+        """Take a row, and write what has come together if it is much."""
+        self._rows.append(row)
+        self._bytes += sum(len(row.get(f"{side}_body") or "") for side in SIDES)
+        if self._bytes > PIECE_BYTES or len(self._rows) == PIECE_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what there is. A part without rows has an empty row group."""
+        self._part.write_table(landed_table(self._rows))
+        self._rows, self._bytes = [], 0
 
 
 def _fetch(logs: Store, each: LogObject) -> bytes | None:
@@ -100,20 +124,15 @@ def _decode(each: LogObject, raw: bytes | None) -> list[Row]:
     return [{"object": each.entry.key, "line": 0, "reason": Reason.PULL_OBJECT_TOO_LARGE}]
 
 
-def _write(
-    part: pq.ParquetWriter, each: LogObject, raw: bytes | None, rows: list[Row], bodies: Bodies
+def _hold(
+    piece: Piece, each: LogObject, raw: bytes | None, rows: list[Row], bodies: Bodies
 ) -> Held:
-    """Write the rows of one object with their bodies, in bounded pieces."""
-    piece, size, waiting = list[Row](), 0, 0
+    """Write the rows of one object with their bodies; returns what the part holds of it."""
+    waiting = 0
     for row in rows:
         resolved = bodies.resolve(row)
         waiting += resolved.get("reason") == Reason.PULL_BODY_MISSING
-        piece.append(resolved)
-        size += sum(len(resolved.get(name) or "") for name in ("input_body", "output_body"))
-        if size > PIECE_BYTES:
-            part.write_table(landed_table(piece))
-            piece, size = [], 0
-    part.write_table(landed_table(piece))
+        piece.add(resolved)
     entry = each.entry
     digest = sha256(raw or b"").hexdigest()
     return Held(entry.key, entry.etag, entry.size, entry.modified, digest, len(rows), waiting)

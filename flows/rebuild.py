@@ -17,7 +17,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from bedrock_sluice.flows.commands import opened, summary
 from bedrock_sluice.flows.pipeline import build
-from bedrock_sluice.flows.tasks import prefect_step
+from bedrock_sluice.flows.tasks import prefect_step, told_plainly
 
 
 @flow(persist_result=False)
@@ -25,10 +25,14 @@ def rebuild(
     recipe: str, since: datetime | None = None, until: datetime | None = None
 ) -> dict[str, Any]:
     """Build a release; returns what `sluice build --json` prints. The window may be another's."""
-    with opened(Path(recipe), since, until) as plan:
-        told = summary(build(plan, prefect_step))
-    create_markdown_artifact(key=f"sluice-{plan.recipe.name}", markdown=verdict_page(told))
-    return told
+
+    def work() -> dict[str, Any]:
+        with opened(Path(recipe), since, until) as plan:
+            told = summary(build(plan, prefect_step))
+        create_markdown_artifact(key=f"sluice-{plan.recipe.name}", markdown=verdict_page(told))
+        return told
+
+    return told_plainly("rebuild", lambda _: work())
 
 
 def verdict_page(told: dict[str, Any]) -> str:

@@ -39,13 +39,17 @@ Texts = tuple[Text, ...]
 AnswerSource = Literal["labels", "metadata", "logged"]
 
 
-def _as_utc(value: object) -> object:
-    """A date is its midnight; a time without a zone is meant in UTC."""
+def _as_utc(value: object) -> datetime | None:
+    """A date is its midnight; a time without a zone is meant in UTC; None stays."""
+    if value is None:
+        return None
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime.combine(value, time(), tzinfo=UTC)
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    return value
+    if isinstance(value, str):  # as manifests hold it
+        return _as_utc(datetime.fromisoformat(value))
+    raise ValueError("must be a date or a time")
 
 
 Moment = Annotated[datetime, BeforeValidator(_as_utc)]
@@ -222,15 +226,19 @@ class Recipe(Section):
     ) -> "Recipe":
         """This recipe with a fixed window; `last_days` end with the last whole day before `now`."""
         source = self.source
-        if since or until:
-            window = {"since": since or source.since, "until": until or source.until}
-        elif source.last_days:
-            midnight = datetime.combine(now.astimezone(UTC).date(), time(), tzinfo=UTC)
-            window = {"since": midnight - timedelta(days=source.last_days), "until": midnight}
-        else:
+        if not (since or until or source.last_days):
             return self
+        window = {"since": since or source.since, "until": until or source.until}
+        if source.last_days:
+            midnight = datetime.combine(now.astimezone(UTC).date(), time(), tzinfo=UTC)
+            end = _as_utc(until) or midnight
+            window = {"since": since or end - timedelta(days=source.last_days), "until": end}
         fixed = source.model_dump() | window | {"last_days": None}
-        return self.model_copy(update={"source": SourceSection.model_validate(fixed)})
+        try:
+            return self.model_copy(update={"source": SourceSection.model_validate(fixed)})
+        except ValidationError as error:
+            (fault, *_) = error.errors()
+            raise ConfigError(f"window: {fault['msg'].removeprefix('Value error, ')}") from None
 
     @property
     def window(self) -> Window:

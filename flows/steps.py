@@ -52,15 +52,19 @@ def select(plan: Plan) -> pl.DataFrame:
         "models": list(asked.models),
         "clauses": [[test.as_parameter() for test in clause] for clause in clauses],
     }
-    landed = plan.landed_reader(_NARROW_LANDED)
-    return query(statement("select_v1"), {"landed": landed}, parameters)
+    return _ask(plan, "select_v1", parameters)
 
 
 def tag_coverage(plan: Plan) -> dict[str | None, int]:
     """How many records carry each metadata key, the most frequent first; None: no key at all."""
-    landed = plan.landed_reader(_NARROW_LANDED)
-    found = query(statement("tag_coverage_v1"), {"landed": landed}, {"max_keys": MAX_TAG_KEYS})
-    return dict(found.iter_rows())
+    return dict(_ask(plan, "tag_coverage_v1", {"max_keys": MAX_TAG_KEYS}).iter_rows())
+
+
+def _ask(plan: Plan, name: str, parameters: dict[str, Any]) -> pl.DataFrame:
+    """The answer of a statement over the landed rows of the window, without their bodies."""
+    problems = list[Exception]()
+    landed = plan.landed_reader(_NARROW_LANDED, problems)
+    return query(statement(name), {"landed": landed}, parameters, problems)
 
 
 def normalise(plan: Plan, selected: pl.DataFrame, tick: Tick) -> Sifted:
@@ -98,12 +102,15 @@ class Normalising:
 
 def normalise_part(task: Normalising) -> pl.DataFrame:
     """Write the exchanges of one part to their file; returns the rows that gave none."""
-    rows = pl.DataFrame(task.reading.rows(LANDED.names)).join(
-        task.lines, on=KEYS, how="semi", maintain_order="left"
-    )
-    read = normalise_rows(rows.to_arrow().cast(LANDED), keep_reasoning=task.asked.keep_reasoning)
-    pq.write_table(read.exchanges, task.out, compression="zstd")
-    return read.rejected
+    rejected = list[pl.DataFrame]()
+    with pq.ParquetWriter(task.out, EXCHANGES, compression="zstd") as writer:
+        for table in task.reading.rows(LANDED.names):
+            rows = pl.DataFrame(table).join(task.lines, on=KEYS, how="semi", maintain_order="left")
+            landed = rows.to_arrow().cast(LANDED)
+            read = normalise_rows(landed, keep_reasoning=task.asked.keep_reasoning)
+            writer.write_table(read.exchanges)
+            rejected.append(read.rejected)
+    return pl.concat(rejected)
 
 
 def curate(plan: Plan, exchanges: pl.DataFrame) -> Sifted:
@@ -190,7 +197,7 @@ def gate(plan: Plan, lines: pl.DataFrame) -> list[Check]:
         "min_lines": MIN_LINES,
         "max_lines": MAX_LINES,
         "max_prompt_tokens": asked.curate.max_prompt_tokens,
-        "share_tolerance": share_tolerance(lines["group"].n_unique(), asked.split.validation),
+        "share_tolerance": share_tolerance(lines["group"], asked.split.validation),
     }
     halves = measure_split(lines, asked.split.validation)
     return [*judge("lines", measures, limits), *judge("split", halves, limits)]

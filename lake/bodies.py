@@ -16,6 +16,9 @@ from bedrock_sluice.transforms.errors import InputError, IntegrityError
 from bedrock_sluice.transforms.lines import read_whole
 from bedrock_sluice.transforms.reasons import Reason
 
+MAX_PACKED_BYTES = 64 << 20  # a larger body is not fetched
+MAX_KEY_BYTES = 1_024  # S3 has no longer keys
+MAX_PART_CHARS = 200  # of a key between slashes; folders hardly take longer names
 SIDES = ("input", "output")
 
 Row = dict[str, Any]
@@ -29,10 +32,24 @@ class Bodies:
 
     stores: Sequence[Store]
 
-    def is_there(self, uri: str) -> bool:
-        """Whether there is a body at a URI that may be followed."""
+    def count_waiting(self, rows: Iterable[Row]) -> int:
+        """How many (landed) rows `resolve` would leave waiting for a body; nothing is fetched."""
+        return sum(map(self._is_waiting, rows))
+
+    def _is_waiting(self, row: Row) -> bool:
+        for uri in stored_apart([row]):
+            found = self._find(uri)
+            if found is None:
+                return False  # it is refused, and nothing more is asked
+            store, key = found
+            if store.entry(key) is None:
+                return True
+        return False
+
+    def _find(self, uri: str) -> tuple[Store, str] | None:
+        """The store and the key that a URI may be followed to."""
         keys = ((store, _key_in(store, uri)) for store in self.stores)
-        return any(key is not None and store.entry(key) is not None for store, key in keys)
+        return next(((store, key) for store, key in keys if key is not None), None)
 
     def resolve(self, row: Row) -> Row:
         """A landed row with the bodies that were stored apart, or with why they can't be had."""
@@ -53,11 +70,10 @@ class Bodies:
         Raises:
             InputError: it lies elsewhere, is not there (yet), or is damaged or too large.
         """
-        for store in self.stores:
-            key = _key_in(store, uri)
-            if key is not None:
-                return _read(store, key)
-        raise InputError(Reason.PULL_BODY_REFUSED)
+        found = self._find(uri)
+        if found is None:
+            raise InputError(Reason.PULL_BODY_REFUSED)
+        return _read(*found)
 
 
 def stored_apart(rows: Iterable[Row]) -> Iterator[str]:
@@ -82,13 +98,18 @@ def _key_in(store: Store, uri: str) -> str | None:
     else:
         _, top, rest = uri.partition(f"/{TOP}/")
         key = f"{TOP}/{rest}" if top else ""
-    return None if _NO_PARTS.intersection(key.split("/")) else key
+    parts = key.split("/")
+    is_short = len(key.encode(errors="replace")) <= MAX_KEY_BYTES
+    is_sound = key.isprintable() and is_short and max(map(len, parts)) <= MAX_PART_CHARS
+    return key if is_sound and not _NO_PARTS.intersection(parts) else None
 
 
 def _read(store: Store, key: str) -> str:
     entry = store.entry(key)
     if entry is None:
         raise InputError(Reason.PULL_BODY_MISSING)
+    if entry.size > MAX_PACKED_BYTES:
+        raise InputError(Reason.PULL_BODY_DAMAGED)
     try:
         return read_whole(store.read(entry)).decode()
     except (InputError, IntegrityError, UnicodeDecodeError):

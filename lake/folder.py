@@ -1,5 +1,6 @@
 """A store in a local folder."""
 
+import io
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,9 +10,10 @@ from pathlib import Path
 from stat import S_ISREG
 
 from bedrock_sluice.lake.store import Entry
-from bedrock_sluice.transforms.errors import ConfigError, IntegrityError, OutsideError
+from bedrock_sluice.transforms.errors import ConfigError, OutsideError, TransientError
 
 TEMPORARY_PREFIX = ".sluice-"
+COPIED_BYTES = 1 << 20  # at a time
 _FOLDER_MODE = 0o700
 
 
@@ -46,7 +48,7 @@ class FolderStore:
         with _told(path):
             try:
                 return _entry(key, path) if S_ISREG(path.stat().st_mode) else None
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def folders(self, prefix: str = "") -> list[str]:
@@ -65,7 +67,7 @@ class FolderStore:
             except FileNotFoundError:
                 is_same = False
         if not is_same:
-            raise IntegrityError(f"{path} changed or went after it was listed; run again")
+            raise TransientError(f"{path} changed or went after it was listed; run again")
         return content
 
     def local(self, entry: Entry) -> Path:
@@ -93,10 +95,12 @@ class FolderStore:
 
 
 def _copy(content: bytes | Path, descriptor: int) -> None:
-    data = content if isinstance(content, bytes) else content.read_bytes()
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    source = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+    with source:
+        while piece := source.read(COPIED_BYTES):
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(descriptor, view) :]
     os.fsync(descriptor)
 
 
@@ -111,8 +115,18 @@ def _sync_folder(folder: Path) -> None:
 def _walk(start: Path) -> Iterator[Path]:
     for folder, _, names in os.walk(start, onerror=_raise):
         for name in names:
-            if not name.startswith(TEMPORARY_PREFIX):
-                yield Path(folder, name)
+            path = Path(folder, name)
+            if not name.startswith(TEMPORARY_PREFIX) and path.is_file():
+                yield _named(path)
+
+
+def _named(path: Path) -> Path:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        told = str(path).encode(errors="backslashreplace").decode()
+        raise ConfigError(f"{told}: the name is not UTF-8; rename the file") from None
+    return path
 
 
 def _raise(error: OSError) -> None:

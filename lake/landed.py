@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bedrock_sluice.lake.source import LogObject, Source
+from bedrock_sluice.lake.source import LogObject, Source, Window, is_delivered
 from bedrock_sluice.lake.store import Entry, Store
 from bedrock_sluice.transforms.errors import IntegrityError
 from bedrock_sluice.transforms.tables import LANDED
@@ -101,28 +101,37 @@ def write_footer(writer: pq.ParquetWriter, objects: Sequence[Held]) -> None:
     writer.add_key_value_metadata({_FOOTER_KEY: msgspec.json.encode(objects)})
 
 
-def read_rows(path: Path, columns: Sequence[str], objects: Sequence[str] | None) -> pa.Table:
-    """Columns of a part's rows, of all its log objects or of those named.
+def read_rows(
+    path: Path, columns: Sequence[str], objects: Sequence[str] | None
+) -> Iterator[pa.Table]:
+    """Columns of a part's rows, of all its log objects or of those named, a row group at a time.
 
     Raises:
         IntegrityError: its bytes are not those that were written.
     """
+    keys = pa.array(objects, pa.string()) if objects is not None else None
     try:
-        table = pq.read_table(path, columns=list(columns), page_checksum_verification=True)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=list(columns))
+                is_wanted = None if keys is None else pc.is_in(table["object"], value_set=keys)
+                yield table if is_wanted is None else table.filter(is_wanted)
     except (pa.ArrowException, OSError):
         raise IntegrityError(f"{path} is damaged; move it away, and pull again") from None
-    if objects is None:
-        return table
-    return table.filter(pc.is_in(table["object"], value_set=pa.array(objects, pa.string())))
 
 
-def read_parts(lake: Store, source: str) -> list[Part]:
-    """All parts of a source, by key.
+def read_parts(lake: Store, source: str, window: Window) -> list[Part]:
+    """The parts of a source that may hold records of the window, by key.
 
     Raises:
         IntegrityError: a file in the lake is no part that Sluice wrote.
     """
-    entries = list(lake.entries(f"landed/{source}/"))
+    root = f"landed/{source}/"
+    entries = [
+        entry
+        for entry in lake.entries(root)
+        if is_delivered(entry.key.removeprefix(root).rpartition("/")[0], window)
+    ]
     with ThreadPoolExecutor(FOOTER_WORKERS) as pool:
         return list(pool.map(lambda entry: _part(lake, entry), entries))
 

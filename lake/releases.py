@@ -19,6 +19,7 @@ from bedrock_sluice.lake.store import Entry, Store, open_store
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError
 
 MANIFEST = "manifest.json"
+REQUIRED = frozenset({"name", "id", "digest", "recipe", "recipe_digest", "files", "verdict"})
 ID_DIGITS = 12
 
 Manifest = dict[str, Any]
@@ -147,6 +148,9 @@ def _read(lake: Store, folder: str) -> Release:
     if entry is None:
         raise ConfigError(f"{lake.uri}/{folder} has no {MANIFEST}: there is no whole release")
     try:
-        return Release(lake, msgspec.json.decode(lake.read(entry), type=Manifest))
+        manifest = msgspec.json.decode(lake.read(entry), type=Manifest)
     except ValueError:
-        raise IntegrityError(f"{lake.uri}/{entry.key} is no manifest; do not use it") from None
+        manifest = {}
+    if not manifest.keys() >= REQUIRED:
+        raise IntegrityError(f"{lake.uri}/{entry.key} is no manifest; do not use it")
+    return Release(lake, manifest)

@@ -23,7 +23,6 @@ from bedrock_sluice.lake.aws import CLIENT_CONFIG, unreached
 from bedrock_sluice.lake.store import S3_SCHEME, Entry
 from bedrock_sluice.transforms.errors import (
     ConfigError,
-    IntegrityError,
     OutsideError,
     SluiceError,
     TransientError,
@@ -31,6 +30,7 @@ from bedrock_sluice.transforms.errors import (
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 else:
     S3Client = Any
 
@@ -71,14 +71,20 @@ class S3Store:
         pages = self._client.get_paginator("list_objects_v2")
         with self._told(prefix):
             for page in pages.paginate(Bucket=self.bucket, Prefix=self._prefix + prefix):
-                for found in page.get("Contents", ()):
-                    key = found["Key"].removeprefix(self._prefix)
-                    etag = found["ETag"].strip('"')
-                    yield Entry(key, found["Size"], etag, found["LastModified"])
+                yield from map(self._entry, page.get("Contents", ()))
+
+    def _entry(self, found: "ObjectTypeDef") -> Entry:
+        key, etag = found["Key"].removeprefix(self._prefix), found["ETag"].strip('"')
+        return Entry(key, found["Size"], etag, found["LastModified"])
 
     def entry(self, key: str) -> Entry | None:
         """See `Store.entry`."""
-        return next((entry for entry in self.entries(key) if entry.key == key), None)
+        with self._told(key):  # of the keys that begin with this one, it is the first
+            page = self._client.list_objects_v2(
+                Bucket=self.bucket, Prefix=self._prefix + key, MaxKeys=1
+            )
+        found = next(map(self._entry, page.get("Contents", ())), None)
+        return found if found and found.key == key else None
 
     def folders(self, prefix: str = "") -> list[str]:
         """See `Store.folders`."""
@@ -157,7 +163,7 @@ class S3Store:
         if status == 409:
             return _ContestedError(f"{where}: another writer was at it ({code}); run again")
         if code in _GONE:
-            return IntegrityError(f"{where} changed or went after it was listed; run again")
+            return TransientError(f"{where} changed or went after it was listed; run again")
         if code in _MISSING:
             return ConfigError(f"{where}: there is no such bucket; correct the URI")
         if code in _DENIED:

@@ -21,6 +21,7 @@ from bedrock_sluice.transforms.errors import ConfigError
 EARLY_HOURS = 1  # a delivery that is stamped before its records: skewed clocks
 LATE_DAYS = 2  # how long after its records an object may be delivered and is still looked for
 LISTING_WORKERS = 8
+PARTITION_SLASHES = 5  # of `account/region/YYYY/MM/DD/HH`; others lie outside of that layout
 
 TOP = "AWSLogs"
 SERVICE = "BedrockModelInvocationLogs"
@@ -77,8 +78,15 @@ class Source:
         return [p for p in wanted if p.startswith(self.below) or self.below.startswith(p)]
 
     def _regions(self) -> list[str]:
-        accounts = [f"{TOP}/{name}/{SERVICE}/" for name in self.store.folders(f"{TOP}/")]
-        return [f"{a}{name}/" for a in accounts for name in self.store.folders(a)]
+        """The folders of all Regions; what `below` names already is not listed."""
+        _, account, _, region, *_ = [*self.below.rstrip("/").split("/"), "", "", ""]
+        names = [account] if account else self.store.folders(f"{TOP}/")
+        accounts = [f"{TOP}/{name}/{SERVICE}/" for name in names]
+        return [
+            f"{folder}{name}/"
+            for folder in accounts
+            for name in ([region] if region else self.store.folders(folder))
+        ]
 
 
 def open_source(uri: str, base: Path | None = None) -> Source:
@@ -119,14 +127,16 @@ def partition_of(key: str) -> str:
 
 
 def _delivery_days(window: Window) -> tuple[datetime | None, datetime | None]:
-    first = window.since and window.since - timedelta(hours=EARLY_HOURS)
-    last = window.until and window.until + timedelta(days=LATE_DAYS)
+    earliest, latest = (edge.replace(tzinfo=UTC) for edge in (datetime.min, datetime.max))
+    early, late = timedelta(hours=EARLY_HOURS), timedelta(days=LATE_DAYS)
+    first = window.since and max(window.since, earliest + early) - early
+    last = window.until and min(window.until, latest - late) + late
     return first, last
 
 
 def is_delivered(partition: str, window: Window) -> bool:
     """Whether objects of a partition, delivered in its hour, may hold records of the window."""
-    if partition == "loose":
+    if partition.count("/") != PARTITION_SLASHES:
         return True
     first, last = _delivery_days(window)
     _, _, *parts = partition.split("/")

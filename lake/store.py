@@ -50,7 +50,7 @@ class Store(Protocol):
         """The bytes of a listed object; what was listed is what is read.
 
         Raises:
-            IntegrityError: the object is no longer the one that was listed.
+            TransientError: the object is no longer the one that was listed.
         """
         ...
 

@@ -15,6 +15,7 @@ from bedrock_sluice.rewards.template import Reference
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 EXACT_FLOATS = 2**53  # below it, a float that is whole is exactly that number
 
+_THOUSANDS = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")  # 1,5 is no such number
 _FINAL = re.compile(r"####\s*(\S+)")
 
 
@@ -51,7 +52,9 @@ def _plain_number(value: object) -> str | None:
         return None
     if isinstance(value, float) and value.is_integer() and abs(value) < EXACT_FLOATS:
         value = int(value)  # the grader compares texts, and takes 72.0 for another than 72
-    text = str(value).strip().replace(",", "").removeprefix("$").rstrip(".")
+    text = str(value).strip().removeprefix("$").rstrip(".")
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
     return text if _NUMBER.fullmatch(text) else None
 
 

@@ -37,10 +37,23 @@ def choose_answers(prompts: pl.DataFrame, sources: Sequence[tuple[str, pl.DataFr
         pl.when(answer.is_not_null()).then(pl.lit(name))
         for answer, (name, _) in zip(told_answers, sources, strict=True)
     ]
+    # People who contradict each other are not outvoted by the model: a conflict ends the search.
+    is_disputed = pl.coalesce(
+        *(
+            pl.when(answer.is_not_null())
+            .then(pl.lit(False))
+            .when(problem == Reason.ANSWER_CONFLICT.value)
+            .then(pl.lit(True))
+            for answer, problem in zip(told_answers, told_problems, strict=True)
+        ),
+        pl.lit(False),
+    )
     told = joined.with_columns(
-        reference_answer=pl.coalesce(*told_answers),
+        reference_answer=pl.when(~is_disputed).then(pl.coalesce(*told_answers)),
         reference_source=pl.coalesce(*names),
-        reason=pl.coalesce(*told_problems, pl.lit(Reason.ANSWER_MISSING.value)),
+        reason=pl.when(is_disputed)
+        .then(pl.lit(Reason.ANSWER_CONFLICT.value))
+        .otherwise(pl.coalesce(*told_problems, pl.lit(Reason.ANSWER_MISSING.value))),
     ).drop(scratch)
     has_answer = pl.col("reference_answer").is_not_null()
     return Sifted(

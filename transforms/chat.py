@@ -86,6 +86,10 @@ class Unreadable(Exception):  # noqa: N818 - no error of ours: normalise turns i
     """A reader met a shape that it does not know; the text names the place, not the content."""
 
 
+class CallFailed(Unreadable):
+    """The call broke off with an error, which the response tells."""
+
+
 class Turn(msgspec.Struct):
     """The parts of one logged message, gathered in order."""
 

@@ -6,7 +6,7 @@ from bedrock_sluice.transforms.fates import Sifted, sift
 from bedrock_sluice.transforms.reasons import Reason
 
 _BLOCKED = ("guardrail_intervened", "content_filtered")
-_CUT_OFF = ("max_tokens", "model_context_window_exceeded")
+_CUT_OFF = ("max_tokens", "model_context_window_exceeded", "broken_off")
 
 
 def drop_unteachable(

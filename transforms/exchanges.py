@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from bedrock_sluice.transforms import guardrail
-from bedrock_sluice.transforms.chat import Exchange, Unreadable
+from bedrock_sluice.transforms.chat import CallFailed, Exchange, Unreadable
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.fingerprint import fingerprint
 from bedrock_sluice.transforms.json_limits import MAX_BODY_KEYS, check_limits, has_lone_surrogate
@@ -59,6 +59,8 @@ def read_bodies(request: bytes, response: bytes) -> tuple[str, Exchange]:
         if reader is None:
             raise InputError(no_text_reason(asked, answered) or Reason.DECODE_UNKNOWN_SHAPE)
         exchange = reader.read(request, response)
+    except CallFailed as error:
+        raise InputError(Reason.CURATE_ERROR, str(error)) from None
     except Unreadable as error:
         raise InputError(Reason.DECODE_UNKNOWN_SHAPE, str(error)) from None
     except msgspec.ValidationError:
@@ -92,5 +94,6 @@ def rejected_row(row: _Row, error: InputError) -> _Row:
     keys = {name: row.get(name) for name in ("object", "line", "request_id")}
     detail = error.detail
     if error.reason == Reason.DECODE_UNKNOWN_SHAPE:
-        detail = fingerprint(row["input_body"].encode(), row["output_body"].encode())
+        shape = fingerprint(row["input_body"].encode(), row["output_body"].encode())
+        detail = f"{detail}: {shape}" if detail else shape
     return keys | {"reason": str(error.reason), "detail": detail or None}

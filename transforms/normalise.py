@@ -17,6 +17,8 @@ from bedrock_sluice.transforms.tokens import estimate_tokens
 PROMPT_DIGEST_BYTES = 16
 HELD_WORDS = 1 << 18  # of one text, as objects of their own: some 60 bytes each
 
+BROKEN_OFF = "broken_off"  # a stream that ends without saying why
+
 _KEYS = ["object", "line", "request_id"]
 _PASSED = [name for name in EXCHANGES.names if name in LANDED.names]
 _MADE = [name for name in EXCHANGES.names if name not in LANDED.names]
@@ -77,11 +79,15 @@ def _made(row: _Row, keep_reasoning: bool) -> _Row:
         "response": _json(exchange.response),
         "tools": _json(exchange.tools) if exchange.tools else None,
         "reasoning": exchange.reasoning or None,
-        "stop_reason": exchange.stop_reason,
+        "stop_reason": exchange.stop_reason or (BROKEN_OFF if _is_stream(row) else None),
         "dialect": dialect,
         "has_media": exchange.has_media,
         **judged,
     }
+
+
+def _is_stream(row: _Row) -> bool:
+    return bool(row["output_body"].lstrip().startswith("["))
 
 
 def _judged(exchange: Exchange) -> _Row:

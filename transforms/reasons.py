@@ -63,7 +63,7 @@ class Reason(StrEnum):
     CURATE_GUARDRAIL = "curate_guardrail", "a guardrail or content filter stepped in"
     CURATE_GUARDRAIL_INPUT = "curate_guardrail_input", "a guardrail blocked the prompt"
     CURATE_GUARDRAIL_OUTPUT = "curate_guardrail_output", "a guardrail blocked the response"
-    CURATE_CUT_OFF = "curate_cut_off", "the response was cut off at its token limit"
+    CURATE_CUT_OFF = "curate_cut_off", "the response was cut off: at its limit, or with its stream"
     CURATE_EMPTY_PROMPT = "curate_empty_prompt", "the user said nothing"
     CURATE_BLANK_TURN = "curate_blank_turn", "somebody's turn in it is blank"
     CURATE_EMPTY_RESPONSE = "curate_empty_response", "the response is empty"

@@ -7,7 +7,14 @@ from typing import Any
 
 import msgspec
 
-from bedrock_sluice.transforms.chat import FunctionCall, ToolCall, Turn, Unreadable, compact
+from bedrock_sluice.transforms.chat import (
+    CallFailed,
+    FunctionCall,
+    ToolCall,
+    Turn,
+    Unreadable,
+    compact,
+)
 from bedrock_sluice.transforms.json_limits import MAX_BODY_KEYS, check_limits
 from bedrock_sluice.transforms.readers import Keys
 
@@ -36,14 +43,14 @@ def refuse_failure(chunk: Chunk) -> None:
     """Accept a chunk without content, unless it tells of an error.
 
     Raises:
-        chat.Unreadable: it does.
+        chat.CallFailed: it does.
     """
     failures = [
         *(chunk.error, chunk.internal, chunk.model, chunk.timeout),
         *(chunk.unavailable, chunk.throttling, chunk.validation),
     ]
     if any(failure is not None for failure in failures):
-        raise Unreadable(FAILED)
+        raise CallFailed(FAILED)
 
 
 def opening(response: Keys | list[msgspec.Raw]) -> Iterator[Keys]:

@@ -139,7 +139,13 @@ def test_the_split_is_measured(rows: list[tuple[str, ...]], told: tuple[float, .
     [(0, 0.1, 0.0), (100, 0.0, 0.0), (100, 0.1, 0.12), (10_000, 0.1, 0.05), (1, 0.5, 2.0)],
 )
 def test_the_share_may_be_off_by_chance(groups: int, validation: float, tolerance: float) -> None:
-    assert share_tolerance(groups, validation) == pytest.approx(tolerance)
+    equal = pl.Series(range(groups), dtype=pl.Int64)
+    assert share_tolerance(equal, validation) == pytest.approx(tolerance)
+
+
+def test_one_large_group_may_move_the_share_by_much() -> None:
+    one_half = pl.Series([0] * 50 + list(range(1, 51)))
+    assert share_tolerance(one_half, 0.1) > 0.5
 
 
 def _odd(*turns: Json, **more: object) -> tuple[Json, Json]:

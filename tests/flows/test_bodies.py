@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,20 @@ def test_convert_follows_bodies_too(
     (tmp_path / "body.json.gz").rename(target)
     ran = sluice("convert", tmp_path / "logs")
     assert len(ran.out.splitlines()) == 120
+
+
+def test_a_hostile_path_costs_its_record_alone(
+    tmp_path: Path, apart: Callable[[str], Path], sluice: Callable[..., Any]
+) -> None:
+    (tmp_path / "logs").mkdir()
+    for uri in (
+        f"{BUCKET}/AWSLogs/a\0b",
+        f"{BUCKET}/AWSLogs/{'x' * 5_000}",
+        f"{BUCKET}/AWSLogs/" + "/".join(["x" * 100] * 60),
+        f"{BUCKET}/AWSLogs/111122223333/file/below",
+    ):
+        (tmp_path / "logs" / "AWSLogs" / "111122223333").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "logs" / "AWSLogs" / "111122223333" / "file").write_bytes(b"")
+        counts = _counts(sluice("build", apart(uri), "--json"))
+        assert sum(counts["quarantined"].values()) == 1
+        shutil.rmtree(tmp_path / "lake")

@@ -1,6 +1,9 @@
 """The flows on a real local Prefect server, and the deployments that `prefect.yaml` describes."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +22,7 @@ from bedrock_sluice.transforms.errors import (
 )
 
 ROOT = Path(__file__).parents[2]
+DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 SERVER_START_SECONDS = 120
 CANARY = "jane.doe@example.com"
 
@@ -128,13 +132,24 @@ def test_a_foreign_exception_loses_its_text_before_prefect_sees_it() -> None:
     assert error.value.__context__ is None
 
 
-@pytest.mark.parametrize(
-    "entrypoint",
-    [
-        each["entrypoint"]
-        for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    ],
-)
+@pytest.mark.usefixtures("server")
+def test_prefect_deploys_all_that_the_file_describes() -> None:
+    from prefect.settings import PREFECT_API_URL
+
+    environment = os.environ | {"PREFECT_API_URL": PREFECT_API_URL.value() or ""}
+    prefect = [str(Path(sys.executable).with_name("prefect")), "--no-prompt"]
+    for arguments in (["work-pool", "create", "sluice", "--type", "process"], ["deploy", "--all"]):
+        subprocess.run(
+            [*prefect, *arguments], cwd=ROOT, env=environment, check=True, capture_output=True
+        )
+    found = {each["name"]: each for each in _read("/deployments/filter", {})}
+    assert {each["entrypoint"] for each in DEPLOYMENTS} == {
+        each["entrypoint"] for each in _read("/deployments/filter", {})
+    }
+    assert found["nightly"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
+
+
+@pytest.mark.parametrize("entrypoint", [each["entrypoint"] for each in DEPLOYMENTS])
 def test_every_deployment_names_a_flow(entrypoint: str) -> None:
     from prefect import Flow
 

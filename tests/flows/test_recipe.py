@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +85,27 @@ def test_all_faults_are_told_at_once(recipe: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError) as error:
         load_recipe(recipe("[split]\nshare = 1\nmax_lines = 0\n"))
     assert len(str(error.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [('"2026-10-01"', '"2026-10-02T00:00:00"'), ("0001-01-01", "9999-12-31")],
+)
+def test_windows_of_any_length_and_with_quotes_can_be_used(
+    sums: Path, recipe: Callable[..., Path], since: str, until: str, sluice: Any
+) -> None:
+    path = recipe(swaps={"since = 2026-10-01": f"since = {since}", "2026-10-02": until})
+    assert sluice("build", path).code == 0
+
+
+def test_a_window_on_the_command_line_is_judged_like_one_in_the_recipe(
+    sums: Path, sluice: Any
+) -> None:
+    ran = sluice("build", sums, "--since", "2026-11-01")
+    assert (ran.code, "since must be before until" in ran.err) == (2, True)
+
+
+def test_last_days_count_back_from_an_end_that_is_given(recipe: Callable[..., Path]) -> None:
+    path = recipe(swaps={"since = 2026-10-01\nuntil = 2026-10-02": "last_days = 7"})
+    window = load_recipe(path).at(NOW, until=datetime(2026, 10, 20, tzinfo=UTC)).window
+    assert window.since == datetime(2026, 10, 13, tzinfo=UTC)

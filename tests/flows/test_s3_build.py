@@ -69,5 +69,5 @@ def test_an_object_that_changes_after_it_was_listed_is_not_mixed_in(
 
     monkeypatch.setattr(S3Store, "read", swap)
     ran = sluice("build", in_s3)
-    assert ran.code == 1
+    assert ran.code == 3
     assert "changed or went after it was listed; run again" in ran.err

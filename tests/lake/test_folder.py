@@ -87,10 +87,9 @@ def test_half_a_write_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.Monkey
     "ask",
     [
         lambda store: list(store.entries("below/")),
-        lambda store: store.entry("below/x"),
         lambda store: store.put_new("below/x", b""),
     ],
-    ids=["entries", "find", "put"],
+    ids=["entries", "put"],
 )
 def test_a_file_in_the_place_of_a_folder_is_told(
     tmp_path: Path, ask: Callable[[FolderStore], object]

@@ -28,7 +28,7 @@ from bedrock_sluice.lake.landed import (
     source_name,
     write_footer,
 )
-from bedrock_sluice.lake.source import LogObject, Source
+from bedrock_sluice.lake.source import LogObject, Source, Window
 from bedrock_sluice.lake.store import Entry, Store
 from bedrock_sluice.transforms.errors import IntegrityError
 from bedrock_sluice.transforms.tables import LANDED, landed_table
@@ -125,7 +125,7 @@ def land(lake: Store, folder: Path, key: str, rows: list[dict[str, Any]], *objec
 def test_a_part_gives_back_its_rows_and_its_objects(tmp_path: Path) -> None:
     lake = FolderStore(tmp_path / "lake")
     land(lake, tmp_path, f"landed/s/{HOUR}/x.parquet", ROWS, held("a"), held("b"))
-    (read,) = read_parts(lake, "s")
+    (read,) = read_parts(lake, "s", Window())
     assert read.objects == (held("a"), held("b"))
     table = pq.read_table(lake.local(read.entry))
     assert table.replace_schema_metadata(None).schema.equals(LANDED)
@@ -141,7 +141,7 @@ def test_the_same_rows_make_the_same_bytes(tmp_path: Path) -> None:
 def test_a_part_may_hold_objects_without_rows(tmp_path: Path) -> None:
     lake = FolderStore(tmp_path / "lake")
     land(lake, tmp_path, f"landed/s/{HOUR}/x.parquet", [], held("a"))
-    assert read_parts(lake, "s")[0].objects == (held("a"),)
+    assert read_parts(lake, "s", Window())[0].objects == (held("a"),)
 
 
 def test_sources_do_not_see_each_other(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_sources_do_not_see_each_other(tmp_path: Path) -> None:
     names = [source_name(source) for source in sources]
     for name in names:
         land(lake, tmp_path, f"landed/{name}/x.parquet", ROWS, held(name))
-    assert [read_parts(lake, name)[0].objects for name in names] == [
+    assert [read_parts(lake, name, Window())[0].objects for name in names] == [
         (held(names[0]),),
         (held(names[1]),),
     ]
@@ -184,7 +184,7 @@ def test_a_file_that_is_no_part_is_told(tmp_path: Path, kind: str) -> None:
     lake = FolderStore(tmp_path / "lake")
     lake.put_new("landed/s/x.parquet", _spoiled(path.read_bytes(), kind))
     with pytest.raises(IntegrityError, match=r"x\.parquet is no landed part; move it away"):
-        read_parts(lake, "s")
+        read_parts(lake, "s", Window())
 
 
 def test_no_change_of_a_footer_byte_ends_in_another_error(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_part_with_a_flipped_bit_never_gives_other_rows(tmp_path: Path) -> Non
     for at in range(4, len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         try:
-            read = read_rows(path, LANDED.names, None)
+            read = rows_of(path, LANDED.names)
         except IntegrityError:
             continue
         if not read.equals(table):
@@ -225,11 +225,14 @@ def test_a_part_with_a_flipped_bit_never_gives_other_rows(tmp_path: Path) -> Non
 def test_rows_can_be_asked_of_some_objects_alone(tmp_path: Path) -> None:
     path = tmp_path / "part.parquet"
     write_part(path, landed_table(ROWS), [held("a"), held("b")])
-    assert read_rows(path, ["object", "line"], ["b", "z"]).to_pylist() == [
-        {"object": "b", "line": 0}
-    ]
-    assert read_rows(path, ["line"], None)["line"].to_pylist() == [1, 2, 0]
-    assert read_rows(path, ["object", "line"], []).num_rows == 0
+    columns = ["object", "line"]
+    assert rows_of(path, columns, ["b", "z"]).to_pylist() == [{"object": "b", "line": 0}]
+    assert rows_of(path, ["line"])["line"].to_pylist() == [1, 2, 0]
+    assert rows_of(path, columns, []).num_rows == 0
+
+
+def rows_of(path: Path, columns: list[str], objects: list[str] | None = None) -> pa.Table:
+    return pa.concat_tables(read_rows(path, columns, objects))
 
 
 # --- versions

@@ -12,7 +12,6 @@ from bedrock_sluice.lake.s3 import READ_ATTEMPTS, S3Store
 from bedrock_sluice.lake.store import Entry
 from bedrock_sluice.transforms.errors import (
     ConfigError,
-    IntegrityError,
     OutsideError,
     SluiceError,
     TransientError,
@@ -156,9 +155,9 @@ def test_refusals_are_told_at_once(
 
 
 @pytest.mark.parametrize("fault", ["PreconditionFailed", "NoSuchKey"])
-def test_an_object_that_changed_is_no_fault_of_the_network(failing: Failing, fault: str) -> None:
+def test_an_object_that_changed_is_listed_again_by_a_new_try(failing: Failing, fault: str) -> None:
     store, server = failing(fault)
-    with pytest.raises(IntegrityError, match="changed or went after it was listed; run again"):
+    with pytest.raises(TransientError, match="changed or went after it was listed; run again"):
         store.read(LISTED)
     assert len(server.asked) == 1
 

@@ -9,7 +9,7 @@ import pytest
 from bedrock_sluice.lake.folder import FolderStore
 from bedrock_sluice.lake.s3 import S3Store
 from bedrock_sluice.lake.store import Entry, Store, open_store
-from bedrock_sluice.transforms.errors import ConfigError, IntegrityError, SluiceError
+from bedrock_sluice.transforms.errors import ConfigError, SluiceError, TransientError
 
 ODD_KEYS = [
     "a b", "a+b", "a%20b", "a%2Fb", "é/ü", "e\u0301", "a#b?c=d&e", "a'b\"c", "*[x]?", "~$()!;,",
@@ -131,7 +131,7 @@ def test_an_object_that_is_not_the_listed_one_is_not_read(
     store.put_new("a/b", b"bytes")
     listed = only(store, "a/b")
     replace(store, "a/b", change)
-    with pytest.raises(IntegrityError, match=r"a/b .*run again"):
+    with pytest.raises(TransientError, match=r"a/b .*run again"):
         store.read(listed)
 
 

@@ -43,7 +43,7 @@ LOGGED = ("logged", answers(("b", '{"n":3}', None), ("c", None, "answer_unfit"))
         (
             [LOGGED, TAGS, LABELS],
             [("a", '{"n":2}', "metadata"), ("b", '{"n":3}', "logged")],
-            [("c", "answer_unfit"), ("d", "answer_missing")],
+            [("c", "answer_conflict"), ("d", "answer_missing")],
         ),
         (
             [LABELS, LABELS],
@@ -97,3 +97,13 @@ def test_labels_told_twice_must_agree(rows: list[Row], single: Row) -> None:
 
 def test_no_labels_make_no_answers() -> None:
     assert drop_conflicts(answers()).equals(answers())
+
+
+def test_a_conflict_ends_the_search_and_an_earlier_answer_forestalls_it() -> None:
+    prompts = pl.DataFrame({"request_id": ["a"]})
+    logged = pl.DataFrame([{"request_id": "a", "reference_answer": "1"}], schema=ANSWERS)
+    disputed = pl.DataFrame([{"request_id": "a", "problem": "answer_conflict"}], schema=ANSWERS)
+    late = choose_answers(prompts, [("labels", disputed), ("logged", logged)])
+    assert late.rejected["reason"].to_list() == ["answer_conflict"]
+    early = choose_answers(prompts, [("logged", logged), ("labels", disputed)])
+    assert early.kept["reference_source"].to_list() == ["logged"]

@@ -171,7 +171,7 @@ def test_a_guardrail_is_seen_in_streams_too(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_stream_that_failed_is_refused(family: str) -> None:
     request, chunks = said_in_chunks(family, "?", ["4"])
-    with pytest.raises(InputError, match="decode_unknown_shape"):
+    with pytest.raises(InputError, match="curate_error"):
         read(request, [*chunks, {"modelStreamErrorException": {"message": "oops"}}])
 
 

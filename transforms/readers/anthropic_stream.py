@@ -6,7 +6,7 @@ Shape: Anthropic API reference, "Streaming messages".
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from bedrock_sluice.transforms.chat import Exchange, Unreadable
+from bedrock_sluice.transforms.chat import CallFailed, Exchange, Unreadable
 from bedrock_sluice.transforms.readers import Keys
 from bedrock_sluice.transforms.readers.anthropic_messages import Block, add_block, to_exchange
 from bedrock_sluice.transforms.streams import FAILED, Chunk, Reply, opening, refuse_failure
@@ -62,7 +62,7 @@ def _add(reply: Reply, event: _Event) -> None:
     elif event.type == "message_delta" and event.delta:
         reply.stop_reason = event.delta.stop_reason or reply.stop_reason
     elif event.type == "error":
-        raise Unreadable(FAILED)
+        raise CallFailed(FAILED)
     else:
         refuse_failure(event)
 

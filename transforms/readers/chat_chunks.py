@@ -121,7 +121,7 @@ def _add_delta(reply: _Reply, delta: _Delta) -> None:
 def _add_call(reply: _Reply, piece: _CallPiece) -> None:
     """Some servers give each piece an id, and some all calls one index; a name tells a new call."""
     name, call = piece.function.name, reply.by_index.get(piece.index)
-    if name and (call is None or piece.id != call.id):
+    if name and (call is None or (piece.id or "") != call.id):
         call = reply.by_index[piece.index] = OpenCall(piece.id or "", name)
         reply.calls.append(call)
     if call is None:

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from bedrock_sluice.transforms.chat import (
+    CallFailed,
     Exchange,
     FunctionCall,
     JsonObject,
@@ -239,7 +240,7 @@ def _folded(events: list[_Event]) -> list[_Item]:
 
 def _refuse_failure(event: _Event) -> None:
     if event.type == "error":
-        raise Unreadable(FAILED)
+        raise CallFailed(FAILED)
     refuse_failure(event)
 
 
