@@ -21,6 +21,7 @@ from bedrock_sluice.transforms.errors import ConfigError
 EARLY_HOURS = 1  # a delivery that is stamped before its records: skewed clocks
 LATE_DAYS = 2  # how long after its records an object may be delivered and is still looked for
 LISTING_WORKERS = 8
+MAX_LISTED_DAYS = 1_000  # one listing each; a longer window is listed as a whole
 PARTITION_SLASHES = 5  # of `account/region/YYYY/MM/DD/HH`; others lie outside of that layout
 
 TOP = "AWSLogs"
@@ -73,6 +74,8 @@ class Source:
         if first is None or last is None:
             return [self.below]
         days = (last.date() - first.date()).days + 1
+        if days > MAX_LISTED_DAYS:
+            return [self.below]
         dates = [(first + timedelta(days=n)).strftime("%Y/%m/%d/") for n in range(days)]
         wanted = [f"{region}{date}" for region in self._regions() for date in dates]
         return [p for p in wanted if p.startswith(self.below) or self.below.startswith(p)]
