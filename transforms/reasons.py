@@ -70,12 +70,49 @@ class Reason(StrEnum):
     CURATE_LAST_NOT_USER = "curate_last_not_user", "the last message is not the user's"
     CURATE_MULTI_TURN = "curate_multi_turn", "it has earlier turns, and the recipe takes no history"
     CURATE_TOO_LONG = "curate_too_long", "the prompt is over max_prompt_tokens (estimated)"
+    CURATE_TOO_SHORT = "curate_too_short", "the prompt is under min_prompt_tokens (estimated)"
+    CURATE_TRIVIAL_PROMPT = "curate_trivial_prompt", "the user asks for next to nothing"
+    CURATE_NOISE = "curate_noise", "the prompt is mostly one character or word, repeated"
+    CURATE_PLACEHOLDER = (
+        "curate_placeholder",
+        "the prompt holds a placeholder that was never filled in",
+    )
+    CURATE_RESERVED_WORD = "curate_reserved_word", "the prompt holds words that validators reserve"
+    CURATE_HIDDEN_CHARACTERS = (
+        "curate_hidden_characters",
+        "the prompt holds characters that no reader sees",
+    )
+    CURATE_LANGUAGE = "curate_language", "the prompt is not in a language that the recipe takes"
+    CURATE_REFUSAL = "curate_refusal", "the response refuses"
+    CURATE_SECRET = "curate_secret", "it holds a key, a token or a password"
+    CURATE_PERSONAL_DATA = "curate_personal_data", "it holds personal data"
+
     CURATE_EXACT_DUPLICATE = "curate_exact_duplicate", "its prompt is the same as the survivor's"
+    CURATE_BURST = "curate_burst", "too many of the same prompt came in a short time"
+    CURATE_EVALUATION = "curate_evaluation", "it overlaps with an evaluation set"
+    CURATE_TRAINED_BEFORE = (
+        "curate_trained_before",
+        "an earlier job of the same lineage was trained on its prompt",
+    )
+    CURATE_CONVERSATION_TURN = (
+        "curate_conversation_turn",
+        "another turn stands for its conversation",
+    )
+    CURATE_NEAR_DUPLICATE = "curate_near_duplicate", "its prompt is nearly the survivor's"
+    CURATE_IDENTITY_CAP = "curate_identity_cap", "its caller has more prompts than max_per_identity"
+    CURATE_SYSTEM_CAP = (
+        "curate_system_cap",
+        "its system prompt has more prompts than max_per_system",
+    )
 
     ANSWER_MISSING = "answer_missing", "no source has a reference answer for it"
     ANSWER_CONFLICT = "answer_conflict", "it has labels that contradict each other"
     ANSWER_UNFIT = "answer_unfit", "its answer is not one that the template's grader can read"
 
+    SPLIT_JOINED_VALIDATION = (
+        "split_joined_validation",
+        "it belongs with lines that validation holds already",
+    )
     SPLIT_OVER_MAX_LINES = "split_over_max_lines", "there were more prompts than max_lines"
 
     @property
