@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from contextlib import ExitStack
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -14,10 +15,13 @@ from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.bodies import Bodies
 from bedrock_sluice.lake.source import is_log
 from bedrock_sluice.lake.store import Entry, Store, open_store, reopen_store
+from bedrock_sluice.transforms.chat import Exchange, JsonObject, Message
 from bedrock_sluice.transforms.errors import ConfigError, InputError, OutsideError
 from bedrock_sluice.transforms.exchanges import read_exchange, rejected_row
+from bedrock_sluice.transforms.lines import read_lines
+from bedrock_sluice.transforms.plain import read_plain_line
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.records import decode_object
+from bedrock_sluice.transforms.records import Envelope, decode_numbered, refused_object
 
 Row = dict[str, Any]
 
@@ -37,10 +41,10 @@ def convert(uri: str, out: Path | None, rejects: Path | None) -> None:
         rejects_file = files.enter_context(_open(rejects)) if rejects else None
         size = sum(entry.size for entry in entries)
         for done in in_order(partial(convert_object, store.uri), entries, size):
-            kept_file.write(done.lines)
+            kept_file.write(done.jsonl)
             if rejects_file:
                 rejects_file.writelines(msgspec.json.encode(row) + b"\n" for row in done.rejected)
-            counts["converted"] += done.converted
+            counts["converted"] += done.lines
             counts.update(row["reason"] for row in done.rejected)
         sys.stdout.flush()
     _tell(counts, skipped)
@@ -81,8 +85,8 @@ def _open(path: Path) -> BinaryIO:
 class Converted(NamedTuple):
     """What one log object gave: JSONL, the number of its lines, and the rows that gave none."""
 
-    lines: bytes
-    converted: int
+    jsonl: bytes
+    lines: int
     rejected: list[Row]
 
 
@@ -91,15 +95,57 @@ def convert_object(uri: str, entry: Entry) -> Converted:
     store = reopen_store(uri)
     bodies = Bodies([store])
     lines, rejected = list[bytes](), list[Row]()
-    for row in decode_object(store.read(entry), entry.key):
+    try:
+        numbered = list(read_lines(store.read(entry)))
+    except InputError as error:
+        numbered, rejected = [], [rejected_row(refused_object(entry.key, error), error)]
+    for number, line in numbered:
+        plain = None if isinstance(line, Reason) else read_plain_line(line)
+        if plain:
+            lines.append(_line(*plain))
+            continue
+        row = bodies.resolve(decode_numbered(entry.key, number, line))
         try:
-            lines.append(_chat(bodies.resolve(row)))
+            lines.append(_of_row(row))
         except InputError as error:
             rejected.append(rejected_row(row, error))
     return Converted(b"".join(lines), len(lines), rejected)
 
 
-def _chat(row: Row) -> bytes:
+class ChatLine(msgspec.Struct, gc=False):
+    """One line of the output; its messages are OpenAI chat messages."""
+
+    request_id: str
+    timestamp: datetime
+    model_id: str | None
+    operation: str | None
+    messages: list[Message]
+    response: Message
+    tools: list[JsonObject]
+    stop_reason: str | None
+    request_metadata: dict[str, str]
+
+
+_ENCODER = msgspec.json.Encoder()
+_TOLD = ("request_id", "timestamp", "model_id", "operation")
+
+
+def _line(record: Envelope, exchange: Exchange) -> bytes:
+    line = ChatLine(
+        record.request_id,
+        record.timestamp,
+        record.model_id,
+        record.operation,
+        exchange.messages,
+        exchange.response,
+        exchange.tools,
+        exchange.stop_reason,
+        record.request_metadata or {},
+    )
+    return _ENCODER.encode(line) + b"\n"
+
+
+def _of_row(row: Row) -> bytes:
     """One line. Text alone can't stand for an exchange with images or documents in it.
 
     Raises:
@@ -108,15 +154,6 @@ def _chat(row: Row) -> bytes:
     _, exchange = read_exchange(row)
     if exchange.has_media:
         raise InputError(Reason.CURATE_MEDIA)
-    line = {
-        "request_id": row["request_id"],
-        "timestamp": row["timestamp"],
-        "model_id": row["model_id"],
-        "operation": row["operation"],
-        "messages": exchange.messages,
-        "response": exchange.response,
-        "tools": exchange.tools,
-        "stop_reason": exchange.stop_reason,
-        "request_metadata": dict(row["request_metadata"] or ()),
-    }
-    return msgspec.json.encode(line) + b"\n"
+    envelope = Envelope(**{name: row[name] for name in _TOLD})
+    envelope.request_metadata = dict(row["request_metadata"] or ())
+    return _line(envelope, exchange)

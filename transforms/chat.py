@@ -47,14 +47,14 @@ _THOUGHT_STARTS, _THOUGHT_ENDS = "<think>", "</think>"
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 
 
-class FunctionCall(msgspec.Struct):
+class FunctionCall(msgspec.Struct, gc=False):
     """The function that a tool call names; `arguments` is JSON text."""
 
     name: str
     arguments: str
 
 
-class ToolCall(msgspec.Struct):
+class ToolCall(msgspec.Struct, gc=False):
     """One call of a tool by the assistant."""
 
     id: str
@@ -62,7 +62,7 @@ class ToolCall(msgspec.Struct):
     function: FunctionCall
 
 
-class Message(msgspec.Struct, omit_defaults=True):
+class Message(msgspec.Struct, omit_defaults=True, gc=False):
     """One chat message; empty `tool_calls` and `tool_call_id` are left out of its JSON."""
 
     role: str
@@ -71,7 +71,7 @@ class Message(msgspec.Struct, omit_defaults=True):
     tool_call_id: str = ""
 
 
-class Exchange(msgspec.Struct):
+class Exchange(msgspec.Struct, gc=False):
     """One request and its answer, whatever dialect they were logged in."""
 
     messages: list[Message]

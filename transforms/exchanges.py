@@ -10,6 +10,7 @@ from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.fingerprint import fingerprint
 from bedrock_sluice.transforms.json_limits import MAX_BODY_KEYS, check_limits, has_lone_surrogate
 from bedrock_sluice.transforms.no_text import no_text_reason
+from bedrock_sluice.transforms.plain import read_plain_bodies
 from bedrock_sluice.transforms.readers import find_reader
 from bedrock_sluice.transforms.reasons import Reason
 
@@ -27,7 +28,9 @@ def read_exchange(row: _Row) -> tuple[str, Exchange]:
             not there, or no reader knows their shape.
     """
     _screen(row)
-    return read_bodies(row["input_body"].encode(), row["output_body"].encode())
+    request, response = row["input_body"], row["output_body"]
+    plain = read_plain_bodies(request, response)
+    return plain or read_bodies(request.encode(), response.encode())
 
 
 def _screen(row: _Row) -> None:

@@ -5,7 +5,6 @@ request metadata as in "Cost management with request metadata".
 """
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -31,23 +30,27 @@ _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Row = dict[str, Any]
 
 
-class _Identity(msgspec.Struct):
+class _Identity(msgspec.Struct, gc=False):
     arn: str | None = None
 
 
-class _Input(msgspec.Struct):
-    body: msgspec.Raw = msgspec.field(name="inputBodyJson", default=msgspec.Raw())
+class Given(msgspec.Struct, kw_only=True, gc=False):
+    """What a record tells of its request, beside the body."""
+
     uri: str | None = msgspec.field(name="inputBodyS3Path", default=None)
     tokens: _Count | None = msgspec.field(name="inputTokenCount", default=None)
 
 
-class _Output(msgspec.Struct):
-    body: msgspec.Raw = msgspec.field(name="outputBodyJson", default=msgspec.Raw())
+class Made(msgspec.Struct, kw_only=True, gc=False):
+    """What a record tells of its response, beside the body."""
+
     uri: str | None = msgspec.field(name="outputBodyS3Path", default=None)
     tokens: _Count | None = msgspec.field(name="outputTokenCount", default=None)
 
 
-class _Record(msgspec.Struct, rename="camel"):
+class Envelope(msgspec.Struct, rename="camel", kw_only=True, gc=False):
+    """What a record tells beside its request and response."""
+
     request_id: _Id
     timestamp: datetime
     schema_type: str = SCHEMA_TYPE
@@ -59,6 +62,17 @@ class _Record(msgspec.Struct, rename="camel"):
     error_code: str | None = None
     identity: _Identity | None = None
     request_metadata: dict[str, str] | None = None
+
+
+class _Input(Given, gc=False):
+    body: msgspec.Raw = msgspec.field(name="inputBodyJson", default=msgspec.Raw())
+
+
+class _Output(Made, gc=False):
+    body: msgspec.Raw = msgspec.field(name="outputBodyJson", default=msgspec.Raw())
+
+
+class _Record(Envelope, gc=False):
     input: _Input | None = None
     output: _Output | None = None
 
@@ -84,16 +98,22 @@ def decode_object(raw: bytes, key: str) -> list[_Row]:
     `tables.landed_table` makes a table of them.
     """
     try:
-        return list(_rows(raw, key))
+        numbered = list(read_lines(raw))
     except InputError as error:
-        return [{"object": key, "line": 0, "reason": error.reason, "detail": error.detail or None}]
+        return [refused_object(key, error)]
+    return [decode_numbered(key, number, line) for number, line in numbered]
 
 
-def _rows(raw: bytes, key: str) -> Iterator[_Row]:
-    for number, line in read_lines(raw):
-        row: _Row = {"reason": line} if isinstance(line, Reason) else _read(line)
-        row["object"], row["line"] = key, number
-        yield row
+def refused_object(key: str, error: InputError) -> _Row:
+    """The row of an object that can't be read at all."""
+    return {"object": key, "line": 0, "reason": error.reason, "detail": error.detail or None}
+
+
+def decode_numbered(key: str, number: int, line: bytes | Reason) -> _Row:
+    """The row of one line of `read_lines`."""
+    row: _Row = {"reason": line} if isinstance(line, Reason) else _read(line)
+    row["object"], row["line"] = key, number
+    return row
 
 
 def _read(line: bytes) -> _Row:
@@ -122,11 +142,20 @@ def decode_line(line: bytes) -> _Row:
         raise InputError(Reason.DECODE_BAD_ENCODING) from None
     except RecursionError:
         raise InputError(Reason.DECODE_TOO_DEEP) from None
+    check_schema(record)
+    return _row(record)
+
+
+def check_schema(record: Envelope) -> None:
+    """Refuse what is no record of a known schema.
+
+    Raises:
+        InputError: it is none.
+    """
     if record.schema_type != SCHEMA_TYPE:
         raise InputError(Reason.DECODE_NOT_A_RECORD, f"schemaType is not {SCHEMA_TYPE}")
     if record.schema_version.partition(".")[0] != SCHEMA_MAJOR:
         raise InputError(Reason.DECODE_UNKNOWN_SCHEMA, f"schemaVersion is not {SCHEMA_MAJOR}.x")
-    return _row(record)
 
 
 def _bare(line: bytes) -> bytes:
@@ -171,7 +200,7 @@ def _row(record: _Record) -> _Row:
     input_body, output_body = _text(given.body), _text(made.body)
     return {
         "request_id": record.request_id,
-        "timestamp": _utc(record.timestamp),
+        "timestamp": as_utc(record.timestamp),
         "account_id": record.account_id,
         "region": record.region,
         "model_id": record.model_id,
@@ -200,8 +229,12 @@ def _text(body: msgspec.Raw) -> str | None:
         raise InputError(Reason.DECODE_BAD_ENCODING) from None
 
 
-def _utc(at: datetime) -> datetime:
-    """Bedrock logs in UTC; a timestamp without a zone is read as UTC."""
+def as_utc(at: datetime) -> datetime:
+    """Bedrock logs in UTC; a timestamp without a zone is read as UTC.
+
+    Raises:
+        InputError: in UTC it is out of range.
+    """
     if at.tzinfo is UTC:
         return at
     try:
