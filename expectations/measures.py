@@ -9,10 +9,14 @@ import msgspec
 import polars as pl
 
 from bedrock_sluice.transforms.chat import ROLES, Message, is_telling
+from bedrock_sluice.transforms.contamination import EvaluationIndex, overlaps
+from bedrock_sluice.transforms.leakage import leakage, turns_of
+from bedrock_sluice.transforms.personal_data import find_personal_data
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 from bedrock_sluice.transforms.tokens import estimate_tokens
 
 MESSAGE_KEYS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
+EVALUATION_SIMILARITY = 0.8  # Jaccard, where the recipe names no other for near duplicates
 SHARE_SLACK = 0.05
 SHARE_SIGMAS = 4.0
 
@@ -27,7 +31,11 @@ LINE_MEASURES = {
     "has_answer": pl.Boolean,
     "prompt_tokens": pl.Int64,
     "asks_for_marker": pl.Boolean,
+    "is_clean": pl.Boolean,
 }
+
+
+LEAKAGE_MEASURES = dict.fromkeys(("exact", "prefix", "near", "evaluated"), pl.Int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +44,24 @@ class Wanted:
 
     fits: Callable[[object], bool]
     marker: str | None
+    private: frozenset[str] = (
+        frozenset()
+    )  # kinds of personal data and secrets that must not be left
 
 
 def measure_lines(lines: pl.Series, wanted: Wanted) -> pl.DataFrame:
     """One row of `LINE_MEASURES` for each line (JSON text), read back from what was written."""
     seen = dict[object, int]()
-    rows = [_measure(msgspec.json.decode(line), wanted, seen) for line in lines]
+    rows = [
+        _measure(msgspec.json.decode(line), wanted, seen) | {"is_clean": _is_clean(line, wanted)}
+        for line in lines
+    ]
     return pl.DataFrame(rows, schema=LINE_MEASURES)
+
+
+def _is_clean(line: str, wanted: Wanted) -> bool:
+    found = find_personal_data(line) if wanted.private else []
+    return wanted.private.isdisjoint(finding.kind for finding in found)
 
 
 def _measure(line: _Line, wanted: Wanted, seen: dict[object, int]) -> _Line:
@@ -76,18 +95,41 @@ def _chat(line: _Line) -> list[Message]:
     return chat if all(message.keys() <= MESSAGE_KEYS for message in messages or ()) else []
 
 
-def measure_split(lines: pl.DataFrame, validation: float) -> pl.DataFrame:
-    """One row: how the lines (`split, group, prompt_digest`) are divided."""
-    held_out = lines["split"] == VALIDATION
-    share = float(held_out.sum() / lines.height) if lines.height else validation
+def measure_split(lines: pl.DataFrame, validation: float, evicted: int = 0) -> pl.DataFrame:
+    """One row: how the lines (`split, group, prompt_digest`) are divided.
+
+    `evicted` lines were taken from train since they belonged with validation: they count as train.
+    """
+    divided, held_out = lines.height + evicted, int((lines["split"] == VALIDATION).sum())
+    share = held_out / divided if divided else validation
     return pl.DataFrame(
         {
             "train_lines": [int((lines["split"] == TRAIN).sum())],
             "share_off_by": [abs(share - validation)],
+            "evicted_share": [evicted / divided if divided else 0.0],
             "groups_on_both_sides": [_on_both_sides(lines, "group")],
             "prompts_on_both_sides": [_on_both_sides(lines, "prompt_digest")],
         }
     )
+
+
+def measure_leakage(
+    lines: pl.DataFrame,
+    similarity: float | None,
+    evaluation: EvaluationIndex | None,
+    *,
+    within_system: bool = False,
+) -> pl.DataFrame:
+    """One row: how many lines (`json, split`) overlap with the other side, or an evaluation set.
+
+    See `leakage`; `evaluated` counts lines whose turns overlap an item of the evaluation sets.
+    """
+    chats = [_chat(msgspec.json.decode(line)) for line in lines["json"]]
+    counts = leakage(chats, lines["split"], similarity, within_system=within_system)
+    turns = pl.Series([turns_of(chat) for chat in chats], dtype=pl.String)
+    threshold = similarity or EVALUATION_SIMILARITY
+    evaluated = overlaps(turns, evaluation, threshold).height if evaluation else 0
+    return pl.DataFrame({**counts, "evaluated": evaluated}, schema=LEAKAGE_MEASURES)
 
 
 def _on_both_sides(lines: pl.DataFrame, column: str) -> int:

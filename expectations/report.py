@@ -14,13 +14,24 @@ def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
     """The report as HTML. It depends on its arguments alone, and not on the time or the place.
 
     `facts`: name, template, since, until, verdict, stages, train, validation, matched_without_key,
-    records, untagged, tags (records by key), unknown_shapes (`shape` and `records`).
+    records, untagged, tags (records by key), unknown_shapes (`shape` and `records`), inspected,
+    personal_data (prompts by kind), privacy (what is done about a kind), hidden_characters, slices
+    (`concentration.SHARES`), certificate (lines by kind of leak).
     """
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     rows = sorted((_row(check) for check in checks), key=lambda row: _ORDER.index(row["result"]))
     says = {reason.value: reason.says for reason in Reason}
-    return page.from_string(resource("report.html.j2")).render(facts, checks=rows, says=says)
+    text = resource("report.html.j2")
+    return page.from_string(text).render(facts, checks=rows, says=says, leaks=LEAKS)
 
+
+LEAKS = {
+    "exact": "lines of train that are asked in validation too",
+    "prefix": "lines that are the beginning of one of the other side",
+    "near": "lines of train that are near duplicates of one of validation",
+    "group": "groups that stand on both sides",
+    "evaluated": "lines that overlap an evaluation set",
+}
 
 _ORDER = ("failed", "warned", "passed")
 

@@ -128,6 +128,35 @@ def train(
 
 
 @app.command()
+def status(
+    recipe: RecipePath,
+    never_started: Annotated[
+        list[str] | None, typer.Option(help="A release whose job you know never began.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask how the jobs of a recipe's lineage ended, and write down what they were trained on."""
+    from bedrock_sluice.flows.commands import run_status
+
+    run_status(recipe, never_started or (), as_json)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="JSON lines, ours or not.")],
+    profile: Annotated[
+        list[str] | None, typer.Option(help="Who has to take it; may be given again.")
+    ] = None,
+    fix: Annotated[Path | None, typer.Option(help="Write a mended copy here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell whether Bedrock, AWS's validators and graders take a dataset. Exits 1 if not."""
+    from bedrock_sluice.flows.check import check as run_check
+
+    run_check(file, profile or (), fix, as_json)
+
+
+@app.command()
 def serve(
     recipes: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of recipes.")],
     cron: Annotated[str, typer.Option(help="When the nightly runs (UTC).")] = "0 3 * * *",

@@ -1,13 +1,13 @@
 """What the commands do: open the recipe, run the pipeline, show the outcome."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bedrock_sluice.flows.approval import approve
+from bedrock_sluice.flows.approval import approve, recipe_of
 from bedrock_sluice.flows.console import (
     ProgressStep,
     failed_checks,
@@ -17,12 +17,13 @@ from bedrock_sluice.flows.console import (
     show_release,
 )
 from bedrock_sluice.flows.demo_logs import write_demo
-from bedrock_sluice.flows.job import bedrock_client, prepare, submit
+from bedrock_sluice.flows.job import bedrock_client, rehearse, settle, start
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.plan import Plan, open_plan
 from bedrock_sluice.flows.pull import pull
 from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.lake.releases import Release, open_release
+from bedrock_sluice.lake.store import open_store
 
 EXIT_REJECTED = 1
 
@@ -92,14 +93,30 @@ def run_train(uri: str, dry_run: bool, as_json: bool) -> None:
     """`sluice train`."""
     release = open_release(uri)
     if dry_run:
-        print_json(prepare(release).request)
+        print_json(rehearse(release))
         return
-    arn = submit(release, bedrock_client())
+    settle(release.lake, recipe_of(release).lineage)
+    arn = start(release, bedrock_client())
     if as_json:
         print_json({"job": arn})
     else:
         people.print("started: ", end="")
         print_result(arn)
+
+
+def run_status(path: Path, never_started: Sequence[str], as_json: bool) -> None:
+    """`sluice status`."""
+    recipe = load_recipe(path)
+    lake = open_store(recipe.lake, path.absolute().parent)
+    settled = settle(lake, recipe.lineage, never_started=never_started)
+    if as_json:
+        print_json([each._asdict() for each in settled])
+        return
+    if not settled:
+        people.print(f"no job of {recipe.lineage} was asked for yet")
+    for each in settled:
+        told = f"{each.release}  job {each.job or '-'}: {each.status}; its prompts are {each.state}"
+        people.print(told, markup=False)
 
 
 def run_pull(path: Path, since: datetime | None, until: datetime | None, as_json: bool) -> None:

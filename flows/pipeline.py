@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from bedrock_sluice.flows import steps
+from bedrock_sluice.flows.curation import curate
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.flows.publish import Outcome, publish
 from bedrock_sluice.flows.pull import pull
@@ -18,6 +19,7 @@ from bedrock_sluice.transforms.fates import (
     kept_fates,
     rejected_fates,
 )
+from bedrock_sluice.transforms.reasons import Reason
 
 
 @dataclass
@@ -46,6 +48,10 @@ class Ledger:
         )
         return sifted.kept
 
+    def count(self, reason: Reason) -> int:
+        """How many records were rejected for this reason."""
+        return sum(int((fates["reason"] == reason.value).sum()) for fates in self.fates)
+
     def close(self, lines: pl.DataFrame) -> pl.DataFrame:
         """All fates, by object and line, once the lines are known."""
         return pl.concat([*self.fates, kept_fates(lines)]).sort("object", "line")
@@ -65,19 +71,22 @@ def build(plan: Plan, step: Step = direct) -> Release:
     selected = ledger.enter("select", readable.height, divide(readable))
     read = step("normalise", lambda tick: steps.normalise(plan, selected, tick))
     exchanges = ledger.enter("normalise", selected.height, read)
-    prompts = ledger.enter(
-        "curate", exchanges.height, step("curate", lambda _: steps.curate(plan, exchanges))
-    )
+    curated = step("curate", lambda _: curate(plan, exchanges))
+    prompts = ledger.enter("curate", exchanges.height, curated.sifted)
     answered = ledger.enter(
         "answer", prompts.height, step("answer", lambda _: steps.answer(plan, prompts))
     )
     divided = ledger.enter(
-        "split", answered.height, step("split", lambda _: steps.split(plan, answered))
+        "split",
+        answered.height,
+        step("split", lambda _: steps.split(plan, answered, curated.links)),
     )
     lines = step("render", lambda _: steps.render(plan, divided))
-    checks = step("gate", lambda _: steps.gate(plan, lines))
+    evicted = ledger.count(Reason.SPLIT_JOINED_VALIDATION)
+    gated = step("gate", lambda _: steps.gate(plan, lines, evicted))
     fates = ledger.close(lines)
     conserve("release", judged.height, lines.height, fates.height - lines.height)
     without_key = int(selected["lacks_negated_key"].sum())
-    outcome = Outcome(lines, fates, checks, ledger.stages, without_key, tags)
+    facts = curated.facts | {"certificate": gated.certificate}
+    outcome = Outcome(lines, fates, gated.checks, ledger.stages, without_key, tags, facts)
     return step("release", lambda _: publish(plan, outcome))

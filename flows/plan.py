@@ -6,12 +6,15 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from bedrock_sluice.flows.recipe import Recipe
+from bedrock_sluice.lake.evaluation import Evaluation, read_evaluation
 from bedrock_sluice.lake.labels import Labels, read_labels
 from bedrock_sluice.lake.landed import (
     Held,
@@ -70,6 +73,11 @@ class Plan:
         """The label table; empty where the recipe names none."""
         uri = self.recipe.answer.labels
         return read_labels(uri, self.base) if uri else Labels([], "")
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The evaluation sets that the recipe names."""
+        return read_evaluation(self.recipe.curate.against, self.base)
 
     @cached_property
     def chosen(self) -> list[tuple[Part, list[Held]]]:
@@ -148,6 +156,17 @@ class Plan:
             here = pa.array(numbers[start:end])
             yield _numbered(batch.take(pc.subtract(here, pa.scalar(first, here.type))), here)
             first += batch.num_rows
+
+    def exchange_rows(self, numbers: NDArray[np.int64]) -> Iterator[tuple[Path, NDArray[np.int64]]]:
+        """The files that exchanges of these (ascending) numbers are in, and their rows there."""
+        first = 0
+        for part in range(len(self.chosen)):
+            path = self.exchanges_path(part)
+            rows = pq.read_metadata(path).num_rows
+            start, end = numbers.searchsorted([first, first + rows])
+            if end > start:
+                yield path, numbers[start:end].astype(np.int64) - first
+            first += rows
 
     def _exchange_batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         for number in range(len(self.chosen)):

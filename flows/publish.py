@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import polars as pl
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 
 from bedrock_sluice.expectations.gate import Check, is_passed
 from bedrock_sluice.expectations.report import render_report
+from bedrock_sluice.flows.inputs import Facts, input_facts
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.lake.releases import (
     ID_DIGITS,
@@ -32,8 +32,6 @@ MAX_SHAPES = 10  # of unknown ones that a report lists
 OPEN_DATE = "0000-00-00"  # of logs that do not lie in folders by the hour
 LIBRARIES = ("duckdb", "great-expectations", "jinja2", "msgspec", "polars", "pyarrow")
 
-Facts = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -45,6 +43,7 @@ class Outcome:
     stages: Sequence[Facts]
     matched_without_key: int
     tags: Mapping[str | None, int]
+    curation: Facts
 
 
 def publish(plan: Plan, outcome: Outcome) -> Release:
@@ -57,12 +56,13 @@ def publish(plan: Plan, outcome: Outcome) -> Release:
         "untagged": outcome.tags.get(None, 0),
         "tags": {key: number for key, number in outcome.tags.items() if key is not None},
         "unknown_shapes": _unknown_shapes(outcome.fates),
+        **outcome.curation,
     }
     shown = {name: counts[name] for name in ("records", TRAIN, VALIDATION)}
     files = _write(plan, outcome, facts | shown)
     told = file_digests(files)
-    recipe_digest = plan.recipe.digest()
-    digest = release_digest(recipe_digest, told)
+    inputs = input_facts(plan)
+    digest = release_digest(inputs["recipe_digest"], told)
     release_id = f"{_until(plan)}-{digest[:ID_DIGITS]}"
     manifest = {
         "format": FORMAT,
@@ -70,9 +70,7 @@ def publish(plan: Plan, outcome: Outcome) -> Release:
         "id": release_id,
         "digest": digest,
         "recipe": plan.recipe.written(),
-        "recipe_digest": recipe_digest,
-        "inputs": _inputs(plan),
-        "labels_sha256": plan.labels.sha256 or None,
+        **inputs,
         "counts": counts,
         "files": told,
         "versions": _versions(),
@@ -107,6 +105,7 @@ def _about(plan: Plan) -> Facts:
         "template": plan.recipe.template.name,
         "since": window.since and f"{window.since:%Y-%m-%d %H:%M}",
         "until": window.until and f"{window.until:%Y-%m-%d %H:%M}",
+        "privacy": plan.recipe.privacy.actions(),
     }
 
 
@@ -151,21 +150,6 @@ def _until(plan: Plan) -> str:
         partition_of(held.key).split("/")[2:5] for _, objects in plan.chosen for held in objects
     ]
     return "-".join(max(hours)) or OPEN_DATE
-
-
-def _inputs(plan: Plan) -> list[Facts]:
-    """Each log object that was read; a folder has no ETags of its own worth keeping."""
-    is_folder = "://" not in plan.source.store.uri
-    held = sorted((h for _, objects in plan.chosen for h in objects), key=lambda h: h.key)
-    return [
-        {
-            "object": h.key,
-            "size": h.size,
-            "etag": None if is_folder else h.etag,
-            "sha256": h.sha256,
-        }
-        for h in held
-    ]
 
 
 def _versions() -> dict[str, str]:

@@ -25,10 +25,14 @@ from bedrock_sluice.rewards.line import OWN_KEYS
 from bedrock_sluice.transforms.derive import pattern_fault
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.metadata_filter import LOGGED_KEY, parse_filter
+from bedrock_sluice.transforms.personal_data import KINDS, PERSONAL, SECRETS
+from bedrock_sluice.transforms.quality import QualityLimits
 
 MAX_LAST_DAYS = 3_650
 MAX_NAME_CHARS = 48  # with the 12 of the digest, a job's name stays within Bedrock's 63
 MAX_SALT_BYTES = 64
+MAX_BURST_MINUTES = 60 * 24 * 366
+MIN_SIMILARITY = 0.5
 MAX_HYPER_PARAMETER = 2**63  # what JSON's readers hold
 
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -37,6 +41,11 @@ Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(min_length=1)]
 Texts = tuple[Text, ...]
 AnswerSource = Literal["labels", "metadata", "logged"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=MAX_NAME_CHARS)]
+Limit = Annotated[int, Field(strict=True, ge=0)]
+Similarity = Annotated[float, Field(strict=True, ge=MIN_SIMILARITY, le=1)]
+Policy = Literal["last", "each", "first"]
+PrivacyAction = Literal["drop", "mask", "report"]
 
 
 def _as_utc(value: object) -> datetime | None:
@@ -124,6 +133,64 @@ class CurateSection(Section):
     """Which exchanges deserve to be a prompt."""
 
     max_prompt_tokens: Count = 8_192  # estimated: 4 bytes of UTF-8 a token
+    conversations: Policy = "last"  # which turns become prompts
+    conversation_key: Text | None = None  # a metadata key; without it, by how prompts grow
+    max_per_conversation: Count | None = None
+    near_duplicates: Similarity | Literal[False] = 0.8  # Jaccard similarity of 5-word shingles
+    near_scope: Literal["turns", "last_user"] = "turns"  # what is compared
+    within_system: Flag = True  # only prompts under the same system prompt are compared
+    against: Texts = ()  # evaluation sets: JSONL files
+    trained_share: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
+    max_per_identity: Count | None = None
+    max_per_system: Count | None = None
+    max_burst: Count | None = None  # records of one prompt and caller within `burst_minutes`
+    burst_minutes: Annotated[float, Field(gt=0, le=MAX_BURST_MINUTES)] = 10.0
+
+
+class QualitySection(Section):
+    """What a prompt must be like; a limit that is not named is off. See `QualityLimits`."""
+
+    min_prompt_tokens: Count | None = None
+    min_words: Count | None = None
+    max_repeated_share: Annotated[float, Field(strict=True, gt=0, le=1)] | None = 0.5
+    max_placeholders: Limit | None = None
+    max_hidden_characters: Limit | None = None
+    reserved_words: Literal["keep", "drop", "escape"] = "keep"
+    drop_refusals: Flag = False
+    languages: tuple[Annotated[str, Field(pattern="^[a-z]{2}$")], ...] = ()
+
+    def limits(self) -> QualityLimits:
+        """As the core takes them."""
+        told = self.model_dump(exclude={"reserved_words"})
+        return QualityLimits(
+            **told, max_reserved_words=0 if self.reserved_words == "drop" else None
+        )
+
+
+class PrivacySection(Section):
+    """What is done about secrets and personal data; `kinds` are those that count (none: all)."""
+
+    secrets: PrivacyAction = "mask"
+    personal_data: PrivacyAction = "report"
+    kinds: Texts = ()
+
+    @field_validator("kinds")
+    @classmethod
+    def _known(cls, kinds: Texts) -> Texts:
+        if unknown := set(kinds).difference(KINDS):
+            raise ValueError(f"no kind {min(unknown)!r}; there are {', '.join(KINDS)}")
+        return kinds
+
+    def actions(self) -> dict[str, str]:
+        """What is done about each kind."""
+        asked = self.kinds or KINDS
+        groups = ((self.secrets, SECRETS), (self.personal_data, PERSONAL))
+        told = [(kind, action) for action, group in groups for kind in group]
+        return {kind: action if kind in asked else "report" for kind, action in told}
+
+    def kinds_to(self, action: PrivacyAction) -> tuple[str, ...]:
+        """The kinds that this is done about."""
+        return tuple(kind for kind, asked in self.actions().items() if asked == action)
 
 
 class AnswerSection(Section):
@@ -168,6 +235,8 @@ class SplitSection(Section):
 
     validation: Share = 0.1
     max_lines: Annotated[int, Field(strict=True, ge=1, le=20_000)] = 20_000
+    strata: Texts = ()  # model_id, length, or metadata keys, which share max_lines
+    share: Literal["even", "proportional"] = "even"
     group_by: Texts = ()
     salt: Annotated[str, AfterValidator(_short_salt)] = ""
 
@@ -202,13 +271,14 @@ class TrainSection(Section):
     validation: Flag = True  # whether the job is given the validation lines
     hyper_parameters: dict[str, HyperParameter] = {}
     tags: dict[str, str] = {}
+    lineage: Name | None = None  # jobs that build on each other; without it, the recipe's name
     kms_key_id: Text | None = None
 
 
 class Recipe(Section):
     """One dataset: from which logs, which records, which answers, in which shape."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=MAX_NAME_CHARS)]
+    name: Name
     lake: Text
     source: SourceSection
     template: TemplateSection
@@ -216,6 +286,8 @@ class Recipe(Section):
     normalise: NormaliseSection = NormaliseSection()
     select: SelectSection = SelectSection()
     curate: CurateSection = CurateSection()
+    quality: QualitySection = QualitySection()
+    privacy: PrivacySection = PrivacySection()
     answer: AnswerSection = AnswerSection()
     split: SplitSection = SplitSection()
     grader: GraderSection | None = None
@@ -244,6 +316,11 @@ class Recipe(Section):
     def window(self) -> Window:
         """The window of record time; open where the recipe says nothing."""
         return Window(self.source.since, self.source.until)
+
+    @property
+    def lineage(self) -> str:
+        """The training jobs that build on each other: none is trained on what another was."""
+        return (self.train.lineage if self.train else None) or self.name
 
     def written(self) -> dict[str, Any]:
         """The recipe as JSON values, for manifests."""

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from bedrock_sluice.expectations.gate import MAX_LINES, MIN_LINES, Check, judge
 from bedrock_sluice.expectations.measures import (
     Wanted,
+    measure_leakage,
     measure_lines,
     measure_split,
     share_tolerance,
@@ -26,17 +27,23 @@ from bedrock_sluice.rewards.line import render as render_lines
 from bedrock_sluice.rewards.template import Reference
 from bedrock_sluice.sql import statement
 from bedrock_sluice.transforms.answers import ANSWERS, choose_answers, drop_conflicts
-from bedrock_sluice.transforms.curate import drop_exact_duplicates, drop_unteachable
+from bedrock_sluice.transforms.budget import select_to_budget
+from bedrock_sluice.transforms.chat import Message
+from bedrock_sluice.transforms.contamination import index_evaluation
 from bedrock_sluice.transforms.fates import Sifted
+from bedrock_sluice.transforms.leakage import leaking
+from bedrock_sluice.transforms.line_changes import escape_lines, mask_lines
 from bedrock_sluice.transforms.metadata_filter import parse_filter
 from bedrock_sluice.transforms.normalise import normalise as normalise_rows
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.split import assign_groups
+from bedrock_sluice.transforms.split import evict
 from bedrock_sluice.transforms.split import split as split_prompts
 from bedrock_sluice.transforms.tables import BODY_COLUMNS, EXCHANGES, LANDED, TEXT_COLUMNS
 
 MAX_TAG_KEYS = 20  # that a report lists
+MAX_EVICTED_SHARE = 0.1  # of prompts, without a warning
 
+_MESSAGES = msgspec.json.Decoder(list[Message])
 _NARROW_LANDED = tuple(name for name in LANDED.names if name not in BODY_COLUMNS)
 _NARROW_EXCHANGES = [name for name in EXCHANGES.names if name not in TEXT_COLUMNS]
 
@@ -113,21 +120,6 @@ def normalise_part(task: Normalising) -> pl.DataFrame:
     return pl.concat(rejected)
 
 
-def curate(plan: Plan, exchanges: pl.DataFrame) -> Sifted:
-    """Drop what cannot teach, then exact duplicates."""
-    taught = drop_unteachable(
-        exchanges,
-        max_prompt_tokens=plan.recipe.curate.max_prompt_tokens,
-        takes_history=plan.recipe.template.history,
-    )
-    labelled = pl.Series([row[LABEL_KEY] for row in plan.labels.rows], dtype=pl.String)
-    single = drop_exact_duplicates(taught.kept, labelled)
-    columns = [*KEYS, "request_id", "reason"]
-    survivors = single.rejected.select(*columns, "survivor")
-    unteachable = taught.rejected.select(*columns, survivor=pl.lit(None, pl.String))
-    return Sifted(kept=single.kept, rejected=pl.concat([unteachable, survivors]))
-
-
 def answer(plan: Plan, prompts: pl.DataFrame) -> Sifted:
     """Find the reference answer of each prompt."""
     sources = {"labels": _labelled, "metadata": _tagged, "logged": _logged}
@@ -172,32 +164,81 @@ def _answer(name: str, reference: Reference | None) -> dict[str, Any]:
     return {"request_id": name, "reference_answer": text}
 
 
-def split(plan: Plan, prompts: pl.DataFrame) -> Sifted:
+def split(plan: Plan, prompts: pl.DataFrame, links: pl.DataFrame) -> Sifted:
     """Divide the prompts into train and validation, and keep at most `max_lines`."""
     asked = plan.recipe.split
-    grouped = assign_groups(prompts, asked.group_by)
-    return split_prompts(
-        grouped, validation=asked.validation, max_lines=asked.max_lines, salt=asked.salt
+    settled = evict(prompts, prompts["is_contested"])
+    halves = split_prompts(settled.kept, links, validation=asked.validation, salt=asked.salt)
+    chosen = select_to_budget(
+        halves.kept,
+        max_lines=asked.max_lines,
+        salt=asked.salt,
+        strata=asked.strata,
+        share=asked.share,
     )
+    near = plan.recipe.curate
+    leaks = leaking(
+        _chats(plan, chosen.kept),
+        chosen.kept["split"],
+        near.near_duplicates or None,
+        within_system=near.within_system,
+    )
+    apart = evict(chosen.kept, leaks)
+    rejected = [each.rejected for each in (settled, halves, chosen, apart)]
+    return Sifted(apart.kept, pl.concat(rejected, how="diagonal"))
+
+
+def _chats(plan: Plan, prompts: pl.DataFrame) -> list[list[Message]]:
+    """The messages of each prompt, in their order."""
+    texts = pl.concat(plan.exchanges(("messages",), prompts))
+    told = prompts.select("exchange").join(texts, on="exchange", how="left", maintain_order="left")
+    return [_MESSAGES.decode(messages) for messages in told["messages"]]
 
 
 def render(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
-    """Add each prompt's line, as `json`."""
+    """Add each prompt's line, as `json`: masked, and with reserved words broken up, as asked."""
+    asked = plan.recipe
     texts = pl.concat(plan.exchanges(("messages", "tools"), prompts))
     whole = prompts.join(texts, on="exchange", how="left", maintain_order="left", validate="1:1")
-    json = render_lines(whole, plan.recipe.template.fields)
-    return prompts.with_columns(json)
+    lines = render_lines(whole, asked.template.fields)
+    lines = mask_lines(lines, asked.split.salt, asked.privacy.kinds_to("mask"))
+    if asked.quality.reserved_words == "escape":
+        lines = escape_lines(lines)
+    return prompts.with_columns(lines)
 
 
-def gate(plan: Plan, lines: pl.DataFrame) -> list[Check]:
-    """Run the suites over the lines as they were rendered."""
+@dataclass(frozen=True)
+class Judged:
+    """What the gate said, and the leakage certificate: overlaps of the sides, by their kind."""
+
+    checks: list[Check]
+    certificate: dict[str, int]
+
+
+def gate(plan: Plan, lines: pl.DataFrame, evicted: int) -> Judged:
+    """Run the suites over the lines as they were rendered; `evicted` lines were kept from train."""
     asked, template = plan.recipe, plan.template
-    measures = measure_lines(lines["json"], Wanted(template.fits, template.marker))
+    private = asked.privacy.kinds_to("mask") + asked.privacy.kinds_to("drop")
+    wanted = Wanted(template.fits, template.marker, frozenset(private))
+    measures = measure_lines(lines["json"], wanted)
     limits: dict[str, float] = {
         "min_lines": MIN_LINES,
         "max_lines": MAX_LINES,
         "max_prompt_tokens": asked.curate.max_prompt_tokens,
-        "share_tolerance": share_tolerance(lines["group"], asked.split.validation),
+        "share_tolerance": share_tolerance(lines["root"], asked.split.validation),
+        "max_evicted_share": MAX_EVICTED_SHARE,
     }
-    halves = measure_split(lines, asked.split.validation)
-    return [*judge("lines", measures, limits), *judge("split", halves, limits)]
+    halves = measure_split(lines, asked.split.validation, evicted)
+    sets = plan.evaluation.items["text"]
+    index = index_evaluation(sets) if len(sets) else None
+    near = asked.curate
+    leaks = measure_leakage(
+        lines, near.near_duplicates or None, index, within_system=near.within_system
+    )
+    checks = [
+        *judge("lines", measures, limits),
+        *judge("split", halves, limits),
+        *judge("leakage", leaks, {}),
+    ]
+    certificate = {**leaks.row(0, named=True), "group": int(halves["groups_on_both_sides"][0])}
+    return Judged(checks, certificate)

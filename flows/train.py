@@ -1,19 +1,22 @@
 """Flow `train`: start the training job of an approved release.
 
-What it moves: the lines, where [train] data_uri says so, and one request to Bedrock. It does not
-wait for the job. To run it again starts no second job.
+What it moves: the lines, where [train] data_uri says so; the digests of their prompts, into the
+lake's registry; and one request to Bedrock. It does not wait for the job, but first looks how the
+earlier jobs of the lineage ended. To run it again starts no second job.
 Results: none kept in Prefect.
 
 Requires:
 - an approval of the release (`sluice approve`);
 - a release that the worker can read: an `s3://` URI, or a folder that it shares;
 - AWS settings with a Region, and a caller that may bedrock:CreateModelCustomizationJob,
-  iam:PassRole for the role of [train], and read the release's lake.
+  bedrock:GetModelCustomizationJob, iam:PassRole for the role of [train], and read the release's
+  lake and add to it.
 """
 
 from prefect import flow
 
-from bedrock_sluice.flows.job import Request, bedrock_client, prepare, submit
+from bedrock_sluice.flows.approval import recipe_of
+from bedrock_sluice.flows.job import Request, bedrock_client, rehearse, settle, start
 from bedrock_sluice.flows.tasks import prefect_step
 from bedrock_sluice.lake.releases import open_release
 
@@ -24,6 +27,10 @@ def train(release: str, dry_run: bool = False) -> str | Request:
 
     def work() -> str | Request:
         approved = open_release(release)
-        return prepare(approved).request if dry_run else submit(approved, bedrock_client())
+        request = rehearse(approved)
+        if dry_run:
+            return request
+        settle(approved.lake, recipe_of(approved).lineage)
+        return start(approved, bedrock_client())
 
     return prefect_step("train", lambda _: work())

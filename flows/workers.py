@@ -69,9 +69,10 @@ def _keep_freed_memory() -> None:
 
     Only glibc has the setting, and only it needs it.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    for option in (_MMAP_THRESHOLD, _TRIM_THRESHOLD) if mallopt else ():
-        mallopt(option, KEPT_BYTES)
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_MMAP_THRESHOLD, KEPT_BYTES)
+        libc.mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def _collect(

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from bedrock_sluice.rewards.template import Template, instructed
 from bedrock_sluice.transforms.errors import ConfigError
 
 OWN_KEYS = frozenset({"id", "messages", "reference_answer", "tools", "metadata"})
@@ -19,7 +20,8 @@ def render(prompts: pl.DataFrame, fields: Sequence[str]) -> pl.Series:
     """The `json` of each prompt: its line as JSON text without a line break.
 
     `prompts` has `request_id`, `messages`, `tools` and `reference_answer` (JSON text; tools may be
-    null) and `request_metadata`; of the latter, the keys named in `fields` ride along.
+    null) and `request_metadata`; of the latter, the keys named in `fields` ride along. So do, if
+    there is a column `riding` (a JSON object, or null), its fields; they go before metadata.
 
     Raises:
         ConfigError: a field would take the place of one that every line has.
@@ -27,8 +29,28 @@ def render(prompts: pl.DataFrame, fields: Sequence[str]) -> pl.Series:
     if taken := OWN_KEYS.intersection(fields):
         raise ConfigError(f"[template] fields: a line has its own {', '.join(sorted(taken))}")
     columns = ["request_id", "messages", "reference_answer", "tools", "request_metadata"]
-    lines = [_line(row, fields) for row in prompts.select(columns).iter_rows(named=True)]
+    riding = ["riding"] if "riding" in prompts.columns else []
+    lines = [_line(row, fields) for row in prompts.select(columns + riding).iter_rows(named=True)]
     return pl.Series("json", lines, dtype=pl.String)
+
+
+def instruct(prompts: pl.DataFrame, template: Template) -> pl.DataFrame:
+    """The prompts with `messages` that ask for the template's marker, and `is_instructed`.
+
+    Messages that ask for it already stay as they are, to the byte.
+    """
+    if not template.marker or not template.instruction:
+        return prompts.with_columns(is_instructed=pl.lit(False))
+    told = [_instructed(messages, template) for messages in prompts["messages"]]
+    return prompts.with_columns(
+        messages=pl.Series([text for text, _ in told], dtype=pl.String),
+        is_instructed=pl.Series([is_changed for _, is_changed in told], dtype=pl.Boolean),
+    )
+
+
+def _instructed(messages: str, template: Template) -> tuple[str, bool]:
+    made, is_changed = instructed(msgspec.json.decode(messages), template)
+    return (msgspec.json.encode(made).decode(), True) if is_changed else (messages, False)
 
 
 def _line(row: dict[str, Any], fields: Sequence[str]) -> str:
@@ -41,4 +63,12 @@ def _line(row: dict[str, Any], fields: Sequence[str]) -> str:
         line["tools"] = msgspec.Raw(row["tools"].encode())
     held = row["request_metadata"] or {}
     line |= {field: held[field] for field in fields if field in held}
+    if row.get("riding") is not None:
+        line |= _checked(msgspec.json.decode(row["riding"], type=dict[str, msgspec.Raw]))
     return msgspec.json.encode(line).decode()
+
+
+def _checked(riding: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    if taken := OWN_KEYS.intersection(riding):
+        raise ConfigError(f"the template's `rides`: a line has its own {', '.join(sorted(taken))}")
+    return riding

@@ -7,31 +7,34 @@ Source: amazon-bedrock-samples, reward-functions/gsm8k_rew_func.py.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from bedrock_sluice.rewards.template import Reference
+from bedrock_sluice.rewards.template import Reference, Template
 
-_NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
+# Bounded as our grader's: nobody answers with more digits, and it looks at the end of texts only.
+_NUMBER = re.compile(r"-?(?:[0-9]{1,50}(?:\.[0-9]{1,50})?|\.[0-9]{1,50})")
 EXACT_FLOATS = 2**53  # below it, a float that is whole is exactly that number
 
 _THOUSANDS = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")  # 1,5 is no such number
 _FINAL = re.compile(r"####\s*(\S+)")
 
 
-@dataclass(frozen=True)
-class MathTemplate:
+class MathTemplate(Template):
     """`{"final_answer": "72", "steps": [...]}`."""
 
-    name: str = "math"
-    marker: str | None = "####"
+    name = "math"
+    about = '{"final_answer": "72", "steps": ["6 x 12 is 72"]}'
+    marker: str = "####"
+    instruction = 'End with the final answer after "####", as a plain number: #### 72'
+    profiles = ("nova-docs", "math")
+    grader = "math_grader"
 
-    def from_fields(self, fields: Mapping[str, Any]) -> Reference | None:
+    def from_fields(self, fields: Mapping[str, Any]) -> dict[str, Any] | None:
         """From `final_answer` (text or number) and, if there, `steps` (list of texts)."""
         final = _plain_number(fields.get("final_answer"))
         return {"final_answer": final, "steps": _steps(fields.get("steps"))} if final else None
 
-    def from_text(self, text: str) -> Reference | None:
+    def from_text(self, text: str) -> dict[str, Any] | None:
         """From a solution that ends in `#### <number>`; its lines before that are the steps."""
         found = list(_FINAL.finditer(text))
         if not found:
@@ -43,8 +46,16 @@ class MathTemplate:
         """Whether `final_answer` is a plain number as text."""
         if not isinstance(reference, dict):
             return False
-        final = reference.get("final_answer")
-        return isinstance(final, str) and _NUMBER.fullmatch(final) is not None
+        return is_plain_number(reference.get("final_answer"))
+
+    def compared(self, reference: Reference) -> object:
+        """The final answer, whatever the steps."""
+        return reference.get("final_answer") if isinstance(reference, dict) else reference
+
+
+def is_plain_number(value: object) -> bool:
+    """Whether a value is a number as text, without commas, signs of units and blanks."""
+    return isinstance(value, str) and _NUMBER.fullmatch(value) is not None
 
 
 def _plain_number(value: object) -> str | None:
@@ -55,7 +66,7 @@ def _plain_number(value: object) -> str | None:
     text = str(value).strip().removeprefix("$").rstrip(".")
     if _THOUSANDS.fullmatch(text):
         text = text.replace(",", "")
-    return text if _NUMBER.fullmatch(text) else None
+    return text if is_plain_number(text) else None
 
 
 def _steps(value: object) -> list[str]:

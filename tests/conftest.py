@@ -293,7 +293,8 @@ def make_exchanges(rows: Sequence[Json]) -> pl.DataFrame:
     for row in full:
         if isinstance(row.get("request_metadata"), dict):
             row["request_metadata"] = list(row["request_metadata"].items())
-    return pl.DataFrame(pa.Table.from_pylist(full, schema=schema))
+    held = pl.Series("is_held_out", [row.get("is_held_out", False) for row in full], pl.Boolean)
+    return pl.DataFrame(pa.Table.from_pylist(full, schema=schema)).with_columns(held)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,11 @@
-"""Exchanges to prompts: drop what cannot teach, then all but one of each exact duplicate."""
+"""Exchanges to prompts: drop what cannot teach, and all but one of what says the same."""
+
+from collections.abc import Collection
 
 import polars as pl
 
 from bedrock_sluice.transforms.fates import Sifted, sift
+from bedrock_sluice.transforms.personal_data import PERSONAL, SECRETS
 from bedrock_sluice.transforms.reasons import Reason
 
 _BLOCKED = ("guardrail_intervened", "content_filtered")
@@ -32,31 +35,105 @@ def drop_unteachable(
     return sift(exchanges, rules)
 
 
-def drop_exact_duplicates(exchanges: pl.DataFrame, labelled: pl.Series) -> Sifted:
-    """Keep one exchange of each `prompt_digest`, with the count of those it stands for.
+def drop_private(prompts: pl.DataFrame, kinds: Collection[str]) -> Sifted:
+    """Drop prompts that hold any of the `kinds` of personal data or secrets.
 
-    The survivor is labelled rather than not (`labelled` holds request ids), then the newest, then
-    the one with the lowest id. Kept rows gain `duplicates` (u32, itself not counted); rejected rows
-    name their `survivor`.
+    `prompts` has a column for each kind: how many of it there are.
     """
-    ranked = exchanges.with_columns(
-        is_labelled=pl.col("request_id").is_in(labelled.implode())
-    ).sort(
-        "prompt_digest", "is_labelled", "timestamp", "request_id",
-        descending=[False, True, True, False],
+    rules = [
+        (reason, pl.any_horizontal(pl.col(kind) > 0 for kind in asked))
+        for reason, group in (
+            (Reason.CURATE_SECRET, SECRETS),
+            (Reason.CURATE_PERSONAL_DATA, PERSONAL),
+        )
+        if (asked := [kind for kind in group if kind in kinds])
+    ]
+    return sift(prompts, rules)
+
+
+def drop_evaluated(prompts: pl.DataFrame) -> Sifted:
+    """Drop prompts that overlap an evaluation item: those whose `overlap` tells of one."""
+    found = sift(prompts, [(Reason.CURATE_EVALUATION, pl.col("overlap").is_not_null())])
+    return Sifted(found.kept, found.rejected.with_columns(detail=pl.col("overlap")))
+
+
+def in_survival_order(exchanges: pl.DataFrame, labelled: pl.Series) -> pl.DataFrame:
+    """Sort by who survives among those that say the same: the first does.
+
+    Labelled rather than not (`labelled` holds request ids); then held out for validation rather
+    than not (column `is_held_out`), so that what was validated on is not trained on through its
+    double; then the newest; then the lowest id.
+    """
+    return exchanges.sort(
+        pl.col("request_id").is_in(labelled.implode()),
+        "is_held_out",
+        "timestamp",
+        "request_id",
+        "object",
+        "line",
+        descending=[True, True, True, False, False, False],
         nulls_last=True,
-    )  # fmt: skip
-    counted = ranked.with_columns(
-        survivor=pl.col("request_id").first().over("prompt_digest"),
-        rank=pl.int_range(pl.len()).over("prompt_digest"),
-        duplicates=(pl.len().over("prompt_digest") - 1).cast(pl.UInt32),
     )
-    is_first = pl.col("rank") == 0
-    scratch = ["is_labelled", "rank"]
+
+
+def drop_exact_duplicates(exchanges: pl.DataFrame, labelled: pl.Series) -> Sifted:
+    """Keep the first of each `prompt_digest` (see `in_survival_order`), and count the others.
+
+    Kept rows gain `duplicates` (u32, itself not counted) and `is_contested`: one of the others is
+    held out for validation, and they are not. Rejected rows name their `survivor`.
+    """
+    counted = in_survival_order(exchanges, labelled).with_columns(
+        survivor=pl.col("request_id").first().over("prompt_digest"),
+        nth=pl.int_range(pl.len()).over("prompt_digest"),
+        duplicates=(pl.len().over("prompt_digest") - 1).cast(pl.UInt32),
+        is_contested=pl.col("is_held_out").any().over("prompt_digest") & ~pl.col("is_held_out"),
+    )
+    is_first = pl.col("nth") == 0
     return Sifted(
-        kept=counted.filter(is_first).drop(*scratch, "survivor").sort("object", "line"),
+        kept=counted.filter(is_first).drop("nth", "survivor").sort("object", "line"),
         rejected=counted.filter(~is_first)
-        .drop(*scratch, "duplicates")
+        .drop("nth", "duplicates", "is_contested")
         .with_columns(reason=pl.lit(Reason.CURATE_EXACT_DUPLICATE.value))
         .sort("object", "line"),
     )
+
+
+def drop_near_duplicates(prompts: pl.DataFrame, near: pl.DataFrame) -> Sifted:
+    """Keep the survivors of near duplicates, and count the others among their `duplicates`.
+
+    `near` has the schema `near_duplicates.CLUSTERED`; its numbers are those of the rows of
+    `prompts`, which `drop_exact_duplicates` kept. Survivors that are not held out for validation,
+    while one of the others is, become `is_contested`. Rejected rows name their `survivor`, and in
+    `detail` how similar the two are.
+    """
+    numbered = prompts.with_row_index("row")
+    names = numbered.select(survivor="row", survivor_id="request_id")
+    told = numbered.join(
+        near.join(names, on="survivor"), on="row", how="left", maintain_order="left"
+    )
+    is_lost = (pl.col("row") != pl.col("survivor")).fill_null(value=False)
+    lost = told.filter(is_lost)
+    gained = lost.group_by(row="survivor").agg(
+        gained=(pl.col("duplicates") + 1).sum(),
+        is_held_in=pl.any_horizontal("is_held_out", "is_contested").any(),
+    )
+    kept = told.filter(~is_lost).join(gained, on="row", how="left", maintain_order="left")
+    total = (pl.col("duplicates") + pl.col("gained").fill_null(0)).cast(pl.UInt32)
+    held_in = pl.col("is_held_in").fill_null(value=False) & ~pl.col("is_held_out")
+    contested = pl.col("is_contested") | held_in
+    return Sifted(
+        kept=kept.with_columns(duplicates=total, is_contested=contested)
+        .select(prompts.columns)
+        .sort("object", "line"),
+        rejected=lost.select(
+            *(name for name in prompts.columns if name not in {"duplicates", "is_contested"}),
+            reason=pl.lit(Reason.CURATE_NEAR_DUPLICATE.value),
+            survivor="survivor_id",
+            detail=pl.format("{} of their 5-word shingles are the same", _percent("similarity")),
+        ).sort("object", "line"),
+    )
+
+
+def _percent(share: str) -> pl.Expr:
+    """Rounded down, so that what is not the same is not told as 100 %."""
+    return pl.format("{} %", (pl.col(share) * 100).floor().cast(pl.Int64))

@@ -1,6 +1,5 @@
 """Landed records to exchanges: the bodies of any dialect become OpenAI chat messages."""
 
-import unicodedata
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -11,11 +10,11 @@ import pyarrow as pa
 from bedrock_sluice.transforms.chat import Exchange, is_telling
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.exchanges import read_exchange, rejected_row
+from bedrock_sluice.transforms.message_digests import conversation_marks, plain_text
 from bedrock_sluice.transforms.tables import EXCHANGES, LANDED
 from bedrock_sluice.transforms.tokens import estimate_tokens
 
 PROMPT_DIGEST_BYTES = 16
-HELD_WORDS = 1 << 18  # of one text, as objects of their own: some 60 bytes each
 
 BROKEN_OFF = "broken_off"  # a stream that ends without saying why
 
@@ -102,6 +101,7 @@ def _judged(exchange: Exchange) -> _Row:
         "has_response": bool(response.tool_calls or (response.content or "").strip()),
         "is_user_last": bool(messages) and messages[-1].role == "user",
         "is_single_turn": [m.role for m in messages if m.role != "system"] == ["user"],
+        **conversation_marks(messages, response)._asdict(),
     }
 
 
@@ -109,7 +109,7 @@ def _prompt_digest(exchange: Exchange) -> str:
     """Digest of the prompt after normalising Unicode (NFC) and runs of blanks."""
     state = blake2b(digest_size=PROMPT_DIGEST_BYTES)
     for message in exchange.messages:
-        text = _plain(message.content or "").encode()
+        text = plain_text(message.content or "").encode()
         state.update(b"%s %d " % (message.role.encode(), len(text)))
         state.update(text)
         if message.tool_calls:
@@ -117,19 +117,6 @@ def _prompt_digest(exchange: Exchange) -> str:
     if exchange.tools:
         state.update(_json(exchange.tools).encode())
     return state.hexdigest()
-
-
-def _plain(text: str) -> str:
-    """The text, composed, each run of blanks as one; of a long text, not all words are held."""
-    rest = text if text.isascii() else unicodedata.normalize("NFC", text)
-    if len(rest) <= HELD_WORDS:
-        return " ".join(rest.split())
-    pieces = list[str]()
-    while rest:
-        words = rest.split(None, HELD_WORDS)
-        rest = words.pop() if len(words) > HELD_WORDS else ""
-        pieces.append(" ".join(words))
-    return " ".join(pieces)
 
 
 def _json(value: object) -> str:

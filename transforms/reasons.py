@@ -107,6 +107,8 @@ class Reason(StrEnum):
 
     ANSWER_MISSING = "answer_missing", "no source has a reference answer for it"
     ANSWER_CONFLICT = "answer_conflict", "it has labels that contradict each other"
+    ANSWER_REJECTED = "answer_rejected", "people judged its logged response wrong"
+    ANSWER_DISAGREEMENT = "answer_disagreement", "the responses to its prompt do not agree enough"
     ANSWER_UNFIT = "answer_unfit", "its answer is not one that the template's grader can read"
 
     SPLIT_JOINED_VALIDATION = (

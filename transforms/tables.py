@@ -43,6 +43,7 @@ EXCHANGES = pa.schema(
         pa.field("timestamp", pa.timestamp("us", tz="UTC")),
         pa.field("model_id", pa.string()),
         pa.field("operation", pa.string()),
+        pa.field("identity_arn", pa.string()),
         pa.field("request_metadata", pa.map_(pa.string(), pa.string())),
         pa.field("object", pa.string()),
         pa.field("line", pa.uint32()),
@@ -60,6 +61,10 @@ EXCHANGES = pa.schema(
         pa.field("has_response", pa.bool_()),
         pa.field("is_user_last", pa.bool_()),
         pa.field("is_single_turn", pa.bool_()),
+        pa.field("path", pa.list_(pa.uint64())),
+        pa.field("head", pa.uint64()),
+        pa.field("tail", pa.uint64()),
+        pa.field("system_digest", pa.string()),
     ]
 )
 """One row per record that was read: its chat messages, and what curation judges it by."""
@@ -69,6 +74,7 @@ TEXT_COLUMNS = ("messages", "response", "tools", "reasoning")
 _PROVENANCE: dict[str, pl.DataType | type[pl.DataType]] = {
     "id": pl.String,
     "request_id": pl.String,
+    "prompt_digest": pl.String,
     "timestamp": pl.Datetime("us", "UTC"),
     "model_id": pl.String,
     "split": pl.String,

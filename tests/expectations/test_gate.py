@@ -8,7 +8,11 @@ import pytest
 
 from bedrock_sluice.expectations import resource
 from bedrock_sluice.expectations.gate import MAX_LINES, MIN_LINES, Check, is_passed, judge
-from bedrock_sluice.expectations.measures import LINE_MEASURES, measure_split
+from bedrock_sluice.expectations.measures import (
+    LEAKAGE_MEASURES,
+    LINE_MEASURES,
+    measure_split,
+)
 from bedrock_sluice.transforms.errors import IntegrityError
 
 LIMITS: dict[str, float] = {
@@ -16,6 +20,7 @@ LIMITS: dict[str, float] = {
     "max_lines": MAX_LINES,
     "max_prompt_tokens": 50,
     "share_tolerance": 0.05,
+    "max_evicted_share": 0.1,
 }
 
 
@@ -56,16 +61,19 @@ BREAKS: dict[str, Sequence[Callable[[], pl.DataFrame]]] = {
     "answers": [one_with("has_answer", False)],
     "prompt_length": [one_with("prompt_tokens", 51), one_with("prompt_tokens", 0)],
     "answer_format": [one_with("asks_for_marker", False)],
+    "privacy": [one_with("is_clean", False)],
 }
 SPLIT_BREAKS: dict[str, dict[str, float]] = {
     "split_shares": {"share_off_by": 0.051},
     "groups_apart": {"groups_on_both_sides": 1},
     "prompts_apart": {"prompts_on_both_sides": 1},
     "train_count": {"train_lines": MIN_LINES - 1},
+    "evicted_share": {"evicted_share": 0.11},
 }
 GOOD_SPLIT: dict[str, float] = {
     "train_lines": MIN_LINES,
     "share_off_by": 0.05,
+    "evicted_share": 0.1,
     "groups_on_both_sides": 0,
     "prompts_on_both_sides": 0,
 }
@@ -101,7 +109,7 @@ def test_a_check_of_the_lines_fails_on_what_breaks_it_alone(
 def test_a_check_of_the_split_fails_on_what_breaks_it_alone(name: str) -> None:
     checks = judge("split", pl.DataFrame([GOOD_SPLIT | SPLIT_BREAKS[name]]), LIMITS)
     assert failed(checks) == [name]
-    assert is_passed(checks) == (name == "train_count")
+    assert is_passed(checks) == (name in {"train_count", "evicted_share"})
 
 
 def test_a_check_that_cannot_be_evaluated_stops_the_gate() -> None:
@@ -114,11 +122,20 @@ def test_the_gate_says_nothing_on_the_terminal(capfd: pytest.CaptureFixture[str]
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("suite", ["lines", "split"])
+@pytest.mark.parametrize("kind", LEAKAGE_MEASURES)
+def test_a_leak_of_any_kind_fails_the_gate(kind: str) -> None:
+    sound = pl.DataFrame([dict.fromkeys(LEAKAGE_MEASURES, 0)], schema=LEAKAGE_MEASURES)
+    assert is_passed(judge("leakage", sound, {}))
+    checks = judge("leakage", sound.with_columns(pl.lit(1).alias(kind)), {})
+    assert (len(failed(checks)), is_passed(checks)) == (1, False)
+
+
+@pytest.mark.parametrize("suite", ["lines", "split", "leakage"])
 def test_suites_name_only_columns_that_are_measured(suite: str) -> None:
     rows = pl.DataFrame({"split": ["train"], "group": ["a"], "prompt_digest": ["b"]})
     split = measure_split(rows, 0.1)
-    measured = {"lines": set(LINE_MEASURES), "split": set(split.columns)}[suite]
+    columns = {"lines": LINE_MEASURES, "split": split.columns, "leakage": LEAKAGE_MEASURES}
+    measured = set(columns[suite])
     told = json.loads(resource(f"{suite}.json"))["expectations"]
     assert {e["kwargs"]["column"] for e in told if "column" in e["kwargs"]} <= measured
     assert len({e["meta"]["name"] for e in told}) == len(told)

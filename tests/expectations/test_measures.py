@@ -120,11 +120,11 @@ def test_measures_hold_no_text() -> None:
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ([("train", "a", "1"), ("validation", "b", "2")], (1, 0.4, 0, 0)),
-        ([("train", "a", "1"), ("validation", "a", "2")], (1, 0.4, 1, 0)),
-        ([("train", "a", "1"), ("validation", "b", "1")], (1, 0.4, 0, 1)),
-        ([("train", "a", "1"), ("train", "a", "1")], (2, 0.1, 0, 0)),
-        ([], (0, 0.0, 0, 0)),
+        ([("train", "a", "1"), ("validation", "b", "2")], (1, 0.4, 0, 0, 0)),
+        ([("train", "a", "1"), ("validation", "a", "2")], (1, 0.4, 0, 1, 0)),
+        ([("train", "a", "1"), ("validation", "b", "1")], (1, 0.4, 0, 0, 1)),
+        ([("train", "a", "1"), ("train", "a", "1")], (2, 0.1, 0, 0, 0)),
+        ([], (0, 0.0, 0, 0, 0)),
     ],
 )
 def test_the_split_is_measured(rows: list[tuple[str, ...]], told: tuple[float, ...]) -> None:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from bedrock_sluice.expectations.gate import Check
-from bedrock_sluice.expectations.report import render_report
+from bedrock_sluice.expectations.report import LEAKS, render_report
 
 
 class Page(HTMLParser):
@@ -61,6 +61,12 @@ def report(hostile: str, checks: Sequence[Check] = ()) -> str:
         "untagged": 3,
         "tags": {hostile: 7},
         "unknown_shapes": [{"shape": hostile, "records": 2}],
+        "inspected": 5,
+        "personal_data": {"email": 1},
+        "privacy": {"email": "mask"},
+        "hidden_characters": 1,
+        "slices": [{"slice": hostile, "value": hostile, "records": 5, "share": 1.0}],
+        "certificate": dict.fromkeys(LEAKS, 0),
     }
     return render_report(facts, checks or [Check(hostile, hostile, "fail", passed=False)])
 

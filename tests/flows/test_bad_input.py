@@ -20,7 +20,7 @@ Json = dict[str, Any]
         ("[split]\nvalidaton = 0.2\n", {}, "sums.toml:10: split.validaton is no key"),
         ("[split]\nvalidaton = 0.2\n", {}, "did you mean validation?"),
         ('[split]\nmax_lines = "all"\n', {}, "sums.toml:10: split.max_lines: input should be"),
-        ("", {'"math"': '"maths"'}, "no template 'maths'; there are math, qa"),
+        ("", {'"math"': '"maths"'}, "no template 'maths'; there are code, custom, format, judge, math"),
         ("[select]\nmetadata = { is = 1 }\n", {}, "metadata has the unknown word 'is'"),
         ('[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n', {}, "none.csv: no such file"),
         ("[split\n", {}, "no TOML"),
@@ -107,7 +107,7 @@ def test_a_bug_of_ours_is_told_by_its_place_without_content(
     def fail(*_: object) -> None:
         raise ValueError("the secret is 123-45-6789")
 
-    monkeypatch.setattr("bedrock_sluice.flows.steps.curate", fail)
+    monkeypatch.setattr("bedrock_sluice.flows.pipeline.curate", fail)
     ran = sluice("build", sums)
     assert ran.code == 70
     assert "ValueError at flows/pipeline.py" in ran.err

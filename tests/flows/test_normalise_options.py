@@ -62,9 +62,9 @@ def test_unknown_shapes_stand_in_the_report_by_their_keys(
     record: Callable[..., Json],
     write_logs: Callable[..., None],
 ) -> None:
-    odd = record(request_id="odd", bodies=({"novel": "secret text"}, {"reply": 1}))
+    odd = record(request_id="odd", bodies=({"novel": "hushed text"}, {"reply": 1}))
     write_logs(tmp_path / "logs", [[*records(110), odd]])
     release = Path(sluice("build", recipe()).out.strip())
     page = (release / "report.html").read_text(encoding="utf-8")
     assert "{novel:text} → {reply:number}" in page
-    assert "secret" not in page
+    assert "hushed" not in page

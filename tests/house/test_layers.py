@@ -25,7 +25,7 @@ HOMES = {
     "great_expectations": ("expectations/gate.py",),
     "prefect": ("flows/",),
     "duckdb": ("lake/duck.py",),
-    "boto3": ("lake/", "flows/"),
+    "boto3": ("lake/", "flows/", "rewards/graders/judge_grader.py"),
     "botocore": ("lake/", "flows/"),
 }
 """Libraries that stay in one place: the paths, or starts of paths, that may import them."""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.rewards.line import OWN_KEYS, render
-from bedrock_sluice.rewards.template import Template, template_named, templates
+from bedrock_sluice.rewards.template import template_named, templates
 from bedrock_sluice.transforms.errors import ConfigError
 
 Json = dict[str, Any]
@@ -22,12 +22,14 @@ GRADERS = {"math": r"#### (-?[0-9.,]+)", "qa": r"ANSWER:\s*(.+)"}
 
 def test_templates_are_known_by_name() -> None:
     assert list(templates()) == sorted(templates())
-    assert {"math", "qa"} <= set(templates())
+    assert set(templates()) == {
+        *("code", "custom", "format", "judge", "math", "math-openweight", "qa", "tool"),
+    }
     assert all(template.name == name for name, template in templates().items())
 
 
 def test_an_unknown_template_is_told_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"no template 'maths'; there are .*math, qa"):
+    with pytest.raises(ConfigError, match=r"no template 'maths'; there are .*math, .*qa, tool$"):
         template_named("maths")
 
 
@@ -105,8 +107,10 @@ def test_math_reads_the_last_number_after_the_marker(text: str, reference: Json 
 @pytest.mark.parametrize(
     ("value", "answer"),
     [
-        ("25", "25"), (" yes ", "yes"), (25, "25"), (2.5, "2.5"), ("two\nlines", "two\nlines"),
+        ("25", "25"), (" yes ", "yes"), (25, "25"), (2.5, "2.5"),
         (0, "0"), ("é 😀", "é 😀"),
+        ("two\r\n\n lines", "two lines"), ("ANSWER: 5", "5"),
+        ("-", None), ("ANSWER:", None), ('""', None), ("😀", None),
         (None, None), ("", None), (" \n", None), (True, None), (["25"], None), ({"a": 1}, None),
         (float("nan"), None), (float("inf"), None),
     ],
@@ -126,6 +130,7 @@ def test_qa_takes_a_text_or_a_number(value: object, answer: str | None) -> None:
         ("25", "25"),
         ("  25\n", "25"),
         ("answer: 25", "answer: 25"),
+        ("It grew.\n25", None),
         ("", None),
         (" \n ", None),
     ],
@@ -153,12 +158,16 @@ def test_a_marker_with_nothing_after_it_is_no_answer(text: str) -> None:
         ("math", {"final_answer": "$5"}, False),
         ("math", {"final_answer": "٧٢"}, False),
         ("math", {"final_answer": "72\n"}, False),
+        ("math", {"final_answer": "9" * 50}, True),
+        ("math", {"final_answer": "9" * 51}, False),
         ("math", {"answer": "72"}, False),
         ("math", "#### 72", False),
         ("math", None, False),
         ("qa", {"answer": "yes"}, True),
         ("qa", {"answer": " "}, False),
         ("qa", {"answer": 25}, False),
+        ("qa", {"answer": "two\nlines"}, False),
+        ("qa", {"answer": "..."}, False),
         ("qa", {}, False),
         ("qa", "yes", False),
         ("qa", None, False),
@@ -168,37 +177,13 @@ def test_what_the_grader_can_read_fits(name: str, reference: object, fits: bool)
     assert template_named(name).fits(reference) is fits
 
 
-_FIELDS = st.fixed_dictionaries(
-    {
-        name: st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats()
-        | st.text()
-        | st.lists(st.text())
-        for name in ("final_answer", "steps", "answer")
-    }
-)
-
-
-@pytest.mark.parametrize("template", templates().values(), ids=lambda template: template.name)
-@given(fields=_FIELDS, text=st.text())
-def test_every_reference_that_is_made_fits(template: Template, fields: Json, text: str) -> None:
-    made = [
-        template.from_fields(fields),
-        template.from_text(text),
-        template.from_text(f"{template.marker} {text}"),
-    ]
-    assert all(template.fits(reference) for reference in made if reference is not None)
-
-
 @pytest.mark.parametrize(("name", "key"), [("math", "final_answer"), ("qa", "answer")])
 @given(number=st.integers() | st.decimals(allow_nan=False, allow_infinity=False, places=2))
 def test_a_number_is_found_again_by_the_published_grader(name: str, key: str, number: Any) -> None:
     """The response that was logged earns its own reward."""
     text = f"So it is\n{template_named(name).marker} {number}"
     reference = template_named(name).from_text(text)
-    assert reference
+    assert isinstance(reference, dict)
     (found,) = re.findall(GRADERS[name], text)
     assert found.replace(",", "") == reference[key]
 

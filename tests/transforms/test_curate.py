@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.transforms.curate import drop_exact_duplicates, drop_unteachable
+from bedrock_sluice.transforms.curate import (
+    drop_evaluated,
+    drop_exact_duplicates,
+    drop_private,
+    drop_unteachable,
+    in_survival_order,
+)
+from bedrock_sluice.transforms.personal_data import KINDS, PERSONAL, SECRETS
 
 Json = dict[str, Any]
 Make = Callable[[Sequence[Json]], pl.DataFrame]
@@ -91,6 +98,47 @@ def test_the_survivor_is_labelled_then_newest_then_of_lowest_id(
     assert set(sifted.rejected["reason"]) == {"curate_exact_duplicate"}
 
 
+@pytest.mark.parametrize(
+    ("rows", "labelled", "survivor", "is_contested"),
+    [
+        ([{}, {}], [], "r1", False),
+        ([{}, {"is_held_out": True}], [], "r2", False),
+        ([{"timestamp": NOON + timedelta(1)}, {"is_held_out": True}], [], "r2", False),
+        ([{}, {"is_held_out": True}], ["r1"], "r1", True),
+        ([{}, {"is_held_out": True}], ["r1", "r2"], "r2", False),
+        ([{"is_held_out": True}, {"is_held_out": True}], ["r2"], "r2", False),
+        ([{}, {"is_held_out": True}, {}], ["r3"], "r3", True),
+    ],
+    ids=[
+        "nobody held out",
+        "the held out before the lowest id",
+        "the held out before the newest",
+        "the labelled before the held out",
+        "the held out of the labelled",
+        "all held out",
+        "of three",
+    ],
+)
+def test_a_survivor_of_train_is_contested_where_it_takes_a_held_out_place(
+    exchanges: Make, rows: list[Json], labelled: list[str], survivor: str, is_contested: bool
+) -> None:
+    same = exchanges([{"prompt_digest": "same", **row} for row in rows])
+    sifted = drop_exact_duplicates(same, pl.Series(labelled, dtype=pl.String))
+    assert sifted.kept.select("request_id", "is_contested").rows() == [(survivor, is_contested)]
+
+
+def test_a_held_out_prompt_contests_only_what_says_the_same(exchanges: Make) -> None:
+    frame = exchanges([{}, {"is_held_out": True}, {}])
+    assert not drop_exact_duplicates(frame, pl.Series(["r1", "r3"])).kept["is_contested"].any()
+
+
+def test_the_order_of_survival_is_labelled_held_out_newest_lowest_id(exchanges: Make) -> None:
+    later, held = {"timestamp": NOON + timedelta(1)}, {"is_held_out": True}
+    frame = exchanges([{}, {"timestamp": None}, later, held, held | later, {}])
+    ordered = in_survival_order(frame, pl.Series(["r6"]))
+    assert ordered["request_id"].to_list() == ["r6", "r5", "r4", "r3", "r1", "r2"]
+
+
 def test_other_prompts_are_no_duplicates(exchanges: Make) -> None:
     sifted = drop_exact_duplicates(exchanges([{}, {}, {}]), NOBODY)
     assert sifted.kept["request_id"].to_list() == ["r1", "r2", "r3"]
@@ -100,15 +148,57 @@ def test_other_prompts_are_no_duplicates(exchanges: Make) -> None:
 def test_columns_are_as_they_were_and_those_promised(exchanges: Make) -> None:
     frame = exchanges([{"prompt_digest": "same"}] * 2)
     sifted = drop_exact_duplicates(frame, NOBODY)
-    assert sifted.kept.columns == [*frame.columns, "duplicates"]
+    assert sifted.kept.columns == [*frame.columns, "duplicates", "is_contested"]
     assert sifted.kept.schema["duplicates"] == pl.UInt32
     assert sifted.rejected.columns == [*frame.columns, "survivor", "reason"]
+
+
+def counted(exchanges: Make, *counts: Json) -> pl.DataFrame:
+    """Prompts with as many findings of each kind as told, else none."""
+    rows = [dict.fromkeys(KINDS, 0) | each for each in counts]
+    findings = pl.DataFrame(rows, schema=dict.fromkeys(KINDS, pl.UInt32))
+    return pl.concat([exchanges([{}] * len(rows)), findings], how="horizontal")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_personal_data_is_dropped_for_its_reason(exchanges: Make, kind: str) -> None:
+    frame = counted(exchanges, {}, {kind: 1})
+    reason = "curate_secret" if kind in SECRETS else "curate_personal_data"
+    for asked in (KINDS, (kind,)):
+        sifted = drop_private(frame, asked)
+        assert sifted.rejected.select("request_id", "reason").rows() == [("r2", reason)]
+        assert sifted.kept["request_id"].to_list() == ["r1"]
+    others = [each for each in KINDS if each != kind]
+    assert drop_private(frame, others).rejected.is_empty()
+
+
+def test_only_kinds_that_are_asked_for_are_dropped(exchanges: Make) -> None:
+    frame = counted(exchanges, {"email": 9, "token": 9})
+    assert drop_private(frame, ()).kept.equals(frame)
+    assert drop_private(frame, PERSONAL).rejected["reason"].to_list() == ["curate_personal_data"]
+
+
+def test_of_a_secret_and_personal_data_the_secret_is_told(exchanges: Make) -> None:
+    sifted = drop_private(counted(exchanges, {"email": 9, "token": 1}), KINDS)
+    assert sifted.rejected["reason"].to_list() == ["curate_secret"]
+
+
+def test_what_overlaps_an_evaluation_item_is_dropped_and_tells_of_it(exchanges: Make) -> None:
+    told = pl.Series("overlap", [None, "gsm8k.jsonl:7: near, 84 %", None], dtype=pl.String)
+    sifted = drop_evaluated(exchanges([{}] * 3).with_columns(told))
+    rejected = sifted.rejected.select("request_id", "reason", "detail").rows()
+    assert rejected == [("r2", "curate_evaluation", "gsm8k.jsonl:7: near, 84 %")]
+    assert sifted.kept["request_id"].to_list() == ["r1", "r3"]
 
 
 def test_nothing_gives_nothing(exchanges: Make) -> None:
     sifted = drop_unteachable(exchanges([]), max_prompt_tokens=100, takes_history=False)
     single = drop_exact_duplicates(sifted.kept, NOBODY)
     assert (single.kept.height, single.rejected.height) == (0, 0)
+    private = drop_private(counted(exchanges), KINDS)
+    assert (private.kept.height, private.rejected.height) == (0, 0)
+    evaluated = drop_evaluated(exchanges([]).with_columns(overlap=pl.lit(None, pl.String)))
+    assert (evaluated.kept.height, evaluated.rejected.height) == (0, 0)
 
 
 @given(
@@ -118,6 +208,7 @@ def test_nothing_gives_nothing(exchanges: Make) -> None:
                 "prompt_digest": st.sampled_from(["a", "b", "c"]),
                 "timestamp": st.sampled_from([NOON, NOON + timedelta(1), None]),
                 "has_media": st.booleans(),
+                "is_held_out": st.booleans(),
                 "prompt_tokens": st.sampled_from([50, 500]),
             }
         ),

@@ -1,0 +1,49 @@
+"""What a build is made from, as its manifest tells it; and which trained-on prompts it heeds."""
+
+from typing import Any
+
+import polars as pl
+
+from bedrock_sluice.flows.plan import Plan
+from bedrock_sluice.lake.registry import find_built, trained_on
+from bedrock_sluice.transforms.trained_before import as_heeded, registry_facts
+
+Facts = dict[str, Any]
+
+TRAINED_BEFORE = "trained_before"  # the manifest's list of the releases that were heeded
+
+
+def input_facts(plan: Plan) -> Facts:
+    """The recipe's digest, and the files that were read."""
+    return {
+        "recipe_digest": plan.recipe.digest(),
+        "inputs": _inputs(plan),
+        "labels_sha256": plan.labels.sha256 or None,
+        "evaluation_sha256": plan.evaluation.sha256,
+    }
+
+
+def _inputs(plan: Plan) -> list[Facts]:
+    """Each log object that was read; a folder has no ETags of its own worth keeping."""
+    is_folder = "://" not in plan.source.store.uri
+    held = sorted((h for _, objects in plan.chosen for h in objects), key=lambda h: h.key)
+    return [
+        {
+            "object": h.key,
+            "size": h.size,
+            "etag": None if is_folder else h.etag,
+            "sha256": h.sha256,
+        }
+        for h in held
+    ]
+
+
+def heeded(plan: Plan) -> pl.DataFrame:
+    """What earlier jobs of the lineage were trained on (`TRAINED`).
+
+    Where this very build was made before, and trained on since: what it heeded then, so that it
+    comes out the same.
+    """
+    trained = trained_on(plan.lake, plan.recipe.lineage)
+    own = find_built(plan.lake, plan.recipe.name, registry_facts(trained), input_facts(plan))
+    return as_heeded(trained, own.manifest.get(TRAINED_BEFORE, [])) if own else trained

@@ -1,0 +1,290 @@
+"""What a training job will take, before it is started: rollouts, tokens, grader calls, money.
+
+Prices change, so none is built in: without a table of prices only quantities are told. What AWS
+does not document is told as a range, and listed among the assumptions.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from math import ceil, isfinite
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from bedrock_sluice.rewards.events import MAX_BATCH_SIZE
+from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.tokens import BYTES_PER_TOKEN
+
+MONEY_DIGITS = 4
+METHOD = f"{BYTES_PER_TOKEN} bytes of UTF-8 a token"
+
+_DEFAULTS = {  # those of AWS's SDK, in the order of `Rollouts`; Bedrock's own are not documented
+    "epochCount": 1,
+    "trainingSamplePerPrompt": 8,
+    "inferenceMaxTokens": 2_048,
+    "batchSize": 128,
+    "evalInterval": 10,
+}
+
+_COUNT = re.compile(r"[1-9][0-9]{0,8}")
+
+
+class Range(NamedTuple):
+    """From what is expected to what it can be at most."""
+
+    low: int
+    high: int
+
+    def plus(self, other: "Range") -> "Range":
+        """The sum of both."""
+        return Range(self.low + other.low, self.high + other.high)
+
+    def times(self, number: int) -> "Range":
+        """Both ends so many times."""
+        return Range(self.low * number, self.high * number)
+
+
+class Cost(NamedTuple):
+    """A range of money."""
+
+    low: float
+    high: float
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rollouts:
+    """How a job samples; `assumed` are the hyperparameters that the recipe does not give.
+
+    Every `eval_interval` batches, the validation lines are answered.
+    """
+
+    epochs: int
+    samples_per_prompt: int
+    max_response_tokens: int
+    batch_size: int
+    eval_interval: int
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A grader that has a model judge each response; the instruction has tokens of its own."""
+
+    instruction_tokens: int
+    max_answer_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What things cost, in one currency, as the recipe says.
+
+    A job that is paid by the hour needs `generated_tokens_per_hour`, as seen with an earlier one.
+
+    Raises:
+        ConfigError: a number is below 0 or none at all, or no price is given.
+    """
+
+    currency: str = "USD"
+    per_1k_input_tokens: float = 0.0
+    per_1k_output_tokens: float = 0.0
+    per_1k_grader_calls: float = 0.0
+    per_1k_judge_input_tokens: float = 0.0
+    per_1k_judge_output_tokens: float = 0.0
+    per_hour: float = 0.0
+    generated_tokens_per_hour: float = 0.0
+
+    def __post_init__(self) -> None:
+        numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "currency"}
+        for name, number in numbers.items():
+            if not (isfinite(number) and number >= 0):
+                raise ConfigError(f"[train.prices] {name}: write a number that is not below 0")
+        if not any(number for name, number in numbers.items() if name.startswith("per_")):
+            raise ConfigError("[train.prices] has no price; give one, or leave the table out")
+        if self.per_hour and not self.generated_tokens_per_hour:
+            raise ConfigError("[train.prices] per_hour needs generated_tokens_per_hour beside it")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantities:
+    """What a job takes; judge tokens are 0 without a judge."""
+
+    rollouts: Range
+    input_tokens: Range
+    generated_tokens: Range
+    grader_calls: Range
+    judge_input_tokens: Range
+    judge_output_tokens: Range
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Quantities, their cost where prices are known, and what was assumed, in plain words."""
+
+    lines: int
+    validation_lines: int
+    quantities: Quantities
+    cost: Cost | None
+    assumptions: tuple[str, ...]
+
+
+def rollouts_asked(hyper_parameters: Mapping[str, object]) -> Rollouts:
+    """How a job with these hyperparameters of `rftConfig` samples; others are not looked at.
+
+    Raises:
+        ConfigError: one is no whole number above 0.
+    """
+    given = {**_DEFAULTS, **hyper_parameters}
+    epochs, samples, longest, batch, interval = (_count(name, given[name]) for name in _DEFAULTS)
+    assumed = tuple(name for name in _DEFAULTS if name not in hyper_parameters)
+    return Rollouts(epochs, samples, longest, batch, interval, assumed)
+
+
+def _count(name: str, value: object) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not _COUNT.fullmatch(text):
+        raise ConfigError(f"[train.hyper_parameters] {name}: write a whole number above 0")
+    return int(text)
+
+
+def estimate(  # noqa: PLR0913 - what is known of a job, each by its name
+    prompt_tokens: pl.Series,
+    rollouts: Rollouts,
+    *,
+    validation_prompt_tokens: pl.Series | None = None,
+    mean_response_tokens: float | None = None,
+    judge: Judge | None = None,
+    prices: Prices | None = None,
+) -> Estimate:
+    """What a job over these lines takes; of each line, `prompt_tokens` are estimated (`METHOD`).
+
+    Low: every response is as long as the logged ones are on average, calls of the grader are as
+    full as they can be, and nothing is evaluated. High: every response is as long as it may be and
+    is graded in a call of its own, and all validation lines are answered at every evaluation.
+    """
+    none = pl.Series(dtype=pl.Int64)
+    held_out = none if validation_prompt_tokens is None else validation_prompt_tokens
+    training = rollouts.epochs * rollouts.samples_per_prompt
+    evaluations = _evaluations(rollouts, prompt_tokens.len())
+
+    def both(lines: int, validation: int) -> Range:
+        return Range(training * lines, training * lines + evaluations * validation)
+
+    quantities = _quantities(
+        rollouts=both(prompt_tokens.len(), held_out.len()),
+        asked=both(int(prompt_tokens.sum()), int(held_out.sum())),
+        longest=rollouts.max_response_tokens,
+        mean=mean_response_tokens,
+        judge=judge,
+    )
+    return Estimate(
+        lines=prompt_tokens.len(),
+        validation_lines=held_out.len(),
+        quantities=quantities,
+        cost=_cost(quantities, prices) if prices else None,
+        assumptions=tuple(_assumptions(rollouts, mean_response_tokens, judge)),
+    )
+
+
+def over_budget(estimated: Estimate, budget: float) -> bool:
+    """Whether a job may cost more than `budget`, in the currency of the prices: by the high end.
+
+    Raises:
+        ConfigError: there are no prices, so nobody knows.
+    """
+    if estimated.cost is None:
+        raise ConfigError("a budget needs prices; write [train.prices] beside it")
+    return not estimated.cost.high <= budget  # so that NaN does not pass
+
+
+def _evaluations(rollouts: Rollouts, lines: int) -> int:
+    """At most: if rollouts are what a batch counts, there are more batches than with prompts."""
+    batches = ceil(lines * rollouts.samples_per_prompt / rollouts.batch_size) * rollouts.epochs
+    return batches // rollouts.eval_interval + 1
+
+
+def _quantities(
+    *, rollouts: Range, asked: Range, longest: int, mean: float | None, judge: Judge | None
+) -> Quantities:
+    expected = longest if mean is None else min(mean, longest)
+    generated = Range(ceil(rollouts.low * expected), rollouts.high * longest)
+    unjudged = Range(0, 0)
+    return Quantities(
+        rollouts=rollouts,
+        input_tokens=asked,
+        generated_tokens=generated,
+        grader_calls=Range(ceil(rollouts.low / MAX_BATCH_SIZE), rollouts.high),
+        judge_input_tokens=rollouts.times(judge.instruction_tokens).plus(asked).plus(generated)
+        if judge
+        else unjudged,
+        judge_output_tokens=rollouts.times(judge.max_answer_tokens) if judge else unjudged,
+    )
+
+
+def _cost(of: Quantities, prices: Prices) -> Cost:
+    def at(end: int) -> float:
+        thousands = (
+            prices.per_1k_input_tokens * of.input_tokens[end]
+            + prices.per_1k_output_tokens * of.generated_tokens[end]
+            + prices.per_1k_grader_calls * of.grader_calls[end]
+            + prices.per_1k_judge_input_tokens * of.judge_input_tokens[end]
+            + prices.per_1k_judge_output_tokens * of.judge_output_tokens[end]
+        )
+        speed = prices.generated_tokens_per_hour
+        hours = of.generated_tokens[end] / speed if speed else 0.0
+        return thousands / 1_000 + prices.per_hour * hours
+
+    return Cost(round(at(0), MONEY_DIGITS), round(at(1), MONEY_DIGITS), prices.currency)
+
+
+def _assumptions(rollouts: Rollouts, mean: float | None, judge: Judge | None) -> Iterator[str]:
+    yield f"prompts are counted as {METHOD}"
+    yield "training runs to its last epoch; stopping early makes it cheaper"
+    if rollouts.assumed:
+        told = ", ".join(f"{name} {_DEFAULTS[name]:,}" for name in rollouts.assumed)
+        yield f"the recipe does not say, so these of AWS's SDK are taken: {told}"
+    if mean is None:
+        yield "no response was logged, so the low end has responses of full length too"
+    else:
+        yield f"the low end has responses of {mean:,.0f} tokens, as logged, without any reasoning"
+    yield f"the low end has {MAX_BATCH_SIZE} responses in a call of the grader, the high end 1"
+    yield "the high end evaluates all validation lines in every interval"
+    if judge:
+        yield "the judge reads prompt and response whole, and answers at full length"
+
+
+def facts(estimated: Estimate) -> dict[str, Any]:
+    """The estimate as JSON values."""
+    cost, of = estimated.cost, estimated.quantities
+    return {
+        "lines": estimated.lines,
+        "validation_lines": estimated.validation_lines,
+        **{each.name: getattr(of, each.name)._asdict() for each in fields(of)},
+        "cost": cost._asdict() if cost else None,
+        "assumptions": list(estimated.assumptions),
+    }
+
+
+def told(estimated: Estimate) -> list[str]:
+    """The estimate as lines of text for people; the cost is the last."""
+    of = estimated.quantities
+    lines = [f"lines: {estimated.lines:,} to train, {estimated.validation_lines:,} to validate"]
+    named = {
+        "rollouts": of.rollouts,
+        "prompt tokens read": of.input_tokens,
+        "tokens generated": of.generated_tokens,
+        "calls of the grader": of.grader_calls,
+        "tokens that the judge reads": of.judge_input_tokens,
+        "tokens that the judge writes": of.judge_output_tokens,
+    }
+    lines += [f"{name}: {_span(*number)}" for name, number in named.items() if number.high]
+    lines += [f"assumed: {each}" for each in estimated.assumptions]
+    if estimated.cost is None:
+        return [*lines, "cost: not told; prices are read from [train.prices]"]
+    low, high, currency = estimated.cost
+    return [*lines, f"cost: {low:,.2f} to {high:,.2f} {currency}"]
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -1,0 +1,154 @@
+"""Grader `qa`: whether a short answer is the right one.
+
+`reference_answer` is `{"answer": "25"}`, or a text. Of the response counts what follows the last
+`ANSWER:` on its line; without one, the last line that is not blank. Numbers may differ by 1 %,
+be followed by words (`25 apples`), and tell a share as a percentage (`9.8%` or `0.098`); yes and no
+are compared by the first word; other texts without case, punctuation and articles. Right scores
+1.0, wrong 0.0.
+
+Metrics: `correct` (Reward); `format`, 1 where the response has `ANSWER:` (Metric).
+"""
+
+import re
+import unicodedata
+from math import isclose
+from typing import Any
+
+RELATIVE_TOLERANCE = 0.01
+ABSOLUTE_TOLERANCE = 1e-9  # next to zero, where 1 % is nothing
+
+_MARKED = re.compile(r"(?i)\bANSWER\b[ \t*]{0,9}:([^\n]*)")
+_NUMBER = re.compile(
+    r"(-?(?:[0-9]{1,3}(?:,[0-9]{3}){1,15}|[0-9]{1,50})?(?:\.[0-9]{1,50})?(?<=[0-9]))(%?)(?=\s|$)"
+)
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+
+
+def lambda_handler(event: Any, context: object) -> list[dict[str, Any]]:  # noqa: ARG001
+    """A score for each sample of the event."""
+    return [score_sample(sample) for sample in samples_of(event)]
+
+
+def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "list[Metric]"]:
+    """Score and metrics of one response.
+
+    Raises:
+        MalformedError: the reference holds no answer.
+    """
+    text = text_of(response)
+    marked = _MARKED.findall(text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    answer = (marked or lines or [""])[-1]
+    score = float(_is_right(_trimmed(answer), _expected(reference)))
+    return score, [("correct", score, "Reward"), ("format", bool(marked), "Metric")]
+
+
+def _expected(reference: Any) -> str:
+    value = reference["answer"] if isinstance(reference, dict) else reference
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise MalformedError("the reference is neither a text nor a number")
+    text = str(value)
+    expected = _trimmed((_MARKED.findall(text) or [text])[-1])
+    if not expected:
+        raise MalformedError("the reference is blank")
+    return expected
+
+
+def _trimmed(text: str) -> str:
+    return text.replace("\u2212", "-").strip(" \t\r\n*[]`\"'").rstrip(".")
+
+
+def _is_right(answer: str, expected: str) -> bool:
+    theirs = _NUMBER.fullmatch(expected.replace("$", ""))
+    if theirs:
+        ours = _NUMBER.match(answer.replace("$", ""))
+        return ours is not None and _is_close(ours, theirs)
+    wanted = _normalised(expected)
+    said = _normalised(answer)
+    if wanted in ("yes", "no"):
+        return said.split(" ")[0] == wanted
+    return bool(wanted) and said == wanted
+
+
+def _is_close(ours: re.Match[str], theirs: re.Match[str]) -> bool:
+    """Where one of the two alone is a percentage, the other may be a share."""
+    answer, expected = _value(ours), _value(theirs)
+    pairs = [(answer, expected)]
+    if ours[2] and not theirs[2]:
+        pairs.append((answer / 100, expected))
+    elif theirs[2] and not ours[2]:
+        pairs.append((answer, expected / 100))
+    return any(
+        isclose(a, e, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE) for a, e in pairs
+    )
+
+
+def _value(number: re.Match[str]) -> float:
+    return float(number[1].replace(",", ""))
+
+
+def _normalised(text: str) -> str:
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    words = "".join(c if c.isalnum() or c.isspace() else " " for c in plain)
+    return " ".join(_ARTICLES.sub(" ", words).split())
+
+
+# --- The same text in every grader, because each is deployed alone: samples in, scores out.
+
+ASSISTANTS = ("assistant", "nova_assistant")
+MAX_RESPONSE_CHARS = 100_000  # of a longer response, its end is graded
+
+Metric = tuple[str, float, str]  # name, value, "Reward" or "Metric"
+
+
+class MalformedError(ValueError):
+    """A sample that can't be graded, whatever was answered."""
+
+
+def samples_of(event: Any) -> list[Any]:
+    """The samples of an event: an array of them, `trajectories`, a `batch`, or a single one."""
+    if isinstance(event, dict):
+        event = event.get("trajectories", event.get("batch", [event]))
+    return event if isinstance(event, list) else []
+
+
+def score_sample(sample: Any) -> dict[str, Any]:
+    """What is returned for a sample; a malformed one scores 0 and does not stop the others."""
+    try:
+        score, metrics = grade(response_of(sample), reference_of(sample), sample)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        score, metrics = 0.0, [("malformed", 1.0, "Metric")]
+    return {
+        "id": sample.get("id", "") if isinstance(sample, dict) else "",
+        "aggregate_reward_score": float(score),
+        "metrics_list": [{"name": n, "value": float(v), "type": kind} for n, v, kind in metrics],
+    }
+
+
+def response_of(sample: dict[str, Any]) -> dict[str, Any]:
+    """The message to grade: the last one, which is the assistant's."""
+    message: dict[str, Any] = sample["messages"][-1]
+    if message["role"] not in ASSISTANTS:
+        raise MalformedError("the last message is not the assistant's")
+    return message
+
+
+def text_of(message: dict[str, Any]) -> str:
+    """The text of a message, whose content is a text or a list of blocks."""
+    content = message.get("content") or ""
+    if not isinstance(content, str | list):
+        raise MalformedError("content is neither a text nor a list")
+    blocks = [content] if isinstance(content, str) else content
+    texts = [block if isinstance(block, str) else block.get("text", "") for block in blocks]
+    return "\n".join(text for text in texts if text != "")[-MAX_RESPONSE_CHARS:]
+
+
+def reference_of(sample: dict[str, Any]) -> Any:
+    """The reference answer, below `metadata` or beside it; a text may be wrapped as `text`."""
+    below = sample.get("metadata")
+    is_below = isinstance(below, dict) and "reference_answer" in below
+    holder: Any = below if is_below else sample
+    reference = holder.get("reference_answer")
+    if isinstance(reference, dict) and reference.keys() == {"text"}:
+        return reference["text"]
+    return reference

@@ -1,0 +1,178 @@
+"""Grader `tool`: whether a response calls the right tool with the right parameters.
+
+`reference_answer` is `{"tool_called": "get_weather", "tool_parameters": {"city": "Bern"}}`, or that
+as JSON text; a `tool_called` of null or "" asks for an answer without a call. Calls are read from
+`tool_calls` of the message, from blocks of its content (`toolUse`, `tool_use`), or else from JSON
+in its text. One call, the right one, scores 1.0; anything else 0.0. Neither the order of keys
+counts, nor whether a whole number is written as `3` or `3.0`.
+
+Metrics: `correct` (Reward); `name`, 0 or 1, `parameters`, the share of the expected ones that is
+right, and `calls`, their number (Metric).
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+MAX_JSON_STARTS = 50  # of a text, where JSON is looked for
+
+NAMES = ("tool_called", "name", "tool", "tool_name", "function")
+PARAMETERS = ("tool_parameters", "parameters", "arguments", "input")
+
+Call = tuple[str, dict[str, Any]]  # the name of a tool, and its parameters
+
+
+def lambda_handler(event: Any, context: object) -> list[dict[str, Any]]:  # noqa: ARG001
+    """A score for each sample of the event."""
+    return [score_sample(sample) for sample in samples_of(event)]
+
+
+def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "list[Metric]"]:
+    """Score and metrics of one response.
+
+    Raises:
+        MalformedError: the reference names no tool, or its parameters are no object.
+    """
+    expected, calls = _expected(reference), list(_calls(response))
+    name, parameters = calls[0] if calls else ("", {})
+    is_named = name == expected[0]
+    share = _share(parameters, expected[1]) if is_named else 0.0
+    is_right = is_named and _plain(parameters) == _plain(expected[1])
+    score = float(is_right and len(calls) == (1 if expected[0] else 0))
+    return score, [
+        ("correct", score, "Reward"),
+        ("name", is_named, "Metric"),
+        ("parameters", share, "Metric"),
+        ("calls", len(calls), "Metric"),
+    ]
+
+
+def _expected(reference: Any) -> Call:
+    fields = json.loads(reference) if isinstance(reference, str) else reference
+    name, parameters = fields["tool_called"] or "", fields.get("tool_parameters") or {}
+    if not isinstance(name, str) or not isinstance(parameters, dict):
+        raise MalformedError("tool_called is no text, or tool_parameters no object")
+    return name, parameters
+
+
+def _calls(message: dict[str, Any]) -> Iterator[Call]:
+    content = message.get("content")
+    blocks = content if isinstance(content, list) else []
+    uses = [block.get("toolUse") or block for block in blocks if isinstance(block, dict)]
+    told = [call["function"] for call in message.get("tool_calls") or ()]
+    told += [use for use in uses if "name" in use]
+    yield from filter(None, map(_call, told or _objects(text_of(message))))
+
+
+def _call(told: Any) -> Call | None:
+    """The call that an object tells of; None if it tells of none."""
+    if not isinstance(told, dict):
+        return None
+    if isinstance(told.get("function"), dict):
+        told = told["function"]
+    name = next((told[key] for key in NAMES if isinstance(told.get(key), str)), None)
+    parameters: Any = next((told[key] for key in PARAMETERS if key in told), {})
+    if isinstance(parameters, str):
+        parameters = _parsed(parameters)
+    return (name, parameters if isinstance(parameters, dict) else {}) if name else None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text or "{}")
+    except ValueError:
+        return None
+
+
+def _objects(text: str) -> Iterator[Any]:
+    """The JSON objects that stand in a text, outermost first, one after the other."""
+    decoder, at = json.JSONDecoder(), text.find("{")
+    for _ in range(MAX_JSON_STARTS):
+        if at < 0:
+            return
+        try:
+            found, end = decoder.raw_decode(text, at)
+        except ValueError:
+            end = at + 1
+        else:
+            yield found
+        at = text.find("{", end)
+
+
+def _share(given: dict[str, Any], expected: dict[str, Any]) -> float:
+    right = sum(k in given and _plain(given[k]) == _plain(v) for k, v in expected.items())
+    return right / len(expected) if expected else float(not given)
+
+
+def _plain(value: Any) -> str:
+    """JSON by which equal values are equal texts: 3 and 3.0, but not 1 and true."""
+    return json.dumps(_whole(value), sort_keys=True)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# --- The same text in every grader, because each is deployed alone: samples in, scores out.
+
+ASSISTANTS = ("assistant", "nova_assistant")
+MAX_RESPONSE_CHARS = 100_000  # of a longer response, its end is graded
+
+Metric = tuple[str, float, str]  # name, value, "Reward" or "Metric"
+
+
+class MalformedError(ValueError):
+    """A sample that can't be graded, whatever was answered."""
+
+
+def samples_of(event: Any) -> list[Any]:
+    """The samples of an event: an array of them, `trajectories`, a `batch`, or a single one."""
+    if isinstance(event, dict):
+        event = event.get("trajectories", event.get("batch", [event]))
+    return event if isinstance(event, list) else []
+
+
+def score_sample(sample: Any) -> dict[str, Any]:
+    """What is returned for a sample; a malformed one scores 0 and does not stop the others."""
+    try:
+        score, metrics = grade(response_of(sample), reference_of(sample), sample)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        score, metrics = 0.0, [("malformed", 1.0, "Metric")]
+    return {
+        "id": sample.get("id", "") if isinstance(sample, dict) else "",
+        "aggregate_reward_score": float(score),
+        "metrics_list": [{"name": n, "value": float(v), "type": kind} for n, v, kind in metrics],
+    }
+
+
+def response_of(sample: dict[str, Any]) -> dict[str, Any]:
+    """The message to grade: the last one, which is the assistant's."""
+    message: dict[str, Any] = sample["messages"][-1]
+    if message["role"] not in ASSISTANTS:
+        raise MalformedError("the last message is not the assistant's")
+    return message
+
+
+def text_of(message: dict[str, Any]) -> str:
+    """The text of a message, whose content is a text or a list of blocks."""
+    content = message.get("content") or ""
+    if not isinstance(content, str | list):
+        raise MalformedError("content is neither a text nor a list")
+    blocks = [content] if isinstance(content, str) else content
+    texts = [block if isinstance(block, str) else block.get("text", "") for block in blocks]
+    return "\n".join(text for text in texts if text != "")[-MAX_RESPONSE_CHARS:]
+
+
+def reference_of(sample: dict[str, Any]) -> Any:
+    """The reference answer, below `metadata` or beside it; a text may be wrapped as `text`."""
+    below = sample.get("metadata")
+    is_below = isinstance(below, dict) and "reference_answer" in below
+    holder: Any = below if is_below else sample
+    reference = holder.get("reference_answer")
+    if isinstance(reference, dict) and reference.keys() == {"text"}:
+        return reference["text"]
+    return reference

@@ -1,0 +1,261 @@
+"""Profiles of the graders that AWS publishes: what each has to find in a line.
+
+`math`, `math-openweight`, `qa` and `judge` are the graders of amazon-bedrock-samples
+(reward-functions/: gsm8k, gsm8k_gptoss, finqa, pandalm); of `tool` and `code`, only the shapes of
+the references are published, in the data preparation pages of the Amazon Nova user guide.
+"""
+
+import re
+from typing import Any
+
+from bedrock_sluice.rewards import chat_rules as rules
+from bedrock_sluice.rewards.math import TEMPLATE as MATH
+from bedrock_sluice.rewards.profile import Mend, Profile, Rule, Sample
+from bedrock_sluice.rewards.qa import TEMPLATE as QA
+from bedrock_sluice.transforms.chat import JsonObject
+
+_HASHES = re.compile(r"#### (-?[0-9.,]+)")
+_READ_CHARS = 300  # at the end of a text: all that the math graders look at
+
+_JUDGED = ("answer", "expectedAnswer", "ground_truth")  # first that is there
+
+
+def _object(keys: str) -> Rule:
+    return Rule(
+        "reference-object",
+        "`reference_answer` is no object: the grader fails on it",
+        f"make it {keys}",
+        lambda s: not isinstance(s.reference, dict) or not s.reference,
+    )
+
+
+def _field(sample: Sample, key: str) -> Any:
+    """A field of the reference, if that is an object that has anything in it."""
+    return sample.reference.get(key) if isinstance(sample.reference, dict) else None
+
+
+def _has_object(sample: Sample) -> bool:
+    return isinstance(sample.reference, dict) and bool(sample.reference)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _marker(marker: str) -> Rule:
+    return Rule(
+        "marker",
+        f"no message asks for `{marker}`, after which the grader looks for the answer",
+        f"have the prompt ask for the answer after {marker}",
+        lambda s: bool(s.messages) and not any(marker in _text(m) for m in s.messages),
+        "warning",
+    )
+
+
+def _text(message: JsonObject) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        return "\n".join(block["text"] for block in content if rules.is_text_block(block))
+    return content if isinstance(content, str) else ""
+
+
+# --- math: a number as text
+
+
+def _mend_math(line: JsonObject) -> bool:
+    reference = line.get("reference_answer")
+    if MATH.fits(reference):
+        return False
+    if isinstance(reference, dict):
+        made = MATH.from_fields(reference)
+        made = made and {**reference, "final_answer": made["final_answer"]}
+    else:
+        made = MATH.from_text(reference) if isinstance(reference, str) else None
+        made = made or MATH.from_fields({"final_answer": reference})
+    if made:
+        line["reference_answer"] = made
+    return bool(made)
+
+
+_MATH = Profile(
+    name="math",
+    kind="grader",
+    about="GSM8K grader for Amazon Nova",
+    rules=(
+        rules.MESSAGES,
+        _object('{"final_answer": "72", "steps": […]}'),
+        Rule(
+            "final-answer",
+            "`final_answer` is no plain number as text; the grader compares texts without commas",
+            "write the number as text, without commas, units or a currency sign",
+            lambda s: _has_object(s) and not MATH.fits(s.reference),
+        ),
+        _marker(MATH.marker or ""),
+    ),
+    mends=(Mend("the final answer is written as a plain number in a text", _mend_math),),
+)
+
+
+# --- math-openweight: a solution that ends in the number
+
+
+def _mend_hashes(line: JsonObject) -> bool:
+    reference = line.get("reference_answer")
+    if _has_hashes(reference):
+        return False
+    fields = reference if isinstance(reference, dict) else {"final_answer": reference}
+    made = MATH.from_fields(fields)
+    if made is None:
+        return False
+    line["reference_answer"] = "\n".join([*made["steps"], f"#### {made['final_answer']}"])
+    return True
+
+
+def _has_hashes(reference: object) -> bool:
+    text = reference.get("text") if isinstance(reference, dict) else reference
+    return isinstance(text, str) and _HASHES.search(text[-_READ_CHARS:]) is not None
+
+
+_MATH_OPENWEIGHT = Profile(
+    name="math-openweight",
+    kind="grader",
+    about="GSM8K grader for open-weight models",
+    rules=(
+        rules.MESSAGES,
+        Rule(
+            "reference-hashes",
+            f"`reference_answer` has no `#### <number>` in its last {_READ_CHARS} characters: "
+            "every answer would score 0",
+            'make it a text that ends in "#### 72"',
+            lambda s: not _has_hashes(s.reference),
+        ),
+        _marker(MATH.marker or ""),
+    ),
+    mends=(Mend("the reference is written as a text that ends in `####`", _mend_hashes),),
+)
+
+
+# --- qa: an answer in an object
+
+
+def _mend_answer(line: JsonObject) -> bool:
+    reference = line.get("reference_answer")
+    if not isinstance(reference, dict) or QA.fits(reference):
+        return False
+    made = QA.from_fields(reference)
+    if made:
+        reference["answer"] = made["answer"]
+    return bool(made)
+
+
+_QA = Profile(
+    name="qa",
+    kind="grader",
+    about="FinQA grader",
+    rules=(
+        rules.MESSAGES,
+        _object('{"answer": "25"}'),
+        Rule(
+            "answer",
+            "`answer` of the reference is no text, or a blank one",
+            "write the answer as text",
+            lambda s: _has_object(s) and not QA.fits(s.reference),
+        ),
+        _marker(QA.marker),
+    ),
+    mends=(Mend("the answer is written as text", _mend_answer),),
+)
+
+
+# --- judge: what the judging model is shown
+
+_JUDGE = Profile(
+    name="judge",
+    kind="grader",
+    about="PandaLM grader, a model as judge",
+    rules=(
+        rules.MESSAGES,
+        rules.USER_MISSING,
+        Rule(
+            "reference",
+            f"`reference_answer` is neither text nor an object with one of {', '.join(_JUDGED)}",
+            'make it a text or {"answer": …}',
+            lambda s: not _is_text(s.reference) and not any(_field(s, key) for key in _JUDGED),
+        ),
+    ),
+)
+
+
+# --- tool and code: shapes of references alone
+
+
+def _has_call(sample: Sample) -> bool:
+    is_object = isinstance(_field(sample, "tool_parameters"), dict)
+    return is_object and _is_text(_field(sample, "tool_called"))
+
+
+_TOOL = Profile(
+    name="tool",
+    kind="grader",
+    about="AWS's documents on tool use",
+    rules=(
+        rules.MESSAGES,
+        _object('{"tool_called", "tool_parameters", "expected_behavior"}'),
+        Rule(
+            "tool-called",
+            "`tool_called` of the reference is no text, or `tool_parameters` is no object",
+            "name the tool, and give its parameters as an object",
+            lambda s: _has_object(s) and not _has_call(s),
+        ),
+        Rule(
+            "expected-behavior",
+            "the reference has no `expected_behavior`, as AWS's example has",
+            "say what is expected in words, if the grader reads it",
+            lambda s: _has_object(s) and not _is_text(_field(s, "expected_behavior")),
+            "warning",
+        ),
+        rules.TOOLS_SHAPE,
+        Rule(
+            "tool-offered",
+            "the tool of the reference is not among the `tools` of the line: no model can call it",
+            "describe the tool in `tools`",
+            lambda s: _has_object(s) and _field(s, "tool_called") not in rules.tool_names(s),
+        ),
+    ),
+)
+
+
+def _is_case(case: object) -> bool:
+    return isinstance(case, dict) and "input" in case and "expected_output" in case
+
+
+def _has_cases(sample: Sample) -> bool:
+    cases = _field(sample, "test_cases")
+    return isinstance(cases, list) and bool(cases) and all(map(_is_case, cases))
+
+
+_CODE = Profile(
+    name="code",
+    kind="grader",
+    about="AWS's documents on code",
+    rules=(
+        rules.MESSAGES,
+        _object('{"code", "test_cases": [{"input", "expected_output"}], "all_tests_pass"}'),
+        Rule(
+            "test-cases",
+            "`test_cases` of the reference is no list of objects with `input` and "
+            "`expected_output`, or is empty",
+            "give at least one test case",
+            lambda s: _has_object(s) and not _has_cases(s),
+        ),
+        Rule(
+            "code",
+            "`code` of the reference is no text, or a blank one",
+            "give a solution as text, if the grader reads it",
+            lambda s: _has_object(s) and not _is_text(_field(s, "code")),
+            "warning",
+        ),
+    ),
+)
+
+PROFILES = (_CODE, _JUDGE, _MATH, _MATH_OPENWEIGHT, _QA, _TOOL)

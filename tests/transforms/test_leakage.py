@@ -1,0 +1,178 @@
+"""Leakage between the sides: what is counted, and that nothing is once what leaks is left out."""
+
+from collections.abc import Sequence
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_sluice.transforms.chat import FunctionCall, Message, ToolCall
+from bedrock_sluice.transforms.leakage import leakage, leaking, scopes, turns_of
+from bedrock_sluice.transforms.split import evict
+
+Chat = list[Message]
+
+CLEAN = {"exact": 0, "prefix": 0, "near": 0}
+SENTENCE = "the quick brown fox jumps over the lazy dog and then sleeps all day under a tall tree"
+NEARLY = SENTENCE.replace("tall", "low")
+
+
+def chat(*said: str, system: str | None = None) -> Chat:
+    """User and assistant in turns; the user speaks first."""
+    roles = ("user", "assistant")
+    turns = [Message(roles[n % 2], text) for n, text in enumerate(said)]
+    return [Message("system", system), *turns] if system is not None else turns
+
+
+def sided(train: Sequence[Chat], validation: Sequence[Chat]) -> tuple[list[Chat], pl.Series]:
+    """All chats, and the side of each."""
+    sides = ["train"] * len(train) + ["validation"] * len(validation)
+    return [*train, *validation], pl.Series(sides, dtype=pl.String)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        (chat("2 + 2?"), chat("2 + 3?"), {}),
+        (chat("2 + 2?"), chat("2 + 2?"), {"exact": 1, "prefix": 2, "near": 1}),
+        (chat("2  + 2?\n"), chat("2 + 2?"), {"exact": 1, "prefix": 2, "near": 1}),
+        (chat("2 + 2?", system="a"), chat("2 + 2?", system="b"), {"exact": 1, "prefix": 2, "near": 1}),
+        (chat("cafe\u0301"), chat("caf\u00e9"), {"exact": 1, "prefix": 2, "near": 1}),
+        (chat("a", "b", "c"), chat("a"), {"prefix": 1}),
+        (chat("a"), chat("a", "b", "c"), {"prefix": 1}),
+        (chat("a", "b", "c"), chat("a", "b", "d"), {}),
+        (chat("a", "b", "c"), chat("a b c"), {"near": 1}),
+        (chat("a", "b", "c"), chat("a\nb\nc"), {"exact": 1, "near": 1}),
+        (chat(SENTENCE), chat(NEARLY), {"near": 1}),
+        (chat(SENTENCE), chat(SENTENCE.upper() + "!"), {"near": 1}),
+        (chat(SENTENCE), chat(SENTENCE[:40]), {}),
+        (chat(), chat(), {}),
+        (chat(), chat("a"), {}),
+        (chat(system="a"), chat(system="a"), {}),
+        (chat("…"), chat("?"), {}),
+    ],
+    ids=[
+        "other texts", "the same", "but for blanks", "under another system message",
+        "but for Unicode's forms", "goes on", "begins", "a common beginning",
+        "of other turns", "of turns with line ends", "one word", "in capitals", "a part",
+        "nothing", "nothing and something", "system alone", "marks alone",
+    ],
+)  # fmt: skip
+def test_each_overlap_is_counted_as_what_it_is(
+    one: Chat, other: Chat, told: dict[str, int]
+) -> None:
+    counts = CLEAN | told
+    if counts["exact"] and one[-1].content != "c":
+        assert counts["near"]
+    assert leakage(*sided([one], [other]), 0.8) == counts
+    assert leakage(*sided([other], [one]), 0.8) == counts
+    assert leakage(*sided([one], [other]), None) == counts | {"near": 0}
+    assert leakage(*sided([one, other], []), 0.8) == CLEAN
+    assert leakage(*sided([], [one, other]), 0.8) == CLEAN
+    is_leaking = [any(counts.values()), False]
+    assert leaking(*sided([one], [other]), 0.8).to_list() == is_leaking
+    assert leaking(*sided([other], [one]), 0.8).to_list() == is_leaking
+
+
+def test_lines_of_train_are_counted_each_and_those_of_validation_once() -> None:
+    lines = sided([chat("a"), chat("a"), chat("b")], [chat("a"), chat("a", "b", "c")])
+    assert leakage(*lines, 0.8) == {"exact": 2, "prefix": 3, "near": 2}
+    assert leaking(*lines, 0.8).to_list() == [True, True, False, False, False]
+
+
+def test_calls_of_tools_are_part_of_a_turn() -> None:
+    def calling(arguments: str) -> Chat:
+        call = ToolCall("t", "function", FunctionCall("f", arguments))
+        spoken = Message("assistant", None, tool_calls=[call])
+        return [Message("user", "a"), spoken, Message("tool", "b"), Message("user", "c")]
+
+    assert leakage(*sided([calling("{}")], [calling("{}")]), None)["prefix"] == 2
+    assert leakage(*sided([calling("{}")], [calling("[]")]), None)["prefix"] == 0
+
+
+@pytest.mark.parametrize(
+    ("systems", "near"), [(("a", "b"), 0), (("a", None), 0), (("a", "a"), 1), ((None, None), 1)]
+)
+def test_near_duplicates_may_be_asked_for_within_a_system_message(
+    systems: tuple[str | None, str | None], near: int
+) -> None:
+    one, other = (chat(text, system=s) for text, s in zip((SENTENCE, NEARLY), systems, strict=True))
+    lines = sided([one], [other])
+    assert leakage(*lines, 0.8, within_system=True) == CLEAN | {"near": near}
+    assert leaking(*lines, 0.8, within_system=True).to_list() == [bool(near), False]
+    assert leakage(*lines, 0.8)["near"] == 1
+
+
+def test_scopes_are_equal_where_system_messages_are() -> None:
+    numbers = scopes(pl.Series(["b", None, "a", "b", None])).tolist()
+    assert numbers[0] == numbers[3] != numbers[2]
+    assert numbers[1] == numbers[4] == 0
+    assert 0 not in {numbers[0], numbers[2]}
+    assert scopes(pl.Series([], dtype=pl.String)).tolist() == []
+
+
+def test_the_system_message_is_no_turn() -> None:
+    assert turns_of(chat("a", "b", system="s")) == "a\nb"
+    assert turns_of([Message("user", None)]) == ""
+
+
+@pytest.mark.parametrize("similarity", [None, 0.5, 1.0])
+def test_no_lines_leak_nothing(similarity: float | None) -> None:
+    lines = sided([], [])
+    assert leakage(*lines, similarity) == CLEAN
+    assert leaking(*lines, similarity).to_list() == []
+
+
+# Few words make overlaps of every kind; the long texts are near each other.
+_SAID = st.one_of(
+    st.sampled_from(["a", "b", " a", "a\nb", "", "b a", "."]),
+    st.lists(st.integers(0, 16), max_size=3).map(
+        lambda places: " ".join(
+            "other" if n in places else word for n, word in enumerate(SENTENCE.split())
+        )
+    ),
+)
+_CHATS = st.builds(
+    lambda said, system: chat(*said, system=system),
+    st.lists(_SAID, max_size=3),
+    st.sampled_from([None, None, "s", "t"]),
+)
+_LINES = st.lists(st.tuples(_CHATS, st.sampled_from(["train", "validation"])), max_size=12)
+
+
+@given(
+    lines=_LINES,
+    similarity=st.sampled_from([None, 0.5, 0.8, 1.0]),
+    within_system=st.booleans(),
+)
+def test_once_what_leaks_is_evicted_nothing_is_counted(
+    lines: list[tuple[Chat, str]], similarity: float | None, within_system: bool
+) -> None:
+    chats = [each for each, _ in lines]
+    frame = pl.DataFrame(
+        {"split": [side for _, side in lines], "n": range(len(lines))},
+        schema={"split": pl.String, "n": pl.UInt32},
+    )
+    leaks = leaking(chats, frame["split"], similarity, within_system=within_system)
+    kept = evict(frame, leaks).kept
+    rest = [chats[n] for n in kept["n"]]
+    assert leakage(rest, kept["split"], similarity, within_system=within_system) == CLEAN
+    assert kept.filter(split="validation").equals(frame.filter(split="validation"))
+    if leakage(chats, frame["split"], similarity, within_system=within_system) == CLEAN:
+        assert not leaks.any()
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.8])
+def test_a_crowd_of_likes_leaves_nothing_behind(threshold: float) -> None:
+    """Of a crowd not all pairs are compared: who was not, may be, once others are left out."""
+    words = SENTENCE.split()
+    crowd = [
+        chat(" ".join([*words[:8], f"own{n}", *words[8 : 8 + n % 9], f"more{n % 7}", *words[8:]]))
+        for n in range(400)
+    ]
+    sides = pl.Series(["validation" if n % 10 == 0 else "train" for n in range(400)])
+    leaks = leaking(crowd, sides, threshold)
+    assert leaks.any()
+    kept = [each for each, is_leaking in zip(crowd, leaks, strict=True) if not is_leaking]
+    assert leakage(kept, sides.filter(~leaks), threshold) == CLEAN
