@@ -15,7 +15,7 @@ Chat = list[Message]
 
 CLEAN = {"exact": 0, "prefix": 0, "near": 0}
 SENTENCE = "the quick brown fox jumps over the lazy dog and then sleeps all day under a tall tree"
-NEARLY = SENTENCE.replace("tall", "low")
+NEARLY = SENTENCE.replace("tree", "bush")
 
 
 def chat(*said: str, system: str | None = None) -> Chat:
@@ -37,13 +37,12 @@ def sided(train: Sequence[Chat], validation: Sequence[Chat]) -> tuple[list[Chat]
         (chat("2 + 2?"), chat("2 + 3?"), {}),
         (chat("2 + 2?"), chat("2 + 2?"), {"exact": 1, "prefix": 2, "near": 1}),
         (chat("2  + 2?\n"), chat("2 + 2?"), {"exact": 1, "prefix": 2, "near": 1}),
-        (chat("2 + 2?", system="a"), chat("2 + 2?", system="b"), {"exact": 1, "prefix": 2, "near": 1}),
+        (chat("a", system="s"), chat("a", system="t"), {"exact": 1, "prefix": 2, "near": 1}),
         (chat("cafe\u0301"), chat("caf\u00e9"), {"exact": 1, "prefix": 2, "near": 1}),
         (chat("a", "b", "c"), chat("a"), {"prefix": 1}),
         (chat("a"), chat("a", "b", "c"), {"prefix": 1}),
         (chat("a", "b", "c"), chat("a", "b", "d"), {}),
-        (chat("a", "b", "c"), chat("a b c"), {"near": 1}),
-        (chat("a", "b", "c"), chat("a\nb\nc"), {"exact": 1, "near": 1}),
+        (chat("a", "b", "c"), chat("a b\nc"), {"exact": 1, "near": 1}),
         (chat(SENTENCE), chat(NEARLY), {"near": 1}),
         (chat(SENTENCE), chat(SENTENCE.upper() + "!"), {"near": 1}),
         (chat(SENTENCE), chat(SENTENCE[:40]), {}),
@@ -55,7 +54,7 @@ def sided(train: Sequence[Chat], validation: Sequence[Chat]) -> tuple[list[Chat]
     ids=[
         "other texts", "the same", "but for blanks", "under another system message",
         "but for Unicode's forms", "goes on", "begins", "a common beginning",
-        "of other turns", "of turns with line ends", "one word", "in capitals", "a part",
+        "of other turns", "one word", "in capitals", "a part",
         "nothing", "nothing and something", "system alone", "marks alone",
     ],
 )  # fmt: skip
@@ -63,8 +62,6 @@ def test_each_overlap_is_counted_as_what_it_is(
     one: Chat, other: Chat, told: dict[str, int]
 ) -> None:
     counts = CLEAN | told
-    if counts["exact"] and one[-1].content != "c":
-        assert counts["near"]
     assert leakage(*sided([one], [other]), 0.8) == counts
     assert leakage(*sided([other], [one]), 0.8) == counts
     assert leakage(*sided([one], [other]), None) == counts | {"near": 0}

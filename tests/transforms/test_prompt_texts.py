@@ -45,8 +45,8 @@ def texts(*chats: Sequence[Json], response: Json = TOLD) -> pl.DataFrame:
         ([AGAIN | {"content": "é\u2028\n"}], "é\u2028\n", "é\u2028\n", "é\u2028\n"),
     ],
     ids=[
-        "one turn", "system", "two turns", "history", "tools", "system alone", "nobody asked", "nothing",
-        "blank", "line ends",
+        "one turn", "system", "two turns", "history", "tools", "system alone",
+        "nobody asked", "nothing", "blank", "line ends",
     ],
 )  # fmt: skip
 def test_each_text_holds_what_it_promises(
