@@ -1,7 +1,7 @@
 """The numbers and flags that the suites judge. Great Expectations sees these, never the text."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import polars as pl
 from bedrock_sluice.transforms.chat import ROLES, Message, is_telling
 from bedrock_sluice.transforms.contamination import EvaluationIndex, overlaps
 from bedrock_sluice.transforms.leakage import leakage, turns_of
-from bedrock_sluice.transforms.personal_data import find_personal_data
+from bedrock_sluice.transforms.line_changes import kinds_in
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 from bedrock_sluice.transforms.tokens import estimate_tokens
 
@@ -42,7 +42,7 @@ LEAKAGE_MEASURES = dict.fromkeys(("exact", "prefix", "near", "evaluated"), pl.In
 class Wanted:
     """What the recipe's template asks of a line."""
 
-    fits: Callable[[object], bool]
+    takes: Callable[[Mapping[str, Any]], bool]
     marker: str | None
     private: frozenset[str] = (
         frozenset()
@@ -60,12 +60,11 @@ def measure_lines(lines: pl.Series, wanted: Wanted) -> pl.DataFrame:
 
 
 def _is_clean(line: str, wanted: Wanted) -> bool:
-    found = find_personal_data(line) if wanted.private else []
-    return wanted.private.isdisjoint(finding.kind for finding in found)
+    return not wanted.private or wanted.private.isdisjoint(kinds_in(line))
 
 
 def _measure(line: _Line, wanted: Wanted, seen: dict[object, int]) -> _Line:
-    chat = _chat(line)
+    chat = chat_of(line)
     roles = [message.role for message in chat]
     return {
         "id_number": seen.setdefault(str(line.get("id")), len(seen)),
@@ -73,7 +72,7 @@ def _measure(line: _Line, wanted: Wanted, seen: dict[object, int]) -> _Line:
         "has_known_roles": set(roles) <= ROLES and "system" not in roles[1:],
         "is_user_last": roles[-1:] == ["user"],
         "has_text": all(is_telling(message) for message in chat),
-        "has_answer": wanted.fits(line.get("reference_answer")),
+        "has_answer": wanted.takes(line),
         "prompt_tokens": estimate_tokens(chat, line.get("tools") or ()),
         "asks_for_marker": wanted.marker is None
         or any(wanted.marker in (m.content or "") for m in chat),
@@ -85,7 +84,7 @@ def _has_id(line: _Line) -> bool:
     return isinstance(name, str) and bool(name.strip())
 
 
-def _chat(line: _Line) -> list[Message]:
+def chat_of(line: _Line) -> list[Message]:
     """The messages of a line; empty where they are none that the trainer knows."""
     messages = line.get("messages")
     try:
@@ -124,12 +123,27 @@ def measure_leakage(
 
     See `leakage`; `evaluated` counts lines whose turns overlap an item of the evaluation sets.
     """
-    chats = [_chat(msgspec.json.decode(line)) for line in lines["json"]]
+    chats = [chat_of(msgspec.json.decode(line)) for line in lines["json"]]
     counts = leakage(chats, lines["split"], similarity, within_system=within_system)
     turns = pl.Series([turns_of(chat) for chat in chats], dtype=pl.String)
     threshold = similarity or EVALUATION_SIMILARITY
     evaluated = overlaps(turns, evaluation, threshold).height if evaluation else 0
     return pl.DataFrame({**counts, "evaluated": evaluated}, schema=LEAKAGE_MEASURES)
+
+
+READINESS_MEASURES = {
+    "is_sound": frozenset({"fix_grader", "non_deterministic"}),
+    "has_signal": frozenset({"fine_tune_first", "rft_unnecessary", "no_signal"}),
+    "is_fair": frozenset({"length_biased"}),
+    "has_responses": frozenset({"no_responses"}),
+}
+"""Flags of a grader that was tried, and the findings that speak against each."""
+
+
+def measure_readiness(findings: Collection[str]) -> pl.DataFrame:
+    """One row of `READINESS_MEASURES`, of the names of findings."""
+    flags = {name: against.isdisjoint(findings) for name, against in READINESS_MEASURES.items()}
+    return pl.DataFrame([flags])
 
 
 def _on_both_sides(lines: pl.DataFrame, column: str) -> int:

@@ -157,6 +157,38 @@ def check(
 
 
 @app.command()
+def grade(recipe: RecipePath, as_json: AsJson = False) -> None:
+    """Try the grader on logged responses: is there a reward to learn from? Exits 1 if not."""
+    from bedrock_sluice.flows.commands import run_grade
+
+    run_grade(recipe, as_json)
+
+
+@app.command()
+def estimate(release: ReleaseUri, as_json: AsJson = False) -> None:
+    """Tell what the training job of a release would take: rollouts, tokens, calls, money."""
+    from bedrock_sluice.flows.commands import run_estimate
+
+    run_estimate(release, as_json)
+
+
+grader = typer.Typer(help="Graders that come with Sluice, ready to deploy.", no_args_is_help=True)
+app.add_typer(grader, name="grader")
+
+
+@grader.command()
+def export(
+    name: Annotated[str, typer.Argument(help="math, qa, text, format, tool or judge.")],
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path(),
+    model: Annotated[str | None, typer.Option(help="The model that judges, for judge.")] = None,
+) -> None:
+    """Write a grader as the zip of a Lambda, and the least policy that its role needs."""
+    from bedrock_sluice.flows.commands import run_export
+
+    run_export(name, out, model)
+
+
+@app.command()
 def serve(
     recipes: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of recipes.")],
     cron: Annotated[str, typer.Option(help="When the nightly runs (UTC).")] = "0 3 * * *",

@@ -17,13 +17,19 @@ from bedrock_sluice.flows.console import (
     show_release,
 )
 from bedrock_sluice.flows.demo_logs import write_demo
+from bedrock_sluice.flows.grade import show_readiness
+from bedrock_sluice.flows.grader_export import export_grader
 from bedrock_sluice.flows.job import bedrock_client, rehearse, settle, start
-from bedrock_sluice.flows.pipeline import build
+from bedrock_sluice.flows.pipeline import build, prepare
 from bedrock_sluice.flows.plan import Plan, open_plan
 from bedrock_sluice.flows.pull import pull
 from bedrock_sluice.flows.recipe import load_recipe
+from bedrock_sluice.flows.spending import estimate_release
+from bedrock_sluice.flows.trial import try_grader
 from bedrock_sluice.lake.releases import Release, open_release
 from bedrock_sluice.lake.store import open_store
+from bedrock_sluice.rewards.estimate import facts as estimate_facts
+from bedrock_sluice.rewards.estimate import told
 
 EXIT_REJECTED = 1
 
@@ -117,6 +123,35 @@ def run_status(path: Path, never_started: Sequence[str], as_json: bool) -> None:
     for each in settled:
         told = f"{each.release}  job {each.job or '-'}: {each.status}; its prompts are {each.state}"
         people.print(told, markup=False)
+
+
+def run_grade(path: Path, as_json: bool) -> None:
+    """`sluice grade`."""
+    with opened(path) as plan, ProgressStep() as step:
+        made = prepare(plan, step)
+        tried = step("grade", lambda tick: try_grader(plan, made.lines, made.voters, tick))
+    show_readiness(tried.readiness, as_json=as_json)
+    if not tried.readiness.is_ready:
+        raise SystemExit(EXIT_REJECTED)
+
+
+def run_estimate(uri: str, as_json: bool) -> None:
+    """`sluice estimate`."""
+    release = open_release(uri)
+    estimated = estimate_release(release, recipe_of(release))
+    if as_json:
+        print_json(estimate_facts(estimated))
+        return
+    for line in told(estimated):
+        people.print(line, markup=False)
+
+
+def run_export(name: str, out: Path, model: str | None) -> None:
+    """`sluice grader-export`."""
+    exported = export_grader(name, out, model=model)
+    people.print(f"handler {exported.handler}; policy of its role: ", end="")
+    people.print(str(exported.policy), markup=False)
+    print_result(str(exported.archive))
 
 
 def run_pull(path: Path, since: datetime | None, until: datetime | None, as_json: bool) -> None:

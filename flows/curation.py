@@ -1,6 +1,7 @@
 """The step `curate`: which exchanges deserve to be a prompt. Each sieve is of the pure core."""
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from bedrock_sluice.expectations.measures import EVALUATION_SIMILARITY
 from bedrock_sluice.flows.inputs import TRAINED_BEFORE, heeded
 from bedrock_sluice.flows.inspection import Asked, Inspected, inspect
 from bedrock_sluice.flows.plan import Plan
-from bedrock_sluice.lake.labels import KEY as LABEL_KEY
+from bedrock_sluice.transforms.answer_sources import labelled_requests
 from bedrock_sluice.transforms.budget import stratum
 from bedrock_sluice.transforms.concentration import (
     caller,
@@ -56,9 +57,13 @@ class Sieves:
 
 @dataclass(frozen=True)
 class Curated:
-    """The prompts, what was rejected, which roots belong together, and facts for the report."""
+    """The prompts, what was rejected, which roots belong together, and facts for the report.
+
+    `voters` are the exchanges that can teach: the prompts, and what says the same.
+    """
 
     sifted: Sifted
+    voters: pl.DataFrame
     links: pl.DataFrame
     facts: dict[str, Any]
 
@@ -66,7 +71,8 @@ class Curated:
 def curate(plan: Plan, exchanges: pl.DataFrame) -> Curated:
     """Drop what cannot teach, what says the same again, and what must not be trained on."""
     asked = plan.recipe.curate
-    labelled = pl.Series([row[LABEL_KEY] for row in plan.labels.rows], dtype=pl.String)
+    rows = chain.from_iterable(table.rows for table in plan.labels)
+    labelled = labelled_requests(exchanges, rows, plan.recipe.answer.label_key)
     grouped = _grouped(plan, exchanges)
     sieves = Sieves(grouped)
     sieves.pass_on(
@@ -76,7 +82,7 @@ def curate(plan: Plan, exchanges: pl.DataFrame) -> Curated:
             takes_history=plan.recipe.template.history,
         )
     )
-    salt = plan.recipe.split.salt
+    voters, salt = sieves.kept, plan.recipe.split.salt
     trained = heeded(plan)
     sieves.pass_on(drop_trained(sieves.kept, trained, keep_share=asked.trained_share, salt=salt))
     if asked.max_burst:
@@ -100,7 +106,7 @@ def curate(plan: Plan, exchanges: pl.DataFrame) -> Curated:
         most = asked.max_per_system
         sieves.pass_on(cap_systems(sieves.kept, max_per_system=most, salt=salt))
     sifted = Sifted(sieves.kept, pl.concat(sieves.rejected))
-    return Curated(sifted, tie(grouped, "conversation"), facts)
+    return Curated(sifted, voters, tie(grouped, "conversation"), facts)
 
 
 def _grouped(plan: Plan, exchanges: pl.DataFrame) -> pl.DataFrame:

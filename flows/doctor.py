@@ -67,7 +67,8 @@ def _lake_written(plan: Plan) -> str:
 
 
 def _labels_read(plan: Plan) -> str:
-    return f"yes, {len(plan.labels.rows):,} labels" if plan.recipe.answer.labels else "none named"
+    tables = [*plan.labels, *plan.feedback]
+    return f"yes, {sum(len(t.rows) for t in tables):,} labels" if tables else "none named"
 
 
 def _filter_native(plan: Plan) -> str:

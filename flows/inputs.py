@@ -18,7 +18,8 @@ def input_facts(plan: Plan) -> Facts:
     return {
         "recipe_digest": plan.recipe.digest(),
         "inputs": _inputs(plan),
-        "labels_sha256": plan.labels.sha256 or None,
+        "labels_sha256": [table.sha256 for table in plan.labels],
+        "feedback_sha256": [table.sha256 for table in plan.feedback],
         "evaluation_sha256": plan.evaluation.sha256,
     }
 

@@ -15,7 +15,9 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_sluice.flows.approval import check_passed, find_approval, recipe_of
-from bedrock_sluice.flows.recipe import Recipe, TrainSection
+from bedrock_sluice.flows.recipe import Recipe
+from bedrock_sluice.flows.recipe_sections import TrainSection
+from bedrock_sluice.flows.spending import keep_to_budget
 from bedrock_sluice.lake.aws import CLIENT_CONFIG, unreached
 from bedrock_sluice.lake.registry import (
     Claim,
@@ -155,8 +157,9 @@ def _data_configs(release: Release, train: TrainSection, data_uri: str) -> Reque
 
 
 def _rft_config(recipe: Recipe, train: TrainSection) -> Request:
-    if recipe.grader is None:
-        raise ConfigError(f"the recipe of {recipe.name} has no [grader]; add it, and build again")
+    if recipe.grader is None or recipe.grader.lambda_arn is None:
+        told = "has no [grader] lambda_arn; add it, and build again"
+        raise ConfigError(f"the recipe of {recipe.name} {told}")
     grader = {"lambdaGrader": {"lambdaArn": recipe.grader.lambda_arn}}
     given = {"hyperParameters": dict(train.hyper_parameters)} if train.hyper_parameters else {}
     return {"graderConfig": grader, **given}
@@ -197,6 +200,7 @@ def rehearse(release: Release) -> Request:
 def _checked(release: Release) -> Job:
     job = prepare(release)
     used_prompts(release)
+    keep_to_budget(release, recipe_of(release))
     return job
 
 

@@ -1,15 +1,19 @@
 """The order of a build, written once. The CLI and the Prefect flows differ only in their `Step`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
 from bedrock_sluice.flows import steps
+from bedrock_sluice.flows.answering import answer
 from bedrock_sluice.flows.curation import curate
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.flows.publish import Outcome, publish
 from bedrock_sluice.flows.pull import pull
 from bedrock_sluice.flows.step import Step, direct
+from bedrock_sluice.flows.trial import drop_flat, readiness_facts, try_grader
 from bedrock_sluice.lake.releases import Release
 from bedrock_sluice.transforms.fates import (
     UNREADABLE,
@@ -57,11 +61,24 @@ class Ledger:
         return pl.concat([*self.fates, kept_fates(lines)]).sort("object", "line")
 
 
-def build(plan: Plan, step: Step = direct) -> Release:
-    """Make a release: pull what is new, and turn the records of the window into lines.
+@dataclass(frozen=True)
+class Prepared:
+    """What a build has made when its lines are written: all that is judged and published."""
+
+    judged: pl.DataFrame
+    lines: pl.DataFrame
+    voters: pl.DataFrame
+    ledger: Ledger
+    facts: dict[str, Any]
+    tags: Mapping[str | None, int]
+    matched_without_key: int
+
+
+def prepare(plan: Plan, step: Step = direct) -> Prepared:
+    """Pull what is new, and turn the records of the window into lines.
 
     Raises:
-        ConfigError, OutsideError, IntegrityError: nothing was published.
+        ConfigError, OutsideError, IntegrityError: there is nothing to make lines of.
     """
     ledger = Ledger()
     step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
@@ -73,20 +90,40 @@ def build(plan: Plan, step: Step = direct) -> Release:
     exchanges = ledger.enter("normalise", selected.height, read)
     curated = step("curate", lambda _: curate(plan, exchanges))
     prompts = ledger.enter("curate", exchanges.height, curated.sifted)
-    answered = ledger.enter(
-        "answer", prompts.height, step("answer", lambda _: steps.answer(plan, prompts))
-    )
+    told = step("answer", lambda _: answer(plan, prompts, exchanges, curated.voters))
+    answered = ledger.enter("answer", prompts.height, told.sifted)
     divided = ledger.enter(
         "split",
         answered.height,
         step("split", lambda _: steps.split(plan, answered, curated.links)),
     )
-    lines = step("render", lambda _: steps.render(plan, divided))
-    evicted = ledger.count(Reason.SPLIT_JOINED_VALIDATION)
-    gated = step("gate", lambda _: steps.gate(plan, lines, evicted))
-    fates = ledger.close(lines)
-    conserve("release", judged.height, lines.height, fates.height - lines.height)
+    lines = ledger.enter(
+        "render", divided.height, step("render", lambda _: steps.render(plan, divided))
+    )
+    facts = curated.facts | told.facts | {"instructed": int(lines["is_instructed"].sum())}
     without_key = int(selected["lacks_negated_key"].sum())
-    facts = curated.facts | {"certificate": gated.certificate}
-    outcome = Outcome(lines, fates, gated.checks, ledger.stages, without_key, tags, facts)
+    return Prepared(judged, lines, curated.voters, ledger, facts, tags, without_key)
+
+
+def build(plan: Plan, step: Step = direct) -> Release:
+    """Make a release: prepare the lines, try the grader on them, let the gate judge, publish.
+
+    Raises:
+        ConfigError, OutsideError, IntegrityError: nothing was published.
+    """
+    made = prepare(plan, step)
+    lines, ledger, facts = made.lines, made.ledger, made.facts
+    tried = None
+    if plan.recipe.grader and plan.recipe.grader.is_in_gate:
+        tried = step("grade", lambda tick: try_grader(plan, lines, made.voters, tick))
+        lines = ledger.enter("grade", lines.height, drop_flat(plan, lines, tried))
+        facts = facts | {"readiness": readiness_facts(tried.readiness)}
+    evicted = ledger.count(Reason.SPLIT_JOINED_VALIDATION)
+    gated = step("gate", lambda _: steps.gate(plan, lines, evicted, tried))
+    fates = ledger.close(lines)
+    conserve("release", made.judged.height, lines.height, fates.height - lines.height)
+    facts = facts | {"certificate": gated.certificate}
+    outcome = Outcome(
+        lines, fates, gated.checks, ledger.stages, made.matched_without_key, made.tags, facts
+    )
     return step("release", lambda _: publish(plan, outcome))

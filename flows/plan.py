@@ -65,14 +65,21 @@ class Plan:
 
     @cached_property
     def template(self) -> Template:
-        """The template that the recipe names."""
-        return template_named(self.recipe.template.name)
+        """The template that the recipe names, as it sets it."""
+        asked = self.recipe.template
+        return template_named(asked.name, asked.options())
 
     @cached_property
-    def labels(self) -> Labels:
-        """The label table; empty where the recipe names none."""
-        uri = self.recipe.answer.labels
-        return read_labels(uri, self.base) if uri else Labels([], "")
+    def labels(self) -> list[Labels]:
+        """The label tables that the recipe names."""
+        asked = self.recipe.answer
+        return [read_labels(uri, self.base, asked.label_key) for uri in asked.labels]
+
+    @cached_property
+    def feedback(self) -> list[Labels]:
+        """The tables of what people said of responses."""
+        asked = self.recipe.answer.feedback
+        return [read_labels(uri, self.base, kind="feedback table") for uri in asked]
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -189,7 +196,7 @@ def open_plan(path: Path, recipe: Recipe, work: Path) -> Plan:
         ConfigError: the source or the template is not there.
     """
     base = path.absolute().parent
-    template_named(recipe.template.name)
+    template_named(recipe.template.name, recipe.template.options())
     lake = open_store(recipe.lake, base)
     bodies = [open_store(uri, base).uri for uri in recipe.source.bodies]
     source = replace(open_source(recipe.source.uri, base), bodies=tuple(bodies))

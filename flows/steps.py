@@ -12,29 +12,30 @@ import pyarrow.parquet as pq
 from bedrock_sluice.expectations.gate import MAX_LINES, MIN_LINES, Check, judge
 from bedrock_sluice.expectations.measures import (
     Wanted,
+    chat_of,
     measure_leakage,
     measure_lines,
+    measure_readiness,
     measure_split,
     share_tolerance,
 )
 from bedrock_sluice.flows.plan import KEYS, Plan, Reading
-from bedrock_sluice.flows.recipe import NormaliseSection
+from bedrock_sluice.flows.recipe_sections import NormaliseSection
 from bedrock_sluice.flows.step import Tick
+from bedrock_sluice.flows.trial import Graded
 from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.duck import query
-from bedrock_sluice.lake.labels import KEY as LABEL_KEY
+from bedrock_sluice.rewards.line import instruct
 from bedrock_sluice.rewards.line import render as render_lines
-from bedrock_sluice.rewards.template import Reference
 from bedrock_sluice.sql import statement
-from bedrock_sluice.transforms.answers import ANSWERS, choose_answers, drop_conflicts
 from bedrock_sluice.transforms.budget import select_to_budget
-from bedrock_sluice.transforms.chat import Message
 from bedrock_sluice.transforms.contamination import index_evaluation
-from bedrock_sluice.transforms.fates import Sifted
+from bedrock_sluice.transforms.fates import Sifted, sift
 from bedrock_sluice.transforms.leakage import leaking
-from bedrock_sluice.transforms.line_changes import escape_lines, mask_lines
+from bedrock_sluice.transforms.line_changes import escape_lines, mask_lines, unclean
 from bedrock_sluice.transforms.metadata_filter import parse_filter
 from bedrock_sluice.transforms.normalise import normalise as normalise_rows
+from bedrock_sluice.transforms.personal_data import SECRETS
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.split import evict
 from bedrock_sluice.transforms.split import split as split_prompts
@@ -43,7 +44,6 @@ from bedrock_sluice.transforms.tables import BODY_COLUMNS, EXCHANGES, LANDED, TE
 MAX_TAG_KEYS = 20  # that a report lists
 MAX_EVICTED_SHARE = 0.1  # of prompts, without a warning
 
-_MESSAGES = msgspec.json.Decoder(list[Message])
 _NARROW_LANDED = tuple(name for name in LANDED.names if name not in BODY_COLUMNS)
 _NARROW_EXCHANGES = [name for name in EXCHANGES.names if name not in TEXT_COLUMNS]
 
@@ -120,50 +120,6 @@ def normalise_part(task: Normalising) -> pl.DataFrame:
     return pl.concat(rejected)
 
 
-def answer(plan: Plan, prompts: pl.DataFrame) -> Sifted:
-    """Find the reference answer of each prompt."""
-    sources = {"labels": _labelled, "metadata": _tagged, "logged": _logged}
-    found = [(name, sources[name](plan, prompts)) for name in plan.recipe.answer.sources]
-    return choose_answers(prompts, found)
-
-
-def _labelled(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
-    wanted = set(prompts["request_id"])
-    rows = [
-        _answer(label[LABEL_KEY], plan.template.from_fields(label))
-        for label in plan.labels.rows
-        if label[LABEL_KEY] in wanted
-    ]
-    return drop_conflicts(pl.DataFrame(rows, schema=ANSWERS))
-
-
-def _tagged(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
-    key = plan.recipe.answer.metadata_key
-    value = pl.col("request_metadata").map.get(key)
-    tagged = prompts.select("request_id", value.alias("value")).drop_nulls("value")
-    rows = [
-        _answer(name, plan.template.from_fields({"answer": value, "final_answer": value}))
-        for name, value in tagged.iter_rows()
-    ]
-    return pl.DataFrame(rows, schema=ANSWERS)
-
-
-def _logged(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
-    rows = [
-        _answer(name, plan.template.from_text(msgspec.json.decode(response)["content"] or ""))
-        for frame in plan.exchanges(("request_id", "response"), prompts)
-        for name, response in frame.select("request_id", "response").iter_rows()
-    ]
-    return pl.DataFrame(rows, schema=ANSWERS)
-
-
-def _answer(name: str, reference: Reference | None) -> dict[str, Any]:
-    if reference is None:
-        return {"request_id": name, "problem": Reason.ANSWER_UNFIT.value}
-    text = msgspec.json.encode(reference, order="deterministic").decode()
-    return {"request_id": name, "reference_answer": text}
-
-
 def split(plan: Plan, prompts: pl.DataFrame, links: pl.DataFrame) -> Sifted:
     """Divide the prompts into train and validation, and keep at most `max_lines`."""
     asked = plan.recipe.split
@@ -176,35 +132,55 @@ def split(plan: Plan, prompts: pl.DataFrame, links: pl.DataFrame) -> Sifted:
         strata=asked.strata,
         share=asked.share,
     )
+    rejected = [each.rejected for each in (settled, halves, chosen)]
+    return Sifted(chosen.kept, pl.concat(rejected, how="diagonal"))
+
+
+def render(plan: Plan, prompts: pl.DataFrame) -> Sifted:
+    """Add each prompt's line, as `json`: masked, and with reserved words broken up, as asked.
+
+    What can't be written as it must be is left out: lines that masking did not make clean, or whose
+    answer it spoilt; and lines of train that say what one of validation says.
+    """
+    lines = _rendered(plan, prompts)
+    privacy, template = plan.recipe.privacy, plan.template
+    private = (*privacy.kinds_to("mask"), *privacy.kinds_to("drop"))
+    fits = [template.takes(msgspec.json.decode(line)) for line in lines["json"]]
+    judged = lines.with_columns(
+        unclean(lines["json"], private), fits=pl.Series(fits, dtype=pl.Boolean)
+    )
+    clean = sift(
+        judged,
+        [
+            (Reason.CURATE_SECRET, pl.col("unclean").is_in(SECRETS)),
+            (Reason.CURATE_PERSONAL_DATA, pl.col("unclean").is_not_null()),
+            (Reason.ANSWER_UNFIT, ~pl.col("fits")),
+        ],
+    )
+    kept = clean.kept.drop("unclean", "fits")
     near = plan.recipe.curate
     leaks = leaking(
-        _chats(plan, chosen.kept),
-        chosen.kept["split"],
+        [chat_of(msgspec.json.decode(line)) for line in kept["json"]],
+        kept["split"],
         near.near_duplicates or None,
         within_system=near.within_system,
     )
-    apart = evict(chosen.kept, leaks)
-    rejected = [each.rejected for each in (settled, halves, chosen, apart)]
-    return Sifted(apart.kept, pl.concat(rejected, how="diagonal"))
+    apart = evict(kept, leaks)
+    return Sifted(apart.kept, pl.concat([clean.rejected, apart.rejected], how="diagonal"))
 
 
-def _chats(plan: Plan, prompts: pl.DataFrame) -> list[list[Message]]:
-    """The messages of each prompt, in their order."""
-    texts = pl.concat(plan.exchanges(("messages",), prompts))
-    told = prompts.select("exchange").join(texts, on="exchange", how="left", maintain_order="left")
-    return [_MESSAGES.decode(messages) for messages in told["messages"]]
-
-
-def render(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
-    """Add each prompt's line, as `json`: masked, and with reserved words broken up, as asked."""
+def _rendered(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
     asked = plan.recipe
     texts = pl.concat(plan.exchanges(("messages", "tools"), prompts))
     whole = prompts.join(texts, on="exchange", how="left", maintain_order="left", validate="1:1")
+    whole = whole.with_columns(is_instructed=pl.lit(value=False))
+    if asked.template.instruct:
+        whole = instruct(whole, plan.template)
     lines = render_lines(whole, asked.template.fields)
     lines = mask_lines(lines, asked.split.salt, asked.privacy.kinds_to("mask"))
     if asked.quality.reserved_words == "escape":
         lines = escape_lines(lines)
-    return prompts.with_columns(lines)
+    return prompts.with_columns(lines, whole["is_instructed"])
 
 
 @dataclass(frozen=True)
@@ -215,11 +191,14 @@ class Judged:
     certificate: dict[str, int]
 
 
-def gate(plan: Plan, lines: pl.DataFrame, evicted: int) -> Judged:
-    """Run the suites over the lines as they were rendered; `evicted` lines were kept from train."""
+def gate(plan: Plan, lines: pl.DataFrame, evicted: int, tried: Graded | None) -> Judged:
+    """Run the suites over the lines as they were rendered.
+
+    `evicted` lines were kept from train; `tried` is what the grader gave, where it was run.
+    """
     asked, template = plan.recipe, plan.template
     private = asked.privacy.kinds_to("mask") + asked.privacy.kinds_to("drop")
-    wanted = Wanted(template.fits, template.marker, frozenset(private))
+    wanted = Wanted(template.takes, template.marker, frozenset(private))
     measures = measure_lines(lines["json"], wanted)
     limits: dict[str, float] = {
         "min_lines": MIN_LINES,
@@ -240,5 +219,8 @@ def gate(plan: Plan, lines: pl.DataFrame, evicted: int) -> Judged:
         *judge("split", halves, limits),
         *judge("leakage", leaks, {}),
     ]
+    if tried:
+        findings = [finding.name for finding in tried.readiness.findings]
+        checks += judge("readiness", measure_readiness(findings), {})
     certificate = {**leaks.row(0, named=True), "group": int(halves["groups_on_both_sides"][0])}
     return Judged(checks, certificate)

@@ -31,10 +31,10 @@ def leakage(
     """How many lines overlap with the other side: `exact`, `prefix` and `near`.
 
     `chats` has the messages of each line, `sides` the side of each. `exact`: lines of train that
-    say the same, but for blanks; `prefix`: lines of either side whose turns begin another's;
-    `near`: lines of train whose 5-word shingles have the `similarity` (Jaccard), or more, with one
-    of the same system message if `within_system`; 0 where there is no `similarity`. Who says
-    nothing says nothing of the other side.
+    say the same, but for blanks; `prefix`: lines of either side that begin another's; `near`: lines
+    of train whose 5-word shingles have the `similarity` (Jaccard), or more; 0 where there is none.
+    What is said under another system message is another prompt: always as to `prefix`, and if
+    `within_system` as to the others. A line that says nothing overlaps with none.
     """
     lines = _lines(chats, sides, within_system=within_system)
     near = _near(lines, sketch(lines["turns"]), similarity) if similarity else ()
@@ -72,7 +72,7 @@ def scopes(system_digests: pl.Series) -> NDArray[np.uint64]:
 def _lines(
     chats: Sequence[list[Message]], sides: pl.Series, *, within_system: bool
 ) -> pl.DataFrame:
-    """One row a line: number, side, digests of its beginnings, text, and whom it is compared to."""
+    """One row a line; texts and sketches are compared only with those of the same `scope`."""
     marks = [conversation_marks(chat, _NO_RESPONSE) for chat in chats]
     turns = [plain_text(turns_of(chat)) for chat in chats]
     systems = [mark.system_digest if within_system else None for mark in marks]
@@ -92,9 +92,9 @@ def _without(lines: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
 
 
 def _exact(lines: pl.DataFrame) -> pl.Series:
-    """The rows of train that say the same as one of validation."""
+    """The rows of train that say the same as one of validation, in the same scope."""
     held = lines.filter(_IS_HELD, pl.col("turns") != "")
-    return lines.filter(_IS_TRAINED).join(held, on="turns", how="semi")["row"]
+    return lines.filter(_IS_TRAINED).join(held, on=["scope", "turns"], how="semi")["row"]
 
 
 def _begun(lines: pl.DataFrame) -> pl.Series:

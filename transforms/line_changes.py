@@ -7,12 +7,16 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from bedrock_sluice.transforms.personal_data import mask_json
+from bedrock_sluice.transforms.personal_data import find_personal_data, mask_json
 from bedrock_sluice.transforms.quality import escape_reserved
 
 ID = "id"  # names the record, and is no text
 TOOL_KEYS = frozenset({"tools", "tool_calls", "tool_call_id"})
 """What calls and their schemas must agree on; nobody reads it for reserved words."""
+
+
+class _Named(msgspec.Struct):
+    id: Any = None
 
 
 def mask_lines(lines: pl.Series, key: str, kinds: Collection[str]) -> pl.Series:
@@ -22,6 +26,21 @@ def mask_lines(lines: pl.Series, key: str, kinds: Collection[str]) -> pl.Series:
     answer share has the same mask in both. Keys stay; so does, to the byte, a line without any.
     """
     return _mapped(lines, lambda line: mask_json(line, key, kinds)) if kinds else lines
+
+
+def kinds_in(text: str) -> set[str]:
+    """The kinds of personal data and secrets in a line (a JSON object), its id aside."""
+    name = msgspec.json.encode(msgspec.json.decode(text, type=_Named).id).decode()
+    return {finding.kind for finding in find_personal_data(text.replace(name, '""', 1))}
+
+
+def unclean(lines: pl.Series, kinds: Collection[str]) -> pl.Series:
+    """Of each line, the first of `kinds` that it holds, or null.
+
+    Masking leaves keys as they are, and what takes too many passes.
+    """
+    found = [kinds_in(line).intersection(kinds) if kinds else () for line in lines]
+    return pl.Series("unclean", [min(each, default=None) for each in found], dtype=pl.String)
 
 
 def escape_lines(lines: pl.Series) -> pl.Series:

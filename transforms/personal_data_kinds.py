@@ -153,13 +153,14 @@ _IBAN_LENGTHS = {
 }  # fmt: skip
 # Digits first: most texts have few of them, and the letters before can be looked back at.
 _IBAN_DIGITS = re.compile(r"[0-9]{2}(?<=[A-Za-z]{2}[0-9]{2})(?<![A-Za-z0-9][A-Za-z]{2}[0-9]{2})")
+_IBAN_END = r"(?!-?[A-Za-z0-9])"  # else it is the beginning of a UUID
 _IBANS = {
     length: re.compile(
         rf"[A-Za-z]{{2}}[0-9]{{2}}(?:[ \-\u00a0]?[A-Za-z0-9]{{4}}){{{length // 4 - 1}}}"
-        rf"[ \-\u00a0]?[A-Za-z0-9]{{{length % 4}}}(?![A-Za-z0-9])"
+        rf"[ \-\u00a0]?[A-Za-z0-9]{{{length % 4}}}{_IBAN_END}"
         if length % 4
         else rf"[A-Za-z]{{2}}[0-9]{{2}}(?:[ \-\u00a0]?[A-Za-z0-9]{{4}}){{{length // 4 - 1}}}"
-        r"(?![A-Za-z0-9])"
+        rf"{_IBAN_END}"
     )
     for length in set(_IBAN_LENGTHS.values())
 }

@@ -117,6 +117,11 @@ class Reason(StrEnum):
     )
     SPLIT_OVER_MAX_LINES = "split_over_max_lines", "there were more prompts than max_lines"
 
+    GRADE_ZERO_VARIANCE = (
+        "grade_zero_variance",
+        "all logged responses to its prompt have the same score",
+    )
+
     @property
     def stage(self) -> str:
         """The stage that gives this reason."""

@@ -2,26 +2,34 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 import pytest
 
 from bedrock_sluice.expectations.measures import (
+    LEAKAGE_MEASURES,
     Wanted,
+    measure_leakage,
     measure_lines,
     measure_split,
     share_tolerance,
 )
 from bedrock_sluice.rewards.line import render
+from bedrock_sluice.transforms.contamination import EvaluationIndex, index_evaluation
 from bedrock_sluice.transforms.curate import drop_unteachable
+from bedrock_sluice.transforms.line_changes import mask_lines
 from bedrock_sluice.transforms.normalise import normalise
+from bedrock_sluice.transforms.personal_data import KINDS, PERSONAL, SECRETS
 from bedrock_sluice.transforms.records import decode_object
 from bedrock_sluice.transforms.tables import landed_table
 
 Json = dict[str, Any]
 
-WANTED = Wanted(fits=lambda reference: reference == {"answer": "4"}, marker="ANSWER:")
+WANTED = Wanted(
+    takes=lambda whole: whole.get("reference_answer") == {"answer": "4"}, marker="ANSWER:"
+)
 
 
 def line(**change: object) -> Json:
@@ -135,6 +143,30 @@ def test_the_split_is_measured(rows: list[tuple[str, ...]], told: tuple[float, .
 
 
 @pytest.mark.parametrize(
+    ("train", "validation", "evicted", "off_by", "share"),
+    [
+        (9, 1, 0, 0.0, 0.0),
+        (8, 1, 1, 0.0, 0.1),
+        (0, 1, 9, 0.0, 0.9),
+        (9, 0, 1, 0.1, 0.1),
+        (0, 0, 5, 0.1, 1.0),
+        (0, 0, 0, 0.0, 0.0),
+    ],
+)
+def test_evicted_lines_count_as_train(
+    train: int, validation: int, evicted: int, off_by: float, share: float
+) -> None:
+    sides = ["train"] * train + ["validation"] * validation
+    names = [str(n) for n in range(len(sides))]
+    columns = {"split": sides, "group": names, "prompt_digest": names}
+    frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+    (row,) = measure_split(frame, 0.1, evicted).to_dicts()
+    assert row["train_lines"] == train
+    assert row["share_off_by"] == pytest.approx(off_by)
+    assert row["evicted_share"] == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
     ("groups", "validation", "tolerance"),
     [(0, 0.1, 0.0), (100, 0.0, 0.0), (100, 0.1, 0.12), (10_000, 0.1, 0.05), (1, 0.5, 2.0)],
 )
@@ -146,6 +178,101 @@ def test_the_share_may_be_off_by_chance(groups: int, validation: float, toleranc
 def test_one_large_group_may_move_the_share_by_much() -> None:
     one_half = pl.Series([0] * 50 + list(range(1, 51)))
     assert share_tolerance(one_half, 0.1) > 0.5
+
+
+# --- What is private
+
+EMAIL, TOKEN = "kim.doe@example.com", "ghp_" + "a1B2" * 9
+
+
+@pytest.mark.parametrize(
+    ("holding", "private", "is_clean"),
+    [
+        (line(), KINDS, True),
+        (said(USER | {"content": f"ANSWER: {EMAIL}"}), KINDS, False),
+        (said(USER | {"content": f"ANSWER: {EMAIL}"}), SECRETS, True),
+        (said(USER | {"content": f"ANSWER: {EMAIL}"}), (), True),
+        (said(USER | {"content": f"ANSWER: {TOKEN}"}), SECRETS, False),
+        (said(USER | {"content": f"ANSWER: {TOKEN}"}), PERSONAL, True),
+        (line(reference_answer={"answer": EMAIL}), KINDS, False),
+        (line(tools=[{"type": "function", "about": EMAIL}]), KINDS, False),
+        (line(ticket={EMAIL: 1}), KINDS, False),
+        (line(ticket="[EMAIL_3f9a1c]"), KINDS, True),
+    ],
+)
+def test_a_line_is_clean_where_it_holds_nothing_of_the_kinds(
+    holding: Json, private: tuple[str, ...], is_clean: bool
+) -> None:
+    wanted = replace(WANTED, private=frozenset(private))
+    texts = pl.Series([json.dumps(holding, ensure_ascii=False)])
+    assert measure_lines(texts, wanted)["is_clean"].to_list() == [is_clean]
+
+
+def test_a_masked_line_is_clean() -> None:
+    function = {"name": "f", "arguments": json.dumps({"to": EMAIL, "password": "Tr0ub4dor&3"})}
+    calling = CALLING | {"tool_calls": [CALL | {"function": function}]}
+    chat = [USER | {"content": f"{TOKEN}\n{EMAIL}"}, calling, RESULT, USER]
+    whole = line(messages=chat, reference_answer={"answer": EMAIL}, phone="+44 20 7946 0018")
+    wanted = replace(WANTED, private=frozenset(KINDS))
+    texts = pl.Series([json.dumps(whole, ensure_ascii=False)])
+    assert not measure_lines(texts, wanted)["is_clean"].any()
+    assert measure_lines(mask_lines(texts, "salt", KINDS), wanted)["is_clean"].all()
+
+
+# --- Leakage
+
+
+def asking(*texts: str, system: str | None = None) -> str:
+    """A line of JSON in which the user says these texts, one after another."""
+    asked = [{"role": "user", "content": text} for text in texts]
+    head = [] if system is None else [{"role": "system", "content": system}]
+    return json.dumps(line(messages=[*head, *asked]))
+
+
+LONG = "how many apples are left in the basket when nine of twelve were eaten on the way"
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        (asking("2 + 2?"), (0, 0, 0, 0)),
+        (asking(LONG), (1, 2, 1, 0)),
+        (asking(f"{LONG} home"), (0, 0, 1, 0)),
+        (asking(LONG, "and then?"), (0, 1, 1, 0)),
+        (asking("Name the capital of the canton of Bern in Switzerland!"), (0, 0, 0, 1)),
+        (asking("Hi.", "name the capital of the canton of Bern in Switzerland"), (0, 0, 0, 1)),
+        (json.dumps(line(messages=[7])), (0, 0, 0, 0)),
+    ],
+    ids=[
+        "nothing", "exact", "near", "prefix", "an evaluation item", "a part of it", "no messages",
+    ],
+)  # fmt: skip
+def test_overlaps_of_written_lines_are_counted(train: str, told: tuple[int, ...]) -> None:
+    lines = pl.DataFrame({"json": [train, asking(LONG)], "split": ["train", "validation"]})
+    item = pl.Series(["Name the capital of the canton of Bern in Switzerland"])
+    measures = measure_leakage(lines, 0.8, index_evaluation(item))
+    assert measures.schema == LEAKAGE_MEASURES
+    assert measures.rows() == [told]
+    assert measure_leakage(lines, None, None).rows() == [(*told[:2], 0, 0)]
+
+
+def test_lines_of_both_sides_are_looked_for_in_evaluation_sets() -> None:
+    lines = pl.DataFrame({"json": [asking(LONG)] * 2, "split": ["train", "validation"]})
+    index = index_evaluation(pl.Series([LONG]))
+    assert measure_leakage(lines, 0.8, index)["evaluated"].to_list() == [2]
+
+
+def test_within_a_system_message_others_are_no_leak() -> None:
+    texts = [asking(LONG, system="a"), asking(LONG, system="b")]
+    lines = pl.DataFrame({"json": texts, "split": ["train", "validation"]})
+    assert measure_leakage(lines, 0.8, None, within_system=True).rows() == [(0, 0, 0, 0)]
+    assert measure_leakage(lines, 0.8, None).rows() == [(1, 0, 1, 0)]
+
+
+@pytest.mark.parametrize("index", [None, index_evaluation(pl.Series([LONG]))], ids=["no", "one"])
+def test_no_lines_leak_nothing(index: EvaluationIndex | None) -> None:
+    lines = pl.DataFrame(schema={"json": pl.String, "split": pl.String})
+    assert measure_leakage(lines, 0.8, index).rows() == [(0, 0, 0, 0)]
 
 
 def _odd(*turns: Json, **more: object) -> tuple[Json, Json]:

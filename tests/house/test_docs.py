@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bedrock_sluice.flows.cli import app
-from bedrock_sluice.flows.recipe import Recipe, Section
+from bedrock_sluice.flows.recipe import Recipe
+from bedrock_sluice.flows.recipe_sections import Section
 from bedrock_sluice.transforms.readers import readers
 from bedrock_sluice.transforms.reasons import Reason
 
@@ -14,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = README + "".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs").glob("*.md")))
 COMMANDS = sorted(
-    command.callback.__name__ for command in app.registered_commands if command.callback
+    [command.callback.__name__ for command in app.registered_commands if command.callback]
+    + [str(group.name) for group in app.registered_groups]
 )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ def sided(train: Sequence[Chat], validation: Sequence[Chat]) -> tuple[list[Chat]
         (chat("2 + 2?"), chat("2 + 3?"), {}),
         (chat("2 + 2?"), chat("2 + 2?"), {"exact": 1, "prefix": 2, "near": 1}),
         (chat("2  + 2?\n"), chat("2 + 2?"), {"exact": 1, "prefix": 2, "near": 1}),
-        (chat("a", system="s"), chat("a", system="t"), {"exact": 1, "prefix": 2, "near": 1}),
+        (chat("a", system="s"), chat("a", system="t"), {"exact": 1, "near": 1}),
         (chat("cafe\u0301"), chat("caf\u00e9"), {"exact": 1, "prefix": 2, "near": 1}),
         (chat("a", "b", "c"), chat("a"), {"prefix": 1}),
         (chat("a"), chat("a", "b", "c"), {"prefix": 1}),
@@ -89,16 +90,25 @@ def test_calls_of_tools_are_part_of_a_turn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("systems", "near"), [(("a", "b"), 0), (("a", None), 0), (("a", "a"), 1), ((None, None), 1)]
+    ("one", "other", "is_same"),
+    [
+        ("a", "b", False),
+        ("a", None, False),
+        ("a", "a", True),
+        (None, None, True),
+        ("It is 9:41.", "It is 10:02.", True),
+    ],
 )
-def test_near_duplicates_may_be_asked_for_within_a_system_message(
-    systems: tuple[str | None, str | None], near: int
+def test_what_is_said_under_another_system_message_may_be_another_prompt(
+    one: str | None, other: str | None, is_same: bool
 ) -> None:
-    one, other = (chat(text, system=s) for text, s in zip((SENTENCE, NEARLY), systems, strict=True))
-    lines = sided([one], [other])
-    assert leakage(*lines, 0.8, within_system=True) == CLEAN | {"near": near}
-    assert leaking(*lines, 0.8, within_system=True).to_list() == [bool(near), False]
-    assert leakage(*lines, 0.8)["near"] == 1
+    said, near = chat(SENTENCE, system=one), chat(NEARLY, system=one)
+    lines = sided([said, near], [chat(SENTENCE, system=other)])
+    counts = leakage(*lines, 0.8, within_system=True)
+    assert counts == {"exact": is_same, "prefix": 2 * is_same, "near": 2 * is_same}
+    assert leaking(*lines, 0.8, within_system=True).to_list() == [is_same, is_same, False]
+    assert leakage(*lines, 0.8) == counts | {"exact": 1, "near": 2}
+    assert leaking(*lines, 0.8).to_list() == [True, True, False]
 
 
 def test_scopes_are_equal_where_system_messages_are() -> None:
@@ -160,16 +170,17 @@ def test_once_what_leaks_is_evicted_nothing_is_counted(
         assert not leaks.any()
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.8])
-def test_a_crowd_of_likes_leaves_nothing_behind(threshold: float) -> None:
+def test_a_crowd_of_likes_leaves_nothing_behind() -> None:
     """Of a crowd not all pairs are compared: who was not, may be, once others are left out."""
-    words = SENTENCE.split()
-    crowd = [
-        chat(" ".join([*words[:8], f"own{n}", *words[8 : 8 + n % 9], f"more{n % 7}", *words[8:]]))
-        for n in range(400)
-    ]
-    sides = pl.Series(["validation" if n % 10 == 0 else "train" for n in range(400)])
-    leaks = leaking(crowd, sides, threshold)
-    assert leaks.any()
-    kept = [each for each, is_leaking in zip(crowd, leaks, strict=True) if not is_leaking]
-    assert leakage(kept, sides.filter(~leaks), threshold) == CLEAN
+    rng = np.random.default_rng(1)
+    crowd = list[Chat]()
+    for number in range(600):
+        words = [f"w{place}" for place in range(100)]
+        for place in rng.choice(100, 4, replace=False):
+            words[place] = f"own{number}at{place}"
+        crowd.append(chat(" ".join(words)))
+    sides = pl.Series(["validation" if n % 10 == 0 else "train" for n in range(600)])
+    for similarity in (0.5, 0.6, 0.7, 0.8):
+        leaks = leaking(crowd, sides, similarity)
+        kept = [each for each, is_leaking in zip(crowd, leaks, strict=True) if not is_leaking]
+        assert leakage(kept, sides.filter(~leaks), similarity) == CLEAN

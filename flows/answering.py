@@ -1,0 +1,103 @@
+"""The step `answer`: each prompt's reference answer, from the first source that has one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import polars as pl
+
+from bedrock_sluice.flows.plan import Plan
+from bedrock_sluice.transforms.answer_sources import (
+    Material,
+    Sourced,
+    agreement_answers,
+    extracted_answers,
+    label_answers,
+    logged_answers,
+    metadata_answers,
+)
+from bedrock_sluice.transforms.answers import choose_answers, trusted
+from bedrock_sluice.transforms.extract import Extraction, parse_path
+from bedrock_sluice.transforms.fates import Sifted, sift
+from bedrock_sluice.transforms.feedback import Judged, Scale, feedback_answers
+from bedrock_sluice.transforms.reasons import Reason
+
+_COUNTED = ("told", "unmatched", "late", "undated")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Prompts with their answers, those that have none, and how the tables' rows were used."""
+
+    sifted: Sifted
+    facts: dict[str, Any]
+
+
+def answer(
+    plan: Plan, prompts: pl.DataFrame, exchanges: pl.DataFrame, voters: pl.DataFrame
+) -> Answered:
+    """Find the reference answer of each prompt.
+
+    `exchanges` are all that were read, `voters` those whose responses may be an answer.
+    """
+    asked = plan.recipe.answer
+    material = Material(
+        prompts,
+        exchanges,
+        voters,
+        lambda wanted: plan.exchanges(("response",), wanted),
+        plan.template,
+    )
+    used = trusted(asked.sources, asked.minimum_trust)
+    tables = dict[str, Sourced]()
+    judged = _judged(plan, material) if "feedback" in used else None
+    if judged:
+        tables["feedback"] = judged.sourced
+    if "labels" in used:
+        rows = chain.from_iterable(table.rows for table in plan.labels)
+        tables["labels"] = label_answers(
+            material, rows, asked.label_key, asked.conflicts, asked.labelled_before
+        )
+    makers = _makers(plan, material, judged.wrong if judged else None)
+    found = [(name, tables[name].answers if name in tables else makers[name]()) for name in used]
+    facts = {
+        name: {count: getattr(table, count) for count in _COUNTED}
+        for name, table in sorted(tables.items())
+    }
+    return Answered(_with_tools(plan, choose_answers(prompts, found)), {"answers_told": facts})
+
+
+def _judged(plan: Plan, material: Material) -> Judged:
+    asked = plan.recipe.answer
+    rows = chain.from_iterable(table.placed() for table in plan.feedback)
+    scale = Scale(asked.good_score, asked.bad_score)
+    return feedback_answers(material, rows, asked.conflicts, asked.labelled_before, scale)
+
+
+def _makers(
+    plan: Plan, material: Material, wrong: pl.DataFrame | None
+) -> dict[str, Callable[[], pl.DataFrame]]:
+    """How answers of the other sources are made; `wrong` are those that people judged so."""
+    asked = plan.recipe.answer
+    steps = parse_path(asked.extract_path) if asked.extract_path else ()
+    extraction = Extraction(asked.extract_pattern, steps)
+    return {
+        "metadata": lambda: metadata_answers(material, asked.metadata_key),
+        "agreement": lambda: agreement_answers(
+            material, wrong, asked.minimum_share, asked.minimum_responses
+        ),
+        "extracted": lambda: extracted_answers(material, extraction, wrong),
+        "logged": lambda: logged_answers(material, wrong),
+    }
+
+
+def _with_tools(plan: Plan, chosen: Sifted) -> Sifted:
+    """Of templates that need tools, prompts without them have no use for their answer."""
+    if not plan.template.needs_tools:
+        return chosen
+    tools = pl.concat(plan.exchanges(("tools",), chosen.kept))
+    told = chosen.kept.join(tools, on="exchange", how="left", maintain_order="left")
+    fit = sift(told, [(Reason.ANSWER_UNFIT, pl.col("tools").is_null())])
+    rejected = fit.rejected.select(chosen.rejected.columns)
+    return Sifted(fit.kept.drop("tools"), pl.concat([chosen.rejected, rejected]))

@@ -1,0 +1,78 @@
+"""The grader tried on what production answered: is there anything to learn from its scores?"""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from bedrock_sluice.flows.grade import Graded, GradeOptions, Logged, grade
+from bedrock_sluice.flows.grade import facts as readiness_facts
+from bedrock_sluice.flows.grader_process import LocalGrader
+from bedrock_sluice.flows.grading import LambdaGrader
+from bedrock_sluice.flows.plan import Plan
+from bedrock_sluice.flows.recipe_sections import GraderSection
+from bedrock_sluice.flows.step import Tick
+from bedrock_sluice.rewards.readiness import zero_variance_prompts
+from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.fates import Sifted, sift
+from bedrock_sluice.transforms.reasons import Reason
+
+__all__ = ["Graded", "drop_flat", "readiness_facts", "try_grader"]
+
+_BYTES_PER_MB = 1 << 20
+_TOLD = ("exchange", "prompt_digest", "request_id", "model_id", "request_metadata")
+
+
+def try_grader(plan: Plan, lines: pl.DataFrame, voters: pl.DataFrame, tick: Tick) -> Graded:
+    """Grade the logged responses to the prompts of the lines, those of exact duplicates too.
+
+    `voters` are the exchanges whose responses count.
+
+    Raises:
+        ConfigError: the recipe names no grader, or it can't be loaded.
+        OutsideError, TransientError: AWS, or the machine, did not do its part.
+    """
+    asked = _section(plan)
+    options = GradeOptions(
+        max_samples=asked.max_samples,
+        batch_size=asked.batch_size,
+        timeout_seconds=asked.timeout_seconds,
+        memory_bytes=asked.memory_mb * _BYTES_PER_MB,
+        form=asked.form,
+        slice_keys=asked.slices,
+        salt=plan.recipe.split.salt,
+    )
+    named = lines.with_columns(id=pl.col("request_id"))
+    responses = _logged(plan, voters.join(lines, on="prompt_digest", how="semi"))
+    return grade(named, responses, _grader(plan, asked), options, tick)
+
+
+def drop_flat(plan: Plan, lines: pl.DataFrame, tried: Graded) -> Sifted:
+    """Drop prompts whose logged responses all score the same, where the recipe asks for that."""
+    is_asked = _section(plan).drop_zero_variance
+    flat = zero_variance_prompts(tried.scored) if is_asked else pl.Series([], dtype=pl.String)
+    is_flat = pl.col("prompt_digest").is_in(flat.implode())
+    return sift(lines, [(Reason.GRADE_ZERO_VARIANCE, is_flat)])
+
+
+def _section(plan: Plan) -> GraderSection:
+    if plan.recipe.grader is None:
+        raise ConfigError('the recipe has no [grader]; add python = "grader.py:lambda_handler"')
+    return plan.recipe.grader
+
+
+def _grader(plan: Plan, asked: GraderSection) -> LocalGrader | LambdaGrader:
+    if asked.python is not None:
+        return LocalGrader(asked.python, plan.base)
+    assert asked.lambda_arn is not None
+    return LambdaGrader(asked.lambda_arn)
+
+
+def _logged(plan: Plan, wanted: pl.DataFrame) -> Iterator[Logged]:
+    told = wanted.select(_TOLD).with_columns(pl.col("request_metadata").map.entries())
+    for piece in plan.exchanges(("response",), wanted):
+        rows = piece.join(told, on="exchange", how="left", maintain_order="left")
+        for row in rows.iter_rows(named=True):
+            metadata = {each["key"]: each["value"] for each in row["request_metadata"] or ()}
+            yield Logged(
+                row["prompt_digest"], row["request_id"], row["response"], row["model_id"], metadata
+            )
