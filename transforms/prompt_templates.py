@@ -11,8 +11,11 @@ from itertools import chain, repeat
 from typing import NamedTuple
 
 from bedrock_sluice.transforms.chat import ROLES, Message, split_reasoning, with_system
+from bedrock_sluice.transforms.errors import InputError
+from bedrock_sluice.transforms.reasons import Reason
 
 OPEN_THOUGHT = "<think>"
+MAX_MARKERS = 200_000  # of turns in a prompt; each turn is an object of its own
 
 _BLANKS = " \t\r\n"
 _STARTS = ("<|begin_of_text|>", "<s>", "<｜begin▁of▁sentence｜>")
@@ -37,10 +40,15 @@ def split_prompt(prompt: str) -> list[Message]:
 
     Blanks around a text are the template's. The assistant's turn that the model was to begin is
     left out; what the caller has put into it (a prefill) is a message. Reasoning is left out.
+
+    Raises:
+        InputError: there are more than `MAX_MARKERS` of the template's markers.
     """
     template = _find_template(_framed(prompt))
     if template is None:
         return [Message("user", prompt)]
+    if sum(map(prompt.count, template.signs)) > MAX_MARKERS:
+        raise InputError(Reason.DECODE_TOO_MANY_KEYS, f"over {MAX_MARKERS:,} markers of turns")
     messages = list(_messages(template.turns(_framed(prompt))))
     if messages[-1].role == "assistant" and messages[-1].content in {"", OPEN_THOUGHT}:
         messages.pop()

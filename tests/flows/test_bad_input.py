@@ -20,7 +20,11 @@ Json = dict[str, Any]
         ("[split]\nvalidaton = 0.2\n", {}, "sums.toml:10: split.validaton is no key"),
         ("[split]\nvalidaton = 0.2\n", {}, "did you mean validation?"),
         ('[split]\nmax_lines = "all"\n', {}, "sums.toml:10: split.max_lines: input should be"),
-        ("", {'"math"': '"maths"'}, "no template 'maths'; there are code, custom, format, judge, math"),
+        (
+            "",
+            {'"math"': '"maths"'},
+            "no template 'maths'; there are code, custom, format",
+        ),
         ("[select]\nmetadata = { is = 1 }\n", {}, "metadata has the unknown word 'is'"),
         ('[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n', {}, "none.csv: no such file"),
         ("[split\n", {}, "no TOML"),

@@ -106,6 +106,14 @@ def test_a_converse_tool_result_may_be_json() -> None:
     assert contents(exchange) == [("tool", '{"sky":["clear",1.5]}\ntoday')]
 
 
+def test_search_results_and_changes_of_tools_are_read_in_converse() -> None:
+    found = {"searchResult": {"source": "s3://x", "title": "t", "content": [{"text": "a fact"}]}}
+    changes: list[Json] = [{"toolAddition": {"name": "f"}}, {"toolRemoval": {"name": "g"}}]
+    assert contents(converse(found, *changes, {"text": "so?"})) == [("user", "a fact\nso?")]
+    result = converse({"toolResult": {"toolUseId": "t1", "content": [found]}})
+    assert contents(result) == [("tool", "a fact")]
+
+
 def test_system_and_developer_become_one_system_message_in_front() -> None:
     parts = [{"type": "text", "text": "2"}, {"type": "text", "text": "3"}]
     exchange = chat(

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.chat import ROLES, Message, split_reasoning
-from bedrock_sluice.transforms.prompt_templates import has_template, split_prompt
+from bedrock_sluice.transforms.errors import InputError
+from bedrock_sluice.transforms.prompt_templates import MAX_MARKERS, has_template, split_prompt
 
 Said = tuple[str, str]
 
@@ -244,3 +245,10 @@ def test_a_million_characters_of_markers_take_linear_time(marker: str) -> None:
         split_prompt(start + noise)
     split_reasoning(noise)
     split_reasoning(noise, is_open=True)
+
+
+@pytest.mark.parametrize("turn", ["[INST]a[/INST]b", "\n\nHuman: a\n\nAssistant: b"])
+def test_a_prompt_of_too_many_turns_is_refused(turn: str) -> None:
+    assert len(split_prompt(turn * (MAX_MARKERS // 2))) == MAX_MARKERS
+    with pytest.raises(InputError, match="markers of turns"):
+        split_prompt(turn * (MAX_MARKERS // 2 + 1))
