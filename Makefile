@@ -24,6 +24,7 @@ check: .venv/ready .pkg ## lint, format, types, lengths, layers, and what the wh
 
 bench: .venv/ready ## measure speed and memory, as ratios within one run
 	$(BIN)/python tests/bench/run.py
+	$(BIN)/python tests/bench/near.py
 
 fuzz: .venv/ready ## read 100,000 mutated records: each is an exchange or has a reason
 	$(BIN)/python tests/bench/fuzz.py

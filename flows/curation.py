@@ -90,7 +90,8 @@ def curate(plan: Plan, exchanges: pl.DataFrame) -> Curated:
         sieves.pass_on(drop_bursts(sieves.kept, labelled, max_burst=most, burst_minutes=minutes))
     sieves.pass_on(drop_exact_duplicates(sieves.kept, labelled))
     inspected = inspect(plan, sieves.kept, _asked(plan))
-    sieves.kept = inspected.prompts
+    is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)
+    sieves.kept = inspected.prompts.with_columns(is_clean=is_clean)
     facts = _facts(inspected.prompts) | {TRAINED_BEFORE: registry_facts(trained)}
     sieves.pass_on(sift(sieves.kept, quality_rules(plan.recipe.quality.limits())))
     sieves.pass_on(drop_private(sieves.kept, plan.recipe.privacy.kinds_to("drop")))

@@ -20,6 +20,8 @@ from bedrock_sluice.transforms.prompt_texts import prompt_texts
 from bedrock_sluice.transforms.quality import measure_quality
 from bedrock_sluice.transforms.sketches import PERMUTATIONS, sketch
 
+_PROMPT = ["messages", "tools"]
+_READ = [*_PROMPT, "response"]
 _TEXT = pa.schema([pa.field("text", pa.large_string())])
 
 Sketches = NDArray[np.uint32]
@@ -90,7 +92,7 @@ def inspect(plan: Plan, prompts: pl.DataFrame, asked: Asked) -> Inspected:
         for path, rows in plan.exchange_rows(ordered["exchange"].to_numpy())
     ]
     size = sum(task.path.stat().st_size for task in tasks)
-    told = list(in_order(inspect_rows, tasks, size)) or [_judge(_no_texts(), asked)]
+    told = list(in_order(inspect_rows, tasks, size)) or [_nothing(asked)]
     frame = pl.concat([ordered, pl.concat([each for each, _ in told])], how="horizontal")
     sketches = np.concatenate([sketches for _, sketches in told])
     return Inspected(frame, sketches, _mapped([task.out for task in tasks]))
@@ -98,14 +100,15 @@ def inspect(plan: Plan, prompts: pl.DataFrame, asked: Asked) -> Inspected:
 
 def inspect_rows(task: Inspecting) -> tuple[pl.DataFrame, Sketches]:
     """What the texts of some rows of a file of exchanges tell, in their order."""
-    told, first = [_judge(_no_texts(), task.asked)], 0
+    told, first = [_nothing(task.asked)], 0
     with pq.ParquetFile(task.path) as file, pa.ipc.new_file(task.out, _TEXT) as out:
-        for batch in file.iter_batches(BATCH_ROWS, columns=["messages", "response"]):
+        for batch in file.iter_batches(BATCH_ROWS, columns=_READ):
             start, end = task.rows.searchsorted([first, first + batch.num_rows])
             if end > start:
                 here = batch.take(pa.array(task.rows[start:end] - first))
-                texts = prompt_texts(pl.DataFrame(here))
-                told.append(_judge(texts, task.asked))
+                exchanges = pl.DataFrame(here)
+                texts = prompt_texts(exchanges)
+                told.append(_judge(exchanges, texts, task.asked))
                 if task.asked.scope:
                     compared = texts[task.asked.scope].to_arrow()
                     out.write(pa.record_batch([compared], schema=_TEXT))
@@ -123,18 +126,24 @@ def _batches(path: Path) -> list[pa.RecordBatch]:
     return [reader.get_batch(number) for number in range(reader.num_record_batches)]
 
 
-def _no_texts() -> pl.DataFrame:
-    return prompt_texts(pl.DataFrame(schema={"messages": pl.String, "response": pl.String}))
+def _nothing(asked: Asked) -> tuple[pl.DataFrame, Sketches]:
+    """What no exchanges tell: columns without rows."""
+    exchanges = pl.DataFrame(schema=dict.fromkeys(_READ, pl.String))
+    return _judge(exchanges, prompt_texts(exchanges), asked)
 
 
-def _judge(texts: pl.DataFrame, asked: Asked) -> tuple[pl.DataFrame, Sketches]:
+def _judge(
+    exchanges: pl.DataFrame, texts: pl.DataFrame, asked: Asked
+) -> tuple[pl.DataFrame, Sketches]:
     nothing = pl.Series([None] * texts.height, dtype=pl.String)
     language = tell_languages(texts["last_user"]) if asked.has_languages else nothing
     sets = asked.evaluation
     overlap = _overlaps(texts, sets, asked.similarity) if sets else nothing
     told = [
         measure_quality(texts),
-        count_personal_data(texts["prompt"]),
+        count_personal_data(
+            exchanges.select(pl.concat_str(_PROMPT, ignore_nulls=True))["messages"]
+        ),
         overlap.to_frame("overlap"),
         language.to_frame("language"),
     ]

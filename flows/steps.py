@@ -32,7 +32,7 @@ from bedrock_sluice.transforms.budget import select_to_budget
 from bedrock_sluice.transforms.contamination import index_evaluation
 from bedrock_sluice.transforms.fates import Sifted, sift
 from bedrock_sluice.transforms.leakage import leaking
-from bedrock_sluice.transforms.line_changes import escape_lines, mask_lines, unclean
+from bedrock_sluice.transforms.line_changes import escape_lines, mask_lines
 from bedrock_sluice.transforms.metadata_filter import parse_filter
 from bedrock_sluice.transforms.normalise import normalise as normalise_rows
 from bedrock_sluice.transforms.personal_data import SECRETS
@@ -143,12 +143,8 @@ def render(plan: Plan, prompts: pl.DataFrame) -> Sifted:
     answer it spoilt; and lines of train that say what one of validation says.
     """
     lines = _rendered(plan, prompts)
-    privacy, template = plan.recipe.privacy, plan.template
-    private = (*privacy.kinds_to("mask"), *privacy.kinds_to("drop"))
-    fits = [template.takes(msgspec.json.decode(line)) for line in lines["json"]]
-    judged = lines.with_columns(
-        unclean(lines["json"], private), fits=pl.Series(fits, dtype=pl.Boolean)
-    )
+    fits = [plan.template.takes(msgspec.json.decode(line)) for line in lines["json"]]
+    judged = lines.with_columns(fits=pl.Series(fits, dtype=pl.Boolean))
     clean = sift(
         judged,
         [
@@ -177,10 +173,11 @@ def _rendered(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
     if asked.template.instruct:
         whole = instruct(whole, plan.template)
     lines = render_lines(whole, asked.template.fields)
-    lines = mask_lines(lines, asked.split.salt, asked.privacy.kinds_to("mask"))
+    mask, drop = (asked.privacy.kinds_to(action) for action in ("mask", "drop"))
+    lines, unclean = mask_lines(lines, prompts["is_clean"], asked.split.salt, mask, drop)
     if asked.quality.reserved_words == "escape":
         lines = escape_lines(lines)
-    return prompts.with_columns(lines, whole["is_instructed"])
+    return prompts.with_columns(lines, unclean, whole["is_instructed"])
 
 
 @dataclass(frozen=True)

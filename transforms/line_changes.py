@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
@@ -11,6 +11,7 @@ from bedrock_sluice.transforms.personal_data import find_personal_data, mask_jso
 from bedrock_sluice.transforms.quality import escape_reserved
 
 ID = "id"  # names the record, and is no text
+PROMPT_KEYS = ("messages", "tools")
 TOOL_KEYS = frozenset({"tools", "tool_calls", "tool_call_id"})
 """What calls and their schemas must agree on; nobody reads it for reserved words."""
 
@@ -19,28 +20,50 @@ class _Named(msgspec.Struct):
     id: Any = None
 
 
-def mask_lines(lines: pl.Series, key: str, kinds: Collection[str]) -> pl.Series:
-    """The lines (JSON objects) with all personal data and secrets of `kinds` masked.
+class Masked(NamedTuple):
+    """Lines, and of each the first kind that masking left in it, or null."""
+
+    lines: pl.Series
+    unclean: pl.Series
+
+
+def mask_lines(
+    lines: pl.Series, is_clean: pl.Series, key: str, mask: Collection[str], forbid: Collection[str]
+) -> Masked:
+    """The lines (JSON objects) with all personal data and secrets of the kinds `mask` masked.
 
     Prompt, reference answer and what rides along are masked alike: a value that the prompt and the
     answer share has the same mask in both. Keys stay; so does, to the byte, a line without any.
+    Where `is_clean`, the prompt and its tools are known to hold none, and are not read again.
+    What is left, or of the kinds in `forbid`, is told as `unclean`.
     """
-    return _mapped(lines, lambda line: mask_json(line, key, kinds)) if kinds else lines
+    kinds = {*mask, *forbid}
+    pairs = zip(lines, is_clean, strict=True)
+    told = [_masked(line, clean, key, mask, kinds) for line, clean in pairs] if kinds else []
+    texts = [text for text, _ in told] if kinds else lines
+    left = [kind for _, kind in told] if kinds else [None] * len(lines)
+    return Masked(
+        pl.Series(lines.name, texts, dtype=pl.String), pl.Series("unclean", left, dtype=pl.String)
+    )
+
+
+def _masked(
+    text: str, is_clean: bool, key: str, mask: Collection[str], kinds: set[str]
+) -> tuple[str, str | None]:
+    line = msgspec.json.decode(text)
+    skipped = {ID, *PROMPT_KEYS} if is_clean else {ID}
+    read = {name: value for name, value in line.items() if name not in skipped}
+    made = mask_json(read, key, mask) if mask else read
+    found = find_personal_data(msgspec.json.encode(made).decode())
+    left = kinds.intersection(finding.kind for finding in found)
+    written = text if made == read else msgspec.json.encode(line | made).decode()
+    return written, min(left, default=None)
 
 
 def kinds_in(text: str) -> set[str]:
     """The kinds of personal data and secrets in a line (a JSON object), its id aside."""
     name = msgspec.json.encode(msgspec.json.decode(text, type=_Named).id).decode()
     return {finding.kind for finding in find_personal_data(text.replace(name, '""', 1))}
-
-
-def unclean(lines: pl.Series, kinds: Collection[str]) -> pl.Series:
-    """Of each line, the first of `kinds` that it holds, or null.
-
-    Masking leaves keys as they are, and what takes too many passes.
-    """
-    found = [kinds_in(line).intersection(kinds) if kinds else () for line in lines]
-    return pl.Series("unclean", [min(each, default=None) for each in found], dtype=pl.String)
 
 
 def escape_lines(lines: pl.Series) -> pl.Series:

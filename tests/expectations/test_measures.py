@@ -216,7 +216,10 @@ def test_a_masked_line_is_clean() -> None:
     wanted = replace(WANTED, private=frozenset(KINDS))
     texts = pl.Series([json.dumps(whole, ensure_ascii=False)])
     assert not measure_lines(texts, wanted)["is_clean"].any()
-    assert measure_lines(mask_lines(texts, "salt", KINDS), wanted)["is_clean"].all()
+    is_clean = pl.Series([False] * len(texts), dtype=pl.Boolean)
+    assert measure_lines(mask_lines(texts, is_clean, "salt", KINDS, ()).lines, wanted)[
+        "is_clean"
+    ].all()
 
 
 # --- Leakage

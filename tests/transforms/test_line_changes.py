@@ -10,7 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.transforms.line_changes import escape_lines, mask_lines
+from bedrock_sluice.transforms.line_changes import (
+    escape_lines,
+    kinds_in,
+    mask_lines,
+)
 from bedrock_sluice.transforms.personal_data import (
     KINDS,
     PERSONAL,
@@ -47,7 +51,8 @@ def changed(change: Callable[[pl.Series], pl.Series], *lines: str) -> list[str]:
 
 
 def masked(*lines: str, kinds: tuple[str, ...] = KINDS) -> list[str]:
-    return changed(lambda series: mask_lines(series, KEY, kinds), *lines)
+    is_clean = pl.Series([False] * len(lines), dtype=pl.Boolean)
+    return changed(lambda series: mask_lines(series, is_clean, KEY, kinds, ()).lines, *lines)
 
 
 def escaped(*lines: str) -> list[str]:
@@ -256,3 +261,31 @@ def test_arguments_are_json_after_both_changes(text: str) -> None:
     (made,) = escaped(*masked(text))
     function = json.loads(made)["messages"][1]["tool_calls"][0]["function"]
     json.loads(function["arguments"])
+
+
+def test_of_a_prompt_known_to_be_clean_only_the_rest_is_read() -> None:
+    text = line(f"write to {EMAIL}", f"to {EMAIL}", note=EMAIL)
+    told = mask_lines(pl.Series("json", [text]), pl.Series([True]), KEY, KINDS, ())
+    assert told.lines[0].count(EMAIL) == 1
+    assert json.loads(told.lines[0])["messages"][0]["content"] == f"write to {EMAIL}"
+
+
+@pytest.mark.parametrize(
+    ("text", "mask", "forbid", "kind"),
+    [
+        (line(EMAIL), ("email",), (), None),
+        (line("a", {EMAIL: "b"}), ("email",), (), "email"),
+        (line("a", EMAIL), (), ("email",), "email"),
+        (line("a", EMAIL), ("card",), (), None),
+        (line("a", EMAIL), (), (), None),
+    ],
+)
+def test_what_masking_leaves_and_what_is_forbidden_is_told(
+    text: str, mask: tuple[str, ...], forbid: tuple[str, ...], kind: str | None
+) -> None:
+    told = mask_lines(pl.Series("json", [text]), pl.Series([False]), KEY, mask, forbid)
+    assert told.unclean.to_list() == [kind]
+
+
+def test_kinds_are_told_of_a_line_but_not_of_its_id() -> None:
+    assert kinds_in(encoded({"id": EMAIL, "messages": [], "note": CARD})) == {"card"}
