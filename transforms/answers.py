@@ -118,71 +118,32 @@ def choose_answers(prompts: pl.DataFrame, sources: Sequence[tuple[str, pl.DataFr
     `sources` are ordered pairs of a name and a frame of schema `ANSWERS`, at most one row a
     request. Prompts without an answer are rejected: by the first problem met, else as missing.
     """
-    joined = prompts
-    for index, (_, answers) in enumerate(sources):
-        joined = joined.join(
-            answers.select(
-                "request_id",
-                pl.col("reference_answer").alias(f"answer_{index}"),
-                pl.col("problem").alias(f"problem_{index}"),
-                pl.col("riding").alias(f"riding_{index}"),
-            ),
-            on="request_id",
-            how="left",
-            maintain_order="left",
-        )
-    scratch = [
-        f"{kind}_{i}" for kind in ("answer", "problem", "riding") for i in range(len(sources))
-    ]
-    told_answers = [pl.col(f"answer_{i}") for i in range(len(sources))]
-    told_problems = [pl.col(f"problem_{i}") for i in range(len(sources))]
-    names = [
-        pl.when(answer.is_not_null()).then(pl.lit(name))
-        for answer, (name, _) in zip(told_answers, sources, strict=True)
-    ]
-    riding = pl.lit(None, pl.String)
-    for index, answer in reversed(list(enumerate(told_answers))):
-        riding = pl.when(answer.is_not_null()).then(f"riding_{index}").otherwise(riding)
+    told = pl.concat(
+        [
+            answers.select(*ANSWERS.names(), reference_source=pl.lit(name), order=pl.lit(order))
+            for order, (name, answers) in enumerate(sources)
+        ]
+    ).sort("order", maintain_order=True)
     # People who contradict each other are not outvoted by the model: a conflict ends the search.
-    is_disputed = pl.coalesce(
-        *(
-            pl.when(answer.is_not_null())
-            .then(pl.lit(False))
-            .when(problem == Reason.ANSWER_CONFLICT.value)
-            .then(pl.lit(True))
-            for answer, problem in zip(told_answers, told_problems, strict=True)
-        ),
-        pl.lit(False),
+    is_disputed = (pl.col("problem") == Reason.ANSWER_CONFLICT.value).fill_null(value=False)
+    was_disputed = is_disputed.shift(1, fill_value=False).cum_max().over("request_id")
+    heard = told.filter(~was_disputed)
+    answers = heard.drop_nulls("reference_answer").unique(
+        "request_id", keep="first", maintain_order=True
     )
-    told = joined.with_columns(
-        reference_answer=pl.when(~is_disputed).then(pl.coalesce(*told_answers)),
-        reference_source=pl.coalesce(*names),
-        riding=riding,
-        reason=pl.when(is_disputed)
-        .then(pl.lit(Reason.ANSWER_CONFLICT.value))
-        .otherwise(pl.coalesce(*told_problems, pl.lit(Reason.ANSWER_MISSING.value))),
-    ).drop(scratch)
+    problems = (
+        heard.drop_nulls("problem")
+        .sort(~is_disputed, "order")
+        .unique("request_id", keep="first", maintain_order=True)
+    )
+    found = answers.select("request_id", "reference_answer", "reference_source", "riding")
+    met = problems.select("request_id", reason="problem")
+    judged = prompts.join(found, on="request_id", how="left", maintain_order="left").join(
+        met, on="request_id", how="left", maintain_order="left"
+    )
     has_answer = pl.col("reference_answer").is_not_null()
+    missing = pl.col("reason").fill_null(Reason.ANSWER_MISSING.value)
     return Sifted(
-        kept=told.filter(has_answer).drop("reason"),
-        rejected=told.filter(~has_answer),
-    )
-
-
-def drop_conflicts(answers: pl.DataFrame) -> pl.DataFrame:
-    """One row a request: answers that are told twice must agree, else they become a problem."""
-    return (
-        answers.group_by("request_id", maintain_order=True)
-        .agg(
-            pl.col("reference_answer").first(),
-            pl.col("problem", "riding").first(),
-            told=pl.col("reference_answer").n_unique(),
-        )
-        .with_columns(
-            reference_answer=pl.when(pl.col("told") == 1).then("reference_answer"),
-            problem=pl.when(pl.col("told") > 1)
-            .then(pl.lit(Reason.ANSWER_CONFLICT.value))
-            .otherwise("problem"),
-        )
-        .select(pl.col(name).cast(kind) for name, kind in ANSWERS.items())
+        kept=judged.filter(has_answer).drop("reason"),
+        rejected=judged.filter(~has_answer).with_columns(reason=missing),
     )

@@ -16,7 +16,6 @@ from bedrock_sluice.transforms.answers import (
     ConflictRule,
     choose_answers,
     decide,
-    drop_conflicts,
     settle,
     told_before,
     trusted,
@@ -99,27 +98,6 @@ def test_what_rides_along_is_that_of_the_answer_that_was_chosen() -> None:
 def test_no_prompts_need_no_answers() -> None:
     sifted = choose_answers(prompts(), [LABELS])
     assert (sifted.kept.height, sifted.rejected.height) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ("rows", "single"),
-    [
-        ([("a", "1", None)], ("a", "1", None)),
-        ([("a", "1", None), ("a", "1", None)], ("a", "1", None)),
-        ([("a", "1", None), ("a", "2", None)], ("a", None, "answer_conflict")),
-        ([("a", "1", None), ("a", None, "answer_unfit")], ("a", None, "answer_conflict")),
-        ([("a", None, "answer_unfit")] * 2, ("a", None, "answer_unfit")),
-    ],
-    ids=["once", "twice alike", "contradiction", "one of two unfit", "twice unfit"],
-)
-def test_labels_told_twice_must_agree(rows: list[Row], single: Row) -> None:
-    told = drop_conflicts(answers(*rows, ("z", "9", None)))
-    assert told.rows() == [(*single, None), ("z", "9", None, None)]
-    assert told.schema == ANSWERS
-
-
-def test_no_labels_make_no_answers() -> None:
-    assert drop_conflicts(answers()).equals(answers())
 
 
 def test_a_conflict_ends_the_search_and_an_earlier_answer_forestalls_it() -> None:
