@@ -1,7 +1,7 @@
 """The numbers and flags that the suites judge. Great Expectations sees these, never the text."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ LINE_MEASURES = {
     "has_answer": pl.Boolean,
     "prompt_tokens": pl.Int64,
     "asks_for_marker": pl.Boolean,
+    "conforms": pl.Boolean,
     "is_clean": pl.Boolean,
 }
 
@@ -42,7 +43,8 @@ LEAKAGE_MEASURES = dict.fromkeys(("exact", "prefix", "near", "evaluated"), pl.In
 class Wanted:
     """What the recipe's template asks of a line."""
 
-    takes: Callable[[Mapping[str, Any]], bool]
+    takes: Callable[[_Line], bool]
+    conforms: Callable[[_Line], bool]
     marker: str | None
     private: frozenset[str] = (
         frozenset()
@@ -73,6 +75,7 @@ def _measure(line: _Line, wanted: Wanted, seen: dict[object, int]) -> _Line:
         "is_user_last": roles[-1:] == ["user"],
         "has_text": all(is_telling(message) for message in chat),
         "has_answer": wanted.takes(line),
+        "conforms": wanted.conforms(line),
         "prompt_tokens": estimate_tokens(chat, line.get("tools") or ()),
         "asks_for_marker": wanted.marker is None
         or any(wanted.marker in (m.content or "") for m in chat),

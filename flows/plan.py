@@ -26,6 +26,7 @@ from bedrock_sluice.lake.landed import (
 )
 from bedrock_sluice.lake.source import Source, open_source
 from bedrock_sluice.lake.store import Store, open_store
+from bedrock_sluice.rewards.profile import Profile, profile_named
 from bedrock_sluice.rewards.template import Template, template_named
 from bedrock_sluice.transforms.derive import Derivation, columns_needed, derive_tags
 from bedrock_sluice.transforms.errors import ConfigError
@@ -68,6 +69,12 @@ class Plan:
         """The template that the recipe names, as it sets it."""
         asked = self.recipe.template
         return template_named(asked.name, asked.options())
+
+    @cached_property
+    def profiles(self) -> list[Profile]:
+        """The profiles of conformance that every line must pass."""
+        asked = self.recipe.template.profiles or self.template.profiles
+        return [profile_named(name) for name in asked]
 
     @cached_property
     def labels(self) -> list[Labels]:
@@ -193,10 +200,12 @@ def open_plan(path: Path, recipe: Recipe, work: Path) -> Plan:
     """The plan of a recipe read from `path`; relative places are meant from its folder.
 
     Raises:
-        ConfigError: the source or the template is not there.
+        ConfigError: the source, the template or a profile is not there.
     """
     base = path.absolute().parent
     template_named(recipe.template.name, recipe.template.options())
+    for name in recipe.template.profiles:
+        profile_named(name)
     lake = open_store(recipe.lake, base)
     bodies = [open_store(uri, base).uri for uri in recipe.source.bodies]
     source = replace(open_source(recipe.source.uri, base), bodies=tuple(bodies))

@@ -258,6 +258,7 @@ class TemplateSection(Section):
     name: Text
     history: Flag = False
     fields: Texts = ()
+    profiles: Texts = ()  # of conformance, that every line must pass; default: the template's
     instruct: Flag = False  # prompts that don't ask for the answer's form are made to
     kind: Text | None = None  # of judge
     reference: dict[Text, Text] | Text | None = None  # of custom: its fields, and a label's

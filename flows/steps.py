@@ -25,6 +25,7 @@ from bedrock_sluice.flows.step import Tick
 from bedrock_sluice.flows.trial import Graded
 from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.duck import query
+from bedrock_sluice.rewards.conformance import line_errors
 from bedrock_sluice.rewards.line import instruct
 from bedrock_sluice.rewards.line import render as render_lines
 from bedrock_sluice.sql import statement
@@ -195,7 +196,12 @@ def gate(plan: Plan, lines: pl.DataFrame, evicted: int, tried: Graded | None) ->
     """
     asked, template = plan.recipe, plan.template
     private = asked.privacy.kinds_to("mask") + asked.privacy.kinds_to("drop")
-    wanted = Wanted(template.takes, template.marker, frozenset(private))
+    wanted = Wanted(
+        takes=template.takes,
+        conforms=lambda line: not line_errors(line, plan.profiles),
+        marker=template.marker,
+        private=frozenset(private),
+    )
     measures = measure_lines(lines["json"], wanted)
     limits: dict[str, float] = {
         "min_lines": MIN_LINES,

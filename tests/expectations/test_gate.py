@@ -11,6 +11,8 @@ from bedrock_sluice.expectations.gate import MAX_LINES, MIN_LINES, Check, is_pas
 from bedrock_sluice.expectations.measures import (
     LEAKAGE_MEASURES,
     LINE_MEASURES,
+    READINESS_MEASURES,
+    measure_readiness,
     measure_split,
 )
 from bedrock_sluice.transforms.errors import IntegrityError
@@ -61,6 +63,7 @@ BREAKS: dict[str, Sequence[Callable[[], pl.DataFrame]]] = {
     "answers": [one_with("has_answer", False)],
     "prompt_length": [one_with("prompt_tokens", 51), one_with("prompt_tokens", 0)],
     "answer_format": [one_with("asks_for_marker", False)],
+    "conformance": [one_with("conforms", False)],
     "privacy": [one_with("is_clean", False)],
 }
 SPLIT_BREAKS: dict[str, dict[str, float]] = {
@@ -130,11 +133,36 @@ def test_a_leak_of_any_kind_fails_the_gate(kind: str) -> None:
     assert (len(failed(checks)), is_passed(checks)) == (1, False)
 
 
-@pytest.mark.parametrize("suite", ["lines", "split", "leakage"])
+@pytest.mark.parametrize(
+    ("finding", "failing", "passes"),
+    [
+        ("ready", [], True),
+        ("fix_grader", ["grader_works"], False),
+        ("non_deterministic", ["grader_works"], False),
+        ("fine_tune_first", ["reward_signal"], False),
+        ("rft_unnecessary", ["reward_signal"], False),
+        ("no_signal", ["reward_signal"], False),
+        ("length_biased", ["reward_length"], True),
+        ("no_responses", ["reward_tried"], True),
+    ],
+)
+def test_the_gate_heeds_what_the_grader_gave(
+    finding: str, failing: list[str], passes: bool
+) -> None:
+    checks = judge("readiness", measure_readiness([finding]), {})
+    assert (failed(checks), is_passed(checks)) == (failing, passes)
+
+
+@pytest.mark.parametrize("suite", ["lines", "split", "leakage", "readiness"])
 def test_suites_name_only_columns_that_are_measured(suite: str) -> None:
     rows = pl.DataFrame({"split": ["train"], "group": ["a"], "prompt_digest": ["b"]})
     split = measure_split(rows, 0.1)
-    columns = {"lines": LINE_MEASURES, "split": split.columns, "leakage": LEAKAGE_MEASURES}
+    columns = {
+        "lines": LINE_MEASURES,
+        "split": split.columns,
+        "leakage": LEAKAGE_MEASURES,
+        "readiness": READINESS_MEASURES,
+    }
     measured = set(columns[suite])
     told = json.loads(resource(f"{suite}.json"))["expectations"]
     assert {e["kwargs"]["column"] for e in told if "column" in e["kwargs"]} <= measured

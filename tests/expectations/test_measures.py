@@ -28,7 +28,9 @@ from bedrock_sluice.transforms.tables import landed_table
 Json = dict[str, Any]
 
 WANTED = Wanted(
-    takes=lambda whole: whole.get("reference_answer") == {"answer": "4"}, marker="ANSWER:"
+    takes=lambda whole: whole.get("reference_answer") == {"answer": "4"},
+    conforms=lambda line: "odd" not in line,
+    marker="ANSWER:",
 )
 
 
@@ -67,6 +69,7 @@ RESULT = {"role": "tool", "content": "4", "tool_call_id": "t"}
         (said(USER, CALLING, RESULT, USER), set()),
         (line(tools=[{"type": "function"}], novel=[1]), set()),
         (line(reference_answer={"answer": "5"}), {"has_answer"}),
+        (line(odd=1), {"conforms"}),
         (said(SYSTEM, USER | {"content": "2 + 2?"}), {"asks_for_marker"}),
         (said(USER, SYSTEM, USER), {"has_known_roles"}),
         (said(SYSTEM, SYSTEM, USER), {"has_known_roles"}),
