@@ -48,10 +48,16 @@ until = $until
 [select]
 metadata = { andAll = [{ equals = { project = "tutor" } }, { notEquals = { env = "dev" } }] }
 
-# Which of these become prompts: none that failed, was cut off or blocked, repeats another, or is
-# longer than this.
+# Which of these become prompts: none that failed, was cut off or blocked, is longer than this, or
+# repeats another, or nearly does (so much of it is the same).
 [curate]
 max_prompt_tokens = 2048
+near_duplicates = 0.8
+
+# What is done about secrets and personal data: drop the prompt, mask the value, or only report it.
+[privacy]
+secrets = "mask"
+personal_data = "mask"
 
 # Where the right answers come from: people's labels first, else what the model answered.
 [answer]

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
+from string import ascii_uppercase
 from typing import NamedTuple
 from uuid import UUID
 
@@ -31,6 +32,7 @@ OTHER_PROJECT = 0.09  # of these, those of another project,
 LABELLED = 0.5  # of answered problems, those with a label,
 SLIPS = 0.1  # and of these, those that the model got wrong
 RESPACED = 0.5  # of repeated questions, those with other white space
+GREETINGS, THANKS = ("Hello!", "Hi tutor,", "Please help:"), ("Thanks!", "Thank you.", "Please!")
 RECENT = 200  # problems that may be asked again
 
 WHITE_PIXEL = (  # a whole PNG
@@ -162,6 +164,22 @@ def _repeated(desk: Desk) -> Iterator[Logged]:
     yield desk.answered(desk.caller(), (question,), problem)
 
 
+def _reworded(desk: Desk) -> Iterator[Logged]:
+    problem = desk.rng.choice(desk.recent) if desk.recent else desk.problem()
+    greeting, thanks = desk.rng.choice(GREETINGS), desk.rng.choice(THANKS)
+    yield desk.answered(desk.caller(), (f"{greeting} {problem.question} {thanks}",), problem)
+
+
+def _signed(desk: Desk) -> Iterator[Logged]:
+    """Somebody tells more than they should."""
+    problem = desk.problem()
+    key = "AKIA" + "".join(desk.rng.choices(ascii_uppercase, k=16))
+    told = desk.rng.choice(
+        (f"My key is {key}.", f"Answer to pupil{desk.rng.randrange(99)}@example.org.")
+    )
+    yield desk.answered(desk.caller(), (f"{problem.question} {told}",), problem)
+
+
 def _conversation(desk: Desk) -> Iterator[Logged]:
     caller, turns = desk.caller(), tuple[str, ...]()
     for start in ("", "Thank you! The next one: ", "And this one: ")[: desk.rng.randint(2, 3)]:
@@ -248,8 +266,10 @@ def _reranked(desk: Desk) -> Iterator[Logged]:
 
 
 KINDS = {
-    _plain: 780,
+    _plain: 745,
     _repeated: 60,
+    _reworded: 25,
+    _signed: 10,
     _conversation: 20,
     _with_tool: 15,
     _throttled: 25,
