@@ -112,17 +112,16 @@ def build(plan: Plan, step: Step = direct) -> Release:
         ConfigError, OutsideError, IntegrityError: nothing was published.
     """
     made = prepare(plan, step)
-    lines, ledger, facts = made.lines, made.ledger, made.facts
-    tried = None
+    lines, ledger, facts, tried = made.lines, made.ledger, made.facts, None
     if plan.recipe.grader and plan.recipe.grader.is_in_gate:
         tried = step("grade", lambda tick: try_grader(plan, lines, made.voters, tick))
         lines = ledger.enter("grade", lines.height, drop_flat(plan, lines, tried))
-        facts = facts | {"readiness": readiness_facts(tried.readiness)}
     evicted = ledger.count(Reason.SPLIT_JOINED_VALIDATION)
     gated = step("gate", lambda _: steps.gate(plan, lines, evicted, tried))
     fates = ledger.close(lines)
     conserve("release", made.judged.height, lines.height, fates.height - lines.height)
-    facts = facts | {"certificate": gated.certificate}
+    readiness = readiness_facts(tried.readiness) if tried else None
+    facts = facts | {"readiness": readiness, "certificate": gated.certificate}
     outcome = Outcome(
         lines, fates, gated.checks, ledger.stages, made.matched_without_key, made.tags, facts
     )

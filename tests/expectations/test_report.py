@@ -67,6 +67,14 @@ def report(hostile: str, checks: Sequence[Check] = ()) -> str:
         "hidden_characters": 1,
         "slices": [{"slice": hostile, "value": hostile, "records": 5, "share": 1.0}],
         "certificate": dict.fromkeys(LEAKS, 0),
+        "instructed": 3,
+        "readiness": {
+            "responses": 9,
+            "prompts": 8,
+            "scores": {"mean": 0.5, "share_zero": 0.1, "share_one": 0.2},
+            "findings": [{"name": hostile, "says": hostile}],
+            "warnings": [],
+        },
     }
     return render_report(facts, checks or [Check(hostile, hostile, "fail", passed=False)])
 
