@@ -185,19 +185,19 @@ def _made(
     messages, thought = list[Message](), ""
     for said in (*asked.messages, reply):
         role = said.role
-        text = _text(dialect, said.content, "" if role == "assistant" else "\n")
+        text = _text(dialect, said)
         if text is None or (role == "system" and not dialect.takes_system):
             return None
         if role == "assistant":
-            text, thought = split_reasoning(text)
+            text, thought = split_reasoning(text) if "<" in text else (text, "")
         if role == "system":
             systems.append(text)
         else:
             messages.append(Message(role, text))
     response = messages.pop()
-    return dialect.name, Exchange(
-        with_system(systems, messages), response, [], stop_reason, thought
-    )
+    if systems:
+        messages = with_system(systems, messages)
+    return dialect.name, Exchange(messages, response, [], stop_reason, thought)
 
 
 def _systems(dialect: _Dialect, content: _Content | UnsetType) -> list[str] | None:
@@ -209,12 +209,17 @@ def _systems(dialect: _Dialect, content: _Content | UnsetType) -> list[str] | No
     return None if _lacks_types(dialect, content) else [block.text for block in content]
 
 
-def _text(dialect: _Dialect, content: _Content, joint: str) -> str | None:
+def _text(dialect: _Dialect, said: _Said) -> str | None:
     """The text of a message; see `chat.Turn` for how its blocks are joined."""
+    content = said.content
     if isinstance(content, str):
         return content if dialect.takes_texts else None
-    return None if _lacks_types(dialect, content) else joint.join([b.text for b in content])
+    if _lacks_types(dialect, content):
+        return None
+    if len(content) == 1:
+        return content[0].text
+    return ("" if said.role == "assistant" else "\n").join([block.text for block in content])
 
 
 def _lacks_types(dialect: _Dialect, blocks: list[_Text]) -> bool:
-    return not dialect.takes_untyped and any(block.type is UNSET for block in blocks)
+    return not dialect.takes_untyped and UNSET in [block.type for block in blocks]

@@ -82,10 +82,7 @@ def convert(folder: Path) -> Work:
     from bedrock_sluice.flows.convert import convert as run_convert
 
     def work() -> Done:
-        out = folder / "convert.jsonl"
-        run_convert(str(folder / "logs"), out, None)
-        with out.open("rb") as file:
-            return Done(sum(1 for _ in file), {})
+        return Done(run_convert(str(folder / "logs"), folder / "convert.jsonl", None), {})
 
     return work
 
@@ -228,7 +225,7 @@ def compare(records: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--records", type=int, default=60_000)
+    parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--measure", choices=[*MEASURES, PREPARE], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
