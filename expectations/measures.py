@@ -78,7 +78,7 @@ def _measure(line: _Line, wanted: Wanted, seen: dict[object, int]) -> _Line:
         "conforms": wanted.conforms(line),
         "prompt_tokens": estimate_tokens(chat, line.get("tools") or ()),
         "asks_for_marker": wanted.marker is None
-        or any(wanted.marker in (m.content or "") for m in chat),
+        or any(wanted.marker in (m.content or "") for m in chat if m.role != "assistant"),
     }
 
 

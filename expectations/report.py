@@ -16,8 +16,8 @@ def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
     `facts`: name, template, since, until, verdict, stages, train, validation, matched_without_key,
     records, untagged, tags (records by key), unknown_shapes (`shape` and `records`), inspected,
     personal_data (prompts by kind), privacy (what is done about a kind), hidden_characters, slices
-    (`concentration.SHARES`), certificate (lines by kind of leak), instructed (lines), and readiness:
-    what a grader that was tried gave, or None.
+    (`concentration.SHARES`), certificate (lines by kind of leak), instructed (lines), readiness
+    (what a grader that was tried gave, or None).
     """
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     rows = sorted((_row(check) for check in checks), key=lambda row: _ORDER.index(row["result"]))

@@ -147,7 +147,7 @@ def run_estimate(uri: str, as_json: bool) -> None:
 
 
 def run_export(name: str, out: Path, model: str | None) -> None:
-    """`sluice grader-export`."""
+    """`sluice grader export`."""
     exported = export_grader(name, out, model=model)
     people.print(f"handler {exported.handler}; policy of its role: ", end="")
     people.print(str(exported.policy), markup=False)

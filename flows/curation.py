@@ -1,7 +1,6 @@
 """The step `curate`: which exchanges deserve to be a prompt. Each sieve is of the pure core."""
 
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,9 @@ from bedrock_sluice.expectations.measures import EVALUATION_SIMILARITY
 from bedrock_sluice.flows.inputs import TRAINED_BEFORE, heeded
 from bedrock_sluice.flows.inspection import Asked, Inspected, inspect
 from bedrock_sluice.flows.plan import Plan
+from bedrock_sluice.lake.labels import LABELLED_AT
 from bedrock_sluice.transforms.answer_sources import labelled_requests
+from bedrock_sluice.transforms.answers import trusted
 from bedrock_sluice.transforms.budget import stratum
 from bedrock_sluice.transforms.concentration import (
     caller,
@@ -31,7 +32,7 @@ from bedrock_sluice.transforms.curate import (
 )
 from bedrock_sluice.transforms.fates import Sifted, sift
 from bedrock_sluice.transforms.leakage import scopes
-from bedrock_sluice.transforms.near_duplicates import find_near_duplicates
+from bedrock_sluice.transforms.near_duplicates import find_near_duplicates, like_marked
 from bedrock_sluice.transforms.personal_data import KINDS
 from bedrock_sluice.transforms.quality import quality_rules
 from bedrock_sluice.transforms.split import assign_groups, is_held_out, root_of, tie
@@ -71,8 +72,7 @@ class Curated:
 def curate(plan: Plan, exchanges: pl.DataFrame) -> Curated:
     """Drop what cannot teach, what says the same again, and what must not be trained on."""
     asked = plan.recipe.curate
-    rows = chain.from_iterable(table.rows for table in plan.labels)
-    labelled = labelled_requests(exchanges, rows, plan.recipe.answer.label_key)
+    labelled = _labelled(plan, exchanges)
     grouped = _grouped(plan, exchanges)
     sieves = Sieves(grouped)
     sieves.pass_on(
@@ -96,6 +96,8 @@ def curate(plan: Plan, exchanges: pl.DataFrame) -> Curated:
     sieves.pass_on(sift(sieves.kept, quality_rules(plan.recipe.quality.limits())))
     sieves.pass_on(drop_private(sieves.kept, plan.recipe.privacy.kinds_to("drop")))
     sieves.pass_on(drop_evaluated(sieves.kept))
+    if asked.near_duplicates:
+        sieves.kept = _contested(plan, sieves.kept, inspected, asked.near_duplicates)
     sieves.pass_on(choose_turns(sieves.kept, asked.conversations, asked.max_per_conversation))
     if asked.near_duplicates:
         near = _near(plan, sieves.kept, inspected, labelled, asked.near_duplicates)
@@ -108,6 +110,20 @@ def curate(plan: Plan, exchanges: pl.DataFrame) -> Curated:
         sieves.pass_on(cap_systems(sieves.kept, max_per_system=most, salt=salt))
     sifted = Sifted(sieves.kept, pl.concat(sieves.rejected))
     return Curated(sifted, voters, tie(grouped, "conversation"), facts)
+
+
+def _labelled(plan: Plan, exchanges: pl.DataFrame) -> pl.Series:
+    """The requests that have a label which counts; labels that don't must decide nothing."""
+    asked = plan.recipe.answer
+    is_asked = "labels" in trusted(asked.sources, asked.minimum_trust)
+    before = asked.labelled_before
+    rows = [
+        row
+        for table in (plan.labels if is_asked else ())
+        for row in table.rows
+        if before is None or ((at := row.get(LABELLED_AT)) and at < before)
+    ]
+    return labelled_requests(exchanges, rows, asked.label_key)
 
 
 def _grouped(plan: Plan, exchanges: pl.DataFrame) -> pl.DataFrame:
@@ -144,6 +160,25 @@ def _facts(prompts: pl.DataFrame) -> dict[str, Any]:
         "bidi_characters": int((prompts["bidi_characters"] > 0).sum()),
         "slices": slices.to_dicts(),
     }
+
+
+def _contested(
+    plan: Plan, prompts: pl.DataFrame, inspected: Inspected, similarity: float
+) -> pl.DataFrame:
+    """Mark as `is_contested` also what is like a prompt that is held out, or took its place.
+
+    It may be left out here, and stand for nothing; but an older release may have held it out.
+    """
+    is_held = prompts["is_held_out"] | prompts["is_contested"]
+    seats = prompts["seat"].to_numpy().astype(np.int64)
+    is_like = like_marked(
+        inspected.sketches[seats],
+        lambda rows: inspected.texts.fetch(seats[rows]),
+        is_held.to_numpy(),
+        similarity,
+        scopes(prompts["system_digest"]) if plan.recipe.curate.within_system else None,
+    )
+    return prompts.with_columns(is_contested=pl.col("is_contested") | pl.Series(is_like))
 
 
 def _near(

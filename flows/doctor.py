@@ -67,8 +67,12 @@ def _lake_written(plan: Plan) -> str:
 
 
 def _labels_read(plan: Plan) -> str:
+    plan.read_tables()
     tables = [*plan.labels, *plan.feedback]
-    return f"yes, {sum(len(t.rows) for t in tables):,} labels" if tables else "none named"
+    items = plan.evaluation.items.height
+    told = [f"{sum(len(t.rows) for t in tables):,} labels"] if tables else []
+    told += [f"{items:,} evaluation items"] if items else []
+    return f"yes, {' and '.join(told)}" if told else "none named"
 
 
 def _filter_native(plan: Plan) -> str:

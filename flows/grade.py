@@ -54,6 +54,7 @@ LINES = pl.Schema(
 )
 """The lines of a release; each has a prompt of its own."""
 
+_OWN_SOURCES = ("logged", "extracted", "agreement", "feedback")  # that may be the response itself
 _MALFORMED = "malformed"  # the metric by which the graders that come with Sluice tell of it
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -162,7 +163,7 @@ class _Held:
         self.responses: dict[int, dict[bytes, Logged]] = {}
         self._options, self._key = options, options.salt.encode()
         self._places = {digest: place for place, digest in enumerate(ordered["prompt_digest"])}
-        is_own = ordered["reference_source"] == "logged"
+        is_own = ordered["reference_source"].is_in(_OWN_SOURCES)
         self._own = set(ordered.filter(is_own).select("prompt_digest", "request_id").iter_rows())
         self._own_places = set[int]()
         self._last = ordered.height  # places behind it are full of what can't be chosen any more

@@ -1,5 +1,6 @@
 """What a build is made from, as its manifest tells it; and which trained-on prompts it heeds."""
 
+from hashlib import sha256
 from typing import Any
 
 import polars as pl
@@ -21,7 +22,17 @@ def input_facts(plan: Plan) -> Facts:
         "labels_sha256": [table.sha256 for table in plan.labels],
         "feedback_sha256": [table.sha256 for table in plan.feedback],
         "evaluation_sha256": plan.evaluation.sha256,
+        "grader_sha256": _grader_sha256(plan),
     }
+
+
+def _grader_sha256(plan: Plan) -> str | None:
+    """Of the file of a local grader: what it scores may decide which lines there are."""
+    grader = plan.recipe.grader
+    if grader is None or grader.python is None:
+        return None
+    path = plan.base / grader.python.rpartition(":")[0]
+    return sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _inputs(plan: Plan) -> list[Facts]:

@@ -24,6 +24,8 @@ _PROMPT = ["messages", "tools"]
 _READ = [*_PROMPT, "response"]
 _TEXT = pa.schema([pa.field("text", pa.large_string())])
 
+PIECE_BYTES = 2 << 20  # of messages
+
 Sketches = NDArray[np.uint32]
 """One row of numbers a prompt, as `sketches.sketch` gives them."""
 
@@ -104,9 +106,8 @@ def inspect_rows(task: Inspecting) -> tuple[pl.DataFrame, Sketches]:
     with pq.ParquetFile(task.path) as file, pa.ipc.new_file(task.out, _TEXT) as out:
         for batch in file.iter_batches(BATCH_ROWS, columns=_READ):
             start, end = task.rows.searchsorted([first, first + batch.num_rows])
-            if end > start:
-                here = batch.take(pa.array(task.rows[start:end] - first))
-                exchanges = pl.DataFrame(here)
+            here = batch.take(pa.array(task.rows[start:end] - first))
+            for exchanges in _pieces(pl.DataFrame(here)):
                 texts = prompt_texts(exchanges)
                 told.append(_judge(exchanges, texts, task.asked))
                 if task.asked.scope:
@@ -114,6 +115,14 @@ def inspect_rows(task: Inspecting) -> tuple[pl.DataFrame, Sketches]:
                     out.write(pa.record_batch([compared], schema=_TEXT))
             first += batch.num_rows
     return pl.concat([each for each, _ in told]), np.concatenate([each for _, each in told])
+
+
+def _pieces(exchanges: pl.DataFrame) -> list[pl.DataFrame]:
+    """The exchanges in pieces of about `PIECE_BYTES`: measuring takes many times as much."""
+    sizes = exchanges["messages"].str.len_bytes().cast(pl.Int64).cum_sum()
+    return exchanges.with_columns(piece=sizes // PIECE_BYTES).partition_by(
+        "piece", maintain_order=True, include_key=False
+    )
 
 
 def _mapped(paths: list[Path]) -> Texts:

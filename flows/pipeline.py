@@ -81,6 +81,7 @@ def prepare(plan: Plan, step: Step = direct) -> Prepared:
         ConfigError, OutsideError, IntegrityError: there is nothing to make lines of.
     """
     ledger = Ledger()
+    step("tables", lambda _: plan.read_tables())
     step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
     judged = step("select", lambda _: steps.select(plan))
     tags = step("tags", lambda _: steps.tag_coverage(plan))

@@ -88,6 +88,14 @@ class Plan:
         asked = self.recipe.answer.feedback
         return [read_labels(uri, self.base, kind="feedback table") for uri in asked]
 
+    def read_tables(self) -> None:
+        """Read the tables that the recipe names, before anything else takes time.
+
+        Raises:
+            ConfigError: one of them is not there, or broken.
+        """
+        _ = self.labels, self.feedback, self.evaluation
+
     @cached_property
     def evaluation(self) -> Evaluation:
         """The evaluation sets that the recipe names."""

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from bedrock_sluice.flows.recipe_errors import explain
 from bedrock_sluice.flows.recipe_sections import (
@@ -35,6 +35,8 @@ from bedrock_sluice.transforms.errors import ConfigError
 PATHS = {"source": ("uri", "bodies"), "answer": ("labels", "feedback")}
 """Where things lie: no part of what a recipe asks for."""
 
+CUSTOM = "custom"  # the template
+
 
 class Recipe(Section):
     """One dataset: from which logs, which records, which answers, in which shape."""
@@ -53,6 +55,14 @@ class Recipe(Section):
     split: SplitSection = SplitSection()
     grader: GraderSection | None = None
     train: TrainSection | None = None
+
+    @model_validator(mode="after")
+    def _knows_the_metadata_key(self) -> Self:
+        """Only `custom` has answers of several keys, and names them itself."""
+        asked = self.answer
+        if "metadata" in asked.sources and not asked.metadata_key and self.template.name != CUSTOM:
+            raise ValueError('answer.from has "metadata", but there is no metadata_key = "KEY"')
+        return self
 
     def at(
         self, now: datetime, since: datetime | None = None, until: datetime | None = None

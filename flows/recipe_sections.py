@@ -30,6 +30,7 @@ MAX_NAME_CHARS = 48  # with the 12 of the digest, a job's name stays within Bedr
 MAX_SALT_BYTES = 64
 MAX_BURST_MINUTES = 60 * 24 * 366
 MIN_SIMILARITY = 0.5
+MAX_MEMORY_MB = 1 << 20
 MAX_HYPER_PARAMETER = 2**63  # what JSON's readers hold
 
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -235,7 +236,6 @@ class AnswerSection(Section):
         given = {
             "labels": (self.labels, 'labels = "FILE"'),
             "feedback": (self.feedback, 'feedback = "FILE"'),
-            "metadata": (self.metadata_key, 'metadata_key = "KEY"'),
             "extracted": (
                 bool(self.extract_pattern) != bool(self.extract_path),
                 "exactly one of extract_pattern and extract_path",
@@ -244,6 +244,17 @@ class AnswerSection(Section):
         for source, (is_given, told) in given.items():
             if source in self.sources and not is_given:
                 raise ValueError(f'from has "{source}", but there is no {told}')
+        useless = {
+            "labels": self.labels,
+            "feedback": self.feedback,
+            "extracted": self.extract_pattern or self.extract_path,
+            "metadata": self.metadata_key,
+        }
+        for source, is_given in useless.items():
+            if is_given and source not in self.sources:
+                raise ValueError(f'what is given for "{source}" is not used: add it to from')
+        if len(set(self.sources)) < len(self.sources):
+            raise ValueError("from names a source twice")
         if not trusted(self.sources, self.minimum_trust):
             raise ValueError("minimum_trust leaves no source of from")
         low, high = self.bad_score, self.good_score
@@ -306,7 +317,7 @@ class GraderSection(Section):
     form: EventForm = "metadata"  # of the event: where the reference stands in it
     batch_size: Count = 32  # samples
     timeout_seconds: Annotated[float, Field(gt=0, le=900)] = 60.0  # of one call
-    memory_mb: Annotated[int, Field(strict=True, ge=64)] = 1_024  # of a local one
+    memory_mb: Annotated[int, Field(strict=True, ge=64, le=MAX_MEMORY_MB)] = 1_024  # of a local one
     max_samples: Count = 2_000  # responses that are graded
     slices: Texts = ()  # metadata keys that readiness is told by
 
@@ -314,6 +325,8 @@ class GraderSection(Section):
     def _is_somewhere(self) -> Self:
         if self.lambda_arn is None and self.python is None:
             raise ValueError("give lambda_arn, python or both")
+        if self.drop_zero_variance and not self.is_in_gate:
+            raise ValueError("drop_zero_variance needs in_gate = true: builds must try the grader")
         return self
 
     @property
@@ -360,6 +373,10 @@ class TrainSection(Section):
 
     def price_table(self) -> Prices | None:
         """The prices that the recipe names."""
+        for name, price in (self.prices or {}).items():
+            kind = str if name == "currency" else int | float
+            if not isinstance(price, kind) or isinstance(price, bool):
+                raise ValueError(f"prices: {name} must be a {'text' if kind is str else 'number'}")
         try:
             return Prices(**self.prices) if self.prices is not None else None
         except (TypeError, ConfigError) as error:

@@ -41,6 +41,7 @@ from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.split import evict
 from bedrock_sluice.transforms.split import split as split_prompts
 from bedrock_sluice.transforms.tables import BODY_COLUMNS, EXCHANGES, LANDED, TEXT_COLUMNS
+from bedrock_sluice.transforms.tokens import estimate_tokens
 
 MAX_TAG_KEYS = 20  # that a report lists
 MAX_EVICTED_SHARE = 0.1  # of prompts, without a warning
@@ -140,24 +141,32 @@ def split(plan: Plan, prompts: pl.DataFrame, links: pl.DataFrame) -> Sifted:
 def render(plan: Plan, prompts: pl.DataFrame) -> Sifted:
     """Add each prompt's line, as `json`: masked, and with reserved words broken up, as asked.
 
-    What can't be written as it must be is left out: lines that masking did not make clean, or whose
-    answer it spoilt; and lines of train that say what one of validation says.
+    What can't be written as it must be is left out: lines that masking did not make clean, whose
+    answer it spoilt, or that have become too long; and lines of train that say what one of
+    validation says.
     """
     lines = _rendered(plan, prompts)
-    fits = [plan.template.takes(msgspec.json.decode(line)) for line in lines["json"]]
-    judged = lines.with_columns(fits=pl.Series(fits, dtype=pl.Boolean))
+    decoded = [msgspec.json.decode(line) for line in lines["json"]]
+    chats = [chat_of(line) for line in decoded]
+    tokens = [estimate_tokens(c, d.get("tools") or ()) for c, d in zip(chats, decoded, strict=True)]
+    judged = lines.with_columns(
+        fits=pl.Series(map(plan.template.takes, decoded), dtype=pl.Boolean),
+        tokens=pl.Series(tokens, dtype=pl.Int64),
+        chat=pl.int_range(pl.len()),
+    )
     clean = sift(
         judged,
         [
             (Reason.CURATE_SECRET, pl.col("unclean").is_in(SECRETS)),
             (Reason.CURATE_PERSONAL_DATA, pl.col("unclean").is_not_null()),
+            (Reason.CURATE_TOO_LONG, pl.col("tokens") > plan.recipe.curate.max_prompt_tokens),
             (Reason.ANSWER_UNFIT, ~pl.col("fits")),
         ],
     )
-    kept = clean.kept.drop("unclean", "fits")
+    kept = clean.kept.drop("unclean", "fits", "tokens", "chat")
     near = plan.recipe.curate
     leaks = leaking(
-        [chat_of(msgspec.json.decode(line)) for line in kept["json"]],
+        [chats[number] for number in clean.kept["chat"]],
         kept["split"],
         near.near_duplicates or None,
         within_system=near.within_system,

@@ -3,7 +3,7 @@
     [template]
     name = "custom"
     reference = { compliant = "verdict", explanation = "why" }
-    schema = "reference.schema.json"
+    schema = { type = "object", required = ["compliant"] }
     marker = "VERDICT:"
     instruction = "Begin the last line with VERDICT: and say Yes or No."
 

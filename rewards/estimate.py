@@ -245,7 +245,7 @@ def _assumptions(rollouts: Rollouts, mean: float | None, judge: Judge | None) ->
         told = ", ".join(f"{name} {_DEFAULTS[name]:,}" for name in rollouts.assumed)
         yield f"the recipe does not say, so these of AWS's SDK are taken: {told}"
     if mean is None:
-        yield "no response was logged, so the low end has responses of full length too"
+        yield "no grader was tried, so the low end has responses of full length too"
     else:
         yield f"the low end has responses of {mean:,.0f} tokens, as logged, without any reasoning"
     yield f"the low end has {MAX_BATCH_SIZE} responses in a call of the grader, the high end 1"

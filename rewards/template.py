@@ -134,9 +134,10 @@ def instructed(messages: Sequence[JsonObject], template: Template) -> tuple[list
     again, it changes nothing.
     """
     texts = [message.get("content") for message in messages]
+    asked = [t for t, m in zip(texts, messages, strict=True) if m.get("role") != "assistant"]
     if not template.marker or not template.instruction:
         return list(messages), False
-    if any(isinstance(text, str) and template.marker in text for text in texts):
+    if any(isinstance(text, str) and template.marker in text for text in asked):
         return list(messages), False
     places = [place for place, message in enumerate(messages) if message.get("role") == "user"]
     if not places or not isinstance(text := texts[places[-1]], str):

@@ -62,16 +62,18 @@ def in_survival_order(exchanges: pl.DataFrame, labelled: pl.Series) -> pl.DataFr
 
     Labelled rather than not (`labelled` holds request ids); then held out for validation rather
     than not (column `is_held_out`), so that what was validated on is not trained on through its
-    double; then the newest; then the lowest id.
+    double; then not `is_contested`, where that is known; then the newest; then the lowest id.
     """
+    contested = ["is_contested"] if "is_contested" in exchanges.columns else []
     return exchanges.sort(
         pl.col("request_id").is_in(labelled.implode()),
         "is_held_out",
+        *contested,
         "timestamp",
         "request_id",
         "object",
         "line",
-        descending=[True, True, True, False, False, False],
+        descending=[True, True, *(False for _ in contested), True, False, False, False],
         nulls_last=True,
     )
 

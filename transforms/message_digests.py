@@ -22,11 +22,22 @@ HELD_WORDS = 1 << 18  # of one text, as objects of their own: some 60 bytes each
 KEPT_SYSTEMS = 256  # whose digests are kept, for a few of them stand before most prompts
 MAX_KEPT_CHARS = 1 << 16  # of a system message whose digest is kept
 
-# What tells the time in a system message, in digits or in English.
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
+)
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+# What tells the time, or names a session, in a system message: numbers, and words in English.
 _DATE = re.compile(
-    r"\d|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec|january|february|march|april|june"
-    r"|july|august|september|october|november|december|mon|tue|wed|thu|fri|sat|sun|monday|tuesday"
-    r"|wednesday|thursday|friday|saturday|sunday|[ap]m)\b",
+    r"\b(?:"
+    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z\b|[+-]\d\d:?\d\d)?)?"
+    r"|\d{1,4}[./]\d{1,2}[./]\d{2,4}"
+    r"|\d{1,2}:\d\d(?::\d\d)?(?:\s?[ap]\.?m\b\.?)?"
+    rf"|{_DAY}\s+{_MONTH}(?:,?\s+\d{{4}})?|{_MONTH}\s+{_DAY}(?:,?\s+\d{{4}})?|{_MONTH}\s+\d{{4}}"
+    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|tue|wed|thu|fri|sat|sun)\b(?=,|\s+\d)"
+    r"|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+    r"|\d{10,}"
+    r")",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -52,8 +63,8 @@ def conversation_marks(messages: Sequence[Message], response: Message) -> Conver
 
     Clients trim what they send back: Unicode is composed, and runs of blanks count as one. Ids of
     tool calls are left out, for some clients make them anew. A system message often tells the time:
-    its digest (hex; None without a text) does without digits and the English names of days and
-    months. The path begins with it, for some prompts differ in nothing else.
+    its digest (hex; None without a text) does without dates, times, and ids of sessions. The path
+    begins with it, for some prompts differ in nothing else.
     """
     turns = [message for message in messages if message.role != "system"]
     texts = [_text(message) for message in turns]
@@ -128,5 +139,5 @@ def _system_digest(messages: Sequence[Message]) -> str | None:
 
 @lru_cache(KEPT_SYSTEMS)
 def _undated_digest(text: str) -> str | None:
-    undated = _DATE.sub("", plain_text(text)).encode()
+    undated = plain_text(_DATE.sub(" ", text)).encode()
     return blake2b(undated, digest_size=DIGEST_BYTES).hexdigest() if undated.strip() else None

@@ -74,6 +74,27 @@ def find_near_duplicates(
     return cluster(pairs, similarity, rank)
 
 
+def like_marked(
+    sketches: NDArray[np.uint32],
+    fetch: Fetch,
+    is_marked: NDArray[np.bool_],
+    threshold: float,
+    scope: _Numbers | None = None,
+) -> NDArray[np.bool_]:
+    """Whether each row is not marked, but a near duplicate of one that is.
+
+    For `fetch` and `scope` see `find_near_duplicates`.
+    """
+    order = np.argsort(~is_marked, kind="stable")  # crowds are compared with those that come first
+    ordered = None if scope is None else scope[order]
+    pairs = order[candidate_pairs(sketches[order], threshold, ordered)]
+    crossing = pairs[is_marked[pairs[:, 0]] != is_marked[pairs[:, 1]]]
+    similar, _ = verify(crossing, fetch, threshold)
+    is_like = np.zeros(len(is_marked), np.bool_)
+    is_like[similar.ravel()] = True
+    return is_like & ~is_marked
+
+
 def choose_bands(threshold: float) -> Bands:
     """The most rows a band that still find `MIN_RECALL` of the pairs on the threshold.
 

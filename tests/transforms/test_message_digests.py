@@ -120,6 +120,8 @@ def system_digest(text: str | None) -> str | None:
 def test_a_system_prompt_is_the_same_at_another_time() -> None:
     assert system_digest("It is 2026-10-01 9:05.") == system_digest("It  is 2027-11-12 10:15.\n")
     assert system_digest("It is 2026.") != system_digest("It was 2026.")
+    assert system_digest("Growth was 137 million.") != system_digest("Growth was 174 million.")
+    assert system_digest("Document am") != system_digest("Document pm")
     assert system_digest(None) is system_digest("  ") is None
 
 
