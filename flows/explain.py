@@ -45,8 +45,20 @@ def find_fates(release: Release, request_id: str) -> list[Fate]:
 
 def _meaning(release: Release, fate: Fate) -> Fate:
     if fate["reason"]:
-        return {"says": Reason[fate["reason"].upper()].says}
+        says = {"says": Reason[fate["reason"].upper()].says}
+        further = _further(release, fate)
+        return says | {"kept_instead": " → ".join(further)} if further else says
     return {"says": "it became a line"} | _provenance(release, fate["request_id"])
+
+
+def _further(release: Release, fate: Fate) -> list[str]:
+    """Where a survivor did not survive either: who did instead, and so on."""
+    names, seen = list[str](), {fate["request_id"]}
+    while (name := fate["survivor"]) and name not in seen:
+        seen.add(name)
+        names.append(name)
+        fate = next(iter(_rows(release, "fates.parquet", name)), {"survivor": None})
+    return names[1:]
 
 
 def _provenance(release: Release, request_id: str) -> Fate:

@@ -92,6 +92,18 @@ def test_a_near_duplicate_is_left_out_and_explain_names_the_survivor_and_the_sco
     assert "81 % of their 5-word shingles are the same" in told
 
 
+def test_explain_follows_survivors_to_the_one_that_was_kept(
+    build: Build, chat: Callable[..., Json], tmp_path: Path, sluice: Callable[..., Any]
+) -> None:
+    reworded = STORY.replace("every day but Sunday", "any day but Sunday")
+    build(
+        [chat("same", STORY), chat("older", STORY, minutes=1), chat("newer", reworded, minutes=2)]
+    )
+    told = json.loads(sluice("explain", tmp_path / "sums.toml", "same", "--json").out)
+    (fate,) = told["fates"]
+    assert (fate["survivor"], fate["kept_instead"]) == ("older", "newer")
+
+
 @pytest.mark.parametrize("more", ["near_duplicates = false", "near_duplicates = 0.99"])
 def test_the_recipe_says_how_near_is_near(
     build: Build, chat: Callable[..., Json], more: str
