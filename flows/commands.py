@@ -25,7 +25,7 @@ from bedrock_sluice.flows.plan import Plan, open_plan
 from bedrock_sluice.flows.pull import pull
 from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.flows.spending import estimate_release
-from bedrock_sluice.flows.trial import try_grader
+from bedrock_sluice.flows.trial import grader_section, try_grader
 from bedrock_sluice.lake.releases import Release, open_release
 from bedrock_sluice.lake.store import open_store
 from bedrock_sluice.rewards.estimate import facts as estimate_facts
@@ -128,6 +128,7 @@ def run_status(path: Path, never_started: Sequence[str], as_json: bool) -> None:
 def run_grade(path: Path, as_json: bool) -> None:
     """`sluice grade`."""
     with opened(path) as plan, ProgressStep() as step:
+        grader_section(plan)
         made = prepare(plan, step)
         tried = step("grade", lambda tick: try_grader(plan, made.lines, made.voters, tick))
     show_readiness(tried.readiness, as_json=as_json)
@@ -149,6 +150,9 @@ def run_estimate(uri: str, as_json: bool) -> None:
 def run_export(name: str, out: Path, model: str | None) -> None:
     """`sluice grader export`."""
     exported = export_grader(name, out, model=model)
+    if model:
+        told = f"set JUDGE_MODEL_ID={model}, and JUDGE_RUBRIC to what a good response is"
+        people.print(told, markup=False)
     people.print(f"handler {exported.handler}; policy of its role: ", end="")
     people.print(str(exported.policy), markup=False)
     print_result(str(exported.archive))

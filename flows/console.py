@@ -44,7 +44,7 @@ class ProgressStep:
         self._progress.stop()
 
     def __call__(self, name: str, work: Callable[[Tick], T]) -> T:
-        """See `pipeline.Step`."""
+        """See `step.Step`."""
         row = self._progress.add_task(name, total=None)
 
         def tick(done: int, total: int) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bedrock_sluice.flows.commands import opened
 from bedrock_sluice.flows.console import people, print_json
+from bedrock_sluice.flows.grader_process import LocalGrader
 from bedrock_sluice.flows.job import job_request, lines_uri
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.lake.releases import ID_DIGITS, Release, release_digest
@@ -83,6 +84,14 @@ def _filter_native(plan: Plan) -> str:
     return f"no: {why}; Sluice filters all the same" if why else "yes, word for word"
 
 
+def _grader_read(plan: Plan) -> str:
+    grader = plan.recipe.grader
+    if grader is None or grader.python is None:
+        return "no local one named"
+    path, function = LocalGrader(grader.python, plan.base).place()
+    return f"yes, {path}:{function}"
+
+
 def _job_taken(plan: Plan) -> str:
     """Whether Bedrock's own service model finds no fault with the request of a job."""
     recipe = plan.recipe
@@ -107,6 +116,7 @@ QUESTIONS: dict[str, Callable[[Plan], str]] = {
     "can a log object be read?": _logs_read,
     "can the lake be written?": _lake_written,
     "can the labels be read?": _labels_read,
+    "can the grader be read?": _grader_read,
     "would Bedrock take the training job's request?": _job_taken,
     "could Bedrock filter like this itself?": _filter_native,
 }

@@ -9,11 +9,12 @@ import polars as pl
 from bedrock_sluice.flows import steps
 from bedrock_sluice.flows.answering import answer
 from bedrock_sluice.flows.curation import curate
+from bedrock_sluice.flows.grade import facts as readiness_facts
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.flows.publish import Outcome, publish
 from bedrock_sluice.flows.pull import pull
 from bedrock_sluice.flows.step import Step, direct
-from bedrock_sluice.flows.trial import drop_flat, readiness_facts, try_grader
+from bedrock_sluice.flows.trial import drop_flat, try_grader
 from bedrock_sluice.lake.releases import Release
 from bedrock_sluice.transforms.fates import (
     UNREADABLE,

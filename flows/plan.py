@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from bedrock_sluice.flows.grader_process import LocalGrader
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.lake.evaluation import Evaluation, read_evaluation
 from bedrock_sluice.lake.labels import Labels, read_labels
@@ -89,12 +90,15 @@ class Plan:
         return [read_labels(uri, self.base, kind="feedback table") for uri in asked]
 
     def read_tables(self) -> None:
-        """Read the tables that the recipe names, before anything else takes time.
+        """Read the tables that the recipe names, and find its grader, before it all takes time.
 
         Raises:
             ConfigError: one of them is not there, or broken.
         """
         _ = self.labels, self.feedback, self.evaluation
+        grader = self.recipe.grader
+        if grader and grader.python:
+            LocalGrader(grader.python, self.base).place()
 
     @cached_property
     def evaluation(self) -> Evaluation:

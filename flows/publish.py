@@ -75,7 +75,7 @@ def publish(plan: Plan, outcome: Outcome) -> Release:
         "files": told,
         "versions": _versions(),
         "parent": _parent(plan, release_id),
-        **facts,
+        **{name: fact for name, fact in facts.items() if name != "slices"},  # whose prompts
     }
     return publish_files(plan.lake, manifest, files)
 

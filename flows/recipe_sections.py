@@ -1,5 +1,6 @@
 """The sections of a recipe: what each of its keys may be. Every limit has its unit beside it."""
 
+from dataclasses import fields
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal, Self
 
@@ -41,7 +42,19 @@ Texts = tuple[Text, ...]
 AnswerSource = Literal["labels", "feedback", "metadata", "agreement", "extracted", "logged"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=MAX_NAME_CHARS)]
 Limit = Annotated[int, Field(strict=True, ge=0)]
-Similarity = Annotated[float, Field(strict=True, ge=MIN_SIMILARITY, le=1)]
+
+
+def _as_similarity(value: object) -> float | Literal[False]:
+    if value is False:
+        return False
+    if isinstance(value, bool | str) or not isinstance(value, int | float):
+        raise ValueError("must be false or a number")
+    if not MIN_SIMILARITY <= value <= 1:
+        raise ValueError(f"must be false, or from {MIN_SIMILARITY} to 1")
+    return value
+
+
+Similarity = Annotated[float | Literal[False], BeforeValidator(_as_similarity)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Policy = Literal["last", "each", "first"]
 PrivacyAction = Literal["drop", "mask", "report"]
@@ -135,7 +148,7 @@ class CurateSection(Section):
     conversations: Policy = "last"  # which turns become prompts
     conversation_key: Text | None = None  # a metadata key; without it, by how prompts grow
     max_per_conversation: Count | None = None
-    near_duplicates: Similarity | Literal[False] = 0.8  # Jaccard similarity of 5-word shingles
+    near_duplicates: Similarity = 0.8  # Jaccard similarity of 5-word shingles
     near_scope: Literal["turns", "last_user"] = "turns"  # what is compared
     within_system: Flag = True  # only prompts under the same system prompt are compared
     against: Texts = ()  # evaluation sets: JSONL files
@@ -236,22 +249,21 @@ class AnswerSection(Section):
         given = {
             "labels": (self.labels, 'labels = "FILE"'),
             "feedback": (self.feedback, 'feedback = "FILE"'),
-            "extracted": (
-                bool(self.extract_pattern) != bool(self.extract_path),
-                "exactly one of extract_pattern and extract_path",
-            ),
         }
         for source, (is_given, told) in given.items():
             if source in self.sources and not is_given:
                 raise ValueError(f'from has "{source}", but there is no {told}')
+        if "extracted" in self.sources and bool(self.extract_pattern) == bool(self.extract_path):
+            told = "give exactly one of extract_pattern and extract_path"
+            raise ValueError(f'from has "extracted": {told}')
         useless = {
             "labels": self.labels,
             "feedback": self.feedback,
             "extracted": self.extract_pattern or self.extract_path,
             "metadata": self.metadata_key,
         }
-        for source, is_given in useless.items():
-            if is_given and source not in self.sources:
+        for source, value in useless.items():
+            if value and source not in self.sources:
                 raise ValueError(f'what is given for "{source}" is not used: add it to from')
         if len(set(self.sources)) < len(self.sources):
             raise ValueError("from names a source twice")
@@ -373,6 +385,9 @@ class TrainSection(Section):
 
     def price_table(self) -> Prices | None:
         """The prices that the recipe names."""
+        known = [field.name for field in fields(Prices)]
+        if unknown := sorted(set(self.prices or ()) - set(known)):
+            raise ValueError(f"prices has no {unknown[0]}; there are {', '.join(known)}")
         for name, price in (self.prices or {}).items():
             kind = str if name == "currency" else int | float
             if not isinstance(price, kind) or isinstance(price, bool):

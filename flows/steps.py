@@ -19,10 +19,10 @@ from bedrock_sluice.expectations.measures import (
     measure_split,
     share_tolerance,
 )
+from bedrock_sluice.flows.grade import Graded
 from bedrock_sluice.flows.plan import KEYS, Plan, Reading
 from bedrock_sluice.flows.recipe_sections import NormaliseSection
 from bedrock_sluice.flows.step import Tick
-from bedrock_sluice.flows.trial import Graded
 from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.duck import query
 from bedrock_sluice.rewards.conformance import line_errors

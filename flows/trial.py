@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import polars as pl
 
 from bedrock_sluice.flows.grade import Graded, GradeOptions, Logged, grade
-from bedrock_sluice.flows.grade import facts as readiness_facts
 from bedrock_sluice.flows.grader_process import LocalGrader
 from bedrock_sluice.flows.grading import LambdaGrader
 from bedrock_sluice.flows.plan import Plan
@@ -15,8 +14,6 @@ from bedrock_sluice.rewards.readiness import zero_variance_prompts
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.fates import Sifted, sift
 from bedrock_sluice.transforms.reasons import Reason
-
-__all__ = ["Graded", "drop_flat", "readiness_facts", "try_grader"]
 
 _BYTES_PER_MB = 1 << 20
 _TOLD = ("exchange", "prompt_digest", "request_id", "model_id", "request_metadata")
@@ -31,7 +28,7 @@ def try_grader(plan: Plan, lines: pl.DataFrame, voters: pl.DataFrame, tick: Tick
         ConfigError: the recipe names no grader, or it can't be loaded.
         OutsideError, TransientError: AWS, or the machine, did not do its part.
     """
-    asked = _section(plan)
+    asked = grader_section(plan)
     options = GradeOptions(
         max_samples=asked.max_samples,
         batch_size=asked.batch_size,
@@ -48,13 +45,18 @@ def try_grader(plan: Plan, lines: pl.DataFrame, voters: pl.DataFrame, tick: Tick
 
 def drop_flat(plan: Plan, lines: pl.DataFrame, tried: Graded) -> Sifted:
     """Drop prompts whose logged responses all score the same, where the recipe asks for that."""
-    is_asked = _section(plan).drop_zero_variance
+    is_asked = grader_section(plan).drop_zero_variance
     flat = zero_variance_prompts(tried.scored) if is_asked else pl.Series([], dtype=pl.String)
     is_flat = pl.col("prompt_digest").is_in(flat.implode())
     return sift(lines, [(Reason.GRADE_ZERO_VARIANCE, is_flat)])
 
 
-def _section(plan: Plan) -> GraderSection:
+def grader_section(plan: Plan) -> GraderSection:
+    """The recipe's grader.
+
+    Raises:
+        ConfigError: it names none.
+    """
     if plan.recipe.grader is None:
         raise ConfigError('the recipe has no [grader]; add python = "grader.py:lambda_handler"')
     return plan.recipe.grader

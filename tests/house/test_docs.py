@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from bedrock_sluice.flows.cli import app
-from bedrock_sluice.flows.recipe import Recipe
+from bedrock_sluice.flows.recipe import Recipe, load_recipe
 from bedrock_sluice.flows.recipe_sections import Section
+from bedrock_sluice.rewards.template import template_named
 from bedrock_sluice.transforms.readers import readers
 from bedrock_sluice.transforms.reasons import Reason
 
@@ -60,6 +61,14 @@ def test_every_key_of_a_recipe_is_explained() -> None:
         field.alias or name for section in every for name, field in section.model_fields.items()
     }
     assert {key for key in keys if not re.search(rf"\b{key}\b", page)} == set()
+
+
+def test_the_recipe_of_the_documents_is_taken(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "r.toml").write_text(block, encoding="utf-8")
+    asked = load_recipe(tmp_path / "r.toml").template
+    template_named(asked.name, asked.options())
 
 
 def test_links_between_documents_lead_somewhere() -> None:
