@@ -85,8 +85,8 @@ def curate(plan: Plan, exchanges: pl.DataFrame) -> Curated:
     voters, salt = sieves.kept, plan.recipe.split.salt
     trained = heeded(plan)
     sieves.pass_on(drop_trained(sieves.kept, trained, keep_share=asked.trained_share, salt=salt))
-    if asked.max_burst:
-        most, minutes = asked.max_burst, asked.burst_minutes
+    if most := asked.max_burst:
+        minutes = asked.burst_minutes
         sieves.pass_on(drop_bursts(sieves.kept, labelled, max_burst=most, burst_minutes=minutes))
     sieves.pass_on(drop_exact_duplicates(sieves.kept, labelled))
     inspected = inspect(plan, sieves.kept, _asked(plan))
@@ -102,14 +102,17 @@ def curate(plan: Plan, exchanges: pl.DataFrame) -> Curated:
     if asked.near_duplicates:
         near = _near(plan, sieves.kept, inspected, labelled, asked.near_duplicates)
         sieves.pass_on(drop_near_duplicates(sieves.kept, near))
-    if asked.max_per_identity:
-        most = asked.max_per_identity
-        sieves.pass_on(cap_identities(sieves.kept, max_per_identity=most, salt=salt))
-    if asked.max_per_system:
-        most = asked.max_per_system
-        sieves.pass_on(cap_systems(sieves.kept, max_per_system=most, salt=salt))
+    _cap(plan, sieves)
     sifted = Sifted(sieves.kept, pl.concat(sieves.rejected))
     return Curated(sifted, voters, tie(grouped, "conversation"), facts)
+
+
+def _cap(plan: Plan, sieves: Sieves) -> None:
+    asked, salt = plan.recipe.curate, plan.recipe.split.salt
+    if most := asked.max_per_identity:
+        sieves.pass_on(cap_identities(sieves.kept, max_per_identity=most, salt=salt))
+    if most := asked.max_per_system:
+        sieves.pass_on(cap_systems(sieves.kept, max_per_system=most, salt=salt))
 
 
 def _labelled(plan: Plan, exchanges: pl.DataFrame) -> pl.Series:

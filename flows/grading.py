@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from time import sleep
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -53,14 +53,6 @@ class LambdaGrader:
     client: Any = None
 
 
-class Difference(NamedTuple):
-    """A sample that came out otherwise the second time."""
-
-    id: str
-    first: Scored
-    second: Scored
-
-
 class Caller(Protocol):
     """A grader that is ready to be called."""
 
@@ -95,37 +87,6 @@ def run_grader(  # noqa: PLR0913 - limits, each by its name
         run = _Run(caller, form)
         for batch in batches(samples, batch_size):
             yield from run.graded(batch)
-
-
-def compare_runs(  # noqa: PLR0913 - those of `run_grader`
-    grader: LocalGrader | LambdaGrader,
-    samples: Sequence[Sample],
-    *,
-    batch_size: int = BATCH_SIZE,
-    timeout_seconds: float = TIMEOUT_SECONDS,
-    memory_bytes: int = MEMORY_BYTES,
-    form: EventForm = "metadata",
-) -> list[Difference]:
-    """Grade the same samples twice, in two processes; none differs if the grader is deterministic.
-
-    Raises:
-        As `run_grader` does.
-    """
-    first, second = (
-        list(
-            run_grader(
-                grader,
-                samples,
-                batch_size=batch_size,
-                timeout_seconds=timeout_seconds,
-                memory_bytes=memory_bytes,
-                form=form,
-            )
-        )
-        for _ in range(2)
-    )
-    pairs = zip(first, second, strict=True)
-    return [Difference(a.id, a, b) for a, b in pairs if replace(a, note=b.note) != b]
 
 
 def _opened(grader: LocalGrader | LambdaGrader, seconds: float, memory_bytes: int) -> Caller:

@@ -198,6 +198,17 @@ class Judged:
     certificate: dict[str, int]
 
 
+def _limits(plan: Plan, lines: pl.DataFrame) -> dict[str, float]:
+    asked = plan.recipe
+    return {
+        "min_lines": MIN_LINES,
+        "max_lines": MAX_LINES,
+        "max_prompt_tokens": asked.curate.max_prompt_tokens,
+        "share_tolerance": share_tolerance(lines["root"], asked.split.validation),
+        "max_evicted_share": MAX_EVICTED_SHARE,
+    }
+
+
 def gate(plan: Plan, lines: pl.DataFrame, evicted: int, tried: Graded | None) -> Judged:
     """Run the suites over the lines as they were rendered.
 
@@ -212,13 +223,7 @@ def gate(plan: Plan, lines: pl.DataFrame, evicted: int, tried: Graded | None) ->
         private=frozenset(private),
     )
     measures = measure_lines(lines["json"], wanted)
-    limits: dict[str, float] = {
-        "min_lines": MIN_LINES,
-        "max_lines": MAX_LINES,
-        "max_prompt_tokens": asked.curate.max_prompt_tokens,
-        "share_tolerance": share_tolerance(lines["root"], asked.split.validation),
-        "max_evicted_share": MAX_EVICTED_SHARE,
-    }
+    limits = _limits(plan, lines)
     halves = measure_split(lines, asked.split.validation, evicted)
     sets = plan.evaluation.items["text"]
     index = index_evaluation(sets) if len(sets) else None

@@ -20,7 +20,6 @@ from bedrock_sluice.flows.grading import (
     MAX_LOST_CALLS,
     WAITS_SECONDS,
     LambdaGrader,
-    compare_runs,
     run_grader,
 )
 from bedrock_sluice.rewards import graders
@@ -251,23 +250,6 @@ def test_samples_are_split_until_lambda_would_take_them(
     results = list(run_grader(grader("row['aggregate_reward_score'] = len(event)"), few))
     assert [each.score for each in results] == [2.0, 2.0, None, 2.0, 2.0]
     assert (results[2].problem or "").startswith("its event is larger than")
-
-
-@pytest.mark.parametrize(
-    ("score", "differing"),
-    [
-        ("1", []),
-        ("float(s['id'])", []),
-        ("hash(s['messages'][0]['content']) % 1000 if s['id'] == '1' else 0", ["1"]),
-        ("time.time() if s['id'] == '2' else 0", ["2"]),
-    ],
-)
-def test_two_runs_tell_whether_a_grader_is_deterministic(
-    grader: Write, score: str, differing: list[str]
-) -> None:
-    found = compare_runs(grader(f"row['aggregate_reward_score'] = {score}"), samples(3))
-    assert [each.id for each in found] == differing
-    assert all(each.first.score != each.second.score for each in found)
 
 
 def test_a_large_event_is_handed_over_whole(grader: Write) -> None:
