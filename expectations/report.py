@@ -7,6 +7,7 @@ from jinja2 import Environment, StrictUndefined
 
 from bedrock_sluice.expectations import resource
 from bedrock_sluice.expectations.gate import Check
+from bedrock_sluice.transforms.printable import printable
 from bedrock_sluice.transforms.reasons import Reason
 
 
@@ -19,11 +20,18 @@ def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
     (`concentration.SHARES`), certificate (lines by kind of leak), instructed (lines), readiness
     (what a grader that was tried gave, or None).
     """
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    page = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_finalized
+    )
     rows = sorted((_row(check) for check in checks), key=lambda row: _ORDER.index(row["result"]))
     says = {reason.value: reason.says for reason in Reason}
     text = resource("report.html.j2")
     return page.from_string(text).render(facts, checks=rows, says=says, leaks=LEAKS)
+
+
+def _finalized(value: Any) -> Any:
+    """Control and bidirectional characters are for no terminal and no browser."""
+    return printable(value) if type(value) is str else value
 
 
 LEAKS = {

@@ -85,8 +85,13 @@ def _bounded(file: BinaryIO) -> Iterator[bytes]:
 
 def _fix(path: Path, out: Path, must_pass: Sequence[Profile]) -> dict[str, Any]:
     """Write the mended copy and what was set aside; tell how much of which."""
+    if not path.is_file():
+        raise ConfigError(f"{path} is no regular file, and is read twice; write it to one first")
+    out = out.resolve()  # a link stays one
     rejects = out.with_name(out.name + REJECTS_SUFFIX)
     for target in (out, rejects):
+        if target.exists() and not target.is_file():
+            raise ConfigError(f"{target} is no regular file; name one to write the copy to")
         if target.exists() and target.samefile(path):
             raise ConfigError(f"{target} is the file to be mended; write the copy elsewhere")
     mended = list(_mended(path, must_pass))

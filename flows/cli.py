@@ -201,8 +201,9 @@ def serve(
 
 def main() -> None:
     """Run the command line, and end with the exit code that the outcome calls for."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` sets it
+            signal.signal(number, _stop)
     try:
         app()
     except Exception as error:

@@ -1,5 +1,6 @@
 """What people see of a build: progress while it runs, the funnel and the verdict after it."""
 
+import json
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,12 +20,23 @@ people = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def print_json(value: Any) -> None:
     """Write a result for machines: one line of JSON on stdout."""
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    try:
+        line = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a path that is no UTF-8
+        line = json.dumps(value).encode()
+    _write_line(line)
 
 
 def print_result(text: str) -> None:
     """Write a result, such as a path, on stdout."""
-    sys.stdout.write(text + "\n")
+    _write_line(text.encode(errors="surrogateescape"))
+
+
+def _write_line(line: bytes) -> None:
+    """Bytes, since the locale's encoding may not hold them."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
 
 
 class ProgressStep:

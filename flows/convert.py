@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
+from itertools import product
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,7 +42,13 @@ def convert(uri: str, out: Path | None, rejects: Path | None) -> int:
         OutsideError: an output file can't be written.
     """
     reopen_store.cache_clear()
-    store, entries, skipped = _find_logs(uri, [path for path in (out, rejects) if path])
+    outputs = [path for path in (out, rejects) if path]
+    if out is not None and out == rejects:
+        raise ConfigError(f"{out} can't take both what was converted and what was not")
+    if out is None and sys.stdout is None:
+        raise OutsideError("stdout is closed; name a file with --out")
+    store, entries, skipped = _find_logs(uri, outputs)
+    _spare_logs(store, entries, outputs)
     counts = Counter[str]()
     with ExitStack() as files:
         kept_file = files.enter_context(_open(out)) if out else sys.stdout.buffer
@@ -78,11 +85,24 @@ def _find_logs(uri: str, outputs: list[Path]) -> tuple[Store, list[Entry], int]:
             return store, [entry], 0
     store = open_store(uri)
     ours = {str(path.absolute()) for path in outputs}
-    entries = [entry for entry in store.entries() if f"{store.uri}/{entry.key}" not in ours]
+    entries = list(store.entries())
     logs = [entry for entry in entries if is_log(entry.key)]
     if not logs:
         raise ConfigError(f"{uri}: no logs there; name a log file, or a folder of *.json.gz")
-    return store, logs, len(entries) - len(logs)
+    others = [e for e in entries if not is_log(e.key) and f"{store.uri}/{e.key}" not in ours]
+    return store, logs, len(others)
+
+
+def _spare_logs(store: Store, logs: list[Entry], outputs: list[Path]) -> None:
+    """Refuse to write over what is read, by whatever name.
+
+    Raises:
+        ConfigError: an output is one of the logs.
+    """
+    there = [path for path in outputs if path.exists()] if "://" not in store.uri else []
+    for path, log in product(there, logs):
+        if path.samefile(store.local(log)):
+            raise ConfigError(f"{path} is one of the logs; write elsewhere")
 
 
 def _open(path: Path) -> BinaryIO:

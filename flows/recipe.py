@@ -16,7 +16,6 @@ from bedrock_sluice.flows.recipe_sections import (
     CurateSection,
     DeriveSection,
     GraderSection,
-    Name,
     NormaliseSection,
     PrivacySection,
     QualitySection,
@@ -25,10 +24,9 @@ from bedrock_sluice.flows.recipe_sections import (
     SourceSection,
     SplitSection,
     TemplateSection,
-    Text,
     TrainSection,
-    as_utc,
 )
+from bedrock_sluice.flows.recipe_values import Name, Text, as_utc
 from bedrock_sluice.lake.source import Window
 from bedrock_sluice.transforms.errors import ConfigError
 

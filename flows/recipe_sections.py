@@ -1,19 +1,38 @@
 """The sections of a recipe: what each of its keys may be. Every limit has its unit beside it."""
 
 from dataclasses import fields
-from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     field_validator,
     model_validator,
 )
 
+from bedrock_sluice.flows.recipe_values import (
+    MAX_BURST_MINUTES,
+    MAX_LAST_DAYS,
+    MAX_MEMORY_MB,
+    AnswerSource,
+    Burst,
+    Count,
+    Files,
+    Flag,
+    HyperParameter,
+    Limit,
+    Moment,
+    Name,
+    Number,
+    Policy,
+    PrivacyAction,
+    Salt,
+    Share,
+    Similarity,
+    Text,
+    Texts,
+)
 from bedrock_sluice.rewards.estimate import Prices
 from bedrock_sluice.rewards.events import EventForm
 from bedrock_sluice.rewards.line import OWN_KEYS
@@ -25,55 +44,6 @@ from bedrock_sluice.transforms.extract import extraction_fault, parse_path
 from bedrock_sluice.transforms.metadata_filter import LOGGED_KEY, parse_filter
 from bedrock_sluice.transforms.personal_data import KINDS, PERSONAL, SECRETS
 from bedrock_sluice.transforms.quality import QualityLimits
-
-MAX_LAST_DAYS = 3_650
-MAX_NAME_CHARS = 48  # with the 12 of the digest, a job's name stays within Bedrock's 63
-MAX_SALT_BYTES = 64
-MAX_BURST_MINUTES = 60 * 24 * 366
-MIN_SIMILARITY = 0.5
-MAX_MEMORY_MB = 1 << 20
-MAX_HYPER_PARAMETER = 2**63  # what JSON's readers hold
-
-Count = Annotated[int, Field(strict=True, ge=1)]
-Share = Annotated[float, Field(strict=True, ge=0, le=0.5)]
-Flag = Annotated[bool, Field(strict=True)]
-Text = Annotated[str, Field(min_length=1)]
-Texts = tuple[Text, ...]
-AnswerSource = Literal["labels", "feedback", "metadata", "agreement", "extracted", "logged"]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=MAX_NAME_CHARS)]
-Limit = Annotated[int, Field(strict=True, ge=0)]
-
-
-def _as_similarity(value: object) -> float | Literal[False]:
-    if value is False:
-        return False
-    if isinstance(value, bool | str) or not isinstance(value, int | float):
-        raise ValueError("must be false or a number")
-    if not MIN_SIMILARITY <= value <= 1:
-        raise ValueError(f"must be false, or from {MIN_SIMILARITY} to 1")
-    return value
-
-
-Similarity = Annotated[float | Literal[False], BeforeValidator(_as_similarity)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Policy = Literal["last", "each", "first"]
-PrivacyAction = Literal["drop", "mask", "report"]
-
-
-def as_utc(value: object) -> datetime | None:
-    """A date is its midnight; a time without a zone is meant in UTC; None stays."""
-    if value is None:
-        return None
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime.combine(value, time(), tzinfo=UTC)
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    if isinstance(value, str):  # as manifests hold it
-        return as_utc(datetime.fromisoformat(value))
-    raise ValueError("must be a date or a time")
-
-
-Moment = Annotated[datetime, BeforeValidator(as_utc)]
 
 
 class Section(BaseModel):
@@ -155,7 +125,7 @@ class CurateSection(Section):
     trained_share: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
     max_per_identity: Count | None = None
     max_per_system: Count | None = None
-    max_burst: Count | None = None  # records of one prompt and caller within `burst_minutes`
+    max_burst: Burst | None = None  # records of one prompt and caller within `burst_minutes`
     burst_minutes: Annotated[float, Field(gt=0, le=MAX_BURST_MINUTES)] = 10.0
 
 
@@ -203,14 +173,6 @@ class PrivacySection(Section):
     def kinds_to(self, action: PrivacyAction) -> tuple[str, ...]:
         """The kinds that this is done about."""
         return tuple(kind for kind, asked in self.actions().items() if asked == action)
-
-
-def _as_texts(value: object) -> object:
-    """One text stands for a list of it."""
-    return (value,) if isinstance(value, str) else value
-
-
-Files = Annotated[Texts, BeforeValidator(_as_texts)]
 
 
 class AnswerSection(Section):
@@ -302,12 +264,6 @@ class TemplateSection(Section):
         return fields
 
 
-def _short_salt(salt: str) -> str:
-    if len(salt.encode()) > MAX_SALT_BYTES:
-        raise ValueError(f"must be at most {MAX_SALT_BYTES} bytes long")
-    return salt
-
-
 class SplitSection(Section):
     """How lines are divided; `group_by` are metadata keys whose values stay on one side."""
 
@@ -316,7 +272,7 @@ class SplitSection(Section):
     strata: Texts = ()  # model_id, length, or metadata keys, which share max_lines
     share: Literal["even", "proportional"] = "even"
     group_by: Texts = ()
-    salt: Annotated[str, AfterValidator(_short_salt)] = ""
+    salt: Salt = ""
 
 
 class GraderSection(Section):
@@ -345,20 +301,6 @@ class GraderSection(Section):
     def is_in_gate(self) -> bool:
         """Whether a build runs it."""
         return self.in_gate if self.in_gate is not None else self.python is not None
-
-
-def _number_or_text(value: object) -> object:
-    """What a manifest can hold: JSON has no `nan`; and `true` would be taken for 1."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        is_held = abs(value) < MAX_HYPER_PARAMETER
-    else:
-        is_held = isinstance(value, str)
-    if not is_held:
-        raise ValueError("must be a finite number or a text")
-    return value
-
-
-HyperParameter = Annotated[int | float | str, BeforeValidator(_number_or_text)]
 
 
 class TrainSection(Section):

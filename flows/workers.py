@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from pathlib import Path
 from typing import TypeVar
 
 from bedrock_sluice.transforms.errors import TransientError
@@ -44,7 +45,10 @@ def in_order(
         with _processes(processes) if is_much else ThreadPoolExecutor(THREADS) as pool:
             yield from _collect(pool, work, tasks, processes if is_much else THREADS)
     except BrokenProcessPool:
-        told = "a worker process died, perhaps for lack of memory; run again"
+        told = (
+            "a worker process died, perhaps for lack of memory, or since the script that calls "
+            'has no `if __name__ == "__main__":`; run again'
+        )
         raise TransientError(told) from None
 
 
@@ -54,14 +58,26 @@ def _processes(number: int) -> ProcessPoolExecutor:
 
 def _start_method() -> str:
     """Forked workers start at once, but a fork leaves other threads, and what they hold, behind."""
-    has_threads = threading.active_count() > 1 or not _THREADED.isdisjoint(sys.modules)
-    return "spawn" if has_threads or sys.platform != "linux" else "fork"
+    if sys.platform != "linux":
+        return "spawn"
+    threads = len(list(Path("/proc/self/task").iterdir()))  # those of libraries too
+    has_threads = threads > 1 or not _THREADED.isdisjoint(sys.modules)
+    return "spawn" if has_threads else "fork"
 
 
 def _settle() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends the pool
     gc.set_threshold(OBJECTS_PER_COLLECTION)  # millions of objects, hardly a cycle among them
     _keep_freed_memory()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed can't end its workers, and they would wait for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _keep_freed_memory() -> None:

@@ -48,7 +48,7 @@ class FolderStore:
         with _told(path):
             try:
                 return _entry(key, path) if S_ISREG(path.stat().st_mode) else None
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, ValueError):  # of a NUL in the name
                 return None
 
     def folders(self, prefix: str = "") -> list[str]:

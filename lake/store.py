@@ -64,7 +64,13 @@ class Store(Protocol):
 
 
 def open_store(uri: str, base: Path | None = None) -> Store:
-    """The store at an `s3://` URI or a folder; a relative folder is meant from `base`."""
+    """The store at an `s3://` URI or a folder; a relative folder is meant from `base`.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if "\0" in uri:
+        raise ConfigError(f"{uri!r} holds a NUL, which no folder's name does")
     if uri.startswith(S3_SCHEME):
         from bedrock_sluice.lake.s3 import S3Store  # noqa: PLC0415 - boto3 takes its time
 

@@ -100,3 +100,27 @@ def test_an_output_that_cannot_be_written_exits_3(
     ran = sluice("convert", tmp_path, "--out", tmp_path / "none" / "out.jsonl")
     assert ran.code == 3
     assert "No such file or directory" in ran.err
+
+
+@pytest.mark.parametrize("way", ["plain", "dotted", "link"])
+def test_an_output_is_never_one_of_the_logs(
+    tmp_path: Path,
+    sluice: Callable[..., Any],
+    write_logs: Callable[..., None],
+    records: Callable[..., list[Json]],
+    way: str,
+) -> None:
+    write_logs(tmp_path / "logs", [records(3)])
+    (log,) = (tmp_path / "logs").rglob("*.json.gz")
+    before = log.read_bytes()
+    (tmp_path / "link").symlink_to(log)
+    out = {"plain": log, "dotted": tmp_path / "logs" / ".." / log.relative_to(tmp_path)}
+    ran = sluice("convert", tmp_path / "logs", "--out", out.get(way, tmp_path / "link"))
+    assert (ran.code, log.read_bytes()) == (2, before)
+    assert "is one of the logs; write elsewhere" in ran.err
+
+
+def test_one_file_can_not_take_both_outputs(tmp_path: Path, sluice: Callable[..., Any]) -> None:
+    both = tmp_path / "both.jsonl"
+    ran = sluice("convert", tmp_path, "--out", both, "--rejects", both)
+    assert (ran.code, both.exists()) == (2, False)
