@@ -31,6 +31,7 @@ from bedrock_sluice.rewards.profile import Profile, profile_named
 from bedrock_sluice.rewards.template import Template, template_named
 from bedrock_sluice.transforms.derive import Derivation, columns_needed, derive_tags
 from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.languages import check_languages
 from bedrock_sluice.transforms.tables import EXCHANGES, LANDED
 
 KEYS = ("object", "line")
@@ -96,6 +97,7 @@ class Plan:
             ConfigError: one of them is not there, or broken.
         """
         _ = self.labels, self.feedback, self.evaluation
+        check_languages(self.recipe.quality.languages)
         grader = self.recipe.grader
         if grader and grader.python:
             LocalGrader(grader.python, self.base).place()

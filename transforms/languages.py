@@ -1,5 +1,6 @@
 """Which natural language a text is written in, told by py3langid: an extra, imported when asked."""
 
+from collections.abc import Collection
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -31,6 +32,20 @@ def tell_languages(texts: pl.Series) -> pl.Series:
     telling = judged.select(pl.when(letters >= MIN_LETTER_BYTES).then("text")).to_series()
     codes = [None if text is None else _code(*classify(text)) for text in telling]
     return pl.Series("language", codes, dtype=pl.String)
+
+
+def check_languages(codes: Collection[str]) -> None:
+    """See that each of the codes can be told at all.
+
+    Raises:
+        ConfigError: one is no language that the model knows, or py3langid is not installed.
+    """
+    known = set(_identifier().labels) - {_NO_LANGUAGE} if codes else set()
+    if unknown := sorted(set(codes) - known):
+        raise ConfigError(
+            f"[quality] languages: {unknown[0]!r} can't be told; name languages by ISO 639-1: "
+            f"{', '.join(sorted(known))}"
+        )
 
 
 def _code(label: str, confidence: float) -> str | None:

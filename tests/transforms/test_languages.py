@@ -6,7 +6,12 @@ import sys
 import polars as pl
 import pytest
 
-from bedrock_sluice.transforms.languages import MAX_JUDGED_CHARS, tell_languages
+from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.languages import (
+    MAX_JUDGED_CHARS,
+    check_languages,
+    tell_languages,
+)
 
 pytest.importorskip("py3langid")
 
@@ -80,7 +85,7 @@ def test_without_the_library_what_to_install_is_told() -> None:
         "import sys\n"
         "from polars import Series\n"
         "from bedrock_sluice.transforms.errors import ConfigError\n"
-        "from bedrock_sluice.transforms.languages import tell_languages\n"
+        "from bedrock_sluice.transforms.languages import check_languages, tell_languages\n"
         "assert 'py3langid' not in sys.modules\n"
         "sys.modules['py3langid'] = None\n"
         "try: tell_languages(Series(['text']))\n"
@@ -90,3 +95,10 @@ def test_without_the_library_what_to_install_is_told() -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert "install bedrock-sluice[language]" in done.stdout, done.stderr
+
+
+def test_languages_that_can_not_be_told_are_refused() -> None:
+    check_languages(())
+    check_languages(("en", "fr"))
+    with pytest.raises(ConfigError, match=r"'xx' can't be told; name languages by ISO 639-1: .*en"):
+        check_languages(("en", "xx"))
