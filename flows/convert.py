@@ -132,24 +132,26 @@ def convert_object(uri: str, pieces: Path, entry: Entry) -> Converted:
     """Convert one log object of the store at `uri`, into a file of its own in a folder."""
     store = reopen_store(uri)
     bodies = Bodies([store])
-    lines, rejected = list[bytes](), list[Row]()
+    text, lines, rejected = bytearray(), 0, list[Row]()
     try:
         numbered = list(read_lines(store.read(entry)))
     except InputError as error:
         numbered, rejected = [], [rejected_row(refused_object(entry.key, error), error)]
     for number, line in numbered:
         plain = None if isinstance(line, Reason) else read_plain_line(line)
-        if plain:
-            lines.append(_line(*plain))
-            continue
-        row = bodies.resolve(decode_numbered(entry.key, number, line))
-        try:
-            lines.append(_of_row(row))
-        except InputError as error:
-            rejected.append(rejected_row(row, error))
+        if plain is None:
+            row = bodies.resolve(decode_numbered(entry.key, number, line))
+            try:
+                plain = _of_row(row)
+            except InputError as error:
+                rejected.append(rejected_row(row, error))
+                continue
+        _ENCODER.encode_into(_line(*plain), text, -1)
+        text += b"\n"
+        lines += 1
     piece = pieces / blake2b(entry.key.encode(), digest_size=NAME_BYTES).hexdigest()
-    piece.write_bytes(b"".join(lines))
-    return Converted(piece, len(lines), rejected)
+    piece.write_bytes(text)
+    return Converted(piece, lines, rejected)
 
 
 class ChatLine(msgspec.Struct, gc=False):
@@ -170,8 +172,8 @@ _ENCODER = msgspec.json.Encoder()
 _TOLD = ("request_id", "timestamp", "model_id", "operation")
 
 
-def _line(record: Envelope, exchange: Exchange) -> bytes:
-    line = ChatLine(
+def _line(record: Envelope, exchange: Exchange) -> ChatLine:
+    return ChatLine(
         record.request_id,
         record.timestamp,
         record.model_id,
@@ -182,11 +184,10 @@ def _line(record: Envelope, exchange: Exchange) -> bytes:
         exchange.stop_reason,
         record.request_metadata or {},
     )
-    return _ENCODER.encode(line) + b"\n"
 
 
-def _of_row(row: Row) -> bytes:
-    """One line. Text alone can't stand for an exchange with images or documents in it.
+def _of_row(row: Row) -> tuple[Envelope, Exchange]:
+    """What a line tells. Text alone can't stand for an exchange with images or documents in it.
 
     Raises:
         InputError: the row gives no exchange, or one with media.
@@ -196,4 +197,4 @@ def _of_row(row: Row) -> bytes:
         raise InputError(Reason.CURATE_MEDIA)
     envelope = Envelope(**{name: row[name] for name in _TOLD})
     envelope.request_metadata = dict(row["request_metadata"] or ())
-    return _line(envelope, exchange)
+    return envelope, exchange
