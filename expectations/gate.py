@@ -15,8 +15,6 @@ from bedrock_sluice.transforms.errors import IntegrityError
 if TYPE_CHECKING:
     from great_expectations.datasource.fluent.interfaces import Batch
 
-MIN_LINES = 100
-MAX_LINES = 20_000
 _ENGINE_LOGGER = "great_expectations"
 
 

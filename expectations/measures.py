@@ -9,14 +9,13 @@ import msgspec
 import polars as pl
 
 from bedrock_sluice.transforms.chat import ROLES, Message, is_telling
-from bedrock_sluice.transforms.contamination import EvaluationIndex, overlaps
+from bedrock_sluice.transforms.contamination import SIMILARITY, EvaluationIndex, overlaps
 from bedrock_sluice.transforms.leakage import leakage, turns_of
 from bedrock_sluice.transforms.line_changes import kinds_in
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 from bedrock_sluice.transforms.tokens import estimate_tokens
 
 MESSAGE_KEYS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
-EVALUATION_SIMILARITY = 0.8  # Jaccard, where the recipe names no other for near duplicates
 SHARE_SLACK = 0.05
 SHARE_SIGMAS = 4.0
 
@@ -129,7 +128,7 @@ def measure_leakage(
     chats = [chat_of(msgspec.json.decode(line)) for line in lines["json"]]
     counts = leakage(chats, lines["split"], similarity, within_system=within_system)
     turns = pl.Series([turns_of(chat) for chat in chats], dtype=pl.String)
-    threshold = similarity or EVALUATION_SIMILARITY
+    threshold = similarity or SIMILARITY
     evaluated = overlaps(turns, evaluation, threshold).height if evaluation else 0
     return pl.DataFrame({**counts, "evaluated": evaluated}, schema=LEAKAGE_MEASURES)
 

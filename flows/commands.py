@@ -19,7 +19,7 @@ from bedrock_sluice.flows.console import (
 from bedrock_sluice.flows.demo_logs import write_demo
 from bedrock_sluice.flows.grade import show_readiness
 from bedrock_sluice.flows.grader_export import export_grader
-from bedrock_sluice.flows.job import bedrock_client, rehearse, settle, start
+from bedrock_sluice.flows.job import settle, train_on
 from bedrock_sluice.flows.pipeline import build, prepare
 from bedrock_sluice.flows.plan import Plan, open_plan
 from bedrock_sluice.flows.pull import pull
@@ -98,16 +98,14 @@ def run_approve(uri: str, by: str, as_json: bool) -> None:
 def run_train(uri: str, dry_run: bool, as_json: bool) -> None:
     """`sluice train`."""
     release = open_release(uri)
-    if dry_run:
-        print_json(rehearse(release))
-        return
-    settle(release.lake, recipe_of(release).lineage)
-    arn = start(release, bedrock_client())
-    if as_json:
-        print_json({"job": arn})
+    made = train_on(release, is_dry_run=dry_run)
+    if not isinstance(made, str):
+        print_json(made)
+    elif as_json:
+        print_json({"job": made})
     else:
         people.print("started: ", end="")
-        print_result(arn)
+        print_result(made)
 
 
 def run_status(path: Path, never_started: Sequence[str], as_json: bool) -> None:

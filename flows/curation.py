@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bedrock_sluice.expectations.measures import EVALUATION_SIMILARITY
 from bedrock_sluice.flows.inputs import TRAINED_BEFORE, heeded
 from bedrock_sluice.flows.inspection import Asked, Inspected, inspect
 from bedrock_sluice.flows.plan import Plan
@@ -21,6 +20,7 @@ from bedrock_sluice.transforms.concentration import (
     drop_bursts,
     shares,
 )
+from bedrock_sluice.transforms.contamination import SIMILARITY
 from bedrock_sluice.transforms.conversations import choose_turns, group_conversations
 from bedrock_sluice.transforms.curate import (
     drop_evaluated,
@@ -146,7 +146,7 @@ def _asked(plan: Plan) -> Asked:
         plan.evaluation.items.write_parquet(path)
     return Asked(
         scope=asked.near_scope if asked.near_duplicates else None,
-        similarity=asked.near_duplicates or EVALUATION_SIMILARITY,
+        similarity=asked.near_duplicates or SIMILARITY,
         evaluation=path,
         has_languages=bool(plan.recipe.quality.languages),
     )
@@ -187,7 +187,7 @@ def _contested(
 def _near(
     plan: Plan, prompts: pl.DataFrame, inspected: Inspected, labelled: pl.Series, similarity: float
 ) -> pl.DataFrame:
-    """Which of the prompts are near duplicates: `CLUSTERED`, by the numbers of their rows."""
+    """Which of the prompts are near duplicates: `SURVIVORS`, by the numbers of their rows."""
     numbered = prompts.with_row_index("row")
     rank = np.empty(prompts.height, np.int64)
     rank[in_survival_order(numbered, labelled)["row"].to_numpy()] = np.arange(prompts.height)

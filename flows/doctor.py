@@ -68,7 +68,7 @@ def _lake_written(plan: Plan) -> str:
 
 
 def _labels_read(plan: Plan) -> str:
-    plan.read_tables()
+    plan.find_all_named()
     tables = [*plan.labels, *plan.feedback]
     items = plan.evaluation.items.height
     told = [f"{sum(len(t.rows) for t in tables):,} labels"] if tables else []

@@ -188,6 +188,20 @@ def bedrock_client(region: str | None = None) -> BedrockClient:
         raise unreached(error, "Bedrock") from None
 
 
+def train_on(release: Release, *, is_dry_run: bool = False) -> str | Request:
+    """Start the job of an approved release, and return its ARN; in a dry run, what would be asked.
+
+    First it is looked how earlier jobs of the lineage ended.
+
+    Raises:
+        RefusedError, IntegrityError, ConfigError, OutsideError: as `rehearse` does, or `start`.
+    """
+    if is_dry_run:
+        return rehearse(release)
+    settle(release.lake, recipe_of(release).lineage)
+    return start(release, bedrock_client())
+
+
 def rehearse(release: Release) -> Request:
     """The request that `start` would send, after all that it checks; changes nothing anywhere.
 

@@ -9,13 +9,13 @@ import polars as pl
 from bedrock_sluice.flows import steps
 from bedrock_sluice.flows.answering import answer
 from bedrock_sluice.flows.curation import curate
-from bedrock_sluice.flows.grade import facts as readiness_facts
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.flows.publish import Outcome, publish
 from bedrock_sluice.flows.pull import pull
 from bedrock_sluice.flows.step import Step, direct
 from bedrock_sluice.flows.trial import drop_flat, try_grader
 from bedrock_sluice.lake.releases import Release
+from bedrock_sluice.rewards.readiness_report import facts as readiness_facts
 from bedrock_sluice.transforms.fates import (
     UNREADABLE,
     Sifted,
@@ -82,7 +82,7 @@ def prepare(plan: Plan, step: Step = direct) -> Prepared:
         ConfigError, OutsideError, IntegrityError: there is nothing to make lines of.
     """
     ledger = Ledger()
-    step("tables", lambda _: plan.read_tables())
+    step("find", lambda _: plan.find_all_named())
     step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
     judged = step("select", lambda _: steps.select(plan))
     tags = step("tags", lambda _: steps.tag_coverage(plan))

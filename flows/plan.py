@@ -90,7 +90,7 @@ class Plan:
         asked = self.recipe.answer.feedback
         return [read_labels(uri, self.base, kind="feedback table") for uri in asked]
 
-    def read_tables(self) -> None:
+    def find_all_named(self) -> None:
         """Read the tables that the recipe names, and find its grader, before it all takes time.
 
         Raises:

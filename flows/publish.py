@@ -30,7 +30,10 @@ from bedrock_sluice.transforms.tables import PROVENANCE
 FORMAT = 1
 MAX_SHAPES = 10  # of unknown ones that a report lists
 OPEN_DATE = "0000-00-00"  # of logs that do not lie in folders by the hour
-LIBRARIES = ("duckdb", "great-expectations", "jinja2", "msgspec", "polars", "pyarrow")
+LIBRARIES = (
+    *("duckdb", "great-expectations", "jinja2", "jsonschema", "msgspec", "numpy", "polars"),
+    *("pyarrow", "scipy"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from bedrock_sluice.flows.recipe_values import (
     Moment,
     Name,
     Number,
-    Policy,
     PrivacyAction,
     Salt,
     Share,
@@ -38,6 +37,9 @@ from bedrock_sluice.rewards.events import EventForm
 from bedrock_sluice.rewards.line import OWN_KEYS
 from bedrock_sluice.transforms.answer_sources import MINIMUM_RESPONSES, MINIMUM_SHARE
 from bedrock_sluice.transforms.answers import ConflictRule, trusted
+from bedrock_sluice.transforms.budget import MAX_LINES
+from bedrock_sluice.transforms.budget import Share as LineShare
+from bedrock_sluice.transforms.conversations import Policy
 from bedrock_sluice.transforms.derive import pattern_fault
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.extract import extraction_fault, parse_path
@@ -268,9 +270,9 @@ class SplitSection(Section):
     """How lines are divided; `group_by` are metadata keys whose values stay on one side."""
 
     validation: Share = 0.1
-    max_lines: Annotated[int, Field(strict=True, ge=1, le=20_000)] = 20_000
+    max_lines: Annotated[int, Field(strict=True, ge=1, le=MAX_LINES)] = MAX_LINES
     strata: Texts = ()  # model_id, length, or metadata keys, which share max_lines
-    share: Literal["even", "proportional"] = "even"
+    share: LineShare = "even"
     group_by: Texts = ()
     salt: Salt = ""
 

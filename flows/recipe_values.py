@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from bedrock_sluice.transforms.shingles import MIN_THRESHOLD
+
 MAX_LAST_DAYS = 3_650
 MAX_NAME_CHARS = 48  # with the 12 of the digest, a job's name stays within Bedrock's 63
 MAX_SALT_BYTES = 64
 MAX_BURST_MINUTES = 60 * 24 * 366
 MAX_BURST = 1_000_000
-MIN_SIMILARITY = 0.5
 MAX_MEMORY_MB = 1 << 20
 MAX_HYPER_PARAMETER = 2**63  # what JSON's readers hold
 
@@ -30,14 +31,13 @@ def _as_similarity(value: object) -> float | Literal[False]:
         return False
     if isinstance(value, bool | str) or not isinstance(value, int | float):
         raise ValueError("must be false or a number")
-    if not MIN_SIMILARITY <= value <= 1:
-        raise ValueError(f"must be false, or from {MIN_SIMILARITY} to 1")
+    if not MIN_THRESHOLD <= value <= 1:
+        raise ValueError(f"must be false, or from {MIN_THRESHOLD} to 1")
     return value
 
 
 Similarity = Annotated[float | Literal[False], BeforeValidator(_as_similarity)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Policy = Literal["last", "each", "first"]
 PrivacyAction = Literal["drop", "mask", "report"]
 
 

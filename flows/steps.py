@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_sluice.expectations.gate import MAX_LINES, MIN_LINES, Check, judge
+from bedrock_sluice.expectations.gate import Check, judge
 from bedrock_sluice.expectations.measures import (
     Wanted,
     chat_of,
@@ -29,7 +29,7 @@ from bedrock_sluice.rewards.conformance import line_errors
 from bedrock_sluice.rewards.line import instruct
 from bedrock_sluice.rewards.line import render as render_lines
 from bedrock_sluice.sql import statement
-from bedrock_sluice.transforms.budget import select_to_budget
+from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES, select_to_budget
 from bedrock_sluice.transforms.contamination import index_evaluation
 from bedrock_sluice.transforms.fates import Sifted, sift
 from bedrock_sluice.transforms.leakage import leaking

@@ -15,8 +15,7 @@ Requires:
 
 from prefect import flow
 
-from bedrock_sluice.flows.approval import recipe_of
-from bedrock_sluice.flows.job import Request, bedrock_client, rehearse, settle, start
+from bedrock_sluice.flows.job import Request, train_on
 from bedrock_sluice.flows.tasks import prefect_step
 from bedrock_sluice.lake.releases import open_release
 
@@ -24,13 +23,4 @@ from bedrock_sluice.lake.releases import open_release
 @flow(persist_result=False)
 def train(release: str, dry_run: bool = False) -> str | Request:
     """Start the job and return its ARN; in a dry run send nothing, and return the request."""
-
-    def work() -> str | Request:
-        approved = open_release(release)
-        request = rehearse(approved)
-        if dry_run:
-            return request
-        settle(approved.lake, recipe_of(approved).lineage)
-        return start(approved, bedrock_client())
-
-    return prefect_step("train", lambda _: work())
+    return prefect_step("train", lambda _: train_on(open_release(release), is_dry_run=dry_run))

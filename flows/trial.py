@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from bedrock_sluice.flows.grade import Graded, GradeOptions, Logged, grade
+from bedrock_sluice.flows.grade import Graded, GradeOptions, grade
 from bedrock_sluice.flows.grader_process import LocalGrader
 from bedrock_sluice.flows.grading import LambdaGrader
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.flows.recipe_sections import GraderSection
 from bedrock_sluice.flows.step import Tick
+from bedrock_sluice.rewards.logged_responses import Logged
 from bedrock_sluice.rewards.readiness import zero_variance_prompts
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.fates import Sifted, sift

@@ -14,8 +14,6 @@ from bedrock_sluice.transforms.errors import ConfigError
 Severity = Literal["error", "warning"]
 Kind = Literal["platform", "validator", "grader"]
 
-MIN_LINES, MAX_LINES = 100, 20_000  # of a dataset; AWS user guide, "Prepare data for RFT"
-
 _MODULE_PREFIX = "profile_"
 
 

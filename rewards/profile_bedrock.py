@@ -6,7 +6,8 @@ job does with a line, and by what AWS's own samples look like.
 """
 
 from bedrock_sluice.rewards import chat_rules as rules
-from bedrock_sluice.rewards.profile import MAX_LINES, MIN_LINES, Mend, Profile
+from bedrock_sluice.rewards.profile import Mend, Profile
+from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES
 from bedrock_sluice.transforms.chat import JsonObject
 
 _RULES = (

@@ -6,7 +6,8 @@ lines of train and validation together, which one file does not show.
 """
 
 from bedrock_sluice.rewards import chat_rules as rules
-from bedrock_sluice.rewards.profile import MAX_LINES, MIN_LINES, Profile, Rule, Sample
+from bedrock_sluice.rewards.profile import Profile, Rule, Sample
+from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES
 
 RESERVED = (
     *("system:", "user:", "bot:", "assistant:", "thought:"),

@@ -13,6 +13,8 @@ from bedrock_sluice.transforms.fates import Sifted
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.split import in_stable_order
 
+MIN_LINES, MAX_LINES = 100, 20_000  # of a dataset; AWS user guide, "Prepare data for RFT"
+
 Share = Literal["even", "proportional"]
 
 LENGTH_BANDS = (("short", 256), ("medium", 1_024), ("long", 4_096), ("huge", None))

@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.shingles import (
+    MIN_THRESHOLD,
     WIDTH,
     Shingles,
     Words,
@@ -35,7 +36,7 @@ from bedrock_sluice.transforms.shingles import (
 MIN_WORDS = 6  # of an item that is looked for inside texts, or in a changed form
 CONTAINED_WIDTH = 8  # words of a shingle
 CONTAINED_SHARE = 0.8  # of an item's shingles
-MIN_THRESHOLD = 0.5  # of `near`
+SIMILARITY = 0.8  # Jaccard, where nobody names another for `near`
 MAX_SHARING = 64  # items that one shingle leads to: of more, the first ones
 MAX_FILTER_BITS = 24  # so a filter has at most 16 MB
 FILTER_CELLS_A_TERM = 16

@@ -20,12 +20,11 @@ _TIP = pl.col("path").list.last().fill_null(_EMPTY)
 
 
 def group_conversations(exchanges: pl.DataFrame, key: str | None) -> pl.DataFrame:
-    """Add `conversation` (a name), `depth` (u32, messages) and `is_leaf`; rows keep their order.
+    """Add `conversation` (a name), `depth` (u32, messages); rows keep their order.
 
     `exchanges` has `request_id, timestamp, object, line, request_metadata` (a map) and the marks
     `path, head, tail` (u64). A conversation is the value of the metadata `key`; of records without
-    one, it is what grew by prefix, named by the digest of its root. `is_leaf`: no other prompt of
-    the conversation grew from it.
+    one, it is what grew by prefix, named by the digest of its root.
     """
     session = _session(key) if key else pl.lit(None, pl.String)
     placed = exchanges.with_columns(conversation=session, depth=pl.col("path").list.len(), tip=_TIP)
@@ -34,7 +33,7 @@ def group_conversations(exchanges: pl.DataFrame, key: str | None) -> pl.DataFram
     named = placed.join(grown, on="tip", how="left", maintain_order="left").with_columns(
         pl.coalesce("conversation", "root").alias("conversation")
     )
-    return named.drop("root").with_columns(is_leaf=_is_leaf(named)).drop("tip")
+    return named.drop("root", "tip")
 
 
 def choose_turns(

@@ -103,7 +103,7 @@ def drop_exact_duplicates(exchanges: pl.DataFrame, labelled: pl.Series) -> Sifte
 def drop_near_duplicates(prompts: pl.DataFrame, near: pl.DataFrame) -> Sifted:
     """Keep the survivors of near duplicates, and count the others among their `duplicates`.
 
-    `near` has the schema `near_duplicates.CLUSTERED`; its numbers are those of the rows of
+    `near` has the schema `near_duplicates.SURVIVORS`; its numbers are those of the rows of
     `prompts`, which `drop_exact_duplicates` kept. Survivors that are not held out for validation,
     while one of the others is, become `is_contested`. Rejected rows name their `survivor`, and in
     `detail` how similar the two are.

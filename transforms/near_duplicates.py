@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.shingles import (
     CHUNK_TEXTS,
+    MIN_THRESHOLD,
     Shingles,
     incidence,
     join_shingles,
@@ -26,7 +27,6 @@ from bedrock_sluice.transforms.shingles import (
 )
 from bedrock_sluice.transforms.sketches import EMPTY, PERMUTATIONS
 
-MIN_THRESHOLD = 0.5
 MIN_RECALL = 0.995  # by the bands, of the pairs that lie on the threshold
 HOPELESS_DEVIATIONS = 3  # of an estimate, below the threshold: no candidate
 MAX_WHOLE_BUCKET = 16  # members; a larger bucket is a crowd, and not every pair is a candidate
@@ -37,9 +37,7 @@ ESTIMATED_AT_ONCE = 2_048  # pairs, whose sketches fit the processor's cache
 VERIFIED_AT_ONCE = 262_144  # pairs
 MAX_SHINGLES = 8_000_000  # that verification holds at once, unless one pair has more
 
-CLUSTERED = pl.Schema(
-    {"row": pl.UInt32, "survivor": pl.UInt32, "similarity": pl.Float64, "cluster": pl.UInt32}
-)
+SURVIVORS = pl.Schema({"row": pl.UInt32, "survivor": pl.UInt32, "similarity": pl.Float64})
 
 Rows = NDArray[np.int64]
 Pairs = NDArray[np.int64]
@@ -61,7 +59,7 @@ def find_near_duplicates(
     threshold: float,
     scope: _Numbers | None = None,
 ) -> pl.DataFrame:
-    """Rows that are near duplicates, with their survivors: see `cluster` for the columns.
+    """Rows that are near duplicates, with their survivors: see `pick_survivors` for the columns.
 
     `fetch` gives the texts of ascending rows, in that order: at most `CHUNK_TEXTS` of them, and
     only those of candidates. `rank` differs from row to row; the lower survives. Rows are compared
@@ -71,7 +69,7 @@ def find_near_duplicates(
     by_rank = None if scope is None else scope[order]
     pairs = order[candidate_pairs(sketches[order], threshold, by_rank)]
     pairs, similarity = verify(pairs, fetch, threshold)
-    return cluster(pairs, similarity, rank)
+    return pick_survivors(pairs, similarity, rank)
 
 
 def like_marked(
@@ -282,17 +280,16 @@ def _shingles_of(rows: Rows, fetch: Fetch, limit: int | None) -> Shingles | None
     return join_shingles(parts)
 
 
-# --- Clusters
+# --- Survivors
 
 
-def cluster(pairs: Pairs, similarity: NDArray[np.float64], rank: Rows) -> pl.DataFrame:
-    """Who survives, of the rows in verified pairs: `CLUSTERED`, in ascending order of `row`.
+def pick_survivors(pairs: Pairs, similarity: NDArray[np.float64], rank: Rows) -> pl.DataFrame:
+    """Who survives, of the rows in verified pairs: `SURVIVORS`, in ascending order of `row`.
 
     In the order of `rank` (lower first) each row that is not yet taken survives, and takes those of
     its partners that are not. So a row and its `survivor` are as similar as was asked for, and two
-    survivors never are. A survivor is its own, with similarity 1. Rows that pairs connect, however
-    distantly, have one `cluster`: the number of its row of the best rank.
-    `rank` is that of every row there is, paired or not.
+    survivors never are. A survivor is its own, with similarity 1. `rank` is that of every row there
+    is, paired or not.
     """
     rows, places = np.unique(pairs, return_inverse=True)
     order = np.argsort(rank[rows], kind="stable")
@@ -300,18 +297,9 @@ def cluster(pairs: Pairs, similarity: NDArray[np.float64], rank: Rows) -> pl.Dat
     standing[order] = np.arange(len(order))
     ends = standing[places.reshape(-1, 2)]
     survivors, shares = _take(len(rows), ends, similarity)
-    labels = _components(len(rows), ends)
-    first = np.unique(labels, return_index=True)[1]
     ranked = rows[order]
-    return pl.DataFrame(
-        {
-            "row": ranked,
-            "survivor": ranked[survivors],
-            "similarity": shares,
-            "cluster": ranked[first[labels]],
-        },
-        schema=CLUSTERED,
-    ).sort("row")
+    columns = {"row": ranked, "survivor": ranked[survivors], "similarity": shares}
+    return pl.DataFrame(columns, schema=SURVIVORS).sort("row")
 
 
 def _take(

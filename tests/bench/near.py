@@ -100,7 +100,7 @@ def _tuples(text: str) -> set[Words]:
 
 def ours(texts: pl.Series, threshold: float) -> tuple[Json, Pairs]:
     """Sketches, candidates, verification and clusters, and the seconds of each."""
-    from bedrock_sluice.transforms.near_duplicates import candidate_pairs, cluster, verify
+    from bedrock_sluice.transforms.near_duplicates import candidate_pairs, pick_survivors, verify
     from bedrock_sluice.transforms.sketches import sketch
 
     rank = np.arange(len(texts))
@@ -111,7 +111,7 @@ def ours(texts: pl.Series, threshold: float) -> tuple[Json, Pairs]:
     ticks.append(perf_counter())
     pairs, similarity = verify(candidates, texts.gather, threshold)
     ticks.append(perf_counter())
-    cluster(pairs, similarity, rank)
+    pick_survivors(pairs, similarity, rank)
     ticks.append(perf_counter())
     steps = dict(zip(("sketch", "candidates", "verify", "cluster"), np.diff(ticks), strict=True))
     told = {"seconds": ticks[-1] - ticks[0], "candidates": len(candidates), "steps": steps}

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from bedrock_sluice.expectations import resource
-from bedrock_sluice.expectations.gate import MAX_LINES, MIN_LINES, Check, is_passed, judge
+from bedrock_sluice.expectations.gate import Check, is_passed, judge
 from bedrock_sluice.expectations.measures import (
     LEAKAGE_MEASURES,
     LINE_MEASURES,
@@ -15,6 +15,7 @@ from bedrock_sluice.expectations.measures import (
     measure_readiness,
     measure_split,
 )
+from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES
 from bedrock_sluice.transforms.errors import IntegrityError
 
 LIMITS: dict[str, float] = {

@@ -199,6 +199,7 @@ def _told(
         story.built.append(_built(recipe))
         story.heard.append(stream.heard)
         story.labelled.append({row["request_id"] for row in stream.labels})
+    assert {TRAIN, VALIDATION} <= {side for each in story.built for side in each.sides.values()}
     return story
 
 

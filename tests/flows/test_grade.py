@@ -9,18 +9,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bedrock_sluice.flows.grade import (
-    LINES,
-    Graded,
-    GradeOptions,
-    Logged,
-    choose_responses,
-    facts,
-    grade,
-    show_readiness,
-)
+from bedrock_sluice.flows.grade import Graded, GradeOptions, grade, show_readiness
 from bedrock_sluice.flows.grader_process import LocalGrader
+from bedrock_sluice.rewards.logged_responses import LINES, Logged, choose_responses
 from bedrock_sluice.rewards.readiness import SCORED, zero_variance_prompts
+from bedrock_sluice.rewards.readiness_report import facts
 
 Write = Callable[..., LocalGrader]
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bedrock_sluice.rewards import conformance, line_text
 from bedrock_sluice.rewards.conformance import MAX_LINES_TOLD, Report, judge_lines
-from bedrock_sluice.rewards.profile import MAX_LINES, MIN_LINES, profile_named, profiles
+from bedrock_sluice.rewards.profile import profile_named, profiles
+from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES
 from bedrock_sluice.transforms.errors import ConfigError
 
 Json = dict[str, Any]

@@ -78,6 +78,11 @@ def grouped(make: Make, calls: Sequence[Call], key: str | None = None) -> pl.Dat
     return group_conversations(frame(make, calls), key)
 
 
+def leaves(told: pl.DataFrame) -> list[bool]:
+    ends = choose_turns(told, "last", told.height).kept["request_id"]
+    return told["request_id"].is_in(ends.implode()).to_list()
+
+
 def names(make: Make, calls: Sequence[Call], key: str | None = None) -> list[str]:
     return grouped(make, calls, key)["conversation"].to_list()
 
@@ -92,21 +97,19 @@ def test_turns_that_grew_from_each_other_are_one_conversation(exchanges: Make, t
     told = grouped(exchanges, chat("a", turns))
     assert told["conversation"].n_unique() == 1
     assert told["depth"].to_list() == [2 * n + 1 for n in range(turns)]
-    assert told["is_leaf"].to_list() == [False] * (turns - 1) + [True]
+    assert leaves(told) == [False] * (turns - 1) + [True]
 
 
 def test_the_columns_are_those_that_were_and_those_promised(exchanges: Make) -> None:
     before = frame(exchanges, chat("a", 2))
     after = group_conversations(before, "session")
-    assert after.drop("conversation", "depth", "is_leaf").equals(before)
-    added = {"conversation": pl.String, "depth": pl.UInt32, "is_leaf": pl.Boolean}
-    assert dict(list(after.schema.items())[-3:]) == added
+    assert after.drop("conversation", "depth").equals(before)
+    assert after.schema == before.schema | {"conversation": pl.String, "depth": pl.UInt32}
 
 
 def test_no_rows_have_no_conversations(exchanges: Make) -> None:
-    told = grouped(exchanges, [])
-    sifted = choose_turns(told, "last")
-    assert (told.height, sifted.kept.height, sifted.rejected.height) == (0, 0, 0)
+    sifted = choose_turns(grouped(exchanges, []), "last")
+    assert (sifted.kept.height, sifted.rejected.height) == (0, 0)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -138,7 +141,7 @@ def test_turns_with_tools_are_one_conversation(exchanges: Make) -> None:
         Call("a", after[3:], answer("Cut too far to tell")),
     ]
     assert names(exchanges, calls)[:3] == [names(exchanges, calls)[0]] * 3
-    assert grouped(exchanges, calls)["is_leaf"].to_list() == [False, False, True, True]
+    assert leaves(grouped(exchanges, calls)) == [False, False, True, True]
 
 
 def branched() -> list[Call]:
@@ -160,7 +163,7 @@ def branched() -> list[Call]:
 def test_branches_stay_in_their_conversation_and_the_longest_wins(exchanges: Make) -> None:
     told = grouped(exchanges, branched())
     assert told["conversation"].n_unique() == 1
-    assert told["is_leaf"].to_list() == [False, False, False, True, True, True]
+    assert leaves(told) == [False, False, False, True, True, True]
     assert kept(exchanges, branched(), "last") == ["r6"]
     assert kept(exchanges, branched(), "last", 2) == ["r4", "r6"]
     assert kept(exchanges, branched(), "last", 9) == ["r4", "r5", "r6"]
@@ -176,7 +179,7 @@ def test_a_history_cut_in_front_is_joined_to_its_conversation(exchanges: Make, w
 
 
 def test_a_turn_that_a_cut_history_begins_with_is_no_leaf(exchanges: Make) -> None:
-    assert grouped(exchanges, chat("a", 5, 3))["is_leaf"].to_list() == [False] * 4 + [True]
+    assert leaves(grouped(exchanges, chat("a", 5, 3))) == [False] * 4 + [True]
 
 
 @pytest.mark.parametrize("name", "abcde")
@@ -388,12 +391,10 @@ def test_a_pair_that_comes_again_hides_no_deeper_turn(
     deepest = Call("a", [*begun, soso, asked], told)
     calls = [Call("a", [asked], told), Call("a", begun, soso), deepest, Call("a", other, soso)]
     left = [calls[n] for n in order]
-    assert kept(exchanges, left, "last") == [expected]
-    assert len(set(names(exchanges, left))) == 1
+    assert (kept(exchanges, left, "last"), len(set(names(exchanges, left)))) == ([expected], 1)
 
 
 def test_histories_that_lead_in_a_circle_keep_a_turn(exchanges: Make) -> None:
     pairs = [(user(f"ask {n}"), answer(f"hear {n}")) for n in range(3)]
     calls = [Call("a", [*pairs[n], pairs[(n + 1) % 3][0]], pairs[(n + 1) % 3][1]) for n in range(3)]
-    assert len(set(names(exchanges, calls))) == 1
-    assert grouped(exchanges, calls)["is_leaf"].to_list() == [False, False, True]
+    assert len(set(names(exchanges, calls))) == len(kept(exchanges, calls, "last")) == 1

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.curate import drop_exact_duplicates, drop_near_duplicates
-from bedrock_sluice.transforms.near_duplicates import CLUSTERED, cluster
+from bedrock_sluice.transforms.near_duplicates import SURVIVORS, pick_survivors
 
 Json = dict[str, Any]
 Make = Callable[[Sequence[Json]], pl.DataFrame]
@@ -30,7 +30,7 @@ def prompts(exchanges: Make, rows: Sequence[Json]) -> pl.DataFrame:
 def clusters(rows: int, pairs: Pairs, similarity: float = 0.9) -> pl.DataFrame:
     """What such pairs of row numbers make; the lower number survives."""
     ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return cluster(ends, np.full(len(ends), similarity), np.arange(rows))
+    return pick_survivors(ends, np.full(len(ends), similarity), np.arange(rows))
 
 
 def test_the_survivor_is_kept_and_named(exchanges: Make) -> None:
@@ -98,7 +98,7 @@ def test_columns_are_as_they_were_and_those_promised(exchanges: Make) -> None:
 @pytest.mark.parametrize("rows", [0, 3])
 def test_without_near_duplicates_all_are_kept(exchanges: Make, rows: int) -> None:
     frame = prompts(exchanges, [{}] * rows)
-    sifted = drop_near_duplicates(frame, CLUSTERED.to_frame())
+    sifted = drop_near_duplicates(frame, SURVIVORS.to_frame())
     assert sifted.kept.equals(frame)
     assert sifted.rejected.is_empty()
     assert {"reason", "survivor", "detail"} <= set(sifted.rejected.columns)
@@ -121,7 +121,7 @@ def _paired(frame: pl.DataFrame, alike: set[tuple[str, str]]) -> pl.DataFrame:
     }
     rank = frame["request_id"].rank("ordinal").to_numpy().astype(np.int64)
     ends = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
-    return cluster(ends, np.full(len(ends), 0.9), rank)
+    return pick_survivors(ends, np.full(len(ends), 0.9), rank)
 
 
 @given(rows=_ROWS, alike=_PAIRS, labelled=st.sets(st.sampled_from(["r1", "r2", "r3"])))

@@ -15,8 +15,8 @@ from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.near_duplicates import (
     candidate_pairs,
     choose_bands,
-    cluster,
     find_near_duplicates,
+    pick_survivors,
     verify,
 )
 from bedrock_sluice.transforms.sketches import sketch
@@ -80,7 +80,7 @@ def test_the_order_of_the_rows_changes_nothing(texts: list[str], data: st.DataOb
     one = find(texts, rank=rank)
     other = find([texts[n] for n in order], rank=[rank[n] for n in order])
     named = other.with_columns(
-        pl.col("row", "survivor", "cluster").map_batches(
+        pl.col("row", "survivor").map_batches(
             lambda rows: pl.Series(order[rows.to_numpy()]).cast(pl.UInt32),
             return_dtype=pl.UInt32,
         )
@@ -93,7 +93,7 @@ def test_members_are_like_their_survivor_and_survivors_unlike_each_other(
     texts: list[str], threshold: float
 ) -> None:
     found = find(texts, threshold)
-    for row, survivor, similarity, _ in found.rows():
+    for row, survivor, similarity in found.rows():
         assert survivor <= row
         assert similarity == (1.0 if row == survivor else jaccard(texts[row], texts[survivor]))
         assert similarity >= threshold
@@ -107,7 +107,7 @@ def test_members_are_like_their_survivor_and_survivors_unlike_each_other(
 )
 def test_no_two_survivors_are_a_verified_pair(pairs: set[tuple[int, int]], rank: list[int]) -> None:
     verified = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
-    found = cluster(verified, np.full(len(pairs), 0.9), np.array(rank))
+    found = pick_survivors(verified, np.full(len(pairs), 0.9), np.array(rank))
     taken = survivors(found)
     assert set(taken) == {row for pair in pairs for row in pair}
     for i, j in pairs:
@@ -120,17 +120,16 @@ def test_no_two_survivors_are_a_verified_pair(pairs: set[tuple[int, int]], rank:
 
 def test_a_chain_does_not_collapse_into_one() -> None:
     chain = np.array([[0, 1], [1, 2], [2, 3], [5, 6]])
-    found = cluster(chain, np.array([0.9, 0.85, 0.8, 1.0]), np.arange(8))
+    found = pick_survivors(chain, np.array([0.9, 0.85, 0.8, 1.0]), np.arange(8))
     assert found.rows() == [
-        (0, 0, 1.0, 0), (1, 0, 0.9, 0), (2, 2, 1.0, 0), (3, 2, 0.8, 0),
-        (5, 5, 1.0, 5), (6, 5, 1.0, 5),
+        (0, 0, 1.0), (1, 0, 0.9), (2, 2, 1.0), (3, 2, 0.8), (5, 5, 1.0), (6, 5, 1.0),
     ]  # fmt: skip
 
 
-def test_the_better_rank_survives_and_names_the_cluster() -> None:
+def test_the_better_rank_survives() -> None:
     chain = np.array([[0, 1], [1, 2]])
-    found = cluster(chain, np.array([0.9, 0.8]), np.array([7, 3, 5]))
-    assert found.rows() == [(0, 1, 0.9, 1), (1, 1, 1.0, 1), (2, 1, 0.8, 1)]
+    found = pick_survivors(chain, np.array([0.9, 0.8]), np.array([7, 3, 5]))
+    assert found.rows() == [(0, 1, 0.9), (1, 1, 1.0), (2, 1, 0.8)]
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0])
@@ -156,7 +155,6 @@ def test_one_template_gives_pairs_that_grow_with_its_texts(threshold: float) -> 
     found = find(texts, threshold)
     assert found.height == len(texts)
     assert found["survivor"].unique().to_list() == [0]
-    assert found["cluster"].unique().to_list() == [0]
 
 
 def test_pairs_inside_a_crowd_of_one_template_are_found() -> None:
@@ -174,14 +172,14 @@ def test_rows_pair_within_their_scope_alone() -> None:
 
 @pytest.mark.parametrize("blank", ["", " \n", "…", None])
 def test_texts_without_words_are_near_nothing(blank: str | None) -> None:
-    assert find([blank, blank, "one", "ONE"]).rows() == [(2, 2, 1.0, 2), (3, 2, 1.0, 2)]
+    assert find([blank, blank, "one", "ONE"]).rows() == [(2, 2, 1.0), (3, 2, 1.0)]
 
 
 @pytest.mark.parametrize("texts", [[], ["alone"], ["one", "two", "three"]])
 def test_without_near_duplicates_the_frame_is_empty(texts: list[str]) -> None:
     found = find(texts)
     assert found.is_empty()
-    assert found.schema == near_duplicates.CLUSTERED
+    assert found.schema == near_duplicates.SURVIVORS
 
 
 def test_texts_of_a_script_without_blanks_are_compared() -> None:

@@ -1,0 +1,89 @@
+"""A grader's readiness, told: as lines of text for people, and as facts for manifests."""
+
+from typing import Any
+
+import msgspec
+
+from bedrock_sluice.rewards.readiness import (
+    Finding,
+    Readiness,
+    Scores,
+    SliceScores,
+    WithinPrompts,
+)
+from bedrock_sluice.transforms.printable import printable
+
+FACT_DIGITS = 6
+
+_BARS = " ▁▂▃▄▅▆▇█"
+
+
+def facts(readiness: Readiness, *, with_slices: bool = False) -> dict[str, Any]:
+    """The judgement as JSON values, rounded, and without content.
+
+    Slices hold values of the logs' metadata, so they are there only when asked for.
+    """
+    measures: dict[str, Any] = _rounded(msgspec.to_builtins(readiness.measures))
+    if not with_slices:
+        del measures["slices"]
+    return {
+        "verdict": readiness.verdict,
+        "findings": [each._asdict() for each in readiness.findings],
+        "warnings": [each._asdict() for each in readiness.warnings],
+        **measures,
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, FACT_DIGITS)
+    if isinstance(value, dict):
+        return {key: _rounded(held) for key, held in value.items()}
+    return [_rounded(held) for held in value] if isinstance(value, list | tuple) else value
+
+
+def told(readiness: Readiness) -> list[str]:
+    """The judgement as lines of text for people; the verdict is the last."""
+    of = readiness.measures
+    lines = [f"responses graded: {of.responses:,}, of {of.prompts:,} prompts"]
+    lines += _told_scores(of.scores) if of.scores else []
+    lines += [f"problem, {number:,} times: {printable(text)}" for text, number in of.problems.kinds]
+    if of.repeat:
+        lines.append(f"graded twice: {of.repeat.compared:,}, differing: {of.repeat.differing:,}")
+    lines.append(f"score and length: {of.length.says}")
+    lines += _told_within(of.within_prompts)
+    lines += [_told_slice(each) for each in of.slices]
+    lines += [_told_finding("warning", each) for each in readiness.warnings]
+    verdict, *others = readiness.findings
+    lines += [_told_finding("also", each) for each in others]
+    return [*lines, _told_finding("verdict", verdict)]
+
+
+def _told_finding(word: str, found: Finding) -> str:
+    return f"{word} {found.name}: {found.says}"
+
+
+def _told_scores(scores: Scores) -> list[str]:
+    most = max(scores.histogram)
+    bars = "".join(_BARS[-(-number * 8 // most)] for number in scores.histogram)
+    (low, high), median = scores.edges, scores.deciles[5]
+    return [
+        f"score: mean {scores.mean:.3f}, std {scores.std:.3f}, median {median:.3g}, "
+        f"{scores.share_zero:.1%} are 0, {scores.share_one:.1%} are 1",
+        f"scores from {low:g} to {high:g}: |{bars}|",
+    ]
+
+
+def _told_within(within: WithinPrompts) -> list[str]:
+    if within.zero_variance_share is None:
+        return ["prompts with several responses: none"]
+    return [
+        f"prompts with several responses: {within.prompts:,}, all scores the same in "
+        f"{within.zero_variance_share:.1%}, mean std {within.mean_std:.3f}"
+    ]
+
+
+def _told_slice(of: SliceScores) -> str:
+    value = "(none)" if of.value is None else printable(of.value.replace("\n", " "))
+    mean = "no score" if of.mean is None else f"mean {of.mean:.3f}"
+    return f"{printable(of.slice)} {value}: {of.responses:,} responses, {mean}"
