@@ -17,6 +17,7 @@ from typing import Any
 
 from bedrock_sluice.flows.demo_dialects import ACCOUNT, REGION
 from bedrock_sluice.flows.demo_records import Logged, draw_logged, large_body
+from bedrock_sluice.lake.folder import TEMPORARY_PREFIX, FolderStore
 from bedrock_sluice.lake.source import PERMISSION_CHECK, SERVICE, TOP
 from bedrock_sluice.transforms.errors import ConfigError
 
@@ -26,6 +27,8 @@ EARLY = timedelta(minutes=1)  # the first records are from just before the recip
 BURST = timedelta(minutes=4)
 PER_OBJECT = 25  # records
 GZIP_LEVEL = 6
+RECIPE_FILE, LABELS_FILE = "recipe.toml", "labels.jsonl"
+LOGS = f"logs/{TOP}/{ACCOUNT}/{SERVICE}/{REGION}"
 
 # The log objects, by their number, that something happens to.
 DELIVERED_TWICE, DELIVERED_TRUNCATED_FIRST, TORN = 1, 2, 3
@@ -80,36 +83,59 @@ def write_demo(folder: Path, records: int, seed: int = 1) -> Path:
     """Write `logs/`, `labels.jsonl` and `recipe.toml` into a folder; returns the recipe's path.
 
     The same arguments give the same bytes. A few lines are logged on top of the `records`: some
-    twice, some broken.
+    twice, some broken. Nothing that exists is overwritten: a demo that broke off is completed.
 
     Raises:
-        ConfigError: the folder holds another recipe, so that its logs are not ours to add to.
+        ConfigError: the folder holds files, and they are not those of this demo.
     """
-    recipe = folder / "recipe.toml"
-    _write_recipe(recipe, records, seed)
+    _check_folder(folder, records, seed)
+    store = FolderStore(folder)
+    for key, content in _files(records, seed):
+        store.put_new(key, content)
+    return folder / RECIPE_FILE
+
+
+def _check_folder(folder: Path, records: int, seed: int) -> None:
+    """A folder that is not empty must hold this recipe, and nothing else under the demo's names."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; name a new folder with --out")
+    names = {path.name for path in folder.iterdir()}
+    if all(name.startswith(TEMPORARY_PREFIX) for name in names):  # of a demo that broke off
+        return
+    if RECIPE_FILE not in names:
+        raise ConfigError(f"{folder} is not empty, and is not a demo; name a new folder with --out")
+    for key, content in _files(records, seed):
+        path = folder / key
+        if path.exists() and path.read_bytes() != content:
+            raise ConfigError(
+                f"{path} exists and differs from the demo's file; name a new folder with --out"
+            )
+
+
+def _files(records: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Each file of a demo: its path in the folder, and its bytes. The recipe comes first."""
+    yield RECIPE_FILE, _recipe(records, seed)
     rng = Random(seed)  # noqa: S311 - nothing secret is drawn
-    root = folder / "logs" / TOP / ACCOUNT / SERVICE / REGION
-    root.mkdir(parents=True, exist_ok=True)
-    (root / PERMISSION_CHECK).write_bytes(b"")
-    with (folder / "labels.jsonl").open("w", encoding="utf-8", newline="\n") as labels:
-        for number, (at, batch) in enumerate(_bursts(rng, records)):
-            text = "".join(_line(each.record) for each in batch)
-            _deliver(root, rng, number, at, text)
-            labels.writelines(_line(each.label) for each in batch if each.label)
-    _write_large_body(root, rng)
-    return recipe
+    yield f"{LOGS}/{PERMISSION_CHECK}", b""
+    labels = list[str]()
+    for number, (at, batch) in enumerate(_bursts(rng, records)):
+        text = "".join(_line(each.record) for each in batch)
+        yield from _deliveries(rng, number, at, text)
+        labels += [_line(each.label) for each in batch if each.label]
+    yield LABELS_FILE, "".join(labels).encode()
+    request_id, body = large_body(rng)  # stored apart: not a log object, though it looks like one
+    path = f"{SINCE:%Y/%m/%d/%H}/data/{request_id}_input.json.gz"
+    yield f"{LOGS}/{path}", _packed(_JSON.encode(body))
 
 
-def _write_recipe(path: Path, records: int, seed: int) -> None:
-    """First of all files, so that a demo that was broken off is known by it."""
+def _recipe(records: int, seed: int) -> bytes:
     until = SINCE + timedelta(days=DAYS)
     text = RECIPE.substitute(
         records=f"{records:,}", seed=seed, since=f"{SINCE:%Y-%m-%d}", until=f"{until:%Y-%m-%d}"
     )
-    if path.exists() and path.read_bytes() != text.encode():
-        raise ConfigError(f"{path} is there, and is another recipe; name another folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode())
+    return text.encode()
 
 
 def _line(value: dict[str, Any]) -> str:
@@ -132,36 +158,24 @@ def _bursts(rng: Random, records: int) -> Iterator[tuple[datetime, list[Logged]]
         yield moments[-1], batch
 
 
-def _deliver(root: Path, rng: Random, number: int, at: datetime, text: str) -> None:
-    """Write a log object some seconds after its last record, whole or with a mishap."""
+def _deliveries(rng: Random, number: int, at: datetime, text: str) -> Iterator[tuple[str, bytes]]:
+    """A log object some seconds after its last record, whole or with a mishap."""
     if number == TORN:
         text += NO_JSON + text[: text.index("\n") // 2]
     packed = _packed(text)
     delivered = at + timedelta(seconds=rng.uniform(20, 90))
     if number == DELIVERED_TRUNCATED_FIRST:
-        _put(root, rng, delivered - timedelta(seconds=1), packed[: len(packed) * 2 // 3])
-    _put(root, rng, delivered, packed)
+        cut = packed[: len(packed) * 2 // 3]
+        yield _object_key(rng, delivered - timedelta(seconds=1)), cut
+    yield _object_key(rng, delivered), packed
     if number == DELIVERED_TWICE:
-        _put(root, rng, delivered + timedelta(hours=1), packed)
+        yield _object_key(rng, delivered + timedelta(hours=1)), packed
 
 
 def _packed(text: str) -> bytes:
     return gzip.compress(text.encode(), GZIP_LEVEL, mtime=0)
 
 
-def _put(root: Path, rng: Random, at: datetime, packed: bytes) -> None:
-    path = root / f"{at:%Y/%m/%d/%H}" / _object_name(rng, at)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(packed)
-
-
-def _object_name(rng: Random, at: datetime) -> str:
-    return f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03}Z_{rng.getrandbits(64):016x}.json.gz"
-
-
-def _write_large_body(root: Path, rng: Random) -> None:
-    """A body that was stored apart from its record: not a log object, though it looks like one."""
-    request_id, body = large_body(rng)
-    path = root / f"{SINCE:%Y/%m/%d/%H}" / "data" / f"{request_id}_input.json.gz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_packed(_JSON.encode(body)))
+def _object_key(rng: Random, at: datetime) -> str:
+    name = f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03}Z_{rng.getrandbits(64):016x}.json.gz"
+    return f"{LOGS}/{at:%Y/%m/%d/%H}/{name}"

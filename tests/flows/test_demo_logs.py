@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
+from itertools import count
 from operator import add, floordiv, mul, sub
 from pathlib import Path
 from random import Random
@@ -110,13 +112,70 @@ def test_the_same_arguments_give_the_same_bytes(
     assert tree_digest(tmp_path / "one") != tree_digest(tmp_path / "other")
 
 
+@pytest.mark.parametrize("name", ["labels.jsonl", "notes.txt", "logs/AWSLogs/mine.json.gz"])
+def test_a_folder_that_is_not_a_demo_is_refused_and_left_alone(
+    tmp_path: Path, sluice: Callable[..., Any], tree_digest: Callable[..., Any], name: str
+) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text('{"request_id": "mine"}\n')
+    before = tree_digest(tmp_path)
+    ran = sluice("demo", "--out", tmp_path, "--records", "100")
+    assert (ran.code, "name a new folder with --out" in ran.err) == (2, True)
+    assert tree_digest(tmp_path) == before
+
+
+def test_a_file_of_the_demo_that_was_changed_is_refused_and_left_alone(
+    tmp_path: Path, tree_digest: Callable[[Path], dict[str, str]]
+) -> None:
+    write_demo(tmp_path, 100)
+    log = next((tmp_path / "logs").rglob("*Z_*.json.gz"))
+    for path in (tmp_path / "labels.jsonl", log, tmp_path / "recipe.toml"):
+        content = path.read_bytes()
+        path.write_bytes(content + b"\n")
+        before = tree_digest(tmp_path)
+        with pytest.raises(ConfigError, match=f"{path.name} exists and differs"):
+            write_demo(tmp_path, 100)
+        assert tree_digest(tmp_path) == before
+        path.write_bytes(content)
+
+
+def test_a_demo_that_broke_off_is_completed(
+    tmp_path: Path, tree_digest: Callable[[Path], dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_demo(tmp_path / "whole", 100)
+    whole = tree_digest(tmp_path / "whole")
+    for written in range(len(whole)):
+        folder = tmp_path / str(written)
+        with monkeypatch.context() as patch:
+            patch.setattr("os.link", _link_until(written))
+            with pytest.raises(KeyboardInterrupt):
+                write_demo(folder, 100)
+        assert len(tree_digest(folder)) == written
+        (folder / ".sluice-left").touch()
+        write_demo(folder, 100)
+        (folder / ".sluice-left").unlink()
+        assert tree_digest(folder) == whole
+
+
+def _link_until(number: int) -> Callable[[str, Path], None]:
+    """`os.link` that is interrupted after so many calls."""
+    link, calls = os.link, count()
+
+    def link_or_stop(name: str, target: Path) -> None:
+        if next(calls) == number:
+            raise KeyboardInterrupt
+        link(name, target)
+
+    return link_or_stop
+
+
 def test_writing_a_demo_again_changes_nothing_but_another_one_is_refused(
     tmp_path: Path, tree_digest: Callable[[Path], dict[str, str]]
 ) -> None:
     write_demo(tmp_path, 100)
     before = tree_digest(tmp_path)
     write_demo(tmp_path, 100)
-    with pytest.raises(ConfigError, match="another recipe"):
+    with pytest.raises(ConfigError, match=r"recipe\.toml exists and differs"):
         write_demo(tmp_path, 200)
     assert tree_digest(tmp_path) == before
 
