@@ -9,9 +9,10 @@ import msgspec
 import polars as pl
 
 from bedrock_sluice.transforms.chat import ROLES, Message, is_telling
-from bedrock_sluice.transforms.contamination import SIMILARITY, EvaluationIndex, overlaps
-from bedrock_sluice.transforms.leakage import leakage, turns_of
+from bedrock_sluice.transforms.contamination import SIMILARITY, EvaluationIndex, prompt_overlaps
+from bedrock_sluice.transforms.leakage import leakage
 from bedrock_sluice.transforms.line_changes import kinds_in
+from bedrock_sluice.transforms.prompt_texts import prompt_parts
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 from bedrock_sluice.transforms.tokens import estimate_tokens
 
@@ -123,13 +124,17 @@ def measure_leakage(
 ) -> pl.DataFrame:
     """One row: how many lines (`json, split`) overlap with the other side, or an evaluation set.
 
-    See `leakage`; `evaluated` counts lines whose turns overlap an item of the evaluation sets.
+    See `leakage`; `evaluated` counts lines whose prompt, system message and tools
+    included, overlaps an item of the evaluation sets.
     """
-    chats = [chat_of(msgspec.json.decode(line)) for line in lines["json"]]
+    read = [msgspec.json.decode(line) for line in lines["json"]]
+    chats = [chat_of(line) for line in read]
     counts = leakage(chats, lines["split"], similarity, within_system=within_system)
-    turns = pl.Series([turns_of(chat) for chat in chats], dtype=pl.String)
-    threshold = similarity or SIMILARITY
-    evaluated = overlaps(turns, evaluation, threshold).height if evaluation else 0
+    evaluated = 0
+    if evaluation:
+        tools = (line.get("tools") for line in read)
+        parts = prompt_parts(zip(chats, tools, strict=True))
+        evaluated = prompt_overlaps(parts, evaluation, similarity or SIMILARITY).height
     return pl.DataFrame({**counts, "evaluated": evaluated}, schema=LEAKAGE_MEASURES)
 
 

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from bedrock_sluice.flows.plan import BATCH_ROWS, Plan
 from bedrock_sluice.flows.workers import in_order
-from bedrock_sluice.transforms.contamination import EvaluationIndex, index_evaluation, overlaps
+from bedrock_sluice.transforms.contamination import (
+    EvaluationIndex,
+    index_evaluation,
+    prompt_overlaps,
+)
 from bedrock_sluice.transforms.languages import tell_languages
 from bedrock_sluice.transforms.personal_data import count_personal_data
-from bedrock_sluice.transforms.prompt_texts import prompt_texts
+from bedrock_sluice.transforms.prompt_texts import exchange_parts, prompt_texts
 from bedrock_sluice.transforms.quality import measure_quality
 from bedrock_sluice.transforms.sketches import PERMUTATIONS, sketch
 
@@ -147,7 +151,7 @@ def _judge(
     nothing = pl.Series([None] * texts.height, dtype=pl.String)
     language = tell_languages(texts["last_user"]) if asked.has_languages else nothing
     sets = asked.evaluation
-    overlap = _overlaps(texts, sets, asked.similarity) if sets else nothing
+    overlap = _overlaps(exchanges, sets, asked.similarity) if sets else nothing
     told = [
         measure_quality(texts),
         count_personal_data(
@@ -163,15 +167,15 @@ def _judge(
     return pl.concat(told, how="horizontal"), sketches
 
 
-def _overlaps(texts: pl.DataFrame, evaluation: Path, similarity: float) -> pl.Series:
-    """For each text, the item that it overlaps, and how; or null."""
+def _overlaps(exchanges: pl.DataFrame, evaluation: Path, similarity: float) -> pl.Series:
+    """For each prompt, the item that it overlaps, and how; or null."""
     names, index = _index(evaluation)
-    found = overlaps(texts["turns"], index, similarity)
+    found = prompt_overlaps(exchange_parts(exchanges), index, similarity)
     percent = (pl.col("similarity") * 100).floor().cast(pl.Int64)
     told = found.with_columns(name=names.gather(found["item"])).select(
         "row", overlap=pl.format("{}: {}, {} %", "name", "kind", percent)
     )
-    rows = texts.select(row=pl.int_range(pl.len(), dtype=pl.UInt32))
+    rows = exchanges.select(row=pl.int_range(pl.len(), dtype=pl.UInt32))
     return rows.join(told, on="row", how="left", maintain_order="left")["overlap"]
 
 

@@ -114,8 +114,26 @@ def overlaps(texts: pl.Series, index: EvaluationIndex, threshold: float) -> pl.D
         for one in _found(seen, index, threshold):
             found.append(one.with_columns(row=(pl.col("row") + start).cast(pl.UInt32)))
         start += len(chunk)
+    return _best(pl.concat(found))
+
+
+def prompt_overlaps(parts: pl.DataFrame, index: EvaluationIndex, threshold: float) -> pl.DataFrame:
+    """The best item for each prompt that has one anywhere, as `overlaps` does for texts.
+
+    `parts` are the `turns`, the `system` message and the texts of `tools`. Compared are the turns,
+    the system message, and all together; a text that many prompts share is read once.
+    """
+    whole = pl.concat_str("system", "turns", "tools", separator="\n")
+    texts = parts.select("turns", "system", whole=whole).with_row_index("row").unpivot(index="row")
+    texts = texts.group_by(pl.col("value").str.strip_chars(), maintain_order=True).agg("row")
+    found = overlaps(texts["value"], index, threshold)
+    rows = found.with_columns(row=texts["row"].gather(found["row"]))
+    return _best(rows.explode("row"))
+
+
+def _best(found: pl.DataFrame) -> pl.DataFrame:
     order = pl.col("kind").cast(pl.Enum([EXACT, NEAR, CONTAINED]))
-    best = pl.concat(found).sort("row", order, -pl.col("similarity"), "item")
+    best = found.sort("row", order, -pl.col("similarity"), "item")
     return best.unique("row", keep="first", maintain_order=True)
 
 

@@ -1,5 +1,8 @@
 """The texts of exchanges, as curation reads them."""
 
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
 import msgspec
 import polars as pl
 
@@ -13,6 +16,8 @@ TEXTS = pl.Schema(
         "response": pl.String,
     }
 )
+PARTS = pl.Schema({"turns": pl.String, "system": pl.String, "tools": pl.String})
+"""All texts of a prompt, by where they are: `tools` has the arguments of calls and the schemas."""
 
 _MESSAGES = msgspec.json.Decoder(list[Message])
 _MESSAGE = msgspec.json.Decoder(Message)
@@ -21,13 +26,64 @@ _MESSAGE = msgspec.json.Decoder(Message)
 def prompt_texts(exchanges: pl.DataFrame) -> pl.DataFrame:
     """The texts (`TEXTS`) of `messages` and `response` (JSON), a row for each, in their order."""
     pairs = exchanges.select("messages", "response").iter_rows()
-    rows = [_texts(_MESSAGES.decode(asked), _MESSAGE.decode(told)) for asked, told in pairs]
+    rows = [_texts(_MESSAGES.decode(messages), _MESSAGE.decode(each)) for messages, each in pairs]
     return pl.DataFrame(rows, schema=TEXTS, orient="row")
 
 
 def _texts(messages: list[Message], response: Message) -> tuple[str, str, str, str]:
-    said = [(message.role, message.content or "") for message in messages]
-    last = next((text for role, text in reversed(said) if role == "user"), "")
-    turns = "\n".join([text for role, text in said if role != "system"])
-    prompt = "\n".join([*(text for role, text in said if role == "system"), turns])
-    return last, turns, prompt, response.content or ""
+    last = next((m.content or "" for m in reversed(messages) if m.role == "user"), "")
+    turns, system = _turns(messages), _system(messages)
+    has_system = any(message.role == "system" for message in messages)
+    return last, turns, f"{system}\n{turns}" if has_system else turns, response.content or ""
+
+
+def _turns(messages: Sequence[Message]) -> str:
+    return "\n".join([m.content or "" for m in messages if m.role != "system"])
+
+
+def _system(messages: Sequence[Message]) -> str:
+    return "\n".join([m.content or "" for m in messages if m.role == "system"])
+
+
+def exchange_parts(exchanges: pl.DataFrame) -> pl.DataFrame:
+    """The texts (`PARTS`) of `messages` and `tools` (JSON), a row for each, in their order."""
+    pairs = exchanges.select("messages", "tools").iter_rows()
+    return prompt_parts(
+        (_MESSAGES.decode(messages), msgspec.json.decode(tools) if tools else None)
+        for messages, tools in pairs
+    )
+
+
+def prompt_parts(prompts: Iterable[tuple[Sequence[Message], Any]]) -> pl.DataFrame:
+    """The texts (`PARTS`) of prompts: the messages and the tools of each."""
+    rows = [
+        (_turns(messages), _system(messages), _tool_texts(messages, tools))
+        for messages, tools in prompts
+    ]
+    return pl.DataFrame(rows, schema=PARTS, orient="row")
+
+
+def _tool_texts(messages: Sequence[Message], tools: Any) -> str:
+    calls = [call.function for message in messages for call in message.tool_calls]
+    arguments = [text for call in calls for text in _strings(_decode(call.arguments))]
+    return "\n".join([*arguments, *_strings(tools)])
+
+
+def _decode(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings of a JSON value but its keys, in their order."""
+    values = [value]
+    while values:
+        match values.pop():
+            case dict() as members:
+                values += reversed(members.values())
+            case list() as items:
+                values += reversed(items)
+            case str() as text:
+                yield text

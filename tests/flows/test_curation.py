@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
+from bedrock_sluice.flows import curation
+from bedrock_sluice.transforms.curate import drop_evaluated
+
 Json = dict[str, Any]
 
 START = datetime(2026, 10, 1, 12, tzinfo=UTC)
@@ -138,6 +141,25 @@ def test_what_overlaps_an_evaluation_set_is_left_out(
     assert built.fates["inside"]["detail"].startswith("eval.jsonl:2: contained")
     assert built.manifest["evaluation_sha256"].keys() == {"eval.jsonl"}
     assert built.manifest["certificate"]["evaluated"] == 0
+
+
+def test_an_evaluation_item_in_the_system_message_is_left_out_and_the_gate_would_find_it(
+    build: Build, chat: Callable[..., Json], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "eval.jsonl").write_text(json.dumps({"question": STORY}))
+    asked = [chat("told", "Please answer", system=STORY)]
+    against = '[curate]\nagainst = ["eval.jsonl"]\n'
+    built = build(asked, against)
+    assert built.fates["told"]["reason"] == "curate_evaluation"
+    assert built.fates["told"]["detail"] == "eval.jsonl:1: exact, 100 %"
+    unseen = pl.lit(None, pl.String).alias("overlap")
+    monkeypatch.setattr(
+        curation, "drop_evaluated", lambda prompts: drop_evaluated(prompts.with_columns(unseen))
+    )
+    built = build(asked, f"{against}max_per_identity = 1000\n")
+    assert "told" in built.lines
+    assert built.manifest["certificate"]["evaluated"] == 1
+    assert built.manifest["verdict"] == "rejected"
 
 
 TURNS = ("Tell me of loaves and of bread.", "Bread is baked from flour.", "And how long? ####")

@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms import contamination
-from bedrock_sluice.transforms.contamination import OVERLAPS, index_evaluation, overlaps
+from bedrock_sluice.transforms.contamination import (
+    OVERLAPS,
+    index_evaluation,
+    overlaps,
+    prompt_overlaps,
+)
 from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.prompt_texts import PARTS
 
 QUESTION = (
     "A train leaves the station at noon and travels sixty miles an hour for three hours. "
@@ -67,6 +73,32 @@ def test_the_threshold_is_that_of_near_alone() -> None:
     assert found(f"Now: {QUESTION}", threshold=1.0) == [(1, "contained", 1.0)]
 
 
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("Please answer", QUESTION, ""), [(1, "exact", 1.0)]),
+        (("Please answer", f"{QUESTION} Answer!", ""), [(1, "near", 0.957)]),
+        (("Please answer", f"Be kind. {SHORT} Thanks.", ""), [(2, "contained", 1.0)]),
+        (("Please answer", "", f"search\n{SHORT} now"), [(2, "contained", 1.0)]),
+        ((QUESTION, "Be kind.", ""), [(1, "exact", 1.0)]),
+        ((f"{QUESTION} Answer!", "Be kind.", "a schema"), [(1, "near", 0.957)]),
+        (("…".join([JAPANESE, "…"]), SHORT, ""), [(2, "exact", 1.0)]),
+        ((QUESTION[27:], f"Be kind. {QUESTION[:27]}", ""), [(1, "near", 0.917)]),
+        (("yes", "two words", ""), [(0, "exact", 1.0)]),
+        (("no", "say yes", "two words"), []),
+        (("", "", ""), []),
+    ],
+)
+def test_an_item_is_found_anywhere_in_a_prompt(
+    parts: tuple[str, str, str], expected: list[tuple[int, str, float]]
+) -> None:
+    frame = pl.DataFrame([parts], schema=PARTS, orient="row")
+    index = index_evaluation(pl.Series(ITEMS, dtype=pl.String))
+    found = prompt_overlaps(frame, index, 0.8)
+    assert found.schema == OVERLAPS
+    assert found.select("item", "kind", pl.col("similarity").round(3)).rows() == expected
+
+
 _TEXTS = st.lists(
     st.lists(st.sampled_from("abc"), max_size=24).map(" ".join), min_size=1, max_size=8
 )
@@ -122,6 +154,16 @@ def test_many_items_of_one_template_are_told_apart() -> None:
     texts = [f"Please: {items[n]}, now" for n in (0, 1_234, 2_999)]
     frame = overlaps(pl.Series(texts), index_evaluation(pl.Series(items)), 0.8)
     assert frame["item"].to_list() == [0, 1_234, 2_999]
+
+
+def test_each_row_is_told_of_a_system_message_that_many_share() -> None:
+    parts = pl.DataFrame(
+        {"turns": ["a", QUESTION, "b", "c"], "system": [SHORT, SHORT, "", SHORT], "tools": [""] * 4}
+    )
+    found = prompt_overlaps(parts, index_evaluation(pl.Series(ITEMS)), 0.8)
+    assert found.select("row", "item", "kind").rows() == [
+        (0, 2, "exact"), (1, 1, "exact"), (3, 2, "exact")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("items", [[], [None], ["", "…"], ["yes"]])

@@ -1,5 +1,6 @@
 """Texts of exchanges: what each of them holds, whatever the shape of the chat."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.transforms.prompt_texts import TEXTS, prompt_texts
+from bedrock_sluice.transforms.prompt_texts import PARTS, TEXTS, exchange_parts, prompt_texts
 
 Json = dict[str, Any]
 
@@ -67,6 +68,31 @@ def test_other_columns_are_left_out_and_rows_keep_their_order() -> None:
 
 def test_no_exchanges_give_no_texts() -> None:
     assert texts().equals(TEXTS.to_frame())
+
+
+def parts(chat: Sequence[Json], tools: object = None) -> tuple[Any, ...]:
+    """The parts of one exchange."""
+    columns = {"messages": [json.dumps(chat)], "tools": [json.dumps(tools) if tools else None]}
+    frame = exchange_parts(pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)))
+    assert frame.schema == PARTS
+    return frame.row(0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "texts"),
+    [
+        ('{"q": "a\\nb", "n": [1, {"é": "\\u00e9"}], "z": null}', "a\nb\né"),
+        ("not { JSON", "not { JSON"),
+        ("", ""),
+        ("[" * 5_000, "[" * 5_000),
+    ],
+)
+def test_texts_of_tools_are_those_of_their_calls_and_schemas(arguments: str, texts: str) -> None:
+    function = CALL | {"function": {"name": "f", "arguments": arguments}}
+    chat = [SYSTEM, ASKED, CALLING | {"tool_calls": [function]}, RESULT]
+    schema = {"function": {"name": "f", "description": "finds"}}
+    assert parts(chat, [schema]) == ("2 + 2?\n\n7 C", "be brief", f"{texts}\nf\nfinds")
+    assert parts([ASKED]) == ("2 + 2?", "", "")
 
 
 _CHATS = st.lists(
