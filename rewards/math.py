@@ -1,7 +1,8 @@
 """Template `math`: a number after `####`, as AWS's GSM8K sample grader reads it.
 
 The grader looks for `#### <number>` in the last 300 characters of a response and compares it with
-`reference_answer.final_answer` as text: so that is a plain number without commas or units.
+`reference_answer.final_answer` as text: so that is a plain number without commas or units, and is
+taken from the same characters of a logged response.
 Source: amazon-bedrock-samples, reward-functions/gsm8k_rew_func.py.
 """
 
@@ -16,7 +17,9 @@ _NUMBER = re.compile(r"-?(?:[0-9]{1,50}(?:\.[0-9]{1,50})?|\.[0-9]{1,50})")
 EXACT_FLOATS = 2**53  # below it, a float that is whole is exactly that number
 
 _THOUSANDS = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")  # 1,5 is no such number
-_FINAL = re.compile(r"####\s*(\S+)")
+READ_CHARS = 300  # at the end of a text: all that the published graders search
+_MARKED = re.compile(r"(?<!#)####(?!#)[ \t]*([^\s#][^\r\n]*)")
+_SIGNS = " \t*$€£%"  # of units and of Markdown, around a number
 
 
 class MathTemplate(Template):
@@ -35,12 +38,17 @@ class MathTemplate(Template):
         return {"final_answer": final, "steps": _steps(fields.get("steps"))} if final else None
 
     def from_text(self, text: str) -> dict[str, Any] | None:
-        """From a solution that ends in `#### <number>`; its lines before that are the steps."""
-        found = list(_FINAL.finditer(text))
-        if not found:
+        """From a solution that ends in `#### <number>`; its lines before that are the steps.
+
+        The last marker within the grader's reach counts, and the number must end its line: what
+        goes on, such as `#### 2. Solve`, is a heading.
+        """
+        matches = list(_MARKED.finditer(text, max(0, len(text) - READ_CHARS)))
+        if not matches:
             return None
-        fields = {"final_answer": found[-1][1], "steps": text[: found[-1].start()].splitlines()}
-        return self.from_fields(fields)
+        number = matches[-1][1].lstrip(_SIGNS).rstrip(_SIGNS + ".")
+        steps = text[: matches[-1].start()].rstrip("*").splitlines()
+        return self.from_fields({"final_answer": number, "steps": steps})
 
     def fits(self, reference: object) -> bool:
         """Whether `final_answer` is a plain number as text."""

@@ -1,7 +1,7 @@
 """Template `math-openweight`: a solution that ends in `#### 72`, as a text.
 
-AWS's GSM8K sample grader for open-weight models looks for `#### <number>` in the last 300
-characters of the reference and of the response, and compares the two; an object as reference scores
+AWS's GSM8K sample grader for open-weight models looks for the last `#### <number>` of the reference
+and in the last 300 characters of the response, and compares the two; an object as reference scores
 0 for every response. The service hands the text over as `{"text": "..."}`.
 Source: amazon-bedrock-samples, reward-functions/gsm8k_gptoss_rew_func.py.
 """

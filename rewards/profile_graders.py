@@ -10,12 +10,12 @@ from typing import Any
 
 from bedrock_sluice.rewards import chat_rules as rules
 from bedrock_sluice.rewards.math import TEMPLATE as MATH
+from bedrock_sluice.rewards.math import is_plain_number
 from bedrock_sluice.rewards.profile import Mend, Profile, Rule, Sample
 from bedrock_sluice.rewards.qa import TEMPLATE as QA
 from bedrock_sluice.transforms.chat import JsonObject
 
 _HASHES = re.compile(r"#### (-?[0-9.,]+)")
-_READ_CHARS = 300  # at the end of a text: all that the math graders look at
 
 _JUDGED = ("answer", "expectedAnswer", "ground_truth")  # first that is there
 
@@ -104,7 +104,8 @@ def _mend_hashes(line: JsonObject) -> bool:
     if _has_hashes(reference):
         return False
     fields = reference if isinstance(reference, dict) else {"final_answer": reference}
-    made = MATH.from_fields(fields)
+    text = reference if isinstance(reference, str) else ""
+    made = MATH.from_fields(fields) or MATH.from_text(text)
     if made is None:
         return False
     line["reference_answer"] = "\n".join([*made["steps"], f"#### {made['final_answer']}"])
@@ -113,7 +114,8 @@ def _mend_hashes(line: JsonObject) -> bool:
 
 def _has_hashes(reference: object) -> bool:
     text = reference.get("text") if isinstance(reference, dict) else reference
-    return isinstance(text, str) and _HASHES.search(text[-_READ_CHARS:]) is not None
+    numbers = _HASHES.findall(text) if isinstance(text, str) else []
+    return bool(numbers) and is_plain_number(numbers[-1].replace(",", ""))
 
 
 _MATH_OPENWEIGHT = Profile(
@@ -124,7 +126,7 @@ _MATH_OPENWEIGHT = Profile(
         rules.MESSAGES,
         Rule(
             "reference-hashes",
-            f"`reference_answer` has no `#### <number>` in its last {_READ_CHARS} characters: "
+            "`reference_answer` is not a text whose last `####` is followed by a plain number: "
             "every answer would score 0",
             'make it a text that ends in "#### 72"',
             lambda s: not _has_hashes(s.reference),

@@ -85,19 +85,29 @@ def test_math_needs_the_field_final_answer() -> None:
         ("6 x 12 is 72.\n\n  So:\n#### 72", final("72", "6 x 12 is 72.", "So:")),
         ("#### 1,234.50 ", final("1234.50")),
         ("####72", final("72")),
-        ("####\n72", final("72")),
         ("#### $72.", final("72")),
-        ("#### 72 apples", final("72")),
+        ("#### .5", final(".5")),
+        ("so\n#### **72%**\r\n", final("72", "so")),
+        ("**#### 72.**", final("72")),
         ("#### 70\nno,\n#### 72", final("72", "#### 70", "no,")),
+        ("#### 42\n\nNote: see ####\n\n5 apples", final("42")),
+        ("#### 72\n" + "x" * (300 - len("#### 72\n")), final("72")),
+        ("#### 72\n" + "x" * (301 - len("#### 72\n")), None),
+        ("####\n72", None),
+        ("#### 72 apples", None),
+        ("#### 1. Think\nfive\n#### 2. Answer\nIt is 5", None),
+        ("#### 5\n#### 3 steps to do it", None),
+        ("##### 72", None),
         ("#### 72\n#### unknown", None),
-        ("#### **72**", None),
         ("####", None),
         ("### 72", None),
         ("72", None),
         ("", None),
     ],
 )
-def test_math_reads_the_last_number_after_the_marker(text: str, reference: Json | None) -> None:
+def test_math_reads_the_last_number_that_ends_its_line_after_the_marker(
+    text: str, reference: Json | None
+) -> None:
     assert template_named("math").from_text(text) == reference
 
 
