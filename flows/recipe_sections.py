@@ -247,7 +247,7 @@ class TemplateSection(Section):
     fields: Texts = ()
     profiles: Texts = ()  # of conformance, that every line must pass; default: the template's
     instruct: Flag = False  # prompts that don't ask for the answer's form are made to
-    kind: Text | None = None  # of judge
+    kind: Text | None = None  # of judge and of qa
     reference: dict[Text, Text] | Text | None = None  # of custom: its fields, and a label's
     json_schema: Annotated[dict[str, Any] | None, Field(alias="schema")] = None  # of custom
     marker: Text | None = None  # of custom

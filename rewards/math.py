@@ -18,6 +18,7 @@ EXACT_FLOATS = 2**53  # below it, a float that is whole is exactly that number
 
 _THOUSANDS = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")  # 1,5 is no such number
 READ_CHARS = 300  # at the end of a text: all that the published graders search
+_DOLLAR = re.compile(r"\A(-?)\$")
 _MARKED = re.compile(r"(?<!#)####(?!#)[ \t]*([^\s#][^\r\n]*)")
 _SIGNS = " \t*$€£%"  # of units and of Markdown, around a number
 
@@ -34,7 +35,7 @@ class MathTemplate(Template):
 
     def from_fields(self, fields: Mapping[str, Any]) -> dict[str, Any] | None:
         """From `final_answer` (text or number) and, if there, `steps` (list of texts)."""
-        final = _plain_number(fields.get("final_answer"))
+        final = plain_number(fields.get("final_answer"))
         return {"final_answer": final, "steps": _steps(fields.get("steps"))} if final else None
 
     def from_text(self, text: str) -> dict[str, Any] | None:
@@ -66,12 +67,12 @@ def is_plain_number(value: object) -> bool:
     return isinstance(value, str) and _NUMBER.fullmatch(value) is not None
 
 
-def _plain_number(value: object) -> str | None:
+def plain_number(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, float) and value.is_integer() and abs(value) < EXACT_FLOATS:
         value = int(value)  # the grader compares texts, and takes 72.0 for another than 72
-    text = str(value).strip().removeprefix("$").rstrip(".")
+    text = _DOLLAR.sub(r"\1", str(value).strip()).rstrip(".")
     if _THOUSANDS.fullmatch(text):
         text = text.replace(",", "")
     return text if is_plain_number(text) else None

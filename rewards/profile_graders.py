@@ -13,9 +13,12 @@ from bedrock_sluice.rewards.math import TEMPLATE as MATH
 from bedrock_sluice.rewards.math import is_plain_number
 from bedrock_sluice.rewards.profile import Mend, Profile, Rule, Sample
 from bedrock_sluice.rewards.qa import TEMPLATE as QA
+from bedrock_sluice.rewards.qa import QaTemplate, QaTextTemplate, is_scored
 from bedrock_sluice.transforms.chat import JsonObject
 
 _HASHES = re.compile(r"#### (-?[0-9.,]+)")
+
+QA_TEXT = QaTextTemplate()
 
 _JUDGED = ("answer", "expectedAnswer", "ground_truth")  # first that is there
 
@@ -140,32 +143,60 @@ _MATH_OPENWEIGHT = Profile(
 # --- qa: an answer in an object
 
 
-def _mend_answer(line: JsonObject) -> bool:
-    reference = line.get("reference_answer")
-    if not isinstance(reference, dict) or QA.fits(reference):
-        return False
-    made = QA.from_fields(reference)
-    if made:
-        reference["answer"] = made["answer"]
-    return bool(made)
+def _mend_answer(template: QaTemplate) -> Mend:
+    def apply(line: JsonObject) -> bool:
+        reference = line.get("reference_answer")
+        if not isinstance(reference, dict) or template.fits(reference):
+            return False
+        made = template.from_fields(reference)
+        if made:
+            reference["answer"] = made["answer"]
+        return bool(made)
+
+    return Mend("the answer is written as a text that the grader reads", apply)
+
+
+def _is_read(sample: Sample) -> bool:
+    answer = _field(sample, "answer")
+    is_value = isinstance(answer, str | int | float) and not isinstance(answer, bool)
+    return is_value and is_scored(str(answer))
 
 
 _QA = Profile(
     name="qa",
     kind="grader",
-    about="FinQA grader",
+    about="FinQA grader: yes, no and numbers",
     rules=(
         rules.MESSAGES,
         _object('{"answer": "25"}'),
         Rule(
             "answer",
-            "`answer` of the reference is no text, or a blank one",
-            "write the answer as text",
-            lambda s: _has_object(s) and not QA.fits(s.reference),
+            "`answer` of the reference is neither yes or no nor a number: every answer would "
+            "score 0",
+            'write the number without words; for texts take profile qa-text, and kind = "text"',
+            lambda s: _has_object(s) and not _is_read(s),
         ),
         _marker(QA.marker),
     ),
-    mends=(Mend("the answer is written as text", _mend_answer),),
+    mends=(_mend_answer(QA),),
+)
+
+_QA_TEXT = Profile(
+    name="qa-text",
+    kind="grader",
+    about="grader qa of Sluice: any answer of one line",
+    rules=(
+        rules.MESSAGES,
+        _object('{"answer": "Bern"}'),
+        Rule(
+            "answer",
+            "`answer` of the reference is no text of one line, or has neither letter nor digit",
+            "write the answer as text",
+            lambda s: _has_object(s) and not QA_TEXT.fits(s.reference),
+        ),
+        _marker(QA.marker),
+    ),
+    mends=(_mend_answer(QA_TEXT),),
 )
 
 
@@ -260,4 +291,4 @@ _CODE = Profile(
     ),
 )
 
-PROFILES = (_CODE, _JUDGE, _MATH, _MATH_OPENWEIGHT, _QA, _TOOL)
+PROFILES = (_CODE, _JUDGE, _MATH, _MATH_OPENWEIGHT, _QA, _QA_TEXT, _TOOL)

@@ -1,6 +1,7 @@
 """Every template from logs to lines: they pass the gate and their profiles, and our graders."""
 
 import json
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -70,11 +71,20 @@ CASES = [
     ),
     Case(
         "qa",
+        lambda n: {"answer": f"${n:,}.00"},
+        lambda n: {"answer": f"{n}.00"},
+        lambda n: f"As I said.\nANSWER: {n}",
+        lambda n: f"It is {n}.\nANSWER: {2 * n + 9}",
+        "qa",
+    ),
+    Case(
+        "qa",
         lambda n: {"answer": f"the {n}th Street"},
         lambda n: {"answer": f"the {n}th Street"},
         lambda n: f"As I said.\nANSWER: {n}TH STREET.",
         lambda n: f"the {n}th Street\nANSWER: {n + 1}th Street",
         "qa",
+        'kind = "text"\n',
     ),
     Case(
         "judge",
@@ -184,8 +194,8 @@ def test_a_release_passes_and_so_do_the_profiles_of_the_template(
         assert (line["lang"], line["task_id"]) == ("en", f"task-{n}")
         assert line.get("tools") == ([TOOL] if case.name == "tool" else None)
         assert "unrelated" not in line
-    profiles = template_named(case.name, {"reference": "label"} if case.options == CUSTOM else None)
-    asked = chain.from_iterable(("--profile", name) for name in profiles.profiles)
+    template = template_named(case.name, tomllib.loads(case.options))
+    asked = chain.from_iterable(("--profile", name) for name in template.profiles)
     ran = sluice("check", release / "train.jsonl", *asked, "--json")
     assert ran.code == 0
     assert all(each["lines_failing"] == 0 for each in json.loads(ran.out)["profiles"])

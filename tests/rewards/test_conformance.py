@@ -98,6 +98,9 @@ def test_a_plain_line_breaks_no_rule(one: Json, name: str) -> None:
         (line(reference_answer={"text": "#### 72"}), "math-openweight"),
         (line(reference_answer="#### 72\n" + "so it is " * 99), "math-openweight"),
         (line(reference_answer={"answer": "yes"}), "qa"),
+        (line(reference_answer={"answer": "$1,234.5"}), "qa"),
+        (line(reference_answer={"answer": 9.8}), "qa"),
+        (line(reference_answer={"answer": "in Bern"}), "qa-text"),
         (line(reference_answer={"ground_truth": 1}), "judge"),
         (line(reference_answer="the first one"), "judge"),
         (line(reference_answer=CALL, tools=[TOOL]), "tool"),
@@ -178,6 +181,10 @@ REFUSED: list[tuple[Json, str, dict[str, str]]] = [
     (line(reference_answer="#### 72."), "math-openweight", {"reference-hashes": "error"}),
     (line(reference_answer="72"), "qa", {"reference-object": "error"}),
     (line(reference_answer={"answer": " "}), "qa", {"answer": "error"}),
+    (line(reference_answer={"answer": "in Bern"}), "qa", {"answer": "error"}),
+    (line(reference_answer={"answer": "(5.2)"}), "qa", {"answer": "error"}),
+    (line(reference_answer={"answer": True}), "qa", {"answer": "error"}),
+    (line(reference_answer={"answer": 72}), "qa-text", {"answer": "error"}),
     (line(), "judge", {"reference": "error"}),
     (line(reference_answer=CALL), "tool", {"tool-offered": "error"}),
     (line(reference_answer={**CALL, "tool_parameters": "a=6"}, tools=[TOOL]), "tool",
@@ -343,7 +350,8 @@ def test_findings_name_no_content_and_no_key_of_the_data() -> None:
 
 def test_profiles_are_known_by_name_platforms_first() -> None:
     assert list(profiles())[:4] == list(AWS)
-    assert {"math", "math-openweight", "qa", "judge", "tool", "code"} == set(list(profiles())[4:])
+    graders = {"math", "math-openweight", "qa", "qa-text", "judge", "tool", "code"}
+    assert graders == {each.name for each in profiles().values() if each.kind == "grader"}
 
 
 def test_an_unknown_profile_is_told_with_those_there_are() -> None:

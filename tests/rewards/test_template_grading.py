@@ -19,12 +19,13 @@ from bedrock_sluice.rewards.events import FORMS, Sample, as_event
 from bedrock_sluice.rewards.line import render
 from bedrock_sluice.rewards.profile import profile_named
 from bedrock_sluice.rewards.responses import read_scores
-from bedrock_sluice.rewards.template import template_named, templates
+from bedrock_sluice.rewards.template import Template, template_named, templates
 
 Json = dict[str, Any]
 
 FOLDER = Path(str(files(graders)))
 OPTIONS: dict[str, Json] = {"custom": {"reference": {"compliant": "verdict"}}}
+KINDS = {"qa-text": ("qa", {"kind": "text"})}  # of templates that have several
 
 
 class Labelled(NamedTuple):
@@ -33,6 +34,10 @@ class Labelled(NamedTuple):
     fields: Json
     right: Any
     wrong: Any
+
+
+def template_of(name: str) -> Template:
+    return template_named(*KINDS.get(name, (name, OPTIONS.get(name))))
 
 
 def load(name: str) -> Any:
@@ -45,7 +50,8 @@ def load(name: str) -> Any:
     return module
 
 
-GRADED = {name: template.grader for name, template in templates().items() if template.grader}
+NAMES = [*templates(), *KINDS]
+GRADED = {name: grader for name in NAMES if (grader := template_of(name).grader)}
 MODULES = {name: load(name) for name in sorted(set(GRADED.values()))}
 
 
@@ -85,9 +91,12 @@ def solutions(draw: st.DrawFn) -> Labelled:
 
 @st.composite
 def answers(draw: st.DrawFn) -> Labelled:
-    if draw(st.booleans()):
-        number = draw(st.integers(-(10**9), 10**9))
-        return Labelled({"answer": number}, f"So\nANSWER: {number}", f"ANSWER: {2 * number + 9}")
+    number = draw(st.integers(-(10**9), 10**9))
+    return Labelled({"answer": number}, f"So\nANSWER: {number}", f"ANSWER: {2 * number + 9}")
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> Labelled:
     text = " \n".join(draw(st.lists(WORD, min_size=1, max_size=5)))
     return Labelled({"answer": text}, f"ANSWER: {' '.join(text.split())}", f"ANSWER: {text[:-1]}z")
 
@@ -133,6 +142,7 @@ LABELS: dict[str, Callable[[], st.SearchStrategy[Labelled]]] = {
     "math": solutions,
     "math-openweight": solutions,
     "qa": answers,
+    "qa-text": texts,
     "judge": judgements,
     "tool": calls,
     "format": forms,
@@ -141,7 +151,7 @@ LABELS: dict[str, Callable[[], st.SearchStrategy[Labelled]]] = {
 
 def made(name: str, fields: Json) -> Json:
     """The line of one label, as it is rendered for a prompt that asks for the marker."""
-    template = template_named(name, OPTIONS.get(name))
+    template = template_of(name)
     reference = template.from_fields(fields)
     assert reference is not None
     offered = [{"function": {"name": fields.get("tool_called")}, "type": "function"}]
@@ -204,7 +214,7 @@ def test_a_right_response_scores_1_and_a_wrong_one_0(name: str, form: Any) -> No
 )
 def test_what_does_not_fit_is_told_as_malformed(name: str, reference: Any, form: Any) -> None:
     line = {"id": "a", "messages": [], "reference_answer": reference}
-    assert not template_named(name).fits(reference)
+    assert not template_of(name).fits(reference)
     assert graded(name, line, "#### 72", form) == {"score": 0.0, "malformed": 1.0}
 
 
@@ -240,9 +250,9 @@ OTHERS: dict[str, Json] = {
 }
 
 
-@pytest.mark.parametrize("name", templates())
+@pytest.mark.parametrize("name", NAMES)
 def test_lines_pass_the_profiles_of_their_template(name: str) -> None:
-    profiles = [profile_named(each) for each in template_named(name, OPTIONS.get(name)).profiles]
+    profiles = [profile_named(each) for each in template_of(name).profiles]
     assert profiles
 
     @given(label=LABELS[name]() if name in LABELS else st.just(Labelled(OTHERS[name], "", "")))
@@ -254,6 +264,7 @@ def test_lines_pass_the_profiles_of_their_template(name: str) -> None:
 
 READ_ALL_THE_SAME: list[tuple[str, Any]] = [  # by the published grader, from lines of others
     ("math-openweight", "#### 1,234"),
+    ("qa", {"answer": 72}),
     ("judge", {"answer": 72}),
     ("judge", {"answer": " "}),
 ]
@@ -274,7 +285,7 @@ def test_what_fits_is_what_the_profile_takes(name: str, reference: Any) -> None:
     offered = [{"type": "function", "function": {"name": "a"}}]
     line = {"messages": [{"role": "user", "content": "x"}], "tools": offered}
     broken = line_errors({**line, "reference_answer": reference}, [profile_named(name)])
-    if template_named(name).fits(reference):
+    if template_of(name).fits(reference):
         assert broken == []
     else:
         assert bool(broken) is ((name, reference) not in READ_ALL_THE_SAME)

@@ -20,6 +20,7 @@ OPTIONS: dict[str, Json] = {
     "judge": {"kind": "reasoning"},
 }
 ALL = [template_named(name, OPTIONS.get(name)) for name in templates()]
+ALL.append(template_named("qa", {"kind": "text"}))
 CASES = [{"input": [1, 2], "expected_output": 3}]
 WEATHER = {"tool_called": "weather", "tool_parameters": {"city": "Bern"}}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {}}}

@@ -113,46 +113,77 @@ def test_math_reads_the_last_number_that_ends_its_line_after_the_marker(
 
 # --- qa
 
+TEXT = template_named("qa", {"kind": "text"})
+
 
 @pytest.mark.parametrize(
-    ("value", "answer"),
+    ("value", "number", "text"),
     [
-        ("25", "25"), (" yes ", "yes"), (25, "25"), (2.5, "2.5"),
-        (0, "0"), ("é 😀", "é 😀"),
-        ("two\r\n\n lines", "two lines"), ("ANSWER: 5", "5"),
-        ("-", None), ("ANSWER:", None), ('""', None), ("😀", None),
-        (None, None), ("", None), (" \n", None), (True, None), (["25"], None), ({"a": 1}, None),
-        (float("nan"), None), (float("inf"), None),
+        ("25", "25", "25"), (" yes ", "yes", "yes"), ("No.", "No", "No"), (25, "25", "25"),
+        (2.5, "2.5", "2.5"), (0, "0", "0"), ("ANSWER: 5", "5", "5"), ("-5", "-5", "-5"),
+        ("\u22125", "-5", "\u22125"), ("-$5", "-5", "-$5"), ("$1,234.50", "1234.50", "$1,234.50"),
+        ("9.8%", "9.8%", "9.8%"), ("**ANSWER:** `25`", "25", "25"), ("[25]", "25", "25"),
+        ("Bern", None, "Bern"), ("25 apples", None, "25 apples"), ("(5.2)", None, "(5.2)"),
+        ("$25 million", None, "$25 million"), ("Yes, it did", None, "Yes, it did"),
+        ("1,5", None, "1,5"), ("1e5", None, "1e5"), ("nan", None, "nan"), ("inf", None, "inf"),
+        ("é 😀", None, "é 😀"), ("two\r\n\n lines", None, "two lines"),
+        ("-", None, None), ("ANSWER:", None, None), ('""', None, None), ("😀", None, None),
+        (None, None, None), ("", None, None), (" \n", None, None), (True, None, None),
+        (["25"], None, None), ({"a": 1}, None, None), (float("nan"), None, None),
+        (float("inf"), None, None),
     ],
 )  # fmt: skip
-def test_qa_takes_a_text_or_a_number(value: object, answer: str | None) -> None:
-    reference = template_named("qa").from_fields({"answer": value})
-    assert reference == ({"answer": answer} if answer is not None else None)
+def test_qa_takes_yes_no_and_numbers_or_any_text(
+    value: object, number: str | None, text: str | None
+) -> None:
+    fields = {"answer": value}
+    assert template_named("qa").from_fields(fields) == (number and {"answer": number})
+    assert TEXT.from_fields(fields) == (text and {"answer": text})
 
 
 @pytest.mark.parametrize(
-    ("text", "answer"),
+    ("said", "number", "text"),
     [
-        ("ANSWER: 25", "25"),
-        ("It grew.\nANSWER: 25%  \nThank you.", "25%"),
-        ("ANSWER: 1\nANSWER:\t2", "2"),
-        ("ANSWER:yes", "yes"),
-        ("25", "25"),
-        ("  25\n", "25"),
-        ("answer: 25", "answer: 25"),
-        ("It grew.\n25", None),
-        ("", None),
-        (" \n ", None),
+        ("ANSWER: 25", "25", "25"),
+        ("It grew.\nANSWER: 25%  \nThank you.", "25%", "25%"),
+        ("It grew.\n**ANSWER: 25**", "25", "25"),
+        ("It grew.\n**Answer**: 25.", "25", "25"),
+        ("ANSWER:yes", "yes", "yes"),
+        ("ANSWER: in Bern", None, "in Bern"),
+        ("25", "25", "25"),
+        ("  25\n", "25", "25"),
+        ("ANSWER: <value>, I say.\nANSWER:\t2", "2", "2"),
+        ("ANSWER: 1\nANSWER: 2", None, "2"),
+        ("ANSWER: 2\nANSWER: 2.0", "2.0", "2.0"),
+        ("ANSWER: 2\nANSWER: ?", None, None),
+        ("It grew.\n25", None, None),
+        ("ANSWER:", None, None),
+        ("I can't tell. ANSWER: ", None, None),
+        ("ANSWER:\n\n25", None, None),
+        ("", None, None),
+        (" \n ", None, None),
     ],
 )
-def test_qa_reads_what_follows_the_last_marker(text: str, answer: str | None) -> None:
-    reference = template_named("qa").from_text(text)
-    assert reference == ({"answer": answer} if answer is not None else None)
+def test_qa_reads_what_follows_the_last_marker(
+    said: str, number: str | None, text: str | None
+) -> None:
+    assert template_named("qa").from_text(said) == (number and {"answer": number})
+    assert TEXT.from_text(said) == (text and {"answer": text})
 
 
-@pytest.mark.parametrize("text", ["ANSWER:", "I can't tell. ANSWER: ", "ANSWER:\n\n"])
-def test_a_marker_with_nothing_after_it_is_no_answer(text: str) -> None:
-    assert template_named("qa").from_text(text) is None
+def test_answers_that_the_grader_takes_for_one_do_not_contradict() -> None:
+    qa = template_named("qa")
+    assert qa.compared({"answer": "25"}) == qa.compared({"answer": "25.0%"})
+    assert qa.compared({"answer": "Yes"}) == qa.compared({"answer": "yes"})
+    assert qa.compared({"answer": "25"}) != qa.compared({"answer": "26"})
+    assert TEXT.compared({"answer": "Bern"}) == TEXT.compared({"answer": "BERN"})
+
+
+def test_qa_has_two_kinds_each_with_a_profile() -> None:
+    assert template_named("qa", {"kind": "number"}).profiles == ("nova-docs", "qa")
+    assert TEXT.profiles == ("nova-docs", "qa-text")
+    with pytest.raises(ConfigError, match="qa has no 'prose'; name one of number, text"):
+        template_named("qa", {"kind": "prose"})
 
 
 # --- both
@@ -174,6 +205,10 @@ def test_a_marker_with_nothing_after_it_is_no_answer(text: str) -> None:
         ("math", "#### 72", False),
         ("math", None, False),
         ("qa", {"answer": "yes"}, True),
+        ("qa", {"answer": "$1,234.5"}, True),
+        ("qa", {"answer": "Bern"}, False),
+        ("qa", {"answer": "25 apples"}, False),
+        ("qa", {"answer": "inf"}, False),
         ("qa", {"answer": " "}, False),
         ("qa", {"answer": 25}, False),
         ("qa", {"answer": "two\nlines"}, False),
