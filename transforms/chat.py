@@ -31,6 +31,7 @@ STOP_REASONS = {
     "complete": "end_turn",
     "MAX_TOKENS": "max_tokens",
     "STOP_SEQUENCE": "stop_sequence",
+    "TOOL_CALL": "tool_use",
     "ERROR_TOXIC": "content_filtered",
     "error_toxic": "content_filtered",
     "ERROR_LIMIT": "model_context_window_exceeded",
@@ -39,6 +40,16 @@ STOP_REASONS = {
     "endoftext": "end_turn",
     "eos_token": "end_turn",
 }
+
+UNFINISHED = "unfinished"  # a chat body without a stop reason: its API always states one
+UNSTATED = (
+    "unstated"  # a text completion logged whole without one: hand-written bodies, some servers
+)
+BROKEN_OFF = "broken_off"  # a stream that ends without a stop reason
+
+# Only a response that ended so can be an answer, a vote or a graded response. It is an allow-list:
+# a word that is not known here is not good.
+GOOD_STOP_REASONS = frozenset({"end_turn", "stop_sequence", "tool_use", UNSTATED})
 
 _REASONING = re.compile(r"\s*<(reasoning|thinking|think)>(.*?)</\1>\s*", re.DOTALL)
 _THOUGHT_STARTS, _THOUGHT_ENDS = "<think>", "</think>"
@@ -77,7 +88,7 @@ class Exchange(msgspec.Struct, gc=False):
     messages: list[Message]
     response: Message
     tools: list[JsonObject]
-    stop_reason: str | None
+    stop_reason: str
     reasoning: str = ""
     has_media: bool = False
 
@@ -186,6 +197,11 @@ def compact(value: msgspec.Raw) -> str:
     return bytes(msgspec.json.format(value, indent=-1)).decode()
 
 
-def stop_word(word: str | None) -> str | None:
-    """A finish reason in the words of Converse; an unknown word stays as it is."""
-    return STOP_REASONS.get(word, word) if word else None
+def stop_word(word: str | int | None, default: str = UNFINISHED) -> str:
+    """A stop reason in the words of Converse; an unknown word stays as it is.
+
+    Some servers log the number of the token that they stopped at.
+    """
+    if isinstance(word, int):
+        return "stop_sequence"
+    return STOP_REASONS.get(word, word) if word else default

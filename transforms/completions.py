@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 from msgspec import Raw
 
 from bedrock_sluice.transforms.chat import (
+    UNSTATED,
     Exchange,
     Message,
     Unreadable,
@@ -67,12 +68,12 @@ def text_exchange(prompt: str, pieces: Sequence[Piece], *, has_media: bool = Fal
     )
     # Blanks between a template and what follows it are the template's.
     said = text.strip() if has_template(prompt) else text
-    words = [piece.stop_reason for piece in pieces if isinstance(piece.stop_reason, str)]
+    words = [piece.stop_reason for piece in pieces if piece.stop_reason]
     return Exchange(
         messages=split_prompt(prompt),
         response=Message("assistant", said),
         tools=[],
-        stop_reason=stop_word(words[-1]) if words else None,
+        stop_reason=stop_word(words[-1] if words else None, UNSTATED),
         reasoning=thought,
         has_media=has_media,
     )

@@ -4,12 +4,16 @@ from collections.abc import Collection
 
 import polars as pl
 
+from bedrock_sluice.transforms.chat import BROKEN_OFF, GOOD_STOP_REASONS
 from bedrock_sluice.transforms.fates import Sifted, sift
+from bedrock_sluice.transforms.guardrail import OUTPUT, OUTPUT_MASKED
 from bedrock_sluice.transforms.personal_data import PERSONAL, SECRETS
 from bedrock_sluice.transforms.reasons import Reason
 
 _BLOCKED = ("guardrail_intervened", "content_filtered")
-_CUT_OFF = ("max_tokens", "model_context_window_exceeded", "broken_off")
+_OUTPUT_BLOCKED = (OUTPUT, OUTPUT_MASKED)
+_MALFORMED = ("malformed_model_output", "malformed_tool_use")
+_CUT_OFF = ("max_tokens", "model_context_window_exceeded", BROKEN_OFF)
 
 
 def drop_unteachable(
@@ -23,16 +27,24 @@ def drop_unteachable(
         (Reason.CURATE_MEDIA, pl.col("has_media")),
         (Reason.CURATE_GUARDRAIL, pl.col("stop_reason").is_in(_BLOCKED)),
         (Reason.CURATE_GUARDRAIL_INPUT, pl.col("stop_reason") == "guardrail_input"),
-        (Reason.CURATE_GUARDRAIL_OUTPUT, pl.col("stop_reason") == "guardrail_output"),
+        (Reason.CURATE_GUARDRAIL_OUTPUT, pl.col("stop_reason").is_in(_OUTPUT_BLOCKED)),
+        (Reason.CURATE_REFUSAL, pl.col("stop_reason") == "refusal"),
+        (Reason.CURATE_MALFORMED, pl.col("stop_reason").is_in(_MALFORMED)),
         (Reason.CURATE_CUT_OFF, pl.col("stop_reason").is_in(_CUT_OFF)),
+        (Reason.CURATE_UNFINISHED, ~_is_good_stop()),
         (Reason.CURATE_EMPTY_PROMPT, ~pl.col("has_prompt")),
         (Reason.CURATE_BLANK_TURN, pl.col("has_blank_turn")),
+        (Reason.CURATE_DANGLING_TOOL_CALL, pl.col("has_dangling_call")),
         (Reason.CURATE_EMPTY_RESPONSE, ~pl.col("has_response")),
         (Reason.CURATE_LAST_NOT_USER, ~pl.col("is_user_last")),
         (Reason.CURATE_MULTI_TURN, ~pl.col("is_single_turn") & ~pl.lit(takes_history)),
         (Reason.CURATE_TOO_LONG, pl.col("prompt_tokens") > max_prompt_tokens),
     ]
     return sift(exchanges, rules)
+
+
+def _is_good_stop() -> pl.Expr:
+    return pl.col("stop_reason").is_in(GOOD_STOP_REASONS).fill_null(value=False)
 
 
 def drop_private(prompts: pl.DataFrame, kinds: Collection[str]) -> Sifted:

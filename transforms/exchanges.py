@@ -5,7 +5,14 @@ from typing import Any
 import msgspec
 
 from bedrock_sluice.transforms import guardrail
-from bedrock_sluice.transforms.chat import CallFailed, Exchange, Unreadable
+from bedrock_sluice.transforms.chat import (
+    BROKEN_OFF,
+    UNFINISHED,
+    UNSTATED,
+    CallFailed,
+    Exchange,
+    Unreadable,
+)
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.fingerprint import fingerprint
 from bedrock_sluice.transforms.json_limits import MAX_BODY_KEYS, check_limits, has_lone_surrogate
@@ -72,6 +79,8 @@ def read_bodies(request: bytes, response: bytes) -> tuple[str, Exchange]:
         raise _no_json(request, response) from None
     except RecursionError:
         raise InputError(Reason.DECODE_TOO_DEEP) from None
+    if isinstance(answered, list) and exchange.stop_reason in {UNFINISHED, UNSTATED}:
+        exchange.stop_reason = BROKEN_OFF
     exchange.stop_reason = guardrail.verdict(answered) or exchange.stop_reason
     return reader.DIALECT, exchange
 

@@ -13,12 +13,14 @@ import msgspec
 from bedrock_sluice.transforms.readers import Keys
 
 INPUT, OUTPUT, UNKNOWN_SIDE = "guardrail_input", "guardrail_output", "guardrail_intervened"
-MASKED = "end_turn"
+OUTPUT_MASKED = "guardrail_masked"
+
+_ENDED = "end_turn"
 
 _STOPPED = msgspec.Raw(b'"guardrail_intervened"')
 _INTERVENED = msgspec.Raw(b'"INTERVENED"')
-_MARKS = frozenset({"stopReason", "amazon-bedrock-guardrailAction"})
 _TRACES = ("trace", "amazon-bedrock-trace")
+_MARKS = frozenset({"stopReason", "amazon-bedrock-guardrailAction", *_TRACES})
 _SIDES = {INPUT: ("inputAssessment", "input"), OUTPUT: ("outputAssessments", "outputs")}
 _EVENTS = ("messageStop", "metadata")
 
@@ -33,23 +35,28 @@ _ACTION = re.compile(rb'"action"\s*:\s*"(\w+)"')
 def verdict(response: Keys | list[msgspec.Raw]) -> str | None:
     """The stop reason that a guardrail gives a response; None if it leaves it as it is.
 
-    `INPUT` if the prompt was blocked, `OUTPUT` if the response was, `UNKNOWN_SIDE` if that is not
-    told. Where words were only masked, the response is whole: native bodies still say how it
-    stopped; of Converse, which does not, it is taken that it ended its turn (`MASKED`).
+    `INPUT` if the prompt was blocked, `OUTPUT` if the response was, `OUTPUT_MASKED` if words of the
+    response were masked, `UNKNOWN_SIDE` if that is not told. Where words of the prompt alone were
+    masked, the response is whole: native bodies still say how it stopped; of Converse, which does
+    not, it is taken that it ended its turn.
     """
     if isinstance(response, dict) and not _MARKS.intersection(response):
         return None  # as nearly all responses are
     parts = list(_parts(response))
     is_stopped = any(part.get("stopReason") == _STOPPED for part in parts)
-    if not is_stopped and all(
-        part.get("amazon-bedrock-guardrailAction") != _INTERVENED for part in parts
-    ):
-        return None
+    has_intervened = is_stopped or any(
+        part.get("amazon-bedrock-guardrailAction") == _INTERVENED for part in parts
+    )
     actions = {side: set(_actions(parts, keys)) for side, keys in _SIDES.items()}
+    is_masked = b"ANONYMIZED" in actions[OUTPUT]
+    if not has_intervened:
+        return OUTPUT_MASKED if is_masked else None
     if blocked := [side for side in _SIDES if b"BLOCKED" in actions[side]]:
         return blocked[0]
+    if is_masked:
+        return OUTPUT_MASKED
     if {b"ANONYMIZED"} <= actions[INPUT] | actions[OUTPUT] <= {b"ANONYMIZED", b"NONE"}:
-        return MASKED if is_stopped else None
+        return _ENDED if is_stopped else None
     return UNKNOWN_SIDE
 
 

@@ -13,10 +13,9 @@ from bedrock_sluice.transforms.exchanges import read_exchange, rejected_row
 from bedrock_sluice.transforms.message_digests import conversation_marks, plain_text
 from bedrock_sluice.transforms.tables import EXCHANGES, LANDED
 from bedrock_sluice.transforms.tokens import estimate_tokens
+from bedrock_sluice.transforms.tool_calls import has_dangling_tool_calls
 
 PROMPT_DIGEST_BYTES = 16
-
-BROKEN_OFF = "broken_off"  # a stream that ends without saying why
 
 _KEYS = ["object", "line", "request_id"]
 _PASSED = [name for name in EXCHANGES.names if name in LANDED.names]
@@ -78,15 +77,11 @@ def _made(row: _Row, keep_reasoning: bool) -> _Row:
         "response": _json(exchange.response),
         "tools": _json(exchange.tools) if exchange.tools else None,
         "reasoning": exchange.reasoning or None,
-        "stop_reason": exchange.stop_reason or (BROKEN_OFF if _is_stream(row) else None),
+        "stop_reason": exchange.stop_reason,
         "dialect": dialect,
         "has_media": exchange.has_media,
         **judged,
     }
-
-
-def _is_stream(row: _Row) -> bool:
-    return bool(row["output_body"].lstrip().startswith("["))
 
 
 def _judged(exchange: Exchange) -> _Row:
@@ -98,11 +93,18 @@ def _judged(exchange: Exchange) -> _Row:
         "prompt_tokens": estimate_tokens(messages, exchange.tools),
         "has_prompt": bool(asked),
         "has_blank_turn": not all(is_telling(message) for message in messages),
+        "has_dangling_call": _has_dangling_call(exchange),
         "has_response": bool(response.tool_calls or (response.content or "").strip()),
         "is_user_last": bool(messages) and messages[-1].role == "user",
         "is_single_turn": [m.role for m in messages if m.role != "system"] == ["user"],
         **conversation_marks(messages, response)._asdict(),
     }
+
+
+def _has_dangling_call(exchange: Exchange) -> bool:
+    if not any(message.tool_calls or message.role == "tool" for message in exchange.messages):
+        return False  # as most histories are
+    return has_dangling_tool_calls(msgspec.to_builtins(exchange.messages), exchange.tools)
 
 
 def _prompt_digest(exchange: Exchange) -> str:

@@ -166,18 +166,20 @@ def _exchange(asked: _Request, answered: _Response) -> tuple[str, Exchange] | No
     stop = answered.converse_stop
     if output is not UNSET:
         is_plain = stop is not UNSET and stop != UNKNOWN_SIDE
-        return _made(_CONVERSE, asked, output.message, stop_word(stop or "")) if is_plain else None
+        return (
+            _made(_CONVERSE, asked, output.message, stop_word(stop or None)) if is_plain else None
+        )
     if stop is not UNSET:
         return None
     if content is not UNSET and answered.role is not UNSET:
-        return _made(_MESSAGES, asked, _Said("assistant", content), answered.stop_reason)
+        return _made(_MESSAGES, asked, _Said("assistant", content), stop_word(answered.stop_reason))
     if choices and len(choices) == 1:
         return _made(_COMPLETION, asked, choices[0].message, stop_word(choices[0].finish_reason))
     return None
 
 
 def _made(
-    dialect: _Dialect, asked: _Request, reply: _Said, stop_reason: str | None
+    dialect: _Dialect, asked: _Request, reply: _Said, stop_reason: str
 ) -> tuple[str, Exchange] | None:
     systems = _systems(dialect, asked.system)
     if systems is None or reply.role != "assistant":

@@ -62,10 +62,22 @@ class Reason(StrEnum):
     CURATE_MEDIA = "curate_media", "it holds images, documents, audio or video"
     CURATE_GUARDRAIL = "curate_guardrail", "a guardrail or content filter stepped in"
     CURATE_GUARDRAIL_INPUT = "curate_guardrail_input", "a guardrail blocked the prompt"
-    CURATE_GUARDRAIL_OUTPUT = "curate_guardrail_output", "a guardrail blocked the response"
+    CURATE_GUARDRAIL_OUTPUT = (
+        "curate_guardrail_output",
+        "a guardrail blocked the response, or masked words in it",
+    )
     CURATE_CUT_OFF = "curate_cut_off", "the response was cut off: at its limit, or with its stream"
+    CURATE_MALFORMED = "curate_malformed", "the model's output is malformed"
+    CURATE_UNFINISHED = (
+        "curate_unfinished",
+        "the response was paused, cancelled or failed, or its stop reason is not known",
+    )
     CURATE_EMPTY_PROMPT = "curate_empty_prompt", "the user said nothing"
     CURATE_BLANK_TURN = "curate_blank_turn", "somebody's turn in it is blank"
+    CURATE_DANGLING_TOOL_CALL = (
+        "curate_dangling_tool_call",
+        "its history has a tool call without its result, or of a tool that is not offered",
+    )
     CURATE_EMPTY_RESPONSE = "curate_empty_response", "the response is empty"
     CURATE_LAST_NOT_USER = "curate_last_not_user", "the last message is not the user's"
     CURATE_MULTI_TURN = "curate_multi_turn", "it has earlier turns, and the recipe takes no history"

@@ -59,6 +59,7 @@ EXCHANGES = pa.schema(
         pa.field("has_prompt", pa.bool_()),
         pa.field("has_blank_turn", pa.bool_()),
         pa.field("has_response", pa.bool_()),
+        pa.field("has_dangling_call", pa.bool_()),
         pa.field("is_user_last", pa.bool_()),
         pa.field("is_single_turn", pa.bool_()),
         pa.field("path", pa.list_(pa.uint64())),

@@ -211,7 +211,7 @@ def test_reasoning_of_earlier_turns_is_left_out_of_the_prompt() -> None:
         ({"finish_reason": "content_filter"}, "content_filtered"),
         ({"finish_reason": "novel"}, "novel"),
         ({"finish_reason": None, "stop_reason": "length"}, "max_tokens"),
-        ({"finish_reason": None, "stop_reason": 128_001}, None),
+        ({"finish_reason": None, "stop_reason": 128_001}, "stop_sequence"),
     ],
 )
 def test_finish_reasons_are_told_in_the_words_of_converse(

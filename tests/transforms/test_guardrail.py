@@ -103,7 +103,11 @@ EVERY = [converse, converse_events, nova_stream, claude, claude_stream, chat_chu
         ({"input": {"g1": TOPIC}, "outputs": []}, "guardrail_input"),
         ({"input": {"g1": SEEN}, "outputs": [{"g1": TOPIC}]}, "guardrail_output"),
         ({"inputAssessment": {"g1": MASK}}, "end_turn"),
-        ({"inputAssessment": {"g1": SEEN}, "outputAssessments": {"g1": [MASK]}}, "end_turn"),
+        (
+            {"inputAssessment": {"g1": SEEN}, "outputAssessments": {"g1": [MASK]}},
+            "guardrail_masked",
+        ),
+        ({"inputAssessment": {"g1": MASK}, "outputs": [{"g1": SEEN | MASK}]}, "guardrail_masked"),
         ({"inputAssessment": {"g1": SEEN}}, "guardrail_intervened"),
         ({"inputAssessment": {"g1": MASK | NOVEL}}, "guardrail_intervened"),
         ({"actionReason": "Guardrail blocked.", "input": {}}, "guardrail_intervened"),
@@ -125,9 +129,15 @@ def test_a_trace_of_another_shape_tells_nothing(trace: object) -> None:
     )
 
 
-def test_where_words_were_masked_native_bodies_still_say_how_they_stopped() -> None:
-    request, response = claude({"outputAssessments": {"g1": [MASK]}})
+def test_where_the_prompt_was_masked_native_bodies_still_say_how_they_stopped() -> None:
+    request, response = claude({"inputAssessment": {"g1": MASK}})
     assert stop_reason((request, response | {"stop_reason": "max_tokens"})) == "max_tokens"
+
+
+@pytest.mark.parametrize("stop", ["end_turn", "guardrail_intervened"])
+def test_a_masked_response_is_told_by_its_trace_alone(stop: str) -> None:
+    request, response = converse({"outputAssessments": {"g1": [MASK]}})
+    assert stop_reason((request, response | {"stopReason": stop})) == "guardrail_masked"
 
 
 @pytest.mark.parametrize("action", ["NONE", None, 7, {"INTERVENED": True}])

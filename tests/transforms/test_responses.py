@@ -190,12 +190,12 @@ def test_output_becomes_one_message(
             "content_filtered",
         ),
         (answer(status="incomplete", incomplete_details={"reason": "novel"}), "novel"),
-        (answer(status="incomplete", incomplete_details=None), None),
+        (answer(status="incomplete", incomplete_details=None), "unfinished"),
+        (answer(status="cancelled"), "cancelled"),
+        (answer(status=None), "unfinished"),
     ],
 )
-def test_how_it_ended_is_told_in_the_words_of_converse(
-    response: Json, stop_reason: str | None
-) -> None:
+def test_how_it_ended_is_told_in_the_words_of_converse(response: Json, stop_reason: str) -> None:
     assert read({"input": "?"}, response).stop_reason == stop_reason
 
 
@@ -250,7 +250,7 @@ def test_a_stream_that_broke_off_tells_what_had_come(length: int) -> None:
     exchange = read({"input": "?"}, _STREAM[:length])
     pieces = [e["delta"] for e in _STREAM[:length] if e["type"] == "response.output_text.delta"]
     assert (exchange.response.content or "") == "".join(pieces)
-    assert exchange.stop_reason is None
+    assert exchange.stop_reason == "broken_off"
     called = [e["delta"] for e in _STREAM[:length] if e["type"].endswith("arguments.delta")]
     told = [call.function.arguments for call in exchange.response.tool_calls]
     assert told in ([], ["".join(called) or "{}"])
@@ -302,7 +302,6 @@ _PIECE = {"type": "response.function_call_arguments.delta", "output_index": 0, "
         ({"input": "?"}, answer(_USER)),
         ({"input": "?"}, answer({"type": "image_generation_call", "result": "eA=="})),
         ({"input": "?"}, answer(status="failed")),
-        ({"input": "?"}, answer(said("4"), status="cancelled")),
         ({"input": "?"}, [{"type": "response.failed", "response": answer(status="failed")}]),
         ({"input": "?"}, [*_STREAM[:5], {"type": "error", "code": "server_error"}]),
         ({"input": "?"}, [*_STREAM[:5], {"modelStreamErrorException": {"message": "x"}}]),
@@ -316,6 +315,12 @@ def test_what_cannot_be_read_whole_is_refused(request_body: object, response_bod
     with pytest.raises(InputError) as refusal:
         read(request_body, response_body)
     assert refusal.value.reason in {Reason.DECODE_UNKNOWN_SHAPE, Reason.CURATE_ERROR}
+
+
+def test_a_response_that_failed_is_a_failed_call() -> None:
+    with pytest.raises(InputError) as refusal:
+        read({"input": "?"}, answer(status="failed"))
+    assert refusal.value.reason == Reason.CURATE_ERROR
 
 
 # --- any conversation

@@ -227,11 +227,11 @@ def test_the_text_of_the_first_choice_counts(choices: list[Json]) -> None:
         ([{"stop_reason": "length"}], "max_tokens"),
         ([{"stop_reason": "length"}, {"stop_reason": None}], "max_tokens"),
         ([{"finish_reason": "stop"}, {"finish_reason": None}], "end_turn"),
-        ([{"finish_reason": None, "stop_reason": 128_001}], None),
-        ([{"index": 1, "finish_reason": "stop"}], None),
+        ([{"finish_reason": None, "stop_reason": 128_001}], "stop_sequence"),
+        ([{"index": 1, "finish_reason": "stop"}], "broken_off"),
     ],
 )
-def test_a_choice_tells_how_it_stopped(ends: list[Json], stop_reason: str | None) -> None:
+def test_a_choice_tells_how_it_stopped(ends: list[Json], stop_reason: str) -> None:
     assert chat(says("4"), *ends).stop_reason == stop_reason
 
 

@@ -110,7 +110,7 @@ def test_a_stream_that_breaks_off_gives_what_was_said(
     assert all("The answer is 42.".startswith(text) for text in texts)
     assert texts == sorted(texts, key=len)
     assert (texts[0], texts[-1]) == ("", "The answer is 42.")
-    assert {e.stop_reason for e in broken if e.response.content != texts[-1]} == {None}
+    assert {e.stop_reason for e in broken if e.response.content != texts[-1]} == {"broken_off"}
     assert broken[-1].stop_reason == "end_turn"
 
 

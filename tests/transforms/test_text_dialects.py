@@ -210,9 +210,9 @@ def test_each_familys_words_are_told_in_those_of_converse(
     assert read(*said_whole(family, "?", "4", word)).stop_reason == stop_reason
 
 
-def test_a_number_in_place_of_a_stop_reason_says_nothing() -> None:
+def test_the_number_of_a_token_is_a_stop_reason() -> None:
     choices = [{"text": "4", "stop_reason": 151_645, "finish_reason": None}]
-    assert read({"prompt": "?"}, {"choices": choices}).stop_reason is None
+    assert read({"prompt": "?"}, {"choices": choices}).stop_reason == "stop_sequence"
 
 
 _OPENED = "<｜User｜>2 + 2?<｜Assistant｜><think>\n"

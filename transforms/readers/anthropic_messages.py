@@ -6,7 +6,14 @@ Shape: AWS user guide, "Anthropic Claude Messages API".
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from bedrock_sluice.transforms.chat import Exchange, Turn, Unreadable, function_tool, with_system
+from bedrock_sluice.transforms.chat import (
+    Exchange,
+    Turn,
+    Unreadable,
+    function_tool,
+    stop_word,
+    with_system,
+)
 from bedrock_sluice.transforms.readers import Keys
 
 DIALECT = "anthropic_messages"
@@ -83,7 +90,7 @@ def to_exchange(request: bytes, reply: Turn, stop_reason: str | None) -> Exchang
         messages=with_system(system.texts, messages),
         response=reply.messages("assistant")[0],
         tools=[function_tool(t.name, t.description, t.input_schema) for t in asked.tools],
-        stop_reason=stop_reason,
+        stop_reason=stop_word(stop_reason),
         reasoning="\n".join(reply.reasoning),
         has_media=reply.has_media or any(turn.has_media for _, turn in turns),
     )

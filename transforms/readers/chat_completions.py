@@ -119,14 +119,10 @@ def to_exchange(request: bytes, choice: Choice) -> Exchange:
         messages=_messages(asked.messages),
         response=reply,
         tools=[_tool(tool) for tool in asked.tools or ()],
-        stop_reason=stop_word(choice.finish_reason or _word(choice.stop_reason)),
+        stop_reason=stop_word(choice.finish_reason or choice.stop_reason),
         reasoning="\n".join(t for t in (choice.message.reasoning_content, thought) if t),
         has_media=any(_has_media(message) for message in logged),
     )
-
-
-def _word(reason: str | int | None) -> str | None:
-    return reason if isinstance(reason, str) else None  # some servers log the stop token's number
 
 
 def _messages(logged: list[Said]) -> list[Message]:

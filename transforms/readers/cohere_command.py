@@ -153,7 +153,7 @@ def read(request: bytes, response: bytes) -> Exchange:
         messages=with_system(system, dialogue.messages),
         response=reply.messages("assistant")[0],
         tools=[_tool(tool) for tool in asked.tools or ()],
-        stop_reason=stop_word(words[-1]) if words else None,
+        stop_reason=stop_word(words[-1] if words else None),
         reasoning="\n".join(reply.reasoning),
     )
 

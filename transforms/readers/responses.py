@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from bedrock_sluice.transforms.chat import (
+    UNFINISHED,
     CallFailed,
     Exchange,
     FunctionCall,
@@ -196,16 +197,16 @@ def _tools(tools: list[_Tool]) -> list[JsonObject]:
     return [function_tool(f.name, f.description, f.parameters) for f in functions]
 
 
-def _stop_reason(answered: _Response, reply: Turn) -> str | None:
+def _stop_reason(answered: _Response, reply: Turn) -> str:
     match answered.status:
         case "completed":
             return "tool_use" if reply.calls else "end_turn"
         case "incomplete":
             why = answered.incomplete_details.reason if answered.incomplete_details else None
-            return _CUT_OFF.get(why, why) if why else None
-        case None:
-            return None
-    raise Unreadable("a response that did not come to its end")
+            return _CUT_OFF.get(why, why) if why else UNFINISHED
+        case "failed":
+            raise CallFailed("a response that failed")
+    return answered.status or UNFINISHED
 
 
 # --- streams
