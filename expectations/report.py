@@ -14,7 +14,8 @@ from bedrock_sluice.transforms.reasons import Reason
 def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
     """The report as HTML. It depends on its arguments alone, and not on the time or the place.
 
-    `facts`: name, template, since, until, verdict, stages, train, validation, matched_without_key,
+    `facts`: id and digest of the release, approve (the command that does it), name, template,
+    since, until, verdict, stages, train, validation, matched_without_key,
     records, untagged, tags (records by key), unknown_shapes (`shape` and `records`), inspected,
     personal_data (prompts by kind), privacy (what is done about a kind), hidden_characters, slices
     (`concentration.SHARES`), certificate (lines by kind of leak), instructed (lines), readiness

@@ -28,6 +28,10 @@ RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, 
 ReleaseUri = Annotated[
     str, typer.Argument(metavar="RELEASE", help="<lake>/releases/<name>/<id>: a path or s3:// URI.")
 ]
+JobRecipe = Annotated[
+    Path | None,
+    typer.Option(help="Read the job settings from this recipe, not from that of the build."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Since = Annotated[
     datetime | None, typer.Option(help="Start of the window instead of the recipe's (UTC).")
@@ -116,6 +120,7 @@ def approve(
 @app.command()
 def train(
     release: ReleaseUri,
+    recipe: JobRecipe = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the exact request; send nothing.")
     ] = False,
@@ -124,7 +129,7 @@ def train(
     """Start the training job of an approved release."""
     from bedrock_sluice.flows.commands import run_train
 
-    run_train(release, dry_run, as_json)
+    run_train(release, recipe, dry_run, as_json)
 
 
 @app.command()
@@ -165,11 +170,11 @@ def grade(recipe: RecipePath, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def estimate(release: ReleaseUri, as_json: AsJson = False) -> None:
+def estimate(release: ReleaseUri, recipe: JobRecipe = None, as_json: AsJson = False) -> None:
     """Tell what the training job of a release would take: rollouts, tokens, calls, money."""
     from bedrock_sluice.flows.commands import run_estimate
 
-    run_estimate(release, as_json)
+    run_estimate(release, recipe, as_json)
 
 
 grader = typer.Typer(help="Graders that come with Sluice, ready to deploy.", no_args_is_help=True)

@@ -7,7 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bedrock_sluice.flows.approval import approve, recipe_of
+from msgspec import to_builtins
+from msgspec.json import encode as to_json
+
+from bedrock_sluice.flows.approval import approve, find_approvals, job_recipe
 from bedrock_sluice.flows.console import (
     ProgressStep,
     failed_checks,
@@ -19,12 +22,14 @@ from bedrock_sluice.flows.console import (
 from bedrock_sluice.flows.demo_logs import write_demo
 from bedrock_sluice.flows.grade import show_readiness
 from bedrock_sluice.flows.grader_export import export_grader
-from bedrock_sluice.flows.job import settle, train_on
+from bedrock_sluice.flows.job import Job, settle, train_on
+from bedrock_sluice.flows.job import prepare as prepare_job
+from bedrock_sluice.flows.job_request import train_section
 from bedrock_sluice.flows.pipeline import build, prepare
 from bedrock_sluice.flows.plan import Plan, open_plan
 from bedrock_sluice.flows.pull import pull
 from bedrock_sluice.flows.recipe import load_recipe
-from bedrock_sluice.flows.spending import estimate_release
+from bedrock_sluice.flows.spending import check_lengths, estimate_release
 from bedrock_sluice.flows.trial import grader_section, try_grader
 from bedrock_sluice.lake.releases import Release, open_release
 from bedrock_sluice.lake.store import open_store
@@ -88,24 +93,47 @@ def run_demo(records: int, out: Path, as_json: bool) -> None:
 
 def run_approve(uri: str, by: str, as_json: bool) -> None:
     """`sluice approve`."""
-    record = approve(open_release(uri), by, datetime.now(UTC))
-    if as_json:
-        print_json(record)
-    else:
-        people.print(f"approved by {record['by']}, {record['at']}", markup=False)
-
-
-def run_train(uri: str, dry_run: bool, as_json: bool) -> None:
-    """`sluice train`."""
     release = open_release(uri)
-    made = train_on(release, is_dry_run=dry_run)
-    if not isinstance(made, str):
-        print_json(made)
-    elif as_json:
-        print_json({"job": made})
+    approval = approve(release, by, datetime.now(UTC))
+    if as_json:
+        print_json(to_builtins(approval))
+        return
+    for each in find_approvals(release):
+        people.print(f"approved by {each.by}, {each.at.isoformat()}", markup=False)
+
+
+def run_train(uri: str, recipe: Path | None, dry_run: bool, as_json: bool) -> None:
+    """`sluice train`."""
+    job = prepare_job(open_release(uri), load_recipe(recipe) if recipe else None)
+    if dry_run:
+        print_json(job.request())
+        return
+    _show_job(job, "the recipe of the build" if recipe is None else str(recipe))
+    arn = train_on(job)
+    if as_json:
+        print_json({"job": arn})
     else:
         people.print("started: ", end="")
-        print_result(made)
+        print_result(arn)
+
+
+def _show_job(job: Job, source: str) -> None:
+    """The settings that the job is about to be started with, and where they come from."""
+    request, train = job.request(), train_section(job.recipe)
+    rft = request["customizationConfig"]["rftConfig"]
+    people.print(f"job {request['jobName']}, with the settings of {source}", markup=False)
+    settings = {
+        "model": train.model,
+        "hyperparameters": to_json(rft.get("hyperParameters", {})).decode(),
+        "grader": rft["graderConfig"]["lambdaGrader"]["lambdaArn"],
+        "role": train.role_arn,
+        "lines": job.data_uri,
+        "length": check_lengths(job.release, train),
+        "output": train.output_uri,
+        "budget": f"{train.budget:g}" if train.budget else "none",
+    }
+    for name, value in settings.items():
+        people.print(f"  {name:<16} {value}", markup=False)
 
 
 def run_status(path: Path, never_started: Sequence[str], as_json: bool) -> None:
@@ -134,10 +162,11 @@ def run_grade(path: Path, as_json: bool) -> None:
         raise SystemExit(EXIT_REJECTED)
 
 
-def run_estimate(uri: str, as_json: bool) -> None:
+def run_estimate(uri: str, recipe: Path | None, as_json: bool) -> None:
     """`sluice estimate`."""
     release = open_release(uri)
-    estimated = estimate_release(release, recipe_of(release))
+    current = load_recipe(recipe) if recipe else None
+    estimated = estimate_release(release, job_recipe(release, current))
     if as_json:
         print_json(estimate_facts(estimated))
         return

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from bedrock_sluice.flows.commands import opened
 from bedrock_sluice.flows.console import people, print_json
 from bedrock_sluice.flows.grader_process import LocalGrader
-from bedrock_sluice.flows.job import job_request, lines_uri
+from bedrock_sluice.flows.job_request import job_request, lines_uri
 from bedrock_sluice.flows.plan import Plan
-from bedrock_sluice.lake.releases import ID_DIGITS, Release, release_digest
+from bedrock_sluice.flows.spending import check_lengths
+from bedrock_sluice.lake.releases import ID_DIGITS, Release, newest_release, release_digest
 from bedrock_sluice.transforms.errors import SluiceError
 from bedrock_sluice.transforms.metadata_filter import why_not_native
 
@@ -102,13 +103,21 @@ def _job_taken(plan: Plan) -> str:
         "name": recipe.name,
         "id": f"{DRAFT_DATE}-{digest[:ID_DIGITS]}",
         "digest": digest,
-        "recipe": recipe.written(),
-        "recipe_digest": recipe.digest(),
         "files": {},
     }
-    release = Release(plan.lake, draft)
-    job_request(release, lines_uri(release, recipe.train))
+    release = Release(plan.lake, draft, manifest_sha256="")
+    job_request(release, recipe, lines_uri(release, recipe.train))
     return "yes, by Bedrock's own service model"
+
+
+def _lines_within_limit(plan: Plan) -> str:
+    """Whether the job's maxPromptLength leaves enough of the newest release's lines."""
+    if plan.recipe.train is None:
+        return "there is no [train]"
+    release = newest_release(plan.lake, plan.recipe.name)
+    if release is None:
+        return "there is no release yet"
+    return f"{check_lengths(release, plan.recipe.train)} ({release.id})"
 
 
 QUESTIONS: dict[str, Callable[[Plan], str]] = {
@@ -118,6 +127,7 @@ QUESTIONS: dict[str, Callable[[Plan], str]] = {
     "can the labels be read?": _labels_read,
     "can the grader be read?": _grader_read,
     "would Bedrock take the training job's request?": _job_taken,
+    "would the job take the lines of the newest release?": _lines_within_limit,
     "could Bedrock filter like this itself?": _filter_native,
 }
 

@@ -3,8 +3,10 @@
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 
 import msgspec
 import polars as pl
@@ -16,6 +18,7 @@ from bedrock_sluice.flows.inputs import Facts, input_facts
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.lake.releases import (
     ID_DIGITS,
+    REPORT,
     Release,
     file_digests,
     newest_release,
@@ -62,11 +65,13 @@ def publish(plan: Plan, outcome: Outcome) -> Release:
         **outcome.curation,
     }
     shown = {name: counts[name] for name in ("records", TRAIN, VALIDATION)}
-    files = _write(plan, outcome, facts | shown)
-    told = file_digests(files)
+    files = _write(plan, outcome)
     inputs = input_facts(plan)
-    digest = release_digest(inputs["recipe_digest"], told)
+    digest = release_digest(inputs["recipe_digest"], file_digests(files))
     release_id = f"{_until(plan)}-{digest[:ID_DIGITS]}"
+    page = render_report(_about(plan, release_id, digest) | facts | shown, outcome.checks)
+    files[REPORT] = plan.work / REPORT
+    files[REPORT].write_text(page, encoding="utf-8")
     manifest = {
         "format": FORMAT,
         "name": plan.recipe.name,
@@ -75,7 +80,7 @@ def publish(plan: Plan, outcome: Outcome) -> Release:
         "recipe": plan.recipe.written(),
         **inputs,
         "counts": counts,
-        "files": told,
+        "files": file_digests(files),
         "versions": _versions(),
         "parent": _parent(plan, release_id),
         **{name: fact for name, fact in facts.items() if name != "slices"},  # whose prompts
@@ -83,27 +88,31 @@ def publish(plan: Plan, outcome: Outcome) -> Release:
     return publish_files(plan.lake, manifest, files)
 
 
-def _write(plan: Plan, outcome: Outcome, facts: Facts) -> dict[str, Path]:
-    """The files of the release in the work folder, by name."""
+def _write(plan: Plan, outcome: Outcome) -> dict[str, Path]:
+    """The files of the release in the work folder, by name: all but its report."""
     lines = outcome.lines
     told = [check._asdict() for check in outcome.checks]
     texts = {
         "train.jsonl": _jsonl(lines, TRAIN),
         "validation.jsonl": _jsonl(lines, VALIDATION),
         "checks.json": msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n",
-        "report.html": render_report(_about(plan) | facts, outcome.checks).encode(),
     }
     for name, content in texts.items():
         (plan.work / name).write_bytes(content)
-    tables = {"fates.parquet": outcome.fates, "provenance.parquet": _provenance(lines)}
+    salt = plan.recipe.split.salt
+    tables = {"fates.parquet": outcome.fates, "provenance.parquet": _provenance(lines, salt)}
     for name, frame in tables.items():
         pq.write_table(frame.to_arrow(), plan.work / name, compression="zstd")
     return {name: plan.work / name for name in (*texts, *tables)}
 
 
-def _about(plan: Plan) -> Facts:
+def _about(plan: Plan, release_id: str, digest: str) -> Facts:
     window = plan.recipe.window
+    folder = quote(f"{plan.recipe.lake.rstrip('/')}/releases/{plan.recipe.name}/{release_id}")
     return {
+        "id": release_id,
+        "digest": digest,
+        "approve": f"sluice approve {folder} --by NAME",
         "name": plan.recipe.name,
         "template": plan.recipe.template.name,
         "since": window.since and f"{window.since:%Y-%m-%d %H:%M}",
@@ -117,8 +126,12 @@ def _jsonl(lines: pl.DataFrame, side: str) -> bytes:
     return "".join(f"{line}\n" for line in texts).encode()
 
 
-def _provenance(lines: pl.DataFrame) -> pl.DataFrame:
-    named = lines.with_columns(id=pl.col("request_id"))
+def _provenance(lines: pl.DataFrame, salt: str) -> pl.DataFrame:
+    """The provenance of the lines. A group may be a metadata value, so its keyed hash stands in."""
+    names = lines["group"].unique()
+    hashes = [blake2b(n.encode(), key=salt.encode(), digest_size=16).hexdigest() for n in names]
+    groups = pl.col("group").replace_strict(names, hashes, return_dtype=pl.String)
+    named = lines.with_columns(groups, id=pl.col("request_id"))
     return named.select(pl.col(name).cast(kind) for name, kind in PROVENANCE.items())
 
 

@@ -30,7 +30,11 @@ from bedrock_sluice.flows.recipe_values import Name, Text, as_utc
 from bedrock_sluice.lake.source import Window
 from bedrock_sluice.transforms.errors import ConfigError
 
-PATHS = {"source": ("uri", "bodies"), "answer": ("labels", "feedback")}
+PATHS = {
+    "source": ("uri", "bodies"),
+    "answer": ("labels", "feedback"),
+    "grader": ("lambda_arn",),
+}
 """Where things lie: no part of what a recipe asks for."""
 
 CUSTOM = "custom"  # the template
@@ -101,13 +105,17 @@ class Recipe(Section):
 
 
 def recipe_digest(written: Mapping[str, Any]) -> str:
-    """SHA-256 of what a recipe asks for, wherever its lake, logs and labels lie.
+    """SHA-256 of what decides the data, wherever lake, logs, labels and grader lie.
 
-    `written` is the recipe as its manifest holds it: one of an older version keeps its digest.
+    Job settings ([train]) are left out, and a grader that no build tries. `written` is the recipe
+    as its manifest holds it: one of an older version keeps its digest.
     """
-    asked = {k: v for k, v in written.items() if k != "lake"}
-    for section, paths in PATHS.items():
-        asked[section] = {k: v for k, v in written[section].items() if k not in paths}
+    asked = {k: v for k, v in written.items() if k not in ("lake", "train")}
+    grader = asked.get("grader", {})
+    if not grader.get("in_gate", "python" in grader):  # see `GraderSection.is_in_gate`
+        asked.pop("grader", None)
+    for section in asked.keys() & PATHS.keys():
+        asked[section] = {k: v for k, v in asked[section].items() if k not in PATHS[section]}
     return sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
 
 

@@ -7,20 +7,32 @@ Results: none kept in Prefect.
 
 Requires:
 - an approval of the release (`sluice approve`);
+- the recipe as a file that the worker can read, if its job settings ([train], [grader] lambda_arn)
+  changed since the release was built;
 - a release that the worker can read: an `s3://` URI, or a folder that it shares;
 - AWS settings with a Region, and a caller that may bedrock:CreateModelCustomizationJob,
   bedrock:GetModelCustomizationJob, iam:PassRole for the role of [train], and read the release's
   lake and add to it.
 """
 
+from pathlib import Path
+
 from prefect import flow
 
-from bedrock_sluice.flows.job import Request, train_on
+from bedrock_sluice.flows.job import prepare, train_on
+from bedrock_sluice.flows.job_request import Request
+from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.flows.tasks import prefect_step
 from bedrock_sluice.lake.releases import open_release
 
 
 @flow(persist_result=False)
-def train(release: str, dry_run: bool = False) -> str | Request:
+def train(release: str, dry_run: bool = False, recipe: str | None = None) -> str | Request:
     """Start the job and return its ARN; in a dry run send nothing, and return the request."""
-    return prefect_step("train", lambda _: train_on(open_release(release), is_dry_run=dry_run))
+
+    def work() -> str | Request:
+        current = load_recipe(Path(recipe)) if recipe else None
+        job = prepare(open_release(release), current)
+        return job.request() if dry_run else train_on(job)
+
+    return prefect_step("train", lambda _: work())

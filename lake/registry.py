@@ -1,20 +1,21 @@
 """The registry: what the training jobs of a lineage were trained on, told by immutable objects.
 
 registry/<lineage>/<release digest>.reserved.parquet    the prompts of its train.jsonl
-                                   .job-<n>.json        the job that its n-th request asks for
-                                   .released-<n>.json   that request came to nothing, and why
+                                   .job-<n>.json        the n-th claim: a job, and its exact request
+                                   .started-<n>.json    Bedrock took the request
+                                   .refused-<n>.json    Bedrock refused it; void if it took it too
+                                   .released-<n>.json   the job came to nothing, and why
                                    .registered.json     the job completed
 
 The first two are put before a request is sent, so no crash leaves a job that nobody reserved for. A
-release is reserved until its job has completed or each of its requests has come to nothing; a
-request that AWS refused can be sent again, as another one, and reserves the prompts again.
+release is reserved until its job has completed or each claim has come to nothing. Processes that
+send the same request share a claim; if one is refused and another one is not, there is a job.
 """
 
 import re
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -39,19 +40,29 @@ _PROMPTS = pa.schema(
 _LINEAGE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _NAME = re.compile(
     r"(?P<digest>[0-9a-f]{64})\."
-    r"(?P<what>reserved\.parquet|registered\.json|(?:job|released)-(?:0|[1-9]\d*)\.json)"
+    r"(?P<what>reserved\.parquet|registered\.json|"
+    r"(?:job|started|refused|released)-(?:0|[1-9]\d*)\.json)",
+    re.ASCII,
 )
+REFUSED = "Refused"  # beside Bedrock's own statuses: it did not take the request
 _RESERVED_NAME, _REGISTERED_NAME = "reserved.parquet", "registered.json"
 
 T = TypeVar("T")
 
 
 class JobAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is needed to ask for a job later: its name and its Region; and `<name>/<release id>`."""
+    """A job: its name, its Region and the request for it; and `<name>/<release id>`."""
 
     release: str
     job: str
     region: str
+    request: dict[str, Any] = {}
+
+
+class JobStarted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bedrock's answer to a request that it took."""
+
+    job_arn: str
 
 
 class JobEnded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -64,7 +75,7 @@ class JobEnded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The n-th request for the job of a release, and so on its prompts; from 1.
+    """The n-th claim of a job on the prompts of a release; from 1.
 
     Claim 0 is that of a reservation which no request followed.
     """
@@ -73,8 +84,16 @@ class Claim:
     stem: str
     number: int
 
+    def start(self, job_arn: str) -> None:
+        """Record that Bedrock took the request."""
+        self.lake.put_new(f"{self.stem}.started-{self.number}.json", _encoded(JobStarted(job_arn)))
+
+    def refuse(self) -> None:
+        """Record that Bedrock refused the request; it says nothing of who shares the claim."""
+        self.lake.put_new(f"{self.stem}.refused-{self.number}.json", _encoded(JobEnded(REFUSED)))
+
     def release(self, ended: JobEnded) -> None:
-        """Record that the request came to nothing; the first record of it stands."""
+        """Record that the job came to nothing; the first record of it stands."""
         self.lake.put_new(f"{self.stem}.released-{self.number}.json", _encoded(ended))
 
 
@@ -91,8 +110,15 @@ class Use:
         """The claims that may still lead to a job; none once the job is registered."""
         if _REGISTERED_NAME in self.objects:
             return []
-        numbers = (self._numbers("job") or {0}) - self._numbers("released")
+        numbers = (self._numbers("job") or {0}) - self._void_numbers()
         return [Claim(self.lake, self.stem, number) for number in sorted(numbers)]
+
+    @property
+    def next_number(self) -> int:
+        """The number of the claim of whoever asks for the job now: an open one is shared."""
+        last = max(self._numbers("job"), default=0)
+        is_open = _REGISTERED_NAME in self.objects or any(claim.number for claim in self.claims)
+        return last if is_open else last + 1
 
     @property
     def state(self) -> str:
@@ -105,6 +131,9 @@ class Use:
         start = f"{kind}-"
         names = [name for name in self.objects if name.startswith(start)]
         return {int(name.removeprefix(start).removesuffix(".json")) for name in names}
+
+    def _void_numbers(self) -> set[int]:
+        return self._numbers("released") | (self._numbers("refused") - self._numbers("started"))
 
     def prompts(self) -> pl.DataFrame:
         """`prompt_digest, request_id, release`, a row a line.
@@ -129,7 +158,8 @@ class Use:
             IntegrityError: it is not what was written.
         """
         wanted = max(self._numbers("job"), default=0) if number is None else number
-        return self._read(f"job-{wanted}.json", JobAsked) if wanted else None
+        name = f"job-{wanted}.json"
+        return self._read(name, JobAsked) if name in self.objects else None
 
     def ended(self) -> JobEnded | None:
         """How the job ended; None while the release is reserved.
@@ -139,8 +169,29 @@ class Use:
         """
         if self.state == REGISTERED:
             return self._read(_REGISTERED_NAME, JobEnded)
-        last = f"released-{max(self._numbers('released'), default=0)}.json"
-        return self._read(last, JobEnded) if self.state == RELEASED else None
+        if self.state != RELEASED:
+            return None
+        last = max(self._void_numbers())
+        kind = "released" if last in self._numbers("released") else "refused"
+        return self._read(f"{kind}-{last}.json", JobEnded)
+
+    def started(self, number: int) -> JobStarted | None:
+        """Bedrock's answer to the n-th claim's request; None if it is not known.
+
+        Raises:
+            IntegrityError: it is not what was written.
+        """
+        name = f"started-{number}.json"
+        return self._read(name, JobStarted) if name in self.objects else None
+
+    def failed_jobs(self) -> int:
+        """How many jobs there were that came to nothing.
+
+        Raises:
+            IntegrityError: an object is not what was written.
+        """
+        ends = [self._read(f"released-{n}.json", JobEnded) for n in self._numbers("released")]
+        return sum(ended.job_arn is not None for ended in ends)
 
     def register(self, ended: JobEnded) -> None:
         """Record that the job completed; the first record of it stands."""
@@ -152,8 +203,9 @@ class Use:
         Raises:
             IntegrityError: one is not what was written.
         """
+        kinds: dict[str, type[msgspec.Struct]] = {"job": JobAsked, "started": JobStarted}
         for name in self.objects.keys() - {_RESERVED_NAME}:
-            self._read(name, JobAsked if name.startswith("job-") else JobEnded)
+            self._read(name, kinds.get(name.partition("-")[0], JobEnded))
 
     def _read(self, name: str, kind: type[T]) -> T:
         entry = self.objects[name]
@@ -163,21 +215,37 @@ class Use:
             raise _damaged(self.lake, entry.key) from None
 
 
-def reserve(release: Release, lineage: str, asked: JobAsked) -> Claim:
+def reserve(release: Release, lineage: str, number: int, asked: JobAsked) -> Claim:
     """Claim the prompts of a release's train.jsonl for a job that is about to be asked for.
 
-    Each request has a claim of its own, lest one that fails release what another one uses.
+    Whoever makes the n-th claim for the same request shares it: so twice is once, and so is a
+    claim whose answer was lost.
 
     Raises:
-        RefusedError: an older version of Sluice built the release.
+        RefusedError: that claim is another request's; or an older version built the release.
         IntegrityError: the release, or what is reserved for it already, is not what was written.
     """
     stem = f"{_folder(lineage)}{release.manifest['digest']}"
     _put_prompts(release, f"{stem}.{_RESERVED_NAME}")
-    for number in count(1):
-        if release.lake.put_new(f"{stem}.job-{number}.json", _encoded(asked)):
-            return Claim(release.lake, stem, number)
-    raise AssertionError("unreachable")
+    key, content = f"{stem}.job-{number}.json", _encoded(asked)
+    if not release.lake.put_new(key, content):
+        entry = release.lake.entry(key)
+        if entry is None or release.lake.read(entry) != content:
+            raise RefusedError(
+                f"a job of {release.uri} was asked for with other settings, and may be running; "
+                "see `sluice status RECIPE`. Wait until it ends, or train with the same settings"
+            )
+    return Claim(release.lake, stem, number)
+
+
+def find_use(release: Release, lineage: str) -> Use | None:
+    """The claims on a release's prompts, if a job of the lineage was asked for.
+
+    Raises:
+        ConfigError, IntegrityError: as `read_uses` does.
+    """
+    stem = f"{_folder(lineage)}{release.manifest['digest']}"
+    return next((use for use in read_uses(release.lake, lineage) if use.stem == stem), None)
 
 
 def used_prompts(release: Release) -> pl.DataFrame:

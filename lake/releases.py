@@ -4,33 +4,59 @@ releases/<name>/<until-date>-<12 hex of the digest>/
     train.jsonl  validation.jsonl  checks.json  fates.parquet  provenance.parquet  report.html
     manifest.json      written last, and only if it is not there yet
 
-approvals/<name>/<release id>.json      who approved which digest, and when
+approvals/<name>/<release id>/<12 hex of the approver>.json     one approval by one person
+
+The digest covers what decides the data: the recipe without its job settings, and every file but the
+report, which is made from the others and names the digest. The manifest covers every file, and an
+approval covers the manifest.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from bedrock_sluice.lake.store import Entry, Store, open_store
+from bedrock_sluice.lake.store import S3_SCHEME, Entry, Store, open_store
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError
 
 MANIFEST = "manifest.json"
-REQUIRED = frozenset({"name", "id", "digest", "recipe", "recipe_digest", "files", "verdict"})
+REPORT = "report.html"
 ID_DIGITS = 12
 
 Manifest = dict[str, Any]
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+FileName = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+\.[a-z]+$")]
+
+
+class FileFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of a release, as its manifest describes it."""
+
+    sha256: Digest
+    bytes: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _ManifestShape(msgspec.Struct):
+    """What every manifest holds; the other keys tell how the release came about."""
+
+    name: str
+    id: str
+    digest: Digest
+    recipe: dict[str, Any]
+    recipe_digest: Digest
+    files: dict[FileName, FileFacts]
+    verdict: Literal["passed", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A whole release: where it is, and its manifest."""
+    """A whole release: where it is, its manifest, and the SHA-256 of the manifest's bytes."""
 
     lake: Store
     manifest: Manifest
+    manifest_sha256: str
 
     @property
     def name(self) -> str:
@@ -58,40 +84,57 @@ class Release:
         Raises:
             IntegrityError: the file is gone, or is not what the manifest says.
         """
-        key = f"{_folder(self.name, self.id)}{name}"
-        entry, told = self.lake.entry(key), self.manifest["files"][name]
-        if entry is None or sha256(self.lake.read(entry)).hexdigest() != told["sha256"]:
-            raise IntegrityError(f"{self.uri}/{name} is not what its manifest says; do not use it")
-        return self.lake.local(entry)
+        entry = self.lake.entry(f"{_folder(self.name, self.id)}{name}")
+        path = self.lake.local(entry) if entry else None
+        if path is None or file_facts(path) != self.manifest["files"][name]:
+            is_copy = path is not None and self.lake.uri.startswith(S3_SCHEME)
+            hint = f"delete the copy {path} and run again" if is_copy else "do not use it"
+            raise IntegrityError(f"{self.uri}/{name} is not what its manifest says; {hint}")
+        return path
+
+    def verify(self) -> dict[str, Path]:
+        """All files of the release, by name, each read and compared with the manifest.
+
+        Raises:
+            IntegrityError: as `file` does.
+        """
+        return {name: self.file(name) for name in self.manifest["files"]}
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """SHA-256 and bytes of a file, as manifests hold them (`FileFacts`)."""
+    with path.open("rb") as file:
+        return {"sha256": file_digest(file, "sha256").hexdigest(), "bytes": file.tell()}
 
 
 def file_digests(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    """SHA-256 and bytes of each file, by name."""
-    contents = {name: path.read_bytes() for name, path in sorted(files.items())}
-    return {
-        name: {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
-        for name, content in contents.items()
-    }
+    """`file_facts` of each file, by name."""
+    return {name: file_facts(path) for name, path in sorted(files.items())}
 
 
 def release_digest(recipe_digest: str, files: Mapping[str, Mapping[str, Any]]) -> str:
-    """What an approval is bound to: the recipe's digest, and that of every file."""
-    told = {"recipe": recipe_digest, "files": {name: f["sha256"] for name, f in files.items()}}
-    return sha256(msgspec.json.encode(told, order="deterministic")).hexdigest()
+    """What the id of a release is made of: the recipe's digest, and every file but the report's."""
+    hashes = {name: facts["sha256"] for name, facts in files.items() if name != REPORT}
+    content = {"recipe": recipe_digest, "files": hashes}
+    return sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
 
 def publish(lake: Store, manifest: Manifest, files: Mapping[str, Path]) -> Release:
     """Write the files, then the manifest; publishing the same again changes nothing.
 
+    A release that is there keeps its report and its manifest: a later version may word the one
+    differently, and other job settings stand in the other.
+
     Raises:
         IntegrityError: a file of that name is there already with other bytes.
     """
     folder = _folder(manifest["name"], manifest["id"])
+    is_there = lake.entry(folder + MANIFEST) is not None
     for name, path in files.items():
-        put_same(lake, folder + name, path, manifest["files"][name]["sha256"])
+        if not (is_there and name == REPORT):
+            put_same(lake, folder + name, path, manifest["files"][name]["sha256"])
     text = msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2)
-    if lake.put_new(folder + MANIFEST, text + b"\n"):
-        return Release(lake, manifest)
+    lake.put_new(folder + MANIFEST, text + b"\n")
     return _read(lake, folder)
 
 
@@ -134,9 +177,9 @@ def list_manifests(lake: Store, name: str) -> list[Entry]:
     return [e for e in lake.entries(f"releases/{name}/") if e.key.endswith(f"/{MANIFEST}")]
 
 
-def approval_key(release: Release) -> str:
-    """Where the approval of a release lies in its lake."""
-    return f"approvals/{release.name}/{release.id}.json"
+def approvals_folder(release: Release) -> str:
+    """Where the approvals of a release lie in its lake, one object each."""
+    return f"approvals/{release.name}/{release.id}/"
 
 
 def _folder(name: str, release_id: str) -> str:
@@ -147,10 +190,16 @@ def _read(lake: Store, folder: str) -> Release:
     entry = lake.entry(folder + MANIFEST)
     if entry is None:
         raise ConfigError(f"{lake.uri}/{folder} has no {MANIFEST}: there is no whole release")
+    content = lake.read(entry)
     try:
-        manifest = msgspec.json.decode(lake.read(entry), type=Manifest)
+        manifest = msgspec.json.decode(content, type=Manifest)
+        shape = msgspec.convert(manifest, _ManifestShape)
     except ValueError:
-        manifest = {}
-    if not manifest.keys() >= REQUIRED:
-        raise IntegrityError(f"{lake.uri}/{entry.key} is no manifest; do not use it")
-    return Release(lake, manifest)
+        raise IntegrityError(f"{lake.uri}/{entry.key} is not a manifest; do not use it") from None
+    is_own = folder == _folder(shape.name, shape.id)
+    if not (is_own and shape.id.endswith(f"-{shape.digest[:ID_DIGITS]}")):
+        raise IntegrityError(
+            f"{lake.uri}/{entry.key}: name, id and digest do not fit each other and the folder; "
+            "do not use it"
+        )
+    return Release(lake, manifest, sha256(content).hexdigest())

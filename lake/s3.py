@@ -118,12 +118,15 @@ class S3Store:
             return None
 
     def local(self, entry: Entry) -> Path:
-        """See `Store.local`; fetched once, then taken from the cache folder."""
+        """See `Store.local`; a copy in the cache folder is taken if its size is right."""
         name = sha256(f"{self.uri}/{entry.key} {entry.etag}".encode()).hexdigest()
         path = _private(self._cache) / name
-        if not path.exists():
+        if not (path.is_file() and path.stat().st_size == entry.size):
             part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-            part.write_bytes(self.read(entry))
+            with part.open("wb") as file:
+                file.write(self.read(entry))
+                file.flush()
+                os.fsync(file.fileno())  # before the name: a crash leaves no torn copy under it
             part.replace(path)
         return path
 

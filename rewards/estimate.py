@@ -17,6 +17,7 @@ from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.tokens import BYTES_PER_TOKEN
 
 MONEY_DIGITS = 4
+MAX_PROMPT = "maxPromptLength"  # the hyperparameter; longer prompts are skipped
 METHOD = f"{BYTES_PER_TOKEN} bytes of UTF-8 a token"
 
 _DEFAULTS = {  # those of AWS's SDK, in the order of `Rollouts`; Bedrock's own are not documented
@@ -123,6 +124,7 @@ class Estimate:
     """Quantities, their cost where prices are known, and what was assumed, in plain words."""
 
     lines: int
+    skipped_lines: int
     validation_lines: int
     quantities: Quantities
     cost: Cost | None
@@ -141,6 +143,18 @@ def rollouts_asked(hyper_parameters: Mapping[str, object]) -> Rollouts:
     return Rollouts(epochs, samples, longest, batch, interval, assumed)
 
 
+def fitting_prompts(prompt_tokens: pl.Series, hyper_parameters: Mapping[str, object]) -> pl.Series:
+    """The prompts that a job does not skip: those within its maxPromptLength, if it has one.
+
+    Raises:
+        ConfigError: it is no whole number above 0.
+    """
+    if MAX_PROMPT not in hyper_parameters:
+        return prompt_tokens
+    limit = _count(MAX_PROMPT, hyper_parameters[MAX_PROMPT])
+    return prompt_tokens.filter(prompt_tokens <= limit)
+
+
 def _count(name: str, value: object) -> int:
     text = str(value)
     if isinstance(value, bool) or not _COUNT.fullmatch(text):
@@ -152,6 +166,7 @@ def estimate(  # noqa: PLR0913 - what is known of a job, each by its name
     prompt_tokens: pl.Series,
     rollouts: Rollouts,
     *,
+    skipped_lines: int = 0,
     validation_prompt_tokens: pl.Series | None = None,
     mean_response_tokens: float | None = None,
     judge: Judge | None = None,
@@ -180,6 +195,7 @@ def estimate(  # noqa: PLR0913 - what is known of a job, each by its name
     )
     return Estimate(
         lines=prompt_tokens.len(),
+        skipped_lines=skipped_lines,
         validation_lines=held_out.len(),
         quantities=quantities,
         cost=_cost(quantities, prices) if prices else None,
@@ -259,6 +275,7 @@ def facts(estimated: Estimate) -> dict[str, Any]:
     cost, of = estimated.cost, estimated.quantities
     return {
         "lines": estimated.lines,
+        "skipped_lines": estimated.skipped_lines,
         "validation_lines": estimated.validation_lines,
         **{each.name: getattr(of, each.name)._asdict() for each in fields(of)},
         "cost": cost._asdict() if cost else None,
@@ -270,6 +287,8 @@ def told(estimated: Estimate) -> list[str]:
     """The estimate as lines of text for people; the cost is the last."""
     of = estimated.quantities
     lines = [f"lines: {estimated.lines:,} to train, {estimated.validation_lines:,} to validate"]
+    if estimated.skipped_lines:
+        lines.append(f"skipped: {estimated.skipped_lines:,} lines over maxPromptLength")
     named = {
         "rollouts": of.rollouts,
         "prompt tokens read": of.input_tokens,

@@ -48,6 +48,9 @@ def report(hostile: str, checks: Sequence[Check] = ()) -> str:
         {"stage": hostile, "taken": 12_345, "kept": 5, "rejected": {"decode_bad_json": 12_340}}
     ]
     facts = {
+        "id": hostile,
+        "digest": hostile,
+        "approve": hostile,
         "name": hostile,
         "template": hostile,
         "since": hostile,

@@ -3,15 +3,16 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from bedrock_sluice.flows.approval import approve, find_approval
+from bedrock_sluice.flows.approval import approve, find_approvals
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.lake.releases import (
     Release,
-    approval_key,
+    approvals_folder,
     file_digests,
     open_release,
     publish,
@@ -63,33 +64,39 @@ def edit_manifest(release: Release, old: str, new: str) -> Release:
     return open_release(release.uri)
 
 
-def approval_path(release: Release) -> Path:
-    return Path(release.lake.uri, approval_key(release))
+def approval_paths(release: Release) -> list[Path]:
+    return sorted(Path(release.lake.uri, approvals_folder(release)).glob("*"))
 
 
 def test_an_approval_says_who_when_and_of_what(release: Release) -> None:
     at = datetime(2026, 11, 2, 14, 30, tzinfo=timezone(timedelta(hours=2)))
-    record = approve(release, "  Dana Reviewer ", at)
+    approval = approve(release, "  Dana Reviewer ", at)
+    manifest = Path(release.uri, "manifest.json").read_bytes()
+    assert find_approvals(release) == [approval]
+    (path,) = approval_paths(release)
+    record = json.loads(path.read_text())
+    assert len(record.pop("checksum")) == 64
     assert record == {
         "release": release.id,
         "name": "math",
         "digest": release.manifest["digest"],
+        "manifest": sha256(manifest).hexdigest(),
         "by": "Dana Reviewer",
-        "at": "2026-11-02T12:30:00+00:00",
+        "at": "2026-11-02T12:30:00Z",
     }
-    assert find_approval(release) == record
-    written = approval_path(release).read_text()
-    assert written == json.dumps(record, sort_keys=True, separators=(",", ":")) + "\n"
 
 
 def test_nothing_is_approved_before_somebody_approves(release: Release) -> None:
-    assert find_approval(release) is None
+    assert find_approvals(release) == []
 
 
-def test_the_first_approval_stands(release: Release) -> None:
-    first = approve(release, "Dana", NOON)
-    assert approve(release, "Eve", NOON + timedelta(days=1)) == first
-    assert find_approval(release) == first
+def test_every_approver_is_recorded_and_the_first_approval_of_each_stands(
+    release: Release,
+) -> None:
+    dana = approve(release, "Dana", NOON)
+    eve = approve(release, "Eve", NOON + timedelta(days=1))
+    assert approve(release, "Dana", NOON + timedelta(days=2)) == dana
+    assert find_approvals(release) == [dana, eve]
 
 
 def test_a_rejected_release_is_not_approved(tmp_path: Path) -> None:
@@ -97,7 +104,7 @@ def test_a_rejected_release_is_not_approved(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="rejected by the gate") as refusal:
         approve(rejected, "Dana", NOON)
     assert refusal.value.exit_code == 1
-    assert find_approval(rejected) is None
+    assert find_approvals(rejected) == []
 
 
 def test_a_verdict_written_over_by_hand_changes_nothing(tmp_path: Path) -> None:
@@ -110,7 +117,7 @@ def test_a_verdict_written_over_by_hand_changes_nothing(tmp_path: Path) -> None:
 def test_an_approval_needs_a_name(release: Release, by: str) -> None:
     with pytest.raises(ConfigError, match="who approves"):
         approve(release, by, NOON)
-    assert find_approval(release) is None
+    assert find_approvals(release) == []
 
 
 @pytest.mark.parametrize("name", ["train.jsonl", "validation.jsonl", "checks.json"])
@@ -121,7 +128,7 @@ def test_a_release_with_a_changed_file_is_not_approved(
     harm(Path(release.uri, name))
     with pytest.raises(IntegrityError, match=name):
         approve(release, "Dana", NOON)
-    assert find_approval(release) is None
+    assert find_approvals(release) == []
 
 
 @pytest.mark.parametrize(
@@ -138,16 +145,54 @@ def test_a_release_with_a_changed_file_is_not_approved(
 def test_a_release_that_does_not_fit_its_digest_is_not_approved(
     release: Release, old: str, new: str
 ) -> None:
-    with pytest.raises(IntegrityError, match=r"manifest\.json"):
+    with pytest.raises(IntegrityError, match=r"manifest\.json|do not fit"):
         approve(edit_manifest(release, old, new), "Dana", NOON)
 
 
 @pytest.mark.parametrize("text", ['{"digest":"another"}', "{}", "no JSON", '{"digest":1}', "[]"])
-def test_an_approval_of_something_else_is_no_approval(release: Release, text: str) -> None:
-    approval_path(release).parent.mkdir(parents=True)
-    approval_path(release).write_text(text)
-    with pytest.raises(IntegrityError, match="approv"):
-        find_approval(release)
+def test_what_is_not_an_approval_stops_everything(release: Release, text: str) -> None:
+    approve(release, "Dana", NOON)
+    (path,) = approval_paths(release)
+    path.write_text(text)
+    with pytest.raises(IntegrityError, match="is not an approval"):
+        find_approvals(release)
     with pytest.raises(IntegrityError):
         approve(release, "Dana", NOON)
-    assert approval_path(release).read_text() == text
+    assert path.read_text() == text
+
+
+def test_any_changed_byte_of_an_approval_is_an_integrity_error(release: Release) -> None:
+    approve(release, "Dana", NOON)
+    (path,) = approval_paths(release)
+    whole = path.read_bytes()
+    for place in range(len(whole) - 1):  # the last byte is the end of the line
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x04]) + whole[place + 1 :])
+        with pytest.raises(IntegrityError, match=r"approv|changed"):
+            find_approvals(release)
+
+
+@pytest.mark.parametrize("change", ["by", "at", "manifest", "folder", "extra"])
+def test_an_approval_that_was_written_by_hand_is_none(release: Release, change: str) -> None:
+    """Even with a checksum that fits."""
+    approve(release, "Dana", NOON)
+    (path,) = approval_paths(release)
+    record = json.loads(path.read_text())
+    record |= {change: "0" * 64} if change in ("manifest", "extra") else {}
+    if change in ("by", "at"):
+        del record[change]
+    record["checksum"] = ""
+    unsealed = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    record["checksum"] = sha256(unsealed).hexdigest()
+    path.write_text(json.dumps(record))
+    if change == "folder":
+        path.rename(path.with_name("000000000000.json"))
+    with pytest.raises(IntegrityError):
+        find_approvals(release)
+
+
+def test_a_release_under_another_name_is_none(release: Release) -> None:
+    for folder in (f"{release.id[:-1]}g", f"2026-11-02-{release.id[-12:]}"):
+        path = Path(release.uri).rename(Path(release.uri).with_name(folder))
+        with pytest.raises(IntegrityError, match="do not fit"):
+            open_release(str(path))
+        path.rename(release.uri)

@@ -1,6 +1,5 @@
 """The training job: its exact request, what is refused, and what reaches AWS."""
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from math import inf, nan
@@ -8,16 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import polars as pl
 import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from bedrock_sluice.flows.approval import approve
-from bedrock_sluice.flows.job import bedrock_client, job_request, prepare, submit
+from bedrock_sluice.flows.approval import approve, recipe_of
+from bedrock_sluice.flows.job import bedrock_client, prepare, start
+from bedrock_sluice.flows.job_request import Request
+from bedrock_sluice.flows.job_request import job_request as request_of
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.lake.releases import (
     Release,
-    approval_key,
+    approvals_folder,
     file_digests,
     open_release,
     publish,
@@ -50,6 +52,7 @@ TRAIN: Json = {
     "hyper_parameters": {"epochCount": 3, "batchSize": 32, "learningRate": 5e-5},
     "tags": {"team": "math"},
 }
+FOUNDATION = "arn:aws:bedrock:us-west-2::foundation-model/"
 HYPER = "customizationConfig.rftConfig.hyperParameters"
 GRADER = {"lambda_arn": LAMBDA}
 DATA = "s3://acme-data/lines"
@@ -71,9 +74,11 @@ def publish_release(
     told = {"name": "math", "lake": lake, "source": {"uri": "logs"}, "template": {"name": "math"}}
     sections = {"grader": grader, "train": {**TRAIN, **train} if train != NO_TRAIN else None}
     recipe = Recipe.model_validate({**told, **sections})
-    files = {name: folder / name for name in LINES}
+    files = {name: folder / name for name in (*LINES, "provenance.parquet")}
     for name, text in {**LINES, "validation.jsonl": validation_lines}.items():
         files[name].write_text(text)
+    rows = {"request_id": ["hidden-content"], "split": ["train"], "prompt_digest": ["p"]}
+    pl.DataFrame(rows).write_parquet(files["provenance.parquet"])
     digests, recipe_digest = file_digests(files), recipe.digest()
     digest = release_digest(recipe_digest, digests)
     manifest = {
@@ -87,6 +92,14 @@ def publish_release(
     }
     publish(open_store(lake), manifest, files)
     return open_release(f"{lake}/releases/math/{manifest['id']}")
+
+
+def job_request(release: Release, data_uri: str) -> Request:
+    return request_of(release, recipe_of(release), data_uri)
+
+
+def begin(release: Release, client: "BedrockClient") -> str:
+    return start(prepare(release), client)
 
 
 def approved(release: Release) -> Release:
@@ -177,6 +190,8 @@ def test_what_the_recipe_does_not_ask_for_is_left_out(tmp_path: Path) -> None:
         ({"grader": {"lambda_arn": "grade"}}, "lambdaGrader.lambdaArn: must match arn"),
         ({"grader": None}, "has no [grader]"),
         (NO_TRAIN, "has no [train]"),
+        ({"model": "openai.gpt-oss-20b"}, "only through its OpenAI-compatible API"),
+        ({"model": f"{FOUNDATION}qwen.qwen3-32b-v1:0"}, "only through its OpenAI-compatible API"),
     ],
 )
 def test_what_bedrock_would_refuse_is_named_before(
@@ -204,16 +219,26 @@ def test_all_that_bedrock_would_refuse_is_one_message(tmp_path: Path) -> None:
 
 def test_the_token_is_that_of_the_content(tmp_path: Path) -> None:
     releases = [publish_release(tmp_path, str(tmp_path / name)) for name in ("one", "two")]
-    releases.append(publish_release(tmp_path, hyper_parameters={"epochCount": 4}))
+    releases.append(publish_release(tmp_path, validation_lines="{}\n"))
     first, again, other = (job_request(r, "s3://acme-lake/x") for r in releases)
     assert first["clientRequestToken"] == again["clientRequestToken"]
     assert first["clientRequestToken"] != other["clientRequestToken"]
 
 
+def test_another_lineage_is_another_job(tmp_path: Path) -> None:
+    plain, other = (
+        job_request(publish_release(tmp_path, str(tmp_path / name), lineage=name), "s3://lake/x")
+        for name in ("math", "tutor")
+    )
+    assert plain.keys() == other.keys()
+    for name in ("jobName", "customModelName", "clientRequestToken"):
+        assert plain[name] != other[name]
+
+
 def write_other_approval(release: Release) -> Release:
-    path = Path(release.lake.uri, approval_key(release))
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"digest": "0" * 64, "by": "Dana"}))
+    approve(release, "Dana", NOON)
+    (path,) = Path(release.lake.uri, approvals_folder(release)).iterdir()
+    path.write_text(path.read_text().replace(release.manifest["digest"], "0" * 64))
     return release
 
 
@@ -229,7 +254,7 @@ REFUSED: dict[str, tuple[Any, type[SluiceError], str]] = {
     "approved as something else": (
         lambda f: write_other_approval(publish_release(f)),
         IntegrityError,
-        "approves other content",
+        "was changed after it was written",
     ),
     "changed train.jsonl": (
         lambda f: edit(approved(publish_release(f, data_uri=DATA)), "train.jsonl", "hidden", "x"),
@@ -241,8 +266,13 @@ REFUSED: dict[str, tuple[Any, type[SluiceError], str]] = {
         IntegrityError,
         "validation.jsonl is not what",
     ),
-    "changed recipe": (
+    "changed settings": (
         lambda f: edit(approved(publish_release(f)), "manifest.json", "bedrock-rft", "admin"),
+        IntegrityError,
+        "approves other content",
+    ),
+    "changed recipe": (
+        lambda f: edit(approved(publish_release(f)), "manifest.json", ": 8192", ": 9192"),
         IntegrityError,
         "does not fit its digest",
     ),
@@ -264,7 +294,7 @@ def test_a_job_is_refused_alike_in_a_dry_run_and_for_real(
     with pytest.raises(error, match=message) as dry:
         prepare(release)
     with Stubber(bedrock), pytest.raises(error, match=message):  # without answers: sends nothing
-        submit(release, bedrock)
+        begin(release, bedrock)
     assert "hidden-content" not in str(dry.value)
 
 
@@ -272,22 +302,22 @@ def test_a_dry_run_gives_the_exact_request_and_changes_nothing(
     tmp_path: Path, s3: "S3Client", bedrock: "BedrockClient"
 ) -> None:
     release = approved(publish_release(tmp_path, data_uri=DATA))
-    request = prepare(release).request
+    request = prepare(release).request()
     assert keys(s3, "acme-data") == []
     with Stubber(bedrock) as stub:
         stub.add_response("create_model_customization_job", {"jobArn": ARN}, request)
-        assert submit(release, bedrock) == ARN
+        assert begin(release, bedrock) == ARN
 
 
 def test_lines_are_uploaded_where_data_uri_says(
     tmp_path: Path, s3: "S3Client", bedrock: "BedrockClient"
 ) -> None:
     release = approved(publish_release(tmp_path, data_uri=f"{DATA}/"))
-    request = prepare(release).request
+    request = prepare(release).request()
     with Stubber(bedrock) as stub:
-        for _ in range(2):  # twice is once: the same bytes, the same token
-            stub.add_response("create_model_customization_job", {"jobArn": ARN}, request)
-            assert submit(release, bedrock) == ARN
+        stub.add_response("create_model_customization_job", {"jobArn": ARN}, request)
+        for _ in range(2):  # twice is once: the second sends nothing
+            assert begin(release, bedrock) == ARN
         stub.assert_no_pending_responses()
     below = f"lines/math/{release.id}"
     assert request["trainingDataConfig"] == {"s3Uri": f"s3://acme-data/{below}/train.jsonl"}
@@ -303,15 +333,15 @@ def test_other_lines_where_these_would_go_stop_the_job(
     key = f"lines/math/{release.id}/train.jsonl"
     s3.put_object(Bucket="acme-data", Key=key, Body=b"other")
     with Stubber(bedrock), pytest.raises(IntegrityError, match=r"train\.jsonl is there with other"):
-        submit(release, bedrock)
+        begin(release, bedrock)
     assert s3.get_object(Bucket="acme-data", Key=key)["Body"].read() == b"other"
 
 
 def test_a_release_in_s3_is_trained_on_where_it_lies(tmp_path: Path, s3: "S3Client") -> None:
     release = approved(publish_release(tmp_path, "s3://acme-lake/lake"))
-    before = keys(s3, "acme-lake")
+    before = set(keys(s3, "acme-lake"))
     client = bedrock_client()
-    arn = submit(release, client)
+    arn = begin(release, client)
     name = f"math-{release.manifest['digest'][:12]}"
     job = client.get_model_customization_job(jobIdentifier=name)
     assert (job["jobArn"], job["roleArn"], job["customizationType"]) == (
@@ -320,7 +350,8 @@ def test_a_release_in_s3_is_trained_on_where_it_lies(tmp_path: Path, s3: "S3Clie
         "REINFORCEMENT_FINE_TUNING",
     )
     assert job["trainingDataConfig"]["s3Uri"] == f"{release.uri}/train.jsonl"
-    assert keys(s3, "acme-lake") == before
+    added = set(keys(s3, "acme-lake")) - before
+    assert all(key.startswith("lake/registry/math/") for key in added)
     client.close()
 
 
@@ -353,7 +384,7 @@ def test_what_bedrock_refuses_is_told_by_what_to_do(
             "create_model_customization_job", code, "line 1: hidden-content", status
         )
         with pytest.raises(error, match=rf"{code}.*; \w+") as told:
-            submit(release, bedrock)
+            begin(release, bedrock)
     assert type(told.value) is error
     assert "hidden-content" not in str(told.value)
 
@@ -363,14 +394,4 @@ def test_a_bedrock_that_is_not_there_may_be_there_later(
 ) -> None:
     release = approved(publish_release(tmp_path, "s3://acme-lake/lake"))
     with pytest.raises(TransientError, match="EndpointConnectionError; check the network"):
-        submit(release, bedrock)
-
-
-def test_a_client_without_a_region_says_what_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(OutsideError, match=r"NoRegionError; check .*region"):
-        bedrock_client()
+        begin(release, bedrock)

@@ -1,5 +1,6 @@
 """Jobs and the registry: prompts are reserved before a request, and freed by a job that failed."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from botocore.config import Config
 from botocore.stub import Stubber
 
 from bedrock_sluice.flows.approval import approve
-from bedrock_sluice.flows.job import Settled, bedrock_client, rehearse, settle, start
+from bedrock_sluice.flows.job import Settled, bedrock_client, prepare, settle, start
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.lake.registry import trained_on
 from bedrock_sluice.lake.releases import (
@@ -104,7 +105,7 @@ def bedrock() -> "BedrockClient":
 def begin(release: Release, client: "BedrockClient") -> None:
     with Stubber(client) as stub:
         stub.add_response(CREATE, {"jobArn": ARN})
-        assert start(release, client) == ARN
+        assert start(prepare(release), client) == ARN
 
 
 def job(status: str) -> Json:
@@ -159,9 +160,13 @@ def test_prompts_are_reserved_before_the_request_is_sent(
     (then,) = seen
     wanted = [("p-a", release.id, "reserved"), ("p-b", release.id, "reserved")]
     assert then.rows() == trained_on(release.lake, "math").rows() == wanted
+    told = told_in(release)
+    asked = json.loads(told.pop("job-1.json"))
+    request = asked.pop("request")
     name = f"math-{release.manifest['digest'][:12]}"
-    asked = f'{{"release":"math/{release.id}","job":"{name}","region":"us-east-1"}}\n'
-    assert told_in(release) == {"job-1.json": asked}
+    assert asked == {"release": f"math/{release.id}", "job": name, "region": "us-east-1"}
+    assert request["jobName"] == name
+    assert told == {"started-1.json": f'{{"job_arn":"{ARN}"}}\n'}
 
 
 def test_a_process_that_dies_while_it_asks_leaves_the_reservation(
@@ -173,7 +178,7 @@ def test_a_process_that_dies_while_it_asks_leaves_the_reservation(
     release = ready()
     bedrock.meta.events.register("before-call", die)
     with pytest.raises(KeyboardInterrupt):
-        start(release, bedrock)
+        start(prepare(release), bedrock)
     assert states(release) == {"reserved"}
 
 
@@ -201,7 +206,7 @@ def test_only_a_request_that_surely_made_no_job_frees_its_prompts(
     with Stubber(bedrock) as stub:
         stub.add_client_error(CREATE, code, CANARY, status)
         with pytest.raises(error, match=code) as told:
-            start(release, bedrock)
+            start(prepare(release), bedrock)
     assert states(release) == {state}
     assert CANARY not in str([told.value, told_in(release)])
     begin(release, bedrock)  # the cause was mended
@@ -217,7 +222,7 @@ def test_a_refusal_after_a_lost_answer_frees_nothing(
         meta = {"RetryAttempts": attempts}
         stub.add_client_error(CREATE, "AccessDeniedException", "", 403, response_meta=meta)
         with pytest.raises(OutsideError):
-            start(release, bedrock)
+            start(prepare(release), bedrock)
     assert states(release) == {"reserved" if attempts else "released"}
 
 
@@ -226,7 +231,7 @@ def test_a_bedrock_that_is_not_reached_may_have_been(
 ) -> None:
     release = ready()
     with pytest.raises(TransientError):
-        start(release, bedrock)
+        start(prepare(release), bedrock)
     assert states(release) == {"reserved"}
 
 
@@ -234,13 +239,12 @@ def test_what_may_not_be_trained_on_reserves_nothing(
     ready: Callable[..., Release], bedrock: "BedrockClient"
 ) -> None:
     old = ready(has_digests=False)
-    for ask in (rehearse, lambda release: start(release, bedrock)):
-        with Stubber(bedrock), pytest.raises(RefusedError, match="release of an older version"):
-            ask(old)
+    with pytest.raises(RefusedError, match="release of an older version"):
+        prepare(old)
     changed = ready()
     Path(changed.uri, "provenance.parquet").write_bytes(b"other")
-    with Stubber(bedrock), pytest.raises(IntegrityError, match="provenance"):
-        start(changed, bedrock)
+    with pytest.raises(IntegrityError, match="provenance"):
+        prepare(changed)
     assert trained_on(changed.lake, "math").is_empty()
 
 
@@ -248,17 +252,17 @@ def test_a_rehearsal_gives_the_request_and_reserves_nothing(
     ready: Callable[..., Release], bedrock: "BedrockClient"
 ) -> None:
     release = ready()
-    request = rehearse(release)
+    request = prepare(release).request()
     assert trained_on(release.lake, "math").is_empty()
     with Stubber(bedrock) as stub:
         stub.add_response(CREATE, {"jobArn": ARN}, request)
-        start(release, bedrock)
+        start(prepare(release), bedrock)
 
 
 def test_a_lake_in_s3_keeps_its_registry_there(ready: Callable[..., Release], bucket: str) -> None:
     release = ready(lake=f"s3://{bucket}/lake")
     client = bedrock_client()
-    start(release, client)
+    start(prepare(release), client)
     assert states(release) == {"reserved"}
     assert [each.status for each in settle(release.lake, "math")] == ["InProgress"]
     name = f"math-{release.manifest['digest'][:12]}"
@@ -305,17 +309,6 @@ def test_a_completed_job_leaves_its_model_in_the_registry(
     assert told_in(release)["registered.json"] == told
 
 
-def test_every_request_for_a_job_that_failed_is_settled_by_one_question(
-    ready: Callable[..., Release], bedrock: "BedrockClient"
-) -> None:
-    release = ready()
-    for _ in range(3):
-        begin(release, bedrock)
-    assert trained_on(release.lake, "math").height == 2
-    settled(release, bedrock, "Failed")
-    assert states(release) == {"released"}
-
-
 def test_only_a_person_frees_what_bedrock_does_not_know(
     ready: Callable[..., Release], bedrock: "BedrockClient"
 ) -> None:
@@ -344,26 +337,27 @@ def test_a_reservation_that_no_request_followed_can_be_freed(
     assert (found.state, states(release)) == ("released", {"released"})
 
 
-def test_two_requests_in_two_regions_are_asked_about_each(
+def test_a_second_region_is_asked_when_the_first_has_no_job(
     ready: Callable[..., Release], bedrock: "BedrockClient"
 ) -> None:
-    release, regions = ready(), list[str]()
+    release, regions = ready(), list[str | None]()
     begin(release, bedrock)
     west = boto3.client("bedrock", region_name="us-west-2")
-    begin(release, west)
+    with pytest.raises(RefusedError, match="with other settings"):
+        begin(release, west)
 
-    def client_of(region: str) -> "BedrockClient":
+    def client_of(region: str | None) -> "BedrockClient":
         regions.append(region)
         return bedrock if region == "us-east-1" else west
 
-    with Stubber(bedrock) as east_stub, Stubber(west) as west_stub:
-        east_stub.add_response(GET, job("InProgress"))
-        west_stub.add_response(GET, job("Failed"))
+    with Stubber(bedrock) as stub:
+        stub.add_response(GET, job("Failed"))
+        settle(release.lake, "math", client_of)
+    begin(release, west)
+    with Stubber(west) as stub:
+        stub.add_response(GET, job("Completed"))
         (found,) = settle(release.lake, "math", client_of)
-    assert (regions, found.state) == (["us-east-1", "us-west-2"], "reserved")
-    assert found.status == "InProgress"
-    settled(release, bedrock, "Completed")
-    assert states(release) == {"registered"}
+    assert (regions, found.state) == (["us-east-1", "us-west-2"], "registered")
     west.close()
 
 

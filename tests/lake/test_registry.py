@@ -13,6 +13,7 @@ from bedrock_sluice.lake.folder import FolderStore
 from bedrock_sluice.lake.registry import (
     JobAsked,
     JobEnded,
+    JobStarted,
     Use,
     find_built,
     read_uses,
@@ -69,7 +70,7 @@ def test_a_lineage_that_trained_nothing_has_no_prompts(store: Store) -> None:
 
 
 def test_what_is_reserved_is_told_of_the_lines_to_train_on(release: Release) -> None:
-    reserve(release, "math", ASKED)
+    reserve(release, "math", 1, ASKED)
     told = [("p-a", release.id, "reserved"), ("p-b", release.id, "reserved")]
     assert trained_on(release.lake, "math").rows() == told
     assert trained_on(release.lake, "maths").height == 0
@@ -79,7 +80,7 @@ def test_what_is_reserved_is_told_of_the_lines_to_train_on(release: Release) -> 
 
 
 def test_the_prompts_lie_there_as_plain_parquet(release: Release) -> None:
-    reserve(release, "math", ASKED)
+    reserve(release, "math", 1, ASKED)
     entry = only(release.lake).objects["reserved.parquet"]
     rows = pq.read_table(release.lake.local(entry)).to_pylist()
     assert rows == [
@@ -91,7 +92,7 @@ def test_the_prompts_lie_there_as_plain_parquet(release: Release) -> None:
 def test_all_releases_of_a_lineage_are_told(store: Store, tmp_path: Path) -> None:
     first, second = (published(store, tmp_path, each) for each in ("ab", "bc"))
     for each in (first, second):
-        reserve(each, "math", ASKED)
+        reserve(each, "math", 1, ASKED)
     told = trained_on(store, "math").select("release", "prompt_digest").rows()
     wanted = [(first.id, "p-a"), (first.id, "p-b"), (second.id, "p-b"), (second.id, "p-c")]
     assert sorted(told) == sorted(wanted)
@@ -99,11 +100,11 @@ def test_all_releases_of_a_lineage_are_told(store: Store, tmp_path: Path) -> Non
 
 def test_each_state_follows_from_what_is_there(release: Release) -> None:
     lake, states = release.lake, list[str]()
-    first = reserve(release, "math", ASKED)
+    first = reserve(release, "math", 1, ASKED)
     states.append(only(lake).state)
     first.release(VAIN)
     states.append(only(lake).state)
-    second = reserve(release, "math", ASKED)  # the same prompts, for another request
+    second = reserve(release, "math", 2, ASKED)  # the same prompts, for another request
     states.append(only(lake).state)
     first.release(VAIN)
     states.append(only(lake).state)
@@ -116,24 +117,47 @@ def test_each_state_follows_from_what_is_there(release: Release) -> None:
 
 
 def test_the_first_end_that_is_written_down_stands(release: Release) -> None:
-    claim = reserve(release, "math", ASKED)
+    claim = reserve(release, "math", 1, ASKED)
     for ended in (VAIN, JobEnded("Stopped")):
         claim.release(ended)
     assert only(release.lake).ended() == VAIN
 
 
-def test_requests_at_once_have_a_claim_each(release: Release) -> None:
+def test_the_same_request_at_once_is_one_claim_and_another_one_is_refused(
+    release: Release,
+) -> None:
     with ThreadPoolExecutor(4) as pool:
-        claims = list(pool.map(lambda _: reserve(release, "math", ASKED), range(4)))
-    assert sorted(claim.number for claim in claims) == [1, 2, 3, 4]
-    for claim in claims[1:]:
-        claim.release(VAIN)
-    assert only(release.lake).state == "reserved"
-    assert trained_on(release.lake, "math").height == 2
+        claims = list(pool.map(lambda _: reserve(release, "math", 1, ASKED), range(4)))
+    assert {claim.number for claim in claims} == {1}
+    with pytest.raises(RefusedError, match="with other settings"):
+        reserve(release, "math", 1, JobAsked("math/x", "math-0123", "us-west-2"))
+    assert only(release.lake).next_number == 1
+    claims[0].release(VAIN)
+    assert only(release.lake).next_number == 2
+
+
+def test_a_refusal_counts_unless_the_request_was_taken(release: Release) -> None:
+    claim = reserve(release, "math", 1, ASKED)
+    claim.refuse()
+    refused = only(release.lake)
+    assert (refused.state, refused.ended(), refused.failed_jobs()) == (
+        "released",
+        JobEnded("Refused"),
+        0,
+    )
+    claim.start("arn:job")
+    taken = only(release.lake)
+    assert (taken.state, taken.started(1), taken.next_number) == (
+        "reserved",
+        JobStarted("arn:job"),
+        1,
+    )
+    claim.release(JobEnded("Failed", "arn:job"))
+    assert (only(release.lake).state, only(release.lake).failed_jobs()) == ("released", 1)
 
 
 def test_a_reservation_without_a_request_counts_until_it_is_released(release: Release) -> None:
-    reserve(release, "math", ASKED)
+    reserve(release, "math", 1, ASKED)
     lake = release.lake
     half = Use(lake, only(lake).stem, {"reserved.parquet": only(lake).objects["reserved.parquet"]})
     assert (half.state, half.asked(), half.ended()) == ("reserved", None, None)
@@ -145,7 +169,7 @@ def test_a_release_of_an_older_version_reserves_nothing(
     store: Store, tmp_path: Path, drop: str
 ) -> None:
     old = published(store, tmp_path, "ab", drop)
-    for ask in (used_prompts, lambda release: reserve(release, "math", ASKED)):
+    for ask in (used_prompts, lambda release: reserve(release, "math", 1, ASKED)):
         with pytest.raises(RefusedError, match=r"release of an older version.* build it again"):
             ask(old)
     assert keys(store) == []
@@ -164,8 +188,11 @@ def test_a_lineage_is_a_plain_name(store: Store, lineage: str) -> None:
 def folder(tmp_path: Path) -> Path:
     """The registry's folder of a lineage with one release that was released and asked for again."""
     release = published(FolderStore(tmp_path / "lake"), tmp_path, "ab")
-    reserve(release, "math", ASKED).release(VAIN)
-    reserve(release, "math", ASKED)
+    first = reserve(release, "math", 1, ASKED)
+    first.refuse()
+    first.start("arn:job")
+    first.release(VAIN)
+    reserve(release, "math", 2, ASKED)
     only(release.lake).register(DONE)
     return tmp_path / "lake" / "registry" / "math"
 
@@ -174,7 +201,8 @@ def lake_of(folder: Path) -> FolderStore:
     return FolderStore(folder.parents[1])
 
 
-NAMES = ["reserved.parquet", "job-1.json", "job-2.json", "released-1.json", "registered.json"]
+NAMES = ["reserved.parquet", "job-1.json", "job-2.json", "started-1.json", "refused-1.json"]
+NAMES += ["released-1.json", "registered.json"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -235,9 +263,9 @@ def test_other_prompts_where_these_would_be_reserved_stop_it(tmp_path: Path, fol
     pq.write_table(rows.slice(1), path)
     release = published(lake_of(folder), tmp_path, "ab")
     with pytest.raises(IntegrityError, match=path.name):
-        reserve(release, "math", ASKED)
+        reserve(release, "math", 1, ASKED)
     pq.write_table(rows, path, compression="none")  # other bytes, the same rows
-    reserve(release, "math", ASKED)
+    reserve(release, "math", 1, ASKED)
 
 
 # --- A build again
