@@ -105,6 +105,10 @@ def use_of(release: str) -> Use:
     return use
 
 
+def begin(prepared: job.Job, bedrock: Any) -> str:
+    return start(prepared, bedrock)
+
+
 def states(release: Release) -> set[str]:
     return set(trained_on(release.lake, "sums")["state"])
 
@@ -197,7 +201,7 @@ def test_four_at_once_are_one_job_and_one_claim(release: str, bedrock: Bedrock) 
     def train(_: int) -> str:
         prepared = prepare(open_release(release))
         barrier.wait()
-        return start(prepared, bedrock)
+        return begin(prepared, bedrock)
 
     with ThreadPoolExecutor(4) as pool:
         arns = set(pool.map(train, range(4)))
@@ -216,13 +220,13 @@ def test_who_shares_a_claim_and_is_refused_frees_nothing(
         monkeypatch.setattr(bedrock, "create_model_customization_job", create)
         bedrock.refusals = 1
         with pytest.raises(OutsideError):
-            start(second, bedrock)
+            begin(second, bedrock)
         return create(**request)
 
     monkeypatch.setattr(bedrock, "create_model_customization_job", refuse_after_another)
-    start(first, bedrock)
+    begin(first, bedrock)
     assert states(first.release) == {"reserved"}
-    assert start(prepare(open_release(release)), bedrock) == f"arn:{first.request()['jobName']}"
+    assert begin(prepare(open_release(release)), bedrock) == f"arn:{first.request()['jobName']}"
     assert len(bedrock.jobs) == 1
 
 
@@ -235,7 +239,7 @@ def test_a_claim_whose_answer_was_lost_is_not_made_twice(
         return put(store, key, content) and ".job-" not in key
 
     monkeypatch.setattr(FolderStore, "put_new", forget)
-    start(prepare(open_release(release)), bedrock)
+    begin(prepare(open_release(release)), bedrock)
     assert [claim.number for claim in use_of(release).claims] == [1]
 
 
