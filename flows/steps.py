@@ -1,6 +1,7 @@
 """The steps of a build: each takes a plan and frames, asks the pure core, gives frames back."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from bedrock_sluice.rewards.line import instruct
 from bedrock_sluice.rewards.line import render as render_lines
 from bedrock_sluice.sql import statement
 from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES, select_to_budget
+from bedrock_sluice.transforms.chat import JsonObject
 from bedrock_sluice.transforms.contamination import index_evaluation
 from bedrock_sluice.transforms.fates import Sifted, sift
 from bedrock_sluice.transforms.leakage import leaking
@@ -142,15 +144,16 @@ def render(plan: Plan, prompts: pl.DataFrame) -> Sifted:
     """Add each prompt's line, as `json`: masked, and with reserved words broken up, as asked.
 
     What can't be written as it must be is left out: lines that masking did not make clean, whose
-    answer it spoilt, or that have become too long; and lines of train that say what one of
-    validation says.
+    answer it spoilt, that have become too long, or that break a rule of the profiles (`detail`
+    names it); and lines of train that say what one of validation says.
     """
     lines = _rendered(plan, prompts)
     decoded = [msgspec.json.decode(line) for line in lines["json"]]
     chats = [chat_of(line) for line in decoded]
     tokens = [estimate_tokens(c, d.get("tools") or ()) for c, d in zip(chats, decoded, strict=True)]
     judged = lines.with_columns(
-        fits=pl.Series(map(plan.template.takes, decoded), dtype=pl.Boolean),
+        fits=pl.Series([bool(plan.template.takes(line)) for line in decoded], dtype=pl.Boolean),
+        detail=pl.Series(map(partial(_broken_rule, plan), decoded), dtype=pl.String),
         tokens=pl.Series(tokens, dtype=pl.Int64),
         chat=pl.int_range(pl.len()),
     )
@@ -161,9 +164,12 @@ def render(plan: Plan, prompts: pl.DataFrame) -> Sifted:
             (Reason.CURATE_PERSONAL_DATA, pl.col("unclean").is_not_null()),
             (Reason.CURATE_TOO_LONG, pl.col("tokens") > plan.recipe.curate.max_prompt_tokens),
             (Reason.ANSWER_UNFIT, ~pl.col("fits")),
+            (Reason.RENDER_UNFIT, pl.col("detail").is_not_null()),
         ],
     )
-    kept = clean.kept.drop("unclean", "fits", "tokens", "chat")
+    is_unfit = pl.col("reason") == Reason.RENDER_UNFIT.value
+    rejected = clean.rejected.with_columns(detail=pl.when(is_unfit).then("detail"))
+    kept = clean.kept.drop("unclean", "fits", "detail", "tokens", "chat")
     near = plan.recipe.curate
     leaks = leaking(
         [chats[number] for number in clean.kept["chat"]],
@@ -172,7 +178,12 @@ def render(plan: Plan, prompts: pl.DataFrame) -> Sifted:
         within_system=near.within_system,
     )
     apart = evict(kept, leaks)
-    return Sifted(apart.kept, pl.concat([clean.rejected, apart.rejected], how="diagonal"))
+    return Sifted(apart.kept, pl.concat([rejected, apart.rejected], how="diagonal"))
+
+
+def _broken_rule(plan: Plan, line: JsonObject) -> str | None:
+    """The first rule of the profiles that a line breaks, as `profile/rule`."""
+    return next(iter(line_errors(line, plan.profiles)), None)
 
 
 def _rendered(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:

@@ -129,6 +129,8 @@ class Reason(StrEnum):
     )
     SPLIT_OVER_MAX_LINES = "split_over_max_lines", "there were more prompts than max_lines"
 
+    RENDER_UNFIT = "render_unfit", "its line breaks a rule of the template's profiles"
+
     GRADE_ZERO_VARIANCE = (
         "grade_zero_variance",
         "all logged responses to its prompt have the same score",

@@ -26,7 +26,7 @@ _EVENT_TIME = re.compile(
 )
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"\S")]  # not blank
 _Row = dict[str, Any]
 
 

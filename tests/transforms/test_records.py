@@ -89,10 +89,12 @@ def test_a_record_that_is_refused_is_still_found_by_its_id(log_object: Pack, rec
         {"requestId": "timeless"},
         {"requestId": 7},
         json.dumps(record(request_id="torn")).encode()[:-1],
+        record(request_id=" \t"),
     ]
     rows = decode_object(log_object(lines), "a.json.gz")
     assert all("reason" in row for row in rows)
-    assert [r.get("request_id") for r in rows] == ["drifted", "newer", "timeless", None, None]
+    assert [r.get("request_id") for r in rows] == ["drifted", "newer", "timeless", *[None] * 3]
+    assert rows[-1]["reason"] is Reason.DECODE_BAD_FIELD
 
 
 def test_the_same_bodies_have_the_same_digest_and_others_another(record: Make) -> None:

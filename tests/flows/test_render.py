@@ -1,0 +1,76 @@
+"""The step `render`: what a line can't be, and what a template's grader can't read, is dropped."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+Json = dict[str, Any]
+
+AT = datetime(2026, 10, 1, 12, tzinfo=UTC)
+TOOL: Json = {
+    "type": "function",
+    "function": {"name": "add", "description": "Adds.", "parameters": {"type": "object"}},
+}
+CALL = {"id": "c-1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+TURNS: list[Json] = [
+    {"role": "user", "content": "What is one and one, by your tool?"},
+    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": "c-1", "content": "2"},
+    {"role": "user", "content": "And what is it in the end? Say #### and the number."},
+]
+SAID: Json = {"role": "assistant", "content": "#### 2"}
+
+
+def test_odd_records_are_dropped_with_a_reason_and_veto_no_release(
+    sums: Path,
+    tmp_path: Path,
+    write_logs: Callable[..., None],
+    record: Callable[..., Json],
+    bodies: Callable[..., Any],
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+) -> None:
+    assert sums.exists()
+    blank = {**TOOL, "function": {**TOOL["function"], "name": " "}}
+    asked = {"role": "user", "content": "Which tool has no name? Say #### and the number."}
+    odd = [
+        record(bodies=bodies("converse", TURNS, SAID, [TOOL]), request_id="turns", at=AT),
+        record(bodies=bodies("converse", [asked], SAID, [blank]), request_id="nameless", at=AT),
+        record(ask="Who has no id?", request_id=" ", at=AT),
+    ]
+    write_logs(tmp_path / "logs", [odd], hour="2026/10/01/13")
+    swaps = {'name = "math"\n': 'name = "math"\nhistory = true\n'}
+    ran = sluice("build", recipe(swaps=swaps), "--json")
+    assert ran.code == 0, ran.err
+    release = Path(json.loads(ran.out)["release"])
+    assert json.loads((release / "manifest.json").read_text())["verdict"] == "passed"
+    fates = pl.read_parquet(release / "fates.parquet").filter(pl.col("reason").is_not_null())
+    told = {
+        row["request_id"]: (row["reason"], row["detail"]) for row in fates.iter_rows(named=True)
+    }
+    assert told["turns"] == ("render_unfit", "nova-docs/role")
+    assert told["nameless"] == ("render_unfit", "nova-docs/tools-shape")
+    assert told[None][0] == "decode_bad_field"
+
+
+def test_a_markdown_heading_is_no_answer(
+    sums: Path,
+    tmp_path: Path,
+    write_logs: Callable[..., None],
+    record: Callable[..., Json],
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+) -> None:
+    assert sums.exists()
+    reply = "#### 1. Think\nIt is five.\n#### 2. Answer\nSo I say 5."
+    odd = record(ask="What is two and three?", reply=reply, request_id="heading", at=AT)
+    write_logs(tmp_path / "logs", [[odd]], hour="2026/10/01/13")
+    ran = sluice("build", recipe('[answer]\nfrom = ["logged"]\n'), "--json")
+    fates = pl.read_parquet(Path(json.loads(ran.out)["release"]) / "fates.parquet")
+    told = dict(fates.select("request_id", "reason").iter_rows())
+    assert told["heading"] == "answer_unfit"
+    assert sum(reason is None for reason in told.values()) == 150
