@@ -3,9 +3,11 @@
 What people read goes to stderr; stdout carries results alone: a path, or JSON with `--json`.
 """
 
+import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -13,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+PACKAGE = "bedrock_sluice."
+EXIT_NO = 1  # the gate or a check said no
 EXIT_INTERNAL = 70  # a bug of ours; the other codes are those of transforms/errors.py
 SIGNAL_EXIT = 128  # plus the number of the signal that ended the run
 
@@ -211,13 +215,34 @@ def main() -> None:
             signal.signal(number, _stop)
     try:
         app()
-    except Exception as error:
+    except BaseException as error:
+        if _signals and not _is_finished(error):
+            sys.exit(_report_stop(_signals[0]))
+        if not isinstance(error, Exception):
+            raise
         sys.exit(_report(error))
+
+
+_signals: list[int] = []
+"""The signals that came. Libraries that run our code wrap the exception, so it does not tell."""
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
     """End at once, by way of `finally`, so that temporary files go; a re-run picks up from here."""
+    _signals.append(number)
     raise SystemExit(SIGNAL_EXIT + number)
+
+
+def _is_finished(error: BaseException) -> bool:
+    """Whether the command came to its own end although a signal came."""
+    return isinstance(error, SystemExit) and error.code in (None, 0, EXIT_NO)
+
+
+def _report_stop(number: int) -> int:
+    name = signal.Signals(number).name
+    message = f"stopped by {name}; nothing is half written, run the command again to continue"
+    _print_error("stopped", message, None)
+    return SIGNAL_EXIT + number
 
 
 def _report(error: Exception) -> int:
@@ -231,22 +256,35 @@ def _report(error: Exception) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SIGNAL_EXIT + signal.SIGPIPE
     if isinstance(error, SluiceError):
-        message, code = str(error), error.exit_code
-    elif isinstance(error, OSError):
-        message, code = f"{error.filename or 'disk'}: {error.strerror}", OutsideError.exit_code
-    else:
-        message, code = f"a bug in Sluice: {place(error)}; please report it", EXIT_INTERNAL
-    print(f"sluice: {message}", file=sys.stderr)  # noqa: T201 - the last word
-    return code
+        kind = type(error).__name__.removesuffix("Error").lower()
+        _print_error(kind, str(error), getattr(error, "where", None))
+        return error.exit_code
+    if isinstance(error, OSError):
+        where = error.filename and str(error.filename)
+        _print_error("outside", f"{where or 'disk'}: {error.strerror}", where)
+        return OutsideError.exit_code
+    where = place(error)
+    _print_error("bug", f"a bug in Sluice: {where}; please report it", where)
+    return EXIT_INTERNAL
+
+
+def _print_error(kind: str, message: str, where: str | None) -> None:
+    """Write the last word for people, and with `--json` for machines too."""
+    with suppress(OSError):  # the terminal may be gone
+        print(f"sluice: {message}", file=sys.stderr)  # noqa: T201
+        if "--json" in sys.argv:
+            error = {"kind": kind, "message": message, "where": where}
+            print(json.dumps({"error": error}), flush=True)  # noqa: T201
 
 
 def place(error: BaseException) -> str:
     """The kind of an exception, and the last place in Sluice that it passed through."""
-    where, trace = "?", error.__traceback__
+    root, where, trace = Path(__file__).parent.parent, "?", error.__traceback__
     while trace:
         name = Path(trace.tb_frame.f_code.co_filename)
-        if name.parent.parent == Path(__file__).parent.parent:
-            where = f"{name.parent.name}/{name.name}:{trace.tb_lineno}"
+        is_ours = trace.tb_frame.f_globals.get("__name__", "").startswith(PACKAGE)
+        if is_ours and name.is_relative_to(root):
+            where = f"{name.relative_to(root).as_posix()}:{trace.tb_lineno}"
         trace = trace.tb_next
     return f"{type(error).__name__} at {where}"
 

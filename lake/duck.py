@@ -1,11 +1,14 @@
 """DuckDB, shut off from the disk and the network: it sees the tables that it is handed."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import duckdb
 import polars as pl
 import pyarrow as pa
+
+_INTERRUPT_SECONDS = 0.05  # between attempts
 
 
 def query(
@@ -20,16 +23,30 @@ def query(
     What goes wrong in a reader while it is read belongs into `problems`, and is raised from here:
     DuckDB would make an error of its own of it.
     """
-    with duckdb.connect(config={"python_enable_replacements": False}) as connection:
+    with (
+        ThreadPoolExecutor(1) as thread,
+        duckdb.connect(config={"python_enable_replacements": False}) as connection,
+    ):
         connection.execute("set timezone = 'UTC'")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         for name, table in tables.items():
             connection.register(name, table)
+        running = thread.submit(_run, connection, statement, parameters)
         try:
-            frame: pl.DataFrame = connection.sql(statement, params=dict(parameters)).pl()
+            return running.result()
         except duckdb.Error:
             if problems:
                 raise problems[0] from None
             raise
-    return frame
+        finally:
+            while not running.done():  # a signal came, perhaps before the query began
+                connection.interrupt()
+                wait([running], _INTERRUPT_SECONDS)
+
+
+def _run(
+    connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any]
+) -> pl.DataFrame:
+    """Run it in a thread of its own: a signal that comes while DuckDB is at work can hang it."""
+    return connection.sql(statement, params=dict(parameters)).pl()
