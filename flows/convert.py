@@ -17,17 +17,25 @@ import msgspec
 from bedrock_sluice.flows.console import people
 from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.bodies import Bodies
-from bedrock_sluice.lake.source import is_log
-from bedrock_sluice.lake.store import Entry, Store, open_store, reopen_store
+from bedrock_sluice.lake.fetch import fetch
+from bedrock_sluice.lake.files import replaced_file
+from bedrock_sluice.lake.source import is_log, no_logs, parent_of_top
+from bedrock_sluice.lake.store import S3_SCHEME, Entry, Store, open_store, reopen_store
 from bedrock_sluice.transforms.chat import Exchange, JsonObject, Message
 from bedrock_sluice.transforms.errors import ConfigError, InputError, OutsideError
 from bedrock_sluice.transforms.exchanges import read_exchange, rejected_row
-from bedrock_sluice.transforms.lines import read_lines
 from bedrock_sluice.transforms.plain import read_plain_line
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.records import Envelope, decode_numbered, refused_object
+from bedrock_sluice.transforms.records import (
+    Envelope,
+    Rejects,
+    decode_numbered,
+    read_log_lines,
+    refused_object,
+)
 
 NAME_BYTES = 16  # of a piece
+BUFFER_BYTES = 4 << 20  # of lines that are written at once
 
 Row = dict[str, Any]
 
@@ -35,6 +43,7 @@ Row = dict[str, Any]
 def convert(uri: str, out: Path | None, rejects: Path | None) -> int:
     """Convert all logs at a file, folder or `s3://` URI, in the order of their keys.
 
+    Output files are replaced when all is done; until then, and if it fails, they stay as they were.
     Returns the number of records that were converted.
 
     Raises:
@@ -51,8 +60,8 @@ def convert(uri: str, out: Path | None, rejects: Path | None) -> int:
     _spare_logs(store, entries, outputs)
     counts = Counter[str]()
     with ExitStack() as files:
-        kept_file = files.enter_context(_open(out)) if out else sys.stdout.buffer
-        rejects_file = files.enter_context(_open(rejects)) if rejects else None
+        kept_file = files.enter_context(replaced_file(out)) if out else sys.stdout.buffer
+        rejects_file = files.enter_context(replaced_file(rejects)) if rejects else None
         size = sum(entry.size for entry in entries)
         # Processes hand over much text by files several times faster than by pipes.
         pieces = Path(files.enter_context(TemporaryDirectory(prefix="sluice-work-")))
@@ -78,8 +87,8 @@ def _tell(counts: Counter[str], skipped: int) -> None:
 def _find_logs(uri: str, outputs: list[Path]) -> tuple[Store, list[Entry], int]:
     """The logs at a URI, and how many other files there are. What will be written is neither."""
     folder, _, name = uri.rstrip("/").rpartition("/")
-    if "." in name:
-        store = open_store(folder or ".")
+    if f"{folder}/" != S3_SCHEME:  # a bucket is not a file
+        store = open_store(folder or ("/" if uri.startswith("/") else "."))
         entry = store.entry(name)
         if entry is not None:
             return store, [entry], 0
@@ -88,7 +97,7 @@ def _find_logs(uri: str, outputs: list[Path]) -> tuple[Store, list[Entry], int]:
     entries = list(store.entries())
     logs = [entry for entry in entries if is_log(entry.key)]
     if not logs:
-        raise ConfigError(f"{uri}: no logs there; name a log file, or a folder of *.json.gz")
+        raise no_logs(uri, [entry.key for entry in entries])
     others = [e for e in entries if not is_log(e.key) and f"{store.uri}/{e.key}" not in ours]
     return store, logs, len(others)
 
@@ -103,13 +112,6 @@ def _spare_logs(store: Store, logs: list[Entry], outputs: list[Path]) -> None:
     for path, log in product(there, logs):
         if path.samefile(store.local(log)):
             raise ConfigError(f"{path} is one of the logs; write elsewhere")
-
-
-def _open(path: Path) -> BinaryIO:
-    try:
-        return path.open("wb")
-    except OSError as error:
-        raise OutsideError(f"{path}: {error.strerror}") from None
 
 
 def _move(piece: Path, out: BinaryIO) -> None:
@@ -130,28 +132,41 @@ class Converted(NamedTuple):
 
 def convert_object(uri: str, pieces: Path, entry: Entry) -> Converted:
     """Convert one log object of the store at `uri`, into a file of its own in a folder."""
-    store = reopen_store(uri)
-    bodies = Bodies([store])
-    text, lines, rejected = bytearray(), 0, list[Row]()
-    try:
-        numbered = list(read_lines(store.read(entry)))
-    except InputError as error:
-        numbered, rejected = [], [rejected_row(refused_object(entry.key, error), error)]
-    for number, line in numbered:
-        plain = None if isinstance(line, Reason) else read_plain_line(line)
-        if plain is None:
-            row = bodies.resolve(decode_numbered(entry.key, number, line))
-            try:
-                plain = _of_row(row)
-            except InputError as error:
-                rejected.append(rejected_row(row, error))
-                continue
-        _ENCODER.encode_into(_line(*plain), text, -1)
-        text += b"\n"
-        lines += 1
+    bodies = Bodies([reopen_store(place) for place in _body_places(uri, entry)])
+    rejected, unreadable = list[Row](), Rejects(entry.key)
     piece = pieces / blake2b(entry.key.encode(), digest_size=NAME_BYTES).hexdigest()
-    piece.write_bytes(text)
-    return Converted(piece, lines, rejected)
+    text, lines = bytearray(), 0
+    with piece.open("wb") as file:
+        try:
+            for number, line in read_log_lines(fetch(reopen_store(uri), entry)):
+                plain = None if isinstance(line, Reason) else read_plain_line(line)
+                row: Row = {} if plain else decode_numbered(entry.key, number, line)
+                if "reason" in row:
+                    unreadable.add(row)
+                    continue
+                row = row if plain else bodies.resolve(row)
+                try:
+                    _ENCODER.encode_into(_line(*(plain or _of_row(row))), text, -1)
+                except InputError as error:
+                    rejected.append(rejected_row(row, error))
+                    continue
+                text += b"\n"
+                lines += 1
+                if len(text) > BUFFER_BYTES:
+                    file.write(text)
+                    text.clear()
+        except InputError as error:
+            unreadable.add(refused_object(entry.key, error))
+        file.write(text)
+    for row in unreadable.rows():
+        rejected.append(rejected_row(row, InputError(row["reason"], row.get("detail") or "")))
+    return Converted(piece, lines, sorted(rejected, key=lambda row: row["line"]))
+
+
+def _body_places(uri: str, entry: Entry) -> list[str]:
+    """Where bodies of an object may lie: below its parent of `AWSLogs/`, and where it was found."""
+    parent = parent_of_top(f"{uri}/{entry.key}")
+    return list(dict.fromkeys([parent, uri] if parent else [uri]))
 
 
 class ChatLine(msgspec.Struct, gc=False):

@@ -84,6 +84,7 @@ def prepare(plan: Plan, step: Step = direct) -> Prepared:
     ledger = Ledger()
     step("find", lambda _: plan.find_all_named())
     step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
+    later = step("later", lambda _: plan.source.count_later(plan.recipe.window))
     judged = step("select", lambda _: steps.select(plan))
     tags = step("tags", lambda _: steps.tag_coverage(plan))
     readable = ledger.enter("pull", judged.height, divide(judged, UNREADABLE))
@@ -103,6 +104,7 @@ def prepare(plan: Plan, step: Step = direct) -> Prepared:
         "render", divided.height, step("render", lambda _: steps.render(plan, divided))
     )
     facts = curated.facts | told.facts | {"instructed": int(lines["is_instructed"].sum())}
+    facts["delivered_later"] = later
     without_key = int(selected["lacks_negated_key"].sum())
     return Prepared(judged, lines, curated.voters, ledger, facts, tags, without_key)
 

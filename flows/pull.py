@@ -1,5 +1,6 @@
 """Pull: fetch the log objects that the lake does not hold yet, and land them as Parquet parts."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from bedrock_sluice.flows.step import Tick
 from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.bodies import SIDES, Bodies
+from bedrock_sluice.lake.fetch import fetch
 from bedrock_sluice.lake.landed import (
     Batch,
     Held,
@@ -26,8 +28,9 @@ from bedrock_sluice.lake.landed import (
 )
 from bedrock_sluice.lake.source import LogObject, Source, Window
 from bedrock_sluice.lake.store import Store, reopen_store
+from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.records import decode_object
+from bedrock_sluice.transforms.records import decode_rows
 from bedrock_sluice.transforms.tables import landed_table
 
 FETCHERS = 4  # objects of one batch fetched at once
@@ -53,7 +56,12 @@ def pull(source: Source, lake: Store, window: Window, tick: Tick) -> int:
 
     Safe to run again, and twice at once: parts are named after what they hold, and put if absent.
     An object whose bodies were not all there is tried again, and landed again if there are more.
+
+    Raises:
+        ConfigError: the lake would be read as logs.
     """
+    if not source.below and f"{lake.uri}/".startswith(f"{source.store.uri}/"):
+        raise ConfigError(f"the lake {lake.uri} lies below the logs; put it elsewhere")
     reopen_store.cache_clear()
     name = source_name(source)
     wanted = missing(source.objects(window), read_parts(lake, name, window))
@@ -83,9 +91,8 @@ def _land(places: Places, batch: Batch) -> int:
             piece = Piece(part)
             raws = pool.map(partial(_fetch, logs), (each for each, _ in batch))
             for (each, waiting), raw in zip(batch, raws, strict=True):
-                rows = _decode(each, raw)
-                if waiting is None or bodies.count_waiting(rows) < waiting:
-                    held.append(_hold(piece, each, raw, rows, bodies))
+                if waiting is None or bodies.count_waiting(_decode(each, raw)) < waiting:
+                    held.append(_hold(piece, each, raw, bodies))
             piece.flush()
             write_footer(part, held)
         if held:
@@ -115,24 +122,23 @@ class Piece:
 
 
 def _fetch(logs: Store, each: LogObject) -> bytes | None:
-    return logs.read(each.entry) if each.entry.size <= MAX_PACKED_BYTES else None
+    return fetch(logs, each.entry) if each.entry.size <= MAX_PACKED_BYTES else None
 
 
-def _decode(each: LogObject, raw: bytes | None) -> list[Row]:
+def _decode(each: LogObject, raw: bytes | None) -> Iterator[Row]:
     if raw is not None:
-        return decode_object(raw, each.entry.key)
-    return [{"object": each.entry.key, "line": 0, "reason": Reason.PULL_OBJECT_TOO_LARGE}]
+        return decode_rows(raw, each.entry.key)
+    return iter([{"object": each.entry.key, "line": 0, "reason": Reason.PULL_OBJECT_TOO_LARGE}])
 
 
-def _hold(
-    piece: Piece, each: LogObject, raw: bytes | None, rows: list[Row], bodies: Bodies
-) -> Held:
+def _hold(piece: Piece, each: LogObject, raw: bytes | None, bodies: Bodies) -> Held:
     """Write the rows of one object with their bodies; returns what the part holds of it."""
-    waiting = 0
-    for row in rows:
+    rows = waiting = 0
+    for row in _decode(each, raw):
         resolved = bodies.resolve(row)
         waiting += resolved.get("reason") == Reason.PULL_BODY_MISSING
+        rows += 1
         piece.add(resolved)
     entry = each.entry
     digest = sha256(raw or b"").hexdigest()
-    return Held(entry.key, entry.etag, entry.size, entry.modified, digest, len(rows), waiting)
+    return Held(entry.key, entry.etag, entry.size, entry.modified, digest, rows, waiting)

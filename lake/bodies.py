@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bedrock_sluice.lake.fetch import fetch
 from bedrock_sluice.lake.source import TOP
-from bedrock_sluice.lake.store import S3_SCHEME, Store
+from bedrock_sluice.lake.store import S3_SCHEME, Entry, Store
 from bedrock_sluice.transforms.errors import InputError, IntegrityError
 from bedrock_sluice.transforms.lines import read_whole
 from bedrock_sluice.transforms.reasons import Reason
@@ -38,18 +39,26 @@ class Bodies:
 
     def _is_waiting(self, row: Row) -> bool:
         for uri in stored_apart([row]):
-            found = self._find(uri)
-            if found is None:
-                return False  # it is refused, and nothing more is asked
-            store, key = found
-            if store.entry(key) is None:
-                return True
+            try:
+                self._find(uri)
+            except InputError as error:
+                return error.reason == Reason.PULL_BODY_MISSING  # nothing more is looked for
         return False
 
-    def _find(self, uri: str) -> tuple[Store, str] | None:
-        """The store and the key that a URI may be followed to."""
-        keys = ((store, _key_in(store, uri)) for store in self.stores)
-        return next(((store, key) for store, key in keys if key is not None), None)
+    def _find(self, uri: str) -> tuple[Store, Entry]:
+        """The first of the stores that may hold a URI and has it, and its entry there.
+
+        Raises:
+            InputError: no store may hold it, or none has it (yet).
+        """
+        keys = [(store, _key_in(store, uri)) for store in self.stores]
+        if all(key is None for _, key in keys):
+            raise InputError(Reason.PULL_BODY_REFUSED)
+        entries = ((store, store.entry(key)) for store, key in keys if key is not None)
+        for store, entry in entries:
+            if entry is not None:
+                return store, entry
+        raise InputError(Reason.PULL_BODY_MISSING)
 
     def resolve(self, row: Row) -> Row:
         """A landed row with the bodies that were stored apart, or with why they can't be had."""
@@ -70,10 +79,7 @@ class Bodies:
         Raises:
             InputError: it lies elsewhere, is not there (yet), or is damaged or too large.
         """
-        found = self._find(uri)
-        if found is None:
-            raise InputError(Reason.PULL_BODY_REFUSED)
-        return _read(*found)
+        return _read(*self._find(uri))
 
 
 def stored_apart(rows: Iterable[Row]) -> Iterator[str]:
@@ -104,13 +110,10 @@ def _key_in(store: Store, uri: str) -> str | None:
     return key if is_sound and not _NO_PARTS.intersection(parts) else None
 
 
-def _read(store: Store, key: str) -> str:
-    entry = store.entry(key)
-    if entry is None:
-        raise InputError(Reason.PULL_BODY_MISSING)
+def _read(store: Store, entry: Entry) -> str:
     if entry.size > MAX_PACKED_BYTES:
         raise InputError(Reason.PULL_BODY_DAMAGED)
     try:
-        return read_whole(store.read(entry)).decode()
+        return read_whole(fetch(store, entry)).decode()
     except (InputError, IntegrityError, UnicodeDecodeError):
         raise InputError(Reason.PULL_BODY_DAMAGED) from None

@@ -36,9 +36,9 @@ class FolderStore:
         """See `Store.entries`; a folder that is not there holds nothing."""
         start = self.root / prefix.rpartition("/")[0]
         with _told(start):
-            paths = sorted(_walk(start), key=lambda path: path.relative_to(self.root).as_posix())
-            for path in paths:
-                key = path.relative_to(self.root).as_posix()
+            for key, path in sorted(
+                (p.relative_to(self.root).as_posix(), p) for p in self._walk(start)
+            ):
                 if key.startswith(prefix):
                     yield _entry(key, path)
 
@@ -55,7 +55,24 @@ class FolderStore:
         """See `Store.folders`."""
         start = self.root / prefix
         with _told(start):
-            return sorted(p.name for p in start.iterdir() if p.is_dir()) if start.is_dir() else []
+            children = start.iterdir() if start.is_dir() else ()
+            return sorted(p.name for p in children if p.is_dir() and not self._is_circular(p))
+
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        """The files below a folder; links are followed, but never in a circle."""
+        if not folder.exists() or self._is_circular(folder):
+            return
+        for path in folder.iterdir():
+            if path.is_dir():
+                yield from self._walk(path)
+            elif not path.name.startswith(TEMPORARY_PREFIX) and path.is_file():
+                yield _named(path)
+
+    def _is_circular(self, folder: Path) -> bool:
+        """Whether a folder is, by way of a link, one of those that it lies in."""
+        parts = folder.relative_to(self.root).parts
+        *above, own = (self.root.joinpath(*parts[:n]).stat() for n in range(len(parts) + 1))
+        return any(os.path.samestat(own, each) for each in above)
 
     def read(self, entry: Entry) -> bytes:
         """See `Store.read`."""
@@ -112,14 +129,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _walk(start: Path) -> Iterator[Path]:
-    for folder, _, names in os.walk(start, onerror=_raise):
-        for name in names:
-            path = Path(folder, name)
-            if not name.startswith(TEMPORARY_PREFIX) and path.is_file():
-                yield _named(path)
-
-
 def _named(path: Path) -> Path:
     try:
         str(path).encode()
@@ -127,11 +136,6 @@ def _named(path: Path) -> Path:
         told = str(path).encode(errors="backslashreplace").decode()
         raise ConfigError(f"{told}: the name is not UTF-8; rename the file") from None
     return path
-
-
-def _raise(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
 
 
 def _entry(key: str, path: Path) -> Entry:

@@ -1,9 +1,9 @@
 """Landed parts: immutable Parquet files of records, and the knowledge of what they hold.
 
-    landed/<source>/<account>/<region>/YYYY/MM/DD/HH/<digest of the objects>.parquet
+    landed/<source>/<account>/<region>/YYYY/MM/DD/HH/<digest of the footer>.parquet
 
 A part's footer lists the log objects that it holds, so what is landed is known from the parts
-themselves: there is no index beside them that could be wrong.
+themselves: there is no index beside them that could be wrong. The name is the digest of that list.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from bedrock_sluice.lake.source import LogObject, Source, Window, is_delivered
 from bedrock_sluice.lake.store import Entry, Store
-from bedrock_sluice.transforms.errors import IntegrityError
+from bedrock_sluice.transforms.errors import IntegrityError, OutsideError
 from bedrock_sluice.transforms.tables import LANDED
 
 MAX_BATCH_BYTES = 4 << 20  # of compressed log objects in one part
@@ -29,6 +29,7 @@ MAX_BATCH_OBJECTS = 256
 FOOTER_WORKERS = 16
 NAME_DIGITS = 24
 SOURCE_DIGITS = 12
+LAYOUT = 2  # of the parts; those of another layout are not seen, and their logs are landed again
 
 _FOOTER_KEY = b"sluice.objects"
 
@@ -57,8 +58,12 @@ Batch = tuple[tuple[LogObject, int | None], ...]  # of one partition, for one pa
 
 
 def source_name(source: Source) -> str:
-    """The name of a source inside the lake; several sources may share one lake."""
-    return sha256(source.store.uri.encode()).hexdigest()[:SOURCE_DIGITS]
+    """The name of a source inside the lake; several sources may share one lake.
+
+    The places of large bodies belong to it: they decide which bodies parts hold.
+    """
+    identity = [LAYOUT, source.store.uri, source.bodies]
+    return sha256(msgspec.json.encode(identity)).hexdigest()[:SOURCE_DIGITS]
 
 
 def batches(wanted: Iterable[tuple[LogObject, int | None]]) -> Iterator[Batch]:
@@ -78,9 +83,11 @@ def batches(wanted: Iterable[tuple[LogObject, int | None]]) -> Iterator[Batch]:
 
 def part_key(source: str, partition: str, objects: Sequence[Held]) -> str:
     """The key of the part that holds these objects; the same objects always have the same key."""
-    listed = [(o.key, o.etag, o.size, o.waiting) for o in objects]
-    name = sha256(msgspec.json.encode(listed)).hexdigest()[:NAME_DIGITS]
-    return f"landed/{source}/{partition}/{name}.parquet"
+    return f"landed/{source}/{partition}/{_part_name(objects)}"
+
+
+def _part_name(objects: Sequence[Held]) -> str:
+    return f"{sha256(msgspec.json.encode(objects)).hexdigest()[:NAME_DIGITS]}.parquet"
 
 
 @contextmanager
@@ -116,15 +123,16 @@ def read_rows(
                 table = file.read_row_group(group, columns=list(columns))
                 is_wanted = None if keys is None else pc.is_in(table["object"], value_set=keys)
                 yield table if is_wanted is None else table.filter(is_wanted)
-    except (pa.ArrowException, OSError):
-        raise IntegrityError(f"{path} is damaged; move it away, and pull again") from None
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        raise _damaged(path) from None
 
 
 def read_parts(lake: Store, source: str, window: Window) -> list[Part]:
     """The parts of a source that may hold records of the window, by key.
 
     Raises:
-        IntegrityError: a file in the lake is no part that Sluice wrote.
+        IntegrityError: a file in the lake is not a part as Sluice wrote it.
+        OutsideError: a part may not be read.
     """
     root = f"landed/{source}/"
     entries = [
@@ -137,14 +145,28 @@ def read_parts(lake: Store, source: str, window: Window) -> list[Part]:
 
 
 def _part(lake: Store, entry: Entry) -> Part:
+    path = lake.local(entry)
     try:
-        footer = pq.read_metadata(lake.local(entry)).metadata[_FOOTER_KEY]
-        objects = msgspec.json.decode(footer, type=tuple[Held, ...])
+        with path.open("rb") as file:
+            metadata = pq.read_metadata(file)
+        objects = msgspec.json.decode(metadata.metadata[_FOOTER_KEY], type=tuple[Held, ...])
+        schema = metadata.schema.to_arrow_schema()
+    except PermissionError:
+        raise OutsideError(f"{path} may not be read; check its permissions") from None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
-        raise IntegrityError(
-            f"{lake.uri}/{entry.key} is no landed part; move it away, and pull again"
-        ) from None
+        raise _damaged(f"{lake.uri}/{entry.key}") from None
+    is_as_named = entry.key.rpartition("/")[2] == _part_name(objects)
+    is_as_listed = metadata.num_rows == sum(each.rows for each in objects)
+    if not (is_as_named and is_as_listed and schema.equals(LANDED)):
+        raise _damaged(f"{lake.uri}/{entry.key}")
     return Part(entry, objects)
+
+
+def _damaged(place: str | Path) -> IntegrityError:
+    return IntegrityError(
+        f"{place} is not a landed part as Sluice wrote it: it is damaged or another file. "
+        "Delete it, and pull again"
+    )
 
 
 def missing(

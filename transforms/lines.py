@@ -6,6 +6,7 @@ Format: AWS user guide, "Monitor model invocation using CloudWatch Logs and Amaz
 """
 
 import io
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -17,23 +18,38 @@ from bedrock_sluice.transforms.reasons import Reason
 
 MAX_OBJECT_BYTES = 256 << 20  # decompressed; Bedrock's own objects hold a few MB
 MAX_OBJECT_LINES = 500_000  # blank ones too; a record takes some hundred bytes at the least
+MAX_LISTED_REJECTS = 10_000  # of one object; more of them count as one
 MAX_ARRAY_COMMAS = 2_000_000  # in an object that is one JSON array
 MAX_LINE_BYTES = 32 << 20
 HELD_BYTES = 64 << 20  # objects up to this size, decompressed, are held; larger ones are read twice
 CHUNK_BYTES = 1 << 20
+HEAD_BYTES = 4_096  # which tell whether an object is pretty-printed
 
 GZIP_MAGIC = b"\x1f\x8b"
 _DAMAGED: tuple[type[Exception], ...] = (EOFError, OSError, IsalError)  # type: ignore[assignment]
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
+# Where an object follows another without a line end. No JSON holds it: in a text, the quote would
+# end the text, and no letter follows that.
+_SEAM = re.compile(rb'\}(?=\{"\w)')
+_SEAM_START, _SEAM_BYTES = b'}{"', 4
+
 Line = tuple[int, bytes | Reason]  # line number from 1, and its bytes or why they can't be had
 
 
-def read_lines(raw: bytes) -> Iterator[Line]:
+class _Object(msgspec.Struct, gc=False):
+    """Any JSON object; it takes little memory, and nothing of it is kept."""
+
+
+_OBJECTS = msgspec.json.Decoder(list[_Object])
+
+
+def read_lines(raw: bytes, *, separate_objects: bool = False) -> Iterator[Line]:
     """Yield the non-blank lines of one object, numbered from 1.
 
     In a JSON array the number is that of the element; of a pretty-printed object, its first line's.
+    JSON objects that follow each other on one line count as lines if `separate_objects`.
 
     Raises:
         InputError: the object as a whole is empty, damaged, too large or in another encoding.
@@ -41,14 +57,23 @@ def read_lines(raw: bytes) -> Iterator[Line]:
     if not raw:
         raise InputError(Reason.PULL_EMPTY_OBJECT)
     held = _hold(raw)
+    if held is not None and held.startswith(GZIP_MAGIC):  # Firehose packs what came packed
+        raw, held = held, _hold(held)
     head = next(_chunks(raw), b"") if held is None else held
     if head.startswith(_UTF16_BOMS):
         raise InputError(Reason.DECODE_BAD_ENCODING, "the object is UTF-16, not UTF-8")
-    start = head.removeprefix(_UTF8_BOM).lstrip()[:64]
+    start = head.removeprefix(_UTF8_BOM)[:HEAD_BYTES].lstrip()
     if held is not None and start.startswith(b"["):
         return _elements(held.removeprefix(_UTF8_BOM))
-    lines = _split(iter([held]) if held is not None else _chunks(raw))
-    return _gather(lines) if start.partition(b"\n")[0].rstrip() == b"{" else lines
+    chunks = iter([held]) if held is not None else _chunks(raw)
+    lines = _split(_separate(chunks) if separate_objects else chunks)
+    first = next((line for line in start.splitlines() if b"{" in line), b"")
+    return _gather(lines) if _opens(first.rstrip()) else lines
+
+
+def _opens(line: bytes) -> bool:
+    """Whether a pretty-printed object begins on a line: alone, or after the time of its event."""
+    return line == b"{" or line.endswith(b" {")
 
 
 def read_whole(raw: bytes) -> bytes:
@@ -63,13 +88,21 @@ def read_whole(raw: bytes) -> bytes:
     return held
 
 
+def is_whole_gzip(raw: bytes) -> bool:
+    """Whether the bytes are gzip, and each member checks out: then they are what was written."""
+    try:
+        return raw.startswith(GZIP_MAGIC) and all(True for _ in _chunks(raw))
+    except InputError:
+        return False
+
+
 def _hold(raw: bytes) -> bytes | None:
     """All decompressed bytes, or None if they are too many to hold; checks every CRC on the way."""
     held: list[bytes] | None = []
     total = lines = 0
     for chunk in _chunks(raw):
         total += len(chunk)
-        lines += chunk.count(b"\n")
+        lines += chunk.count(b"\n") + chunk.count(_SEAM_START)
         if total > MAX_OBJECT_BYTES or lines > MAX_OBJECT_LINES:
             detail = f"more than {MAX_OBJECT_BYTES} bytes or {MAX_OBJECT_LINES} lines"
             raise InputError(Reason.PULL_OBJECT_TOO_LARGE, detail)
@@ -91,6 +124,18 @@ def _chunks(raw: bytes) -> Iterator[bytes]:
                 yield chunk
     except _DAMAGED:
         raise InputError(Reason.PULL_CORRUPT_GZIP, "the gzip data do not check out") from None
+
+
+def _separate(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Put a line end between objects that follow each other without one."""
+    rest = b""
+    for chunk in chunks:
+        text = rest + chunk if rest else chunk
+        if _SEAM_START in text:
+            text = _SEAM.sub(b"}\n", text)
+        rest = text[1 - _SEAM_BYTES :]  # a seam may begin in it, and end in the next chunk
+        yield text[: 1 - _SEAM_BYTES]
+    yield rest
 
 
 def _split(chunks: Iterator[bytes]) -> Iterator[Line]:
@@ -116,13 +161,13 @@ def _line(number: int, piece: bytes, is_too_long: bool) -> Iterator[Line]:
 
 
 def _gather(lines: Iterator[Line]) -> Iterator[Line]:
-    """Join pretty-printed objects: each begins with a line `{` and ends with a line `}`.
+    """Join pretty-printed objects: each begins with a line that `_opens` and ends with a line `}`.
 
     Lines between such objects stay as they are.
     """
     first, parts, size = 0, list[bytes](), 0
     for number, line in lines:
-        if isinstance(line, Reason) or (not parts and line != b"{"):
+        if isinstance(line, Reason) or (not parts and not _opens(line)):
             yield number, line
             continue
         first = first if parts else number
@@ -137,9 +182,24 @@ def _gather(lines: Iterator[Line]) -> Iterator[Line]:
 
 def _elements(whole: bytes) -> Iterator[Line]:
     """The elements of a JSON array; or the lines, if it is only the first of them that is one."""
-    if whole.count(b",") > MAX_ARRAY_COMMAS:
-        detail = f"an array with more than {MAX_ARRAY_COMMAS} commas"
+    commas = whole.count(b",")
+    if commas > MAX_ARRAY_COMMAS or (commas >= MAX_OBJECT_LINES and _has_too_many(whole)):
+        detail = f"an array with over {MAX_ARRAY_COMMAS} commas or {MAX_OBJECT_LINES} elements"
         raise InputError(Reason.PULL_OBJECT_TOO_LARGE, detail)
+    return _read_elements(whole)
+
+
+def _has_too_many(whole: bytes) -> bool:
+    """Whether an array may have more than `MAX_OBJECT_LINES` elements: only objects are counted."""
+    try:
+        return len(_OBJECTS.decode(whole)) > MAX_OBJECT_LINES
+    except msgspec.ValidationError:
+        return True
+    except (ValueError, RecursionError):
+        return False  # not an array; its lines were counted before
+
+
+def _read_elements(whole: bytes) -> Iterator[Line]:
     try:
         elements = msgspec.json.decode(whole, type=list[msgspec.Raw])
     except RecursionError:

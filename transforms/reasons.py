@@ -23,6 +23,10 @@ class Reason(StrEnum):
 
     PULL_CORRUPT_GZIP = "pull_corrupt_gzip", "the log object is damaged; nothing of it was taken"
     PULL_OBJECT_TOO_LARGE = "pull_object_too_large", "the log object is over the size limit"
+    PULL_TOO_MANY_REJECTS = (
+        "pull_too_many_rejects",
+        "so many lines of the log object could not be read that they count as one",
+    )
     PULL_EMPTY_OBJECT = "pull_empty_object", "the log object has no bytes"
     PULL_BODY_MISSING = "pull_body_missing", "a body is stored apart, and is not there (yet)"
     PULL_BODY_REFUSED = "pull_body_refused", "a body is stored apart, outside of what may be read"

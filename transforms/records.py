@@ -1,29 +1,26 @@
-"""Log lines to landed rows: the envelope is typed and checked, the bodies stay JSON text.
+"""Log lines to landed rows: the record is typed and checked, the bodies stay JSON text.
 
 Format: AWS user guide, "Monitor model invocation using CloudWatch Logs and Amazon S3";
 request metadata as in "Cost management with request metadata".
 """
 
-import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 
+from bedrock_sluice.transforms.cloudwatch import bare_line, event_messages
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.json_limits import check_limits, has_lone_surrogate
-from bedrock_sluice.transforms.lines import read_lines
+from bedrock_sluice.transforms.lines import MAX_LISTED_REJECTS, Line, read_lines
 from bedrock_sluice.transforms.reasons import Reason
 
 SCHEMA_TYPE = "ModelInvocationLog"
 SCHEMA_MAJOR = "1"
 
-# Lines exported from CloudWatch Logs have the time of the event in front. One of them is no record:
-# Bedrock writes it when logging is set up.
+# Bedrock writes this to CloudWatch Logs when logging is set up.
 PERMISSION_CHECK = b"Permissions are correctly set for Amazon Bedrock logs."
-_EVENT_TIME = re.compile(
-    rb"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)[ \t]+"
-)
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"\S")]  # not blank
@@ -97,11 +94,65 @@ def decode_object(raw: bytes, key: str) -> list[_Row]:
     Rows carry the columns of `tables.LANDED` (absent means null), in the order of the lines;
     `tables.landed_table` makes a table of them.
     """
+    return sorted(decode_rows(raw, key), key=lambda row: row["line"])
+
+
+def decode_rows(raw: bytes, key: str) -> Iterator[_Row]:
+    """The rows of `decode_object` one by one, those with a reason last."""
+    rejects = Rejects(key)
     try:
-        numbered = list(read_lines(raw))
+        for number, line in read_log_lines(raw):
+            row = decode_numbered(key, number, line)
+            if "reason" in row:
+                rejects.add(row)
+            else:
+                yield row
     except InputError as error:
-        return [refused_object(key, error)]
-    return [decode_numbered(key, number, line) for number, line in numbered]
+        rejects.add(refused_object(key, error))
+    yield from rejects.rows()
+
+
+class Rejects:
+    """The lines of one object that can't be read; where they are very many, one row for them."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._rows = list[_Row]()
+        self._number = 0
+
+    def add(self, row: _Row) -> None:
+        """Take one more."""
+        self._number += 1
+        if self._number <= MAX_LISTED_REJECTS:
+            self._rows.append(row)
+
+    def rows(self) -> list[_Row]:
+        """All of them, or the one that stands for them."""
+        if self._number <= MAX_LISTED_REJECTS:
+            return self._rows
+        detail = f"{self._number} lines"
+        return [refused_object(self._key, InputError(Reason.PULL_TOO_MANY_REJECTS, detail))]
+
+
+def read_log_lines(raw: bytes) -> Iterator[Line]:
+    """The lines of one log object; what CloudWatch Logs put in envelopes is taken out of them.
+
+    Each event counts as a line.
+
+    Raises:
+        InputError: as `read_lines` does, at once.
+    """
+    return _events(read_lines(raw, separate_objects=True))
+
+
+def _events(lines: Iterator[Line]) -> Iterator[Line]:
+    further = 0
+    for number, line in lines:
+        messages = [] if isinstance(line, Reason) else event_messages(line)
+        yield number + further, messages[0] if messages else line
+        for message in messages[1:]:
+            further += 1
+            yield number + further, message
 
 
 def refused_object(key: str, error: InputError) -> _Row:
@@ -110,7 +161,7 @@ def refused_object(key: str, error: InputError) -> _Row:
 
 
 def decode_numbered(key: str, number: int, line: bytes | Reason) -> _Row:
-    """The row of one line of `read_lines`."""
+    """The row of one line of `read_log_lines`."""
     row: _Row = {"reason": line} if isinstance(line, Reason) else _read(line)
     row["object"], row["line"] = key, number
     return row
@@ -131,7 +182,7 @@ def decode_line(line: bytes) -> _Row:
         InputError: the line is no invocation log record that can be read.
     """
     check_limits(line)
-    line = _bare(line)
+    line = bare_line(line)
     try:
         record = _RECORD.decode(line)
     except msgspec.ValidationError as error:
@@ -158,17 +209,9 @@ def check_schema(record: Envelope) -> None:
         raise InputError(Reason.DECODE_UNKNOWN_SCHEMA, f"schemaVersion is not {SCHEMA_MAJOR}.x")
 
 
-def _bare(line: bytes) -> bytes:
-    """The line without the time of a CloudWatch event in front."""
-    if line.startswith(b"{"):
-        return line
-    time = _EVENT_TIME.match(line)
-    return line[time.end() :] if time else line
-
-
 def _no_json(line: bytes, error: msgspec.DecodeError) -> InputError:
     """Tell why a line is no JSON."""
-    if line.strip() == PERMISSION_CHECK:
+    if line.strip().endswith(PERMISSION_CHECK):
         return InputError(Reason.DECODE_NOT_A_RECORD, "Bedrock's permission check")
     if has_lone_surrogate(line):
         return InputError(Reason.DECODE_BAD_ENCODING, "half of a surrogate pair")
@@ -179,7 +222,7 @@ def _no_json(line: bytes, error: msgspec.DecodeError) -> InputError:
 def _known_id(line: bytes) -> str | None:
     """The request id of a line that is no whole record, so that `explain` finds it all the same."""
     try:
-        return _NAMED.decode(_bare(line)).request_id
+        return _NAMED.decode(bare_line(line)).request_id
     except (ValueError, RecursionError):
         return None
 

@@ -90,6 +90,25 @@ def test_logs_that_come_in_two_deliveries_make_the_same_release(
     assert tree_digest(again) == tree_digest(tmp_path / "first-lake/releases/sums" / whole.name)
 
 
+def test_what_is_delivered_too_late_is_counted_and_changes_nothing_else(
+    tmp_path: Path,
+    sums: Path,
+    sluice: Callable[..., Any],
+    records: Callable[..., list[Json]],
+    write_logs: Callable[..., None],
+) -> None:
+    """The window ends with 1 October, so that deliveries are read until the end of the 3rd."""
+    before = sluice("build", sums).out
+    (tmp_path / "lake").rename(tmp_path / "first-lake")
+    for day in ("04", "10", "11"):
+        write_logs(
+            tmp_path / "logs", [records(3, datetime(2026, 10, 1, tzinfo=UTC))], f"2026/10/{day}/00"
+        )
+    assert sluice("build", sums).out == before
+    manifest = json.loads((Path(before.strip()) / "manifest.json").read_text())
+    assert manifest["delivered_later"] == 2
+
+
 @pytest.mark.parametrize(
     ("seed", "zone"), [("0", "UTC"), ("1", "Asia/Kolkata"), ("random", "Pacific/Kiritimati")]
 )

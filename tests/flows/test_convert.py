@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from bedrock_sluice.lake.folder import FolderStore
+from bedrock_sluice.lake.store import Entry
+from bedrock_sluice.transforms.errors import TransientError
+
 Json = dict[str, Any]
 
 KEYS = [
@@ -100,6 +104,43 @@ def test_an_output_that_cannot_be_written_exits_3(
     ran = sluice("convert", tmp_path, "--out", tmp_path / "none" / "out.jsonl")
     assert ran.code == 3
     assert "No such file or directory" in ran.err
+
+
+def test_outputs_stay_as_they_were_until_all_is_converted(
+    tmp_path: Path,
+    sluice: Callable[..., Any],
+    records: Callable[..., list[Json]],
+    write_logs: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_logs(tmp_path / "logs", [records(2), records(2)])
+    out, rejects = tmp_path / "chat.jsonl", tmp_path / "rejects.jsonl"
+    out.write_text("before")
+    out.chmod(0o640)
+    arguments = ("convert", tmp_path / "logs", "--out", out, "--rejects", rejects)
+    read = FolderStore.read
+
+    def fail(store: FolderStore, entry: Entry) -> bytes:
+        if entry.key.endswith("1.json.gz"):
+            raise TransientError("gone")
+        return read(store, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "read", fail)
+        assert sluice(*arguments).code == 3
+    assert (out.read_text(), rejects.exists()) == ("before", False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["chat.jsonl", "logs"]
+    assert sluice(*arguments).code == 0
+    assert (len(_rows(out)), _rows(rejects)) == (4, [])
+    assert out.stat().st_mode & 0o777 == 0o640
+
+
+def test_an_output_may_be_a_device(
+    tmp_path: Path, sluice: Callable[..., Any], records: Callable[..., list[Json]], write_logs: Any
+) -> None:
+    write_logs(tmp_path, [records(2)])
+    assert sluice("convert", tmp_path, "--out", "/dev/null").code == 0
+    assert Path("/dev/null").is_char_device()
 
 
 @pytest.mark.parametrize("way", ["plain", "dotted", "link"])

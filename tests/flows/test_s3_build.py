@@ -10,6 +10,7 @@ import pytest
 
 from bedrock_sluice.lake.folder import FolderStore
 from bedrock_sluice.lake.s3 import S3Store
+from bedrock_sluice.lake.store import Entry
 
 SWAPS = {'"lake"': '"s3://{0}/lake"', '"logs"': '"s3://{0}/logs"'}
 
@@ -55,6 +56,26 @@ def test_a_bucket_that_is_not_there_is_the_recipes_fault(
     ran = sluice("build", recipe(swaps={'"logs"': '"s3://no-such-bucket/x"'}))
     assert ran.code == 2
     assert "there is no such bucket" in ran.err
+
+
+def test_a_byte_that_changes_on_the_way_leaves_nothing_in_the_lake(
+    in_s3: Path, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in a log object nor in its magic bytes, where it would pass for plain text."""
+    read = S3Store.read
+    seen = set[str]()
+
+    def flip_once(store: S3Store, entry: Entry) -> bytes:
+        content = read(store, entry)
+        if entry.key in seen or not entry.key.endswith(".json.gz"):
+            return content
+        at = len(seen) % 2 * 100
+        seen.add(entry.key)
+        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+    monkeypatch.setattr(S3Store, "read", flip_once)
+    counts = json.loads(sluice("build", in_s3, "--json").out)["counts"]
+    assert (len(seen), counts["records"], counts["quarantined"]) == (3, 150, {})
 
 
 def test_an_object_that_changes_after_it_was_listed_is_not_mixed_in(

@@ -99,6 +99,23 @@ def test_a_file_in_the_place_of_a_folder_is_told(
         ask(FolderStore(tmp_path))
 
 
+def test_links_are_followed_from_any_prefix_and_never_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/log").touch()
+    root = tmp_path / "root"
+    (root / "a/b").mkdir(parents=True)
+    (root / "a/b/up").symlink_to(root / "a")
+    (root / "a/b/self").symlink_to(".")
+    (root / "a/linked").symlink_to(tmp_path / "elsewhere")
+    (root / "file").symlink_to(tmp_path / "elsewhere/log")
+    (root / "broken").symlink_to("nowhere")
+    store = FolderStore(root)
+    assert [entry.key for entry in store.entries()] == ["a/linked/log", "file"]
+    assert [entry.key for entry in store.entries("a/linked/")] == ["a/linked/log"]
+    assert [entry.key for entry in store.entries("a/b/up/")] == []
+    assert (store.folders("a/"), store.folders("a/b/")) == (["b", "linked"], [])
+
+
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ConfigError, match="file is not there, or is no folder"):

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.lake import landed
 from bedrock_sluice.lake.folder import FolderStore
 from bedrock_sluice.lake.landed import (
     MAX_BATCH_BYTES,
@@ -43,10 +43,16 @@ def log(key: str = "a", size: int = 10, etag: str = "e1", partition: str = HOUR)
 
 
 def held(
-    key: str = "a", etag: str = "e1", size: int = 10, modified: datetime = NOON, waiting: int = 0
+    key: str = "a",
+    etag: str = "e1",
+    size: int = 10,
+    modified: datetime = NOON,
+    waiting: int = 0,
+    rows: int = 1,
+    digest: str = "0" * 64,
 ) -> Held:
     """A log object as a part holds it."""
-    return Held(key, etag, size, modified, "0" * 64, 1, waiting)
+    return Held(key, etag, size, modified, digest, rows, waiting)
 
 
 def part(name: str, *objects: Held) -> Part:
@@ -91,14 +97,15 @@ def test_a_part_is_named_after_what_it_holds() -> None:
         [held("a", size=11), held("b")],
         [held("a", waiting=1), held("b")],
         [held("ab"), held("")],
+        [held("a", modified=NOON + timedelta(1)), held("b")],
+        [held("a", rows=2), held("b")],
+        [held("a", digest="1" * 64), held("b")],
     ]
-    assert len({key, *(part_key("0123456789ab", HOUR, other) for other in others)}) == 7
-
-
-def test_when_an_object_was_changed_is_not_in_the_name() -> None:
-    """A source that is copied elsewhere gets other times, but holds the same logs."""
-    later = held(modified=NOON + timedelta(1))
-    assert part_key("s", HOUR, [later]) == part_key("s", HOUR, [held()])
+    keys = {key, *(part_key("0123456789ab", HOUR, other) for other in others)}
+    assert len(keys) == 1 + len(others)
+    assert set(Held.__struct_fields__) == {
+        *("key", "etag", "size", "modified", "sha256", "rows", "waiting")
+    }  # each is changed above
 
 
 ROWS: list[dict[str, Any]] = [
@@ -115,18 +122,20 @@ def write_part(path: Path, table: pa.Table, objects: Sequence[Held]) -> None:
         write_footer(part, objects)
 
 
-def land(lake: Store, folder: Path, key: str, rows: list[dict[str, Any]], *objects: Held) -> None:
+def land(
+    lake: Store, folder: Path, rows: list[dict[str, Any]], *objects: Held, source: str = "s"
+) -> None:
     """Write a part and put it into a lake."""
     path = folder / "part.parquet"
     write_part(path, landed_table(rows), objects)
-    assert lake.put_new(key, path)
+    assert lake.put_new(part_key(source, HOUR, objects), path)
 
 
 def test_a_part_gives_back_its_rows_and_its_objects(tmp_path: Path) -> None:
     lake = FolderStore(tmp_path / "lake")
-    land(lake, tmp_path, f"landed/s/{HOUR}/x.parquet", ROWS, held("a"), held("b"))
+    land(lake, tmp_path, ROWS, held("a", rows=2), held("b"))
     (read,) = read_parts(lake, "s", Window())
-    assert read.objects == (held("a"), held("b"))
+    assert read.objects == (held("a", rows=2), held("b"))
     table = pq.read_table(lake.local(read.entry))
     assert table.replace_schema_metadata(None).schema.equals(LANDED)
     assert table.equals(landed_table(ROWS))
@@ -140,8 +149,8 @@ def test_the_same_rows_make_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_part_may_hold_objects_without_rows(tmp_path: Path) -> None:
     lake = FolderStore(tmp_path / "lake")
-    land(lake, tmp_path, f"landed/s/{HOUR}/x.parquet", [], held("a"))
-    assert read_parts(lake, "s", Window())[0].objects == (held("a"),)
+    land(lake, tmp_path, [], held("a", rows=0))
+    assert read_parts(lake, "s", Window())[0].objects == (held("a", rows=0),)
 
 
 def test_sources_do_not_see_each_other(tmp_path: Path) -> None:
@@ -149,11 +158,18 @@ def test_sources_do_not_see_each_other(tmp_path: Path) -> None:
     sources = [Source(FolderStore(tmp_path / name), "AWSLogs/") for name in ("logs", "logs2")]
     names = [source_name(source) for source in sources]
     for name in names:
-        land(lake, tmp_path, f"landed/{name}/x.parquet", ROWS, held(name))
+        land(lake, tmp_path, ROWS, held(name, rows=3), source=name)
     assert [read_parts(lake, name, Window())[0].objects for name in names] == [
-        (held(names[0]),),
-        (held(names[1]),),
+        (held(names[0], rows=3),),
+        (held(names[1], rows=3),),
     ]
+
+
+def test_other_places_for_bodies_make_another_source(tmp_path: Path) -> None:
+    """They decide which bodies a part holds, so recipes that name others share no parts."""
+    places = [(), ("s3://a/x",), ("s3://a/x", "s3://b/y"), ("s3://b/y", "s3://a/x")]
+    sources = [Source(FolderStore(tmp_path), "AWSLogs/", each) for each in places]
+    assert len({source_name(source) for source in sources}) == len(places)
 
 
 def _parquet(metadata: dict[str, str]) -> bytes:
@@ -180,27 +196,71 @@ def _spoiled(whole: bytes, kind: str) -> bytes:
 )
 def test_a_file_that_is_no_part_is_told(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "part.parquet"
-    write_part(path, landed_table(ROWS), [held("a")])
+    write_part(path, landed_table(ROWS), [held("a", rows=3)])
     lake = FolderStore(tmp_path / "lake")
     lake.put_new("landed/s/x.parquet", _spoiled(path.read_bytes(), kind))
-    with pytest.raises(IntegrityError, match=r"x\.parquet is no landed part; move it away"):
+    with pytest.raises(IntegrityError, match=r"x\.parquet is not a landed part .* Delete it, and"):
         read_parts(lake, "s", Window())
 
 
-def test_no_change_of_a_footer_byte_ends_in_another_error(tmp_path: Path) -> None:
-    """Whatever is damaged, either the objects are told or the part is refused."""
+@pytest.mark.parametrize(
+    ("rows", "objects"),
+    [(ROWS, [held("a", rows=2)]), (ROWS[:2], [held("a", rows=2), held("b")])],
+    ids=["rows of no object", "an object without its row"],
+)
+def test_a_part_holds_as_many_rows_as_it_lists(
+    tmp_path: Path, rows: list[dict[str, Any]], objects: list[Held]
+) -> None:
+    lake = FolderStore(tmp_path / "lake")
+    land(lake, tmp_path, rows, *objects)
+    with pytest.raises(IntegrityError, match="is not a landed part"):
+        read_parts(lake, "s", Window())
+
+
+def test_a_part_of_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "part.parquet"
+    footer = {"sluice.objects": msgspec.json.encode([held()]).decode()}
+    path.write_bytes(_parquet(footer))
+    lake = FolderStore(tmp_path / "lake")
+    assert lake.put_new(part_key("s", HOUR, [held()]), path)
+    with pytest.raises(IntegrityError, match="is not a landed part"):
+        read_parts(lake, "s", Window())
+
+
+def test_a_part_with_another_name_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "part.parquet"
     write_part(path, landed_table(ROWS[:1]), [held("a")])
+    lake = FolderStore(tmp_path / "lake")
+    assert lake.put_new(part_key("s", HOUR, [held("b")]), path)
+    with pytest.raises(IntegrityError, match="is not a landed part"):
+        read_parts(lake, "s", Window())
+
+
+def test_no_flipped_bit_of_a_footer_goes_unnoticed(tmp_path: Path) -> None:
+    """Either the part is refused, or it lists the same objects and gives the same rows."""
+    lake = FolderStore(tmp_path)
+    objects = (held("AWSLogs/a", rows=2, waiting=1), held("b"))
+    land(lake, tmp_path, ROWS, *objects)
+    path = tmp_path / part_key("s", HOUR, objects)
     whole = path.read_bytes()
     start = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
-    store = FolderStore(tmp_path)
-    for at in range(start, len(whole), 7):
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
-        (entry,) = store.entries("part.parquet")
-        try:
-            landed._part(store, entry)
-        except IntegrityError:
+    listed = whole.rindex(b'[{"key":"AWSLogs/a"')  # each byte of the list, a few elsewhere
+    flips = accepted = refused = 0
+    for at in range(start, len(whole)):
+        if at % 15 and not listed <= at < listed + len(msgspec.json.encode(objects)):
             continue
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
+        flips += 1
+        try:
+            (read,) = read_parts(lake, "s", Window())
+            rows = rows_of(path, LANDED.names)
+        except IntegrityError as error:
+            refused += path.name in str(error)
+            continue
+        accepted += 1
+        assert (read.objects, rows.equals(landed_table(ROWS))) == (objects, True), at
+    assert accepted + refused == flips  # each refusal names the file
+    assert refused > 300
 
 
 def test_a_part_with_a_flipped_bit_never_gives_other_rows(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ NO_LOGS = [
     "elsewhere/x.json.gz",
 ]
 ALWAYS = Window()
+AFTER = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -113,19 +114,52 @@ def test_a_prefix_may_look_like_the_layout(tmp_path: Path, prefix: str, level: s
 
 
 @pytest.mark.parametrize(
-    ("uri", "why"),
+    ("uri", "what"),
     [
-        ("nothing", "no such folder, or nothing in it"),
-        ("empty", "no such folder, or nothing in it"),
-        ("other", "no AWSLogs/ in it"),
-        ("other/below", "no such folder, or nothing in it"),
+        ("nothing", "no files"),
+        ("empty", "no files"),
+        ("other", "2 files, such as a.md, b/data.parquet"),
     ],
 )
-def test_a_source_without_logs_is_told(tmp_path: Path, uri: str, why: str) -> None:
+def test_a_place_without_logs_is_told_with_what_it_holds(
+    tmp_path: Path, uri: str, what: str
+) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "other" / "below").mkdir(parents=True)
-    with pytest.raises(ConfigError, match=f"source {uri}: {why}; name what stands above AWSLogs"):
+    (tmp_path / "other/b").mkdir(parents=True)
+    (tmp_path / "other/a.md").touch()
+    (tmp_path / "other/b/data.parquet").touch()
+    known = r"parent of AWSLogs/.* level below.* CloudWatch export .*Firehose.* \*\.json"
+    with pytest.raises(ConfigError, match=rf"{uri}: no logs there \(found: {what}\)\..*{known}"):
         open_source(uri, tmp_path)
+
+
+CLOUDWATCH = [
+    "exportedlogs/6b1d6f0e-0000-4000-8000-000000000000/aws-bedrock-modelinvocations/000000.gz",
+    "firehose/2026/10/01/12/PUT-S3-x-1-2026-10-01-12-00-00-6b1d6f0e-0000-4000-8000-0123456789ab",
+    "firehose/2026/10/01/12/PUT-S3-x-1-2026-10-01-12-00-00-6b1d6f0e-0000-4000-8000-0123456789ab.gz",
+    "flat/a.json.gz",
+    "tail.log",
+]
+OTHERS = [
+    "exportedlogs/aws-logs-write-test",
+    "labels.csv",
+    "big/AWSLogs/data/0123_input.json.gz",
+    "firehose/notes.md",
+    ".DS_Store",
+]
+
+
+@pytest.mark.parametrize("root", ["", "exportedlogs", "firehose/2026", "flat"])
+@pytest.mark.parametrize("window", [ALWAYS, Window(since=AFTER), Window(AFTER, AFTER)])
+def test_other_layouts_are_read_whole_under_every_window(
+    tmp_path: Path, root: str, window: Window
+) -> None:
+    """Their keys tell no hour that could be trusted; records are chosen by their own time."""
+    for key in [*CLOUDWATCH, *OTHERS]:
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).touch()
+    found = keys(open_source(f"{tmp_path}/{root}"), window)
+    assert found == [k.removeprefix(f"{root}/") for k in sorted(CLOUDWATCH) if k.startswith(root)]
 
 
 @pytest.mark.parametrize("key", LOGS)
@@ -148,6 +182,11 @@ def test_what_is_no_log_is_known_by_its_key(key: str) -> None:
         (f"x/{LOGS[1]}", "loose"),
         (f"AWSLogs/1/../BedrockModelInvocationLogs/us-east-1/2026/10/01/12/{NAME}", "loose"),
         ("a.json.gz", "loose"),
+        (f"{EAST}/2026/02/31/12/{NAME}", "loose"),
+        (f"{EAST}/2026/10/01/24/{NAME}", "loose"),
+        (f"{EAST}/0000/10/01/12/{NAME}", "loose"),
+        (f"{EAST}/２０２６/10/01/12/{NAME}", "loose"),
+        (f"AWSLogs/１２３/BedrockModelInvocationLogs/us-east-1/2026/10/01/12/{NAME}", "loose"),
     ],
 )
 def test_the_partition_is_read_from_the_key(key: str, partition: str) -> None:
@@ -248,8 +287,61 @@ def test_only_the_days_of_the_window_are_listed(
     assert sorted(store.listed) == sorted(listed)
 
 
-def test_an_hour_that_is_none_is_read_all_the_same(tmp_path: Path) -> None:
-    path = tmp_path / EAST / "2026/02/31/25" / NAME
-    path.parent.mkdir(parents=True)
-    path.touch()
-    assert len(keys(open_source(str(tmp_path)), Window(since=at(1)))) == 1
+@pytest.mark.parametrize(
+    "window", [ALWAYS, Window(since=at(1)), Window(until=at(9)), Window(at(1), at(9))]
+)
+def test_what_lies_outside_of_the_hour_folders_is_read_under_no_window(
+    tmp_path: Path, window: Window
+) -> None:
+    store = FolderStore(tmp_path)
+    for folder in (f"{EAST}/2026/10", f"{EAST}/2026/10/01", f"{EAST}/2026/10/32/12", "AWSLogs/x"):
+        store.put_new(f"{folder}/{NAME}", b"")
+    store.put_new(LOGS[1], b"")
+    assert keys(open_source(str(tmp_path)), window) == [LOGS[1]]
+
+
+@pytest.mark.parametrize(
+    ("window", "listed"),
+    [
+        (Window(since=at(30, 12)), ["2026/10/30/", "2026/10/31/", "2026/11/", "2026/12/", "2027/"]),
+        (Window(until=at(1)), ["2025/", *(f"2026/{m:02}/" for m in range(1, 10))]
+            + [f"2026/10/0{d}/" for d in (1, 2, 3)]),
+        (Window(at(1, 2), at(30)), ["2026/10/", "2026/11/01/"]),
+        (Window(datetime(2026, 1, 1, 2, tzinfo=UTC), datetime(2026, 12, 30, tzinfo=UTC)),
+            ["2026/", "2027/01/01/"]),
+        (ALWAYS, None),
+    ],
+)  # fmt: skip
+def test_no_more_than_the_range_is_listed_and_in_few_requests(
+    tmp_path: Path, window: Window, listed: list[str] | None
+) -> None:
+    for year in ("2025", "2026", "2027", "not-a-year"):
+        (tmp_path / EAST / year).mkdir(parents=True)
+    store = Noting(FolderStore(tmp_path))
+    list(Source(store, "AWSLogs/").objects(window))  # type: ignore[arg-type]
+    expected = ["AWSLogs/"] if listed is None else [f"{EAST}/{prefix}" for prefix in listed]
+    assert store.listed == expected
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "number"),
+    [
+        (at(1), at(2), 3 * 24),
+        (at(1), at(2, 12), 60),
+        (at(1), None, 0),
+        (None, at(1) - timedelta(days=10), 0),
+        (None, at(1) - timedelta(days=9), 0),
+        (None, at(1) - timedelta(days=8, hours=23), 1),
+        (None, at(6), 0),
+    ],
+)
+def test_what_is_delivered_in_the_week_after_is_counted_by_name(
+    hourly: Callable[[Window], list[str]],
+    tmp_path: Path,
+    since: datetime | None,
+    until: datetime | None,
+    number: int,
+) -> None:
+    window = Window(since, until)
+    assert open_source(str(tmp_path)).count_later(window) == number
+    assert len(hourly(window)) + number <= 6 * 24

@@ -86,7 +86,8 @@ def _whole() -> dict[str, bytes]:
         "empty_gz": _gz(b""),
         "blank_gz": _gz(b"\n \r\n\t\n"),
         "plain_json_named_gz": three,
-        "gz_in_gz": _gz(b"\x1f\x8b\x08" + bytes(20)),
+        "gz_in_gz": _gz(_gz(three)),
+        "no_gz_in_gz": _gz(b"\x1f\x8b\x08" + bytes(20)),
         "no_final_newline": _gz(three.rstrip(b"\n")),
     }
 

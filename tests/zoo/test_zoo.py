@@ -24,7 +24,8 @@ TABLE: dict[str, tuple[int, dict[str, int]]] = {
     "empty_gz": (0, {}),
     "blank_gz": (0, {}),
     "plain_json_named_gz": (3, {}),
-    "gz_in_gz": (0, {"decode_bad_json": 1}),
+    "gz_in_gz": (3, {}),
+    "no_gz_in_gz": (0, {"pull_corrupt_gzip": 1}),
     "no_final_newline": (3, {}),
     # damaged objects: nothing of them is taken
     "truncated_half": (0, {"pull_corrupt_gzip": 1}),
@@ -69,7 +70,7 @@ TABLE: dict[str, tuple[int, dict[str, int]]] = {
     "permission_check_line": (2, {"decode_not_a_record": 1}),
     "permission_check_exported": (2, {"decode_not_a_record": 1}),
     "stranger_object": (2, {"decode_not_a_record": 1}),
-    "two_records_on_a_line": (2, {"decode_bad_json": 1}),
+    "two_records_on_a_line": (4, {}),
     "invalid_utf8": (2, {"decode_bad_encoding": 1}),
     "overlong_utf8": (2, {"decode_bad_encoding": 1}),
     "invalid_utf8_in_envelope": (2, {"decode_bad_encoding": 1}),
