@@ -36,10 +36,21 @@ _NO_DIGITS = re.compile(r"[^0-9]+")
 _LOOK_BACK = 64  # chars
 
 
-def _is_after(words: re.Pattern[str], match: re.Match[str]) -> bool:
+def is_after(words: re.Pattern[str], match: re.Match[str]) -> bool:
     """Whether words that tell end where the match begins."""
     start = match.start()
     return words.search(match.string, max(0, start - _LOOK_BACK), start) is not None
+
+
+def word_starts(text: str, words: Iterable[str]) -> list[int]:
+    """Where these words stand in the text, ascending: found faster than by a pattern of them."""
+    starts = list[int]()
+    for word in words:
+        start = text.find(word)
+        while start >= 0:
+            starts.append(start)
+            start = text.find(word, start + len(word))
+    return sorted(starts)
 
 
 # --- e-mail --------------------------------------------------------------------------------------
@@ -117,7 +128,7 @@ _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # a digit times two, and the digits o
 def _cards(text: str) -> Iterator[Finding]:
     """Payment cards: an issuer's first digits and length, and Luhn's check digit."""
     matches = chain.from_iterable(pattern.finditer(text) for pattern in _CARDS)
-    told = (each for each in _BARE_CARD.finditer(text) if _is_after(_CARD_WORD, each))
+    told = (each for each in _BARE_CARD.finditer(text) if is_after(_CARD_WORD, each))
     for match in chain(matches, told):
         digits = _NO_DIGITS.sub("", match[0])
         if _is_issued(digits) and _passes_luhn(digits):
@@ -190,7 +201,7 @@ _SSN_WORD = re.compile(r"(?i:ssn|social security)[a-zA-Z :#.=\"'>]{0,20}+\Z")
 
 def _us_ssns(text: str) -> Iterator[Finding]:
     """`123-45-6789` with parts that are given out; with blanks or bare only beside `SSN`."""
-    told = (each for each in _BARE_SSN.finditer(text) if _is_after(_SSN_WORD, each))
+    told = (each for each in _BARE_SSN.finditer(text) if is_after(_SSN_WORD, each))
     for match in chain(_SSN.finditer(text), told):
         yield Finding("us_ssn", *match.span())
 
@@ -269,7 +280,7 @@ def _phones(text: str) -> Iterator[Finding]:
     yield from _international(text)
     matches = chain.from_iterable(pattern.finditer(text) for pattern in _NATIONAL)
     trunk = (each for each in _TRUNK.finditer(text) if _is_trunk_number(each[0]))
-    told = (each for each in _BARE_PHONE.finditer(text) if _is_after(_PHONE_WORD, each))
+    told = (each for each in _BARE_PHONE.finditer(text) if is_after(_PHONE_WORD, each))
     for match in chain(matches, trunk, (each for each in told if not _DATE.match(each[0]))):
         yield Finding("phone", *match.span())
 

@@ -8,12 +8,13 @@ import base64
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
 from math import log2
 
 import msgspec
 
-from bedrock_sluice.transforms.personal_data_kinds import Detector, Finding
+from bedrock_sluice.transforms import password_kinds
+from bedrock_sluice.transforms.password_kinds import ASSIGNED
+from bedrock_sluice.transforms.personal_data_kinds import Detector, Finding, is_after, word_starts
 
 # --- private keys --------------------------------------------------------------------------------
 
@@ -38,7 +39,7 @@ def find_pems(text: str) -> Iterator[Finding]:
 # --- JSON web tokens -----------------------------------------------------------------------------
 
 _JWT = re.compile(
-    r"(?<![\w-])(?P<header>(?:eyJ|eyA|ewo|ew0)[\w-]{8,}+)"
+    r"(?P<header>e(?<![\w-]e)(?:yJ|yA|wo|w0)[\w-]{8,}+)"
     r"(?:(?:[.][\w-]*+){1,3}[.][\w-]++|[.][\w-]++[.])",
     re.ASCII,
 )
@@ -63,33 +64,35 @@ def find_jwts(text: str) -> Iterator[Finding]:
 
 # --- AWS -----------------------------------------------------------------------------------------
 
-_AWS_ACCESS_KEY = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])")
+_AWS_ACCESS_KEY = re.compile(r"A(?<![A-Za-z0-9]A)(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])")
+_AWS_KEY = r"""(?<![A-Za-z0-9/+])(?P<key>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"""
 _AWS_SECRET_KEY = re.compile(
-    r"""(?:(?i:(?:aws|amazon)[\w .-]{0,12}?secret|secret[_ -]?access[_ -]?key|(?<![\w-])secret)
-            [\w "'`:=>,-]{0,24}?
-          |(?<![A-Za-z0-9])A[KS]IA[A-Z0-9]{16}["'`]?[ \t,;:|/]{1,4}["'`]?)
-        (?<![A-Za-z0-9/+])(?P<key>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])""",
+    rf"""(?:ecret|ECRET)(?P<access>(?i:[_ -]?access))?(?i:[_ -]?key)?(?:[ ]is)?["'`]{{0,4}}\]?
+        [ \t]{{0,8}}+[:=>,|]{{0,3}}[ \t]{{0,8}}+["'`]{{0,4}}{_AWS_KEY}""",
     re.VERBOSE,
 )
+_SECRET_BEFORE = re.compile(r"(?:(?i:aws|amazon)[\w .-]{0,12}|(?<![\w-]))[sS]\Z")
+_BESIDE = re.compile(rf"""["'`]{{0,4}}[ \t,;:|/]{{1,4}}["'`]{{0,4}}{_AWS_KEY}""")
 _MIN_KEY_BITS = 3.8  # a char; 40 random ones have 4.9 ± 0.1, sentences run together 3.5
 
 
-def find_aws_access_keys(text: str) -> Iterator[Finding]:
-    """The ids of access keys; ids of users and roles are none."""
+def find_aws_keys(text: str) -> Iterator[Finding]:
+    """The ids of access keys, and 40 random chars of Base64 after one, or after `secret`."""
     if "AKIA" in text or "ASIA" in text or "ABIA" in text or "ACCA" in text:
         for match in _AWS_ACCESS_KEY.finditer(text):
             yield Finding("aws_access_key", *match.span())
+            if (beside := _BESIDE.match(text, match.end())) and _is_aws_key(beside["key"]):
+                yield Finding("aws_secret_key", *beside.span("key"))
+    if "ecret" in text or "ECRET" in text:
+        for match in _AWS_SECRET_KEY.finditer(text):
+            is_aws = match["access"] or is_after(_SECRET_BEFORE, match)
+            if is_aws and _is_aws_key(match["key"]):
+                yield Finding("aws_secret_key", *match.span("key"))
 
 
-def find_aws_secret_keys(text: str) -> Iterator[Finding]:
-    """40 random chars of base64 after `secret`, or after the id of an access key."""
-    if "ecret" not in text and "ECRET" not in text and "IA" not in text:
-        return
-    for match in _AWS_SECRET_KEY.finditer(text):
-        key = match["key"]
-        has_all = all(re.search(chars, key) for chars in ("[a-z]", "[A-Z]", "[0-9+/]"))
-        if has_all and _bits(key) >= _MIN_KEY_BITS:
-            yield Finding("aws_secret_key", *match.span("key"))
+def _is_aws_key(key: str) -> bool:
+    has_all = all(re.search(chars, key) for chars in ("[a-z]", "[A-Z]", "[0-9+/]"))
+    return has_all and _bits(key) >= _MIN_KEY_BITS
 
 
 def _bits(text: str) -> float:
@@ -97,48 +100,130 @@ def _bits(text: str) -> float:
     return -sum(n / len(text) * log2(n / len(text)) for n in Counter(text).values())
 
 
-# --- tokens --------------------------------------------------------------------------------------
+# --- tokens with a form of their own -------------------------------------------------------------
 
-_TOKEN_FORMS = (
-    *((f"gh{each}_", r"[A-Za-z0-9]{36,255}+") for each in "opsur"),
-    ("github_pat_", r"[A-Za-z0-9_]{50,255}+"),
-    ("glpat-", r"[\w-]{20,255}+"),
-    *((f"xox{each}-", r"[A-Za-z0-9-]{20,255}+") for each in "abeoprs"),
-    ("sk-", r"(?=[\w-]{0,80}?[0-9])[\w-]{20,255}+"),
-    ("AIza", r"[\w-]{35}"),
-    ("hf_", r"[A-Za-z0-9]{34,40}+"),
-    ("npm_", r"[A-Za-z0-9]{36}"),
-    *((f"{each}_live_", r"[A-Za-z0-9]{16,255}+") for each in ("pk", "rk", "sk")),
-    *((f"{each}_test_", r"[A-Za-z0-9]{16,255}+") for each in ("rk", "sk")),
-    ("SG.", r"[\w-]{22}[.][\w-]{43}"),
-    ("GOCSPX-", r"[\w-]{28}"),
-    ("ya29.", r"[\w-]{20,512}+"),
-    *((f"shp{each}_", r"[a-fA-F0-9]{32}") for each in ("at", "ca", "pa", "ss")),
-    ("dop_v1_", r"[a-f0-9]{64}"),
-    ("pypi-", r"[\w-]{50,512}+"),
+_ALNUM, _WORD = r"[A-Za-z0-9]", r"[\w-]"
+_SESSION = r"[A-Za-z0-9+/_%-]{40,8192}+(?:=|%3D){0,2}"
+_FORMS: tuple[tuple[str, str], ...] = (
+    # AWS: session tokens, Bedrock's API keys
+    *((each, _SESSION) for each in ("IQoJb3JpZ2lu", "FwoGZXIvYXdz", "FQoGZXIvYXdz", "AQoDYXdz")),
     ("ABSK", r"[A-Za-z0-9+/]{100,512}+={0,2}"),
     ("bedrock-api-key-", r"[A-Za-z0-9+/]{20,4096}+={0,2}"),
+    # GitHub, GitLab
+    *((f"gh{each}_", rf"{_ALNUM}{{36,255}}+") for each in "opsur"),
+    ("github_pat_", r"\w{50,255}+"),
+    *(
+        (f"gl{each}-", r"[\w-]{20,255}+(?:[.][\w-]{1,40}+){0,2}")
+        for each in ("pat", "cbt", "rt", "dt", "ptt", "soat", "ft", "agent", "imt", "oas")
+    ),
+    # Slack, Discord, Telegram
+    *((f"xox{each}-", r"[A-Za-z0-9-]{20,255}+") for each in "abcdeoprs"),
+    ("xapp-", r"[A-Za-z0-9-]{20,255}+"),
+    # models
+    ("sk-", rf"(?={_WORD}{{0,80}}?[0-9]){_WORD}{{20,255}}+"),
+    ("hf_", rf"{_ALNUM}{{34,40}}+"),
+    ("gsk_", rf"{_ALNUM}{{40,80}}+"),
+    ("r8_", rf"{_ALNUM}{{37}}"),
+    ("nvapi-", rf"{_WORD}{{50,100}}+"),
+    ("pplx-", rf"{_ALNUM}{{40,64}}+"),
+    ("xai-", rf"{_ALNUM}{{60,100}}+"),
+    # Google
+    ("AIza", rf"{_WORD}{{35}}"),
+    ("GOCSPX-", rf"{_WORD}{{28}}"),
+    ("ya29.", r"[\w.-]{20,512}+"),
+    ("1//0", rf"{_WORD}{{40,512}}+"),
+    # payments, shops, mail
+    *((f"{each}_live_", rf"{_ALNUM}{{16,255}}+") for each in ("pk", "rk", "sk")),
+    *((f"{each}_test_", rf"{_ALNUM}{{16,255}}+") for each in ("rk", "sk")),
+    ("whsec_", r"[A-Za-z0-9+/]{24,128}+={0,2}"),
+    ("sq0atp-", rf"{_WORD}{{22}}"),
+    ("sq0csp-", rf"{_WORD}{{43}}"),
+    *((f"shp{each}_", r"[a-fA-F0-9]{32}") for each in ("at", "ca", "pa", "ss")),
+    ("SG.", rf"{_WORD}{{16,32}}+[.]{_WORD}{{16,64}}+"),
+    ("key-", r"[a-f0-9]{32}"),
+    # registries, clouds, tools
+    ("npm_", rf"{_ALNUM}{{36}}"),
+    ("pypi-", rf"{_WORD}{{50,512}}+"),
+    ("dckr_pat_", rf"{_WORD}{{20,64}}+"),
+    ("rubygems_", r"[a-f0-9]{48}"),
+    *((f"do{each}_v1_", r"[a-f0-9]{64}") for each in "opr"),
+    *((f"hv{each}.", rf"{_WORD}{{20,300}}+") for each in "bs"),
+    ("dapi", r"[a-f0-9]{32}(?:-[0-9])?"),
+    ("ATATT3", r"[\w=-]{60,255}+"),
+    ("lin_api_", rf"{_ALNUM}{{32,64}}+"),
+    ("figd_", rf"{_WORD}{{36,64}}+"),
+    ("ntn_", rf"{_ALNUM}{{40,64}}+"),
+    ("PMAK-", r"[a-f0-9]{24}-[a-f0-9]{34}"),
+    ("NRAK-", r"[A-Z0-9]{27}"),
+    ("glsa_", rf"{_ALNUM}{{32}}_[a-f0-9]{{8}}"),
+    ("sntrys_", r"[\w+/=-]{40,255}+"),
+    ("sbp_", r"[a-f0-9]{40}"),
+    ("AGE-SECRET-KEY-1", r"[A-Z0-9]{58}"),
 )
 """How keys begin that begin in a way of their own, and how they go on."""
-# By the last char of how they begin, because one char is looked for most quickly.
-_TOKENS = {
-    last: tuple(
-        (start, re.compile(rf"(?<![\w-])(?P<value>{re.escape(start)}{rest})(?![\w-])", re.ASCII))
-        for start, rest in _TOKEN_FORMS
-        if start[-1] == last
-    )
-    for last in sorted({start[-1] for start, _ in _TOKEN_FORMS})
-}
-_BEARER = re.compile(r"(?i:bearer)[ \t]++(?P<value>[\w.~+/-]{16,4096}+={0,2})", re.ASCII)
-_NAMED_TOKEN = re.compile(
-    r"""(?i:(?:api|access|account|auth|private|signing|encryption|subscription)[_-]?(?:key|token)
-           |(?:client|app|consumer|shared|webhook)[_-]?secret|secret[_-]?(?:access[_-]?)?key
-           |(?<![a-z_-])(?:token|secret))
-        ["'`]*+[ \t]*+(?:=(?!=)|:=?|[ ]is[ ])[>*]{0,2}[ \t]*+
-        (?P<open>["'`]*+)(?P<value>[\w.~+/-]{16,4096}+={0,2})(?![\w(\[{])""",
+_TOKENS = tuple(
+    (start, re.compile(rf"(?P<value>{each}(?<![\w-]{each}){rest})(?![\w-])", re.ASCII))
+    for start, rest in _FORMS
+    for each in (re.escape(start),)
+)
+_SLASH = "/{1,4}"  # two of an escaped one
+_PLACES = (
+    ("hooks.slack.com", rf"slack[.]com{_SLASH}\w{{4,12}}{_SLASH}(?P<value>T{_ALNUM}{{6,14}}+"
+     rf"(?:{_SLASH}{_ALNUM}{{6,30}}+){{1,2}}{_SLASH}{_ALNUM}{{16,64}}+)"),
+    ("webhooks", rf"webhooks{_SLASH}(?P<value>[0-9]{{15,22}}+{_SLASH}{_WORD}{{50,100}}+)"),
+    ("webhookb2", r"webhookb2/{1,4}(?P<value>[\w@/-]{60,255}+)"),
+    (":AA", rf"(?P<value>[0-9](?<![\w-][0-9])[0-9]{{7,9}}+:AA{_WORD}{{33}})(?!{_WORD})"),
+    (":APA91b", rf"(?P<value>AAAA{_WORD}{{7}}:APA91b{_WORD}{{100,200}}+)"),
+    ("Q~", r"(?P<value>\w(?<!\w\w)\w{2}[0-9]Q~[\w.~-]{31,34})(?![\w~-])"),
+    ("AC", r"AC[0-9a-f]{32}[\"']{0,4}[,:][ ]?[\"']{0,4}(?P<value>[0-9a-f]{32})(?!\w)"),
+    ("code=", rf"[?&\n]code=(?P<value>{_WORD}{{40,100}}+={{0,2}})"),
+    ("sig=", r"[?&\n]sig=(?P<value>[A-Za-z0-9%+/]{40,90}+={0,2})"),
+    ("-Signature=", r"X-(?:Amz|Goog)-Signature=(?P<value>[a-f0-9]{64,1024}+)"),
+    ("-us", r"(?P<value>[a-f0-9](?<!\w[a-f0-9])[a-f0-9]{31}-us[0-9]{1,2})(?!\w)"),
+    ("pat", rf"(?P<value>pat{_ALNUM}{{14}}[.][a-f0-9]{{64}})"),
+    ("SESSID=", rf"PHPSESSID=(?P<value>{_ALNUM}{{20,64}}+)"),
+    ("SESSIONID=", r"JSESSIONID=(?P<value>[\w.-]{20,128}+)"),
+)  # fmt: skip
+"""What is only a secret where it is: a hint, and the pattern."""
+_PLACED = tuple((hint, re.compile(pattern, re.ASCII)) for hint, pattern in _PLACES)
+
+
+def find_formed_tokens(text: str) -> Iterator[Finding]:
+    """Keys of services that begin, or stand in a URL, in a way of their own."""
+    for hint, pattern in (*_TOKENS, *_PLACED):
+        if hint in text:
+            for match in pattern.finditer(text):
+                if not _SAME.fullmatch(match["value"][-12:]):
+                    yield Finding("token", *match.span("value"))
+
+
+_SAME = re.compile(r"(.)\1+")  # XXXX, 0000: an example
+
+
+# --- tokens after their name ---------------------------------------------------------------------
+
+_NAME_ENDS = tuple(
+    each
+    for word in ("token", "secret", "key", "salt", "bearer")
+    for each in (word, word.title(), word.upper())
+)
+_KEYS_BEFORE = re.compile(
+    r"(?i:api|access|account|auth|private|secret|signing|encryption|subscription|session|master"
+    r"|shared|sharedaccess|app|consumer|deploy|admin|logged_in|nonce|secure_auth|service|storage)"
+    r"[_ -]?\Z"
+)
+_PAGES_BEFORE = re.compile(
+    r"(?i:next|page|continuation|pagination|request|cursor|resume|sync|public_?key)[_-]?\Z"
+)
+_NO_VARIABLES = re.compile(r"(?:PUBLIC|CACHE|PRIMARY|FOREIGN|PARTITION|SORT|ROW|IDEMPOTENCY)_?\Z")
+_NAMED = re.compile(
+    rf"""(?P<name>(?i:token|secret|key|salt|bearer))(?:s|_?[0-9])?
+        (?:(?:{ASSIGNED})|["'][ ]{{0,8}}+,[ ]{{0,8}}+(?=["'])|[ ]is:?[ ]|(?<=earer)[ ]{{1,4}}+
+          |(?<=EARER)[ ]{{1,4}}+)
+        (?:["'`]{{1,4}}(?P<quoted>(?:base64:)?[^\s"'`]{{16,4096}}+)["'`]
+          |(?:Bearer[ ]|base64:)?(?P<bare>[\w.~+/-]{{16,4096}}+={{0,2}})(?![\w(\[{{]))""",
     re.VERBOSE | re.ASCII,
 )
-_NAMED = ("key", "KEY", "Key", "oken", "OKEN", "ecret", "ECRET")
 _PATH = re.compile(r"[A-Za-z_]\w*(?:(?:\.|->|::)[A-Za-z_]\w*)+", re.ASCII)
 _MAX_PATH_DIGITS = 3
 _WORDS = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)*(?:[_-]?[0-9]{1,2})?")
@@ -147,119 +232,60 @@ _MIN_CASE_CHANGES = 0.4  # a char; random letters have 0.5, the words of a name 
 _NAME_CASE_CHANGES = 0.3
 
 
-def find_tokens(text: str) -> Iterator[Finding]:
-    """Keys of services: those that begin in a known way, after `Bearer`, or after their name."""
-    for start, pattern in chain.from_iterable(_TOKENS[last] for last in _TOKENS if last in text):
-        if start in text:
-            for match in pattern.finditer(text):
-                yield Finding("token", *match.span("value"))
-    if "earer" in text or "EARER" in text:
-        yield from _random_ones(_BEARER, text)
-    if any(word in text for word in _NAMED):
-        yield from _random_ones(_NAMED_TOKEN, text)
+def find_named_tokens(text: str) -> Iterator[Finding]:
+    """Random values after `Bearer`, or after a name that ends in `token`, `secret`, or `key`."""
+    end = 0
+    for start in word_starts(text, _NAME_ENDS):
+        if start < end or not (match := _NAMED.match(text, start)):
+            continue
+        end = match.end()
+        group = "quoted" if match["quoted"] else "bare"
+        if _is_of_secret(match) and _is_random(match[group].removeprefix("base64:")):
+            first, stop = match.span(group)
+            yield Finding("token", first + 7 * match[group].startswith("base64:"), stop)
 
 
-def _random_ones(pattern: re.Pattern[str], text: str) -> Iterator[Finding]:
-    for match in pattern.finditer(text):
-        if _is_random(match["value"]):
-            yield Finding("token", *match.span("value"))
+def _is_of_secret(match: re.Match[str]) -> bool:
+    name, start = match["name"], match.start()
+    before = match.string[max(0, start - 16) : start]
+    match name.lower():
+        case "key" if name == "KEY" and before.endswith("_"):
+            return _NO_VARIABLES.search(before) is None
+        case "key" | "salt":
+            return _KEYS_BEFORE.search(before) is not None
+        case "token":
+            return _PAGES_BEFORE.search(before) is None
+        case _:
+            return True
 
 
 def _is_random(value: str) -> bool:
-    """Whether a value is drawn by dice, and is no path, name or word."""
+    """Whether a value is drawn by dice, and is no path, name, word or variable."""
     changes = len(_CASE_CHANGE.findall(value)) / len(value)
     digits = len(re.findall(r"[0-9]", value))
     if value.isalpha():
         return changes >= _MIN_CASE_CHANGES
-    if not digits or not re.search(r"[A-Za-z]", value) or value.startswith(("/", "./")):
+    if not digits or not re.search(r"[A-Za-z]", value) or re.match(r"[./<${\[%(]|\w+://", value):
         return False
     is_path = digits <= _MAX_PATH_DIGITS and _PATH.fullmatch(value)
     is_name = changes < _NAME_CASE_CHANGES and (digits == 1 or _WORDS.fullmatch(value))
     return not (is_path or is_name)
 
 
-# --- passwords -----------------------------------------------------------------------------------
+# --- cookies -------------------------------------------------------------------------------------
 
-_TELLING = (
-    r"(?i:password|passwd|passphrase|passcode|pwd|(?<=_)pass|passwort|kennwort|wachtwoord|senha"
-    r"|contraseña|mot de passe)"
-)
-_TELLING_HINTS = ("pass", "pwd", "kennwort", "wachtwoord", "senha", "contraseña")
-_QUOTED = re.compile(  # password = "…", "password": "…"
-    rf"""{_TELLING}["'`]*+[ \t]*+(?:=(?!=)|:=?|[ ]is:?[ ])[>*]{{0,2}}[ \t]*+["'`]++"""
-    r"""(?P<value>[^\s"'`]{4,128}+)["'`]"""
-)
-_BARE_CHARS = r"""[^\s"'`<>,;&|]"""
-_BARE = re.compile(  # PASSWORD=…, password: …, <password>…, --password …
-    rf"""(?:{_TELLING}["'`]*+(?:[ \t]*+(?:=(?!=)|:=?)[>*]{{0,2}}[ \t]*+|>)|--password[ ](?!-))"""
-    rf"(?P<value>{_BARE_CHARS}{{6,128}}+)"
-)
-_SAID = re.compile(rf"{_TELLING} is:? (?P<value>{_BARE_CHARS}{{6,128}}+)")
-# A password should be percent-encoded here, and often is not; digits after the colon are a port.
-_IN_URL = re.compile(
-    r"""://[^\s:/?#@"'<>]{0,64}+:(?![0-9]{1,5}[/?#])(?P<value>[^\s/"'<>]{3,128})@(?=[\w\[])"""
-)
-_BASIC = re.compile(r"(?i:basic)[ ]++(?P<value>[A-Za-z0-9+/]{8,512}+={0,2})")
-
-_STAND_IN = re.compile(
-    r"""[*•x.\-_\#…?]+ | [<$%\{\[(].* | .*[(\[{].* | https?://.* | [.~]?/.*
-        | (?:your|enter)[-_ ].* | (?:your|my|the|new|old|some)[-_ ]?pass.*
-        | (?:\w*_)?(?:password|passwd|passwort|pwd|pass|passphrase)_?
-        | str(?:ing)? | text | hidden | secret | none | null | nil | true | false | undefined
-        | optional | required | redacted | masked | placeholder | example | change-?me | invalid
-        | incorrect | wrong | missing | user | bytes | input | varchar | char | object | boolean
-        | number | integer | contraseña | kennwort | wachtwoord | senha
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-"""What stands where a password would: stars, a variable, a path, a type, a word of a form."""
-_NAME = re.compile(r"[A-Za-z_]\w*(?:(?:\.|->|::)[A-Za-z_]\w*)+|[A-Za-z]+(?:_\w+)+")
-_TECHNICAL = re.compile(
-    r"(?i:sha|md5|base|utf|aes|rsa|bcrypt|argon|pbkdf|v|rfc|iso)-?\d.*|\d+-?[a-z]+"
-)
-_MIN_BARE = 6  # chars
+_COOKIE_LINE = re.compile(r"[Cc]ookie[\"']{0,4}[ ]?[:=][^\n]{0,4096}+|COOKIE:[^\n]{0,4096}+")
+_COOKIE = re.compile(r"(?P<name>[\w.-]{1,64}+)=(?P<value>[^\s;,\"']{16,4096}+)", re.ASCII)
+_OF_SESSION = re.compile(r"(?i:sess|sid|auth|token|csrf|xsrf|jwt|remember|login|logged_in)")
 
 
-def find_passwords(text: str) -> Iterator[Finding]:
-    """What is set or said to be a password, the password in a URL, and that of `Basic`.
-
-    Without quotes it must look like one: letters, and digits or signs.
-    """
-    lower = text.lower()
-    if any(word in lower for word in _TELLING_HINTS):
-        quoted = (each.span("value") for each in _QUOTED.finditer(text) if _is_set(each["value"]))
-        bare = map(_bare_span, chain(_BARE.finditer(text), _SAID.finditer(text)))
-        yield from (Finding("password", *span) for span in chain(quoted, filter(None, bare)))
-    if "://" in text and "@" in text:
-        for match in _IN_URL.finditer(text):
-            if _is_set(match["value"]):
-                yield Finding("password", *match.span("value"))
-    if "basic " in lower:
-        yield from _basic(text)
-
-
-def _is_set(value: str) -> bool:
-    return _STAND_IN.fullmatch(value) is None
-
-
-def _bare_span(match: re.Match[str]) -> tuple[int, int] | None:
-    """Where a bare value is, without the sentence's end; None if it is a word, name or call."""
-    value = match["value"].rstrip(".:)]}")
-    has_both = re.search(r"[A-Za-z]", value) and re.search(r"[0-9!@#$%^*?+~]", value[:-1])
-    is_word = _NAME.fullmatch(value) or (match.re is _SAID and _TECHNICAL.fullmatch(value))
-    if len(value) < _MIN_BARE or not has_both or is_word or not _is_set(value):
-        return None
-    return match.start("value"), match.start("value") + len(value)
-
-
-def _basic(text: str) -> Iterator[Finding]:
-    for match in _BASIC.finditer(text):
-        try:
-            told = base64.b64decode(match["value"], validate=True).decode()
-        except ValueError:
-            continue
-        if ":" in told and told.isprintable():
-            yield Finding("password", *match.span("value"))
+def find_cookies(text: str) -> Iterator[Finding]:
+    """Cookies of sessions, in the headers that send or set them."""
+    if "ookie" in text or "COOKIE" in text:
+        for line in _COOKIE_LINE.finditer(text):
+            for match in _COOKIE.finditer(text, *line.span()):
+                if _OF_SESSION.search(match["name"]) and _is_random(match["value"]):
+                    yield Finding("token", *match.span("value"))
 
 
 SECRETS = ("pem", "jwt", "aws_secret_key", "aws_access_key", "token", "password")
@@ -268,8 +294,9 @@ SECRETS = ("pem", "jwt", "aws_secret_key", "aws_access_key", "token", "password"
 DETECTORS: tuple[Detector, ...] = (
     find_pems,
     find_jwts,
-    find_aws_secret_keys,
-    find_aws_access_keys,
-    find_tokens,
-    find_passwords,
+    find_aws_keys,
+    find_formed_tokens,
+    find_named_tokens,
+    find_cookies,
+    *password_kinds.DETECTORS,
 )
