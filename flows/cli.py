@@ -90,15 +90,26 @@ def convert(
 
 
 @app.command()
-def explain(
+def explain(  # noqa: PLR0913, PLR0917 - options of the command line
     recipe: RecipePath,
-    request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID")],
+    request_id: Annotated[str | None, typer.Argument(metavar="REQUEST_ID")] = None,
+    reason: Annotated[str | None, typer.Option(help="Show records with this reason.")] = None,
+    number: Annotated[int, typer.Option("-n", min=1, help="How many of them.")] = 5,
+    release: Annotated[
+        str | None, typer.Option(help="An id or URI, instead of the recipe's newest release.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what became of a record in the newest release. Exits 1 if it was never seen."""
+    """Show what happened to a record, and why. Exits 1 if there is no such record."""
     from bedrock_sluice.flows.explain import explain as run_explain
+    from bedrock_sluice.flows.explain import explain_reason
 
-    run_explain(recipe, request_id, as_json)
+    if (request_id is None) == (reason is None):
+        raise typer.BadParameter("give either REQUEST_ID or --reason")
+    if reason is not None:
+        explain_reason(recipe, reason, number, release, as_json)
+    elif request_id is not None:
+        run_explain(recipe, request_id, release, as_json)
 
 
 @app.command()

@@ -1,14 +1,16 @@
-"""`sluice explain`: what became of one record, and why."""
+"""`sluice explain`: what happened to a record, and why."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import ValidationError
 
 from bedrock_sluice.flows.console import people, print_json
-from bedrock_sluice.flows.recipe import load_recipe
-from bedrock_sluice.lake.releases import Release, newest_release
-from bedrock_sluice.lake.store import open_store
+from bedrock_sluice.flows.recipe import Recipe, load_recipe
+from bedrock_sluice.lake.releases import Release, list_manifests, open_release
+from bedrock_sluice.lake.store import Store, open_store
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.printable import printable
 from bedrock_sluice.transforms.reasons import Reason
@@ -18,23 +20,84 @@ EXIT_NEVER_SEEN = 1
 Fate = dict[str, Any]
 
 
-def explain(path: Path, request_id: str, as_json: bool) -> None:
-    """Print every fate of a request id in the newest release of a recipe.
+def explain(path: Path, request_id: str, release_name: str | None, as_json: bool) -> None:
+    """Print every fate of a request id in a release of a recipe, by default the newest.
 
     Raises:
-        ConfigError: the recipe has no release yet.
+        ConfigError: there is no such release.
     """
-    recipe = load_recipe(path)
-    release = newest_release(open_store(recipe.lake, path.absolute().parent), recipe.name)
-    if release is None:
-        raise ConfigError(f"{recipe.name} has no release yet; run `sluice build {path}` first")
+    release = _find_release(path, release_name)
     fates = find_fates(release, request_id)
-    if as_json:
-        print_json({"release": release.uri, "request_id": request_id, "fates": fates})
-    else:
-        _show(release, fates)
+    _show({"request_id": request_id}, release, fates, as_json)
     if not fates:
+        records = release.manifest["counts"]["records"]
+        people.print(f"no record of that id among the {records:,} of release {release.id}")
         raise SystemExit(EXIT_NEVER_SEEN)
+
+
+def explain_reason(
+    path: Path, reason: str, number: int, release_name: str | None, as_json: bool
+) -> None:
+    """Print the fates of the first records with a reason, by log object and line.
+
+    Raises:
+        ConfigError: there is no such release, or no such reason.
+    """
+    release = _find_release(path, release_name)
+    reasons = release.manifest["counts"]["dropped"] | release.manifest["counts"]["quarantined"]
+    if reason not in {*reasons, *(each.value for each in Reason)}:
+        near = get_close_matches(reason, [*reasons, *Reason], n=1)
+        hint = f"did you mean {near[0]}?" if near else "docs/reasons.md lists them"
+        raise ConfigError(f"unknown reason {reason}; {hint}")
+    frame = pl.scan_parquet(release.file("fates.parquet"), glob=False)
+    rows = frame.filter(pl.col("reason") == reason).head(number).collect().to_dicts()
+    total = reasons.get(reason, 0)
+    facts = {"reason": reason, "records": total}
+    _show(facts, release, [row | _meaning(release, row) for row in rows], as_json)
+    people.print(f"{len(rows):,} of {total:,} records with the reason {reason}", markup=False)
+    if not rows:
+        raise SystemExit(EXIT_NEVER_SEEN)
+
+
+def _find_release(path: Path, name: str | None) -> Release:
+    """The release of a URI or id, or without one the newest that the recipe made."""
+    recipe = load_recipe(path)
+    lake = open_store(recipe.lake, path.absolute().parent)
+    if name:
+        return open_release(name if "/" in name else f"{lake.uri}/releases/{recipe.name}/{name}")
+    uris = _release_uris(lake, recipe.name)
+    if not uris:
+        raise ConfigError(f"{recipe.name} has no release yet; run `sluice build {path}` first")
+    matches = (release for release in map(open_release, uris) if _is_made_by(recipe, release))
+    newest = next(matches, None)
+    if newest is None:
+        raise ConfigError(
+            f"no release of {recipe.name} was built from {path} as it is now; run "
+            f"`sluice build {path}`, or name a release: --release {uris[0].rpartition('/')[2]}"
+        )
+    return newest
+
+
+def _release_uris(lake: Store, name: str) -> list[str]:
+    """The releases of a name, the newest first."""
+    manifests = sorted(list_manifests(lake, name), key=lambda e: (e.modified, e.key), reverse=True)
+    return [f"{lake.uri}/{entry.key.rpartition('/')[0]}" for entry in manifests]
+
+
+def _is_made_by(recipe: Recipe, release: Release) -> bool:
+    """Whether the recipe decides the same data; `last_days` may stand for any window."""
+    try:
+        built = Recipe.model_validate(release.manifest["recipe"])
+    except ValidationError:  # of another version
+        return False
+    if recipe.source.last_days:
+        recipe, built = _without_window(recipe), _without_window(built)
+    return built.digest() == recipe.digest()
+
+
+def _without_window(recipe: Recipe) -> Recipe:
+    source = recipe.source.model_copy(update={"since": None, "until": None, "last_days": None})
+    return recipe.model_copy(update={"source": source})
 
 
 def find_fates(release: Release, request_id: str) -> list[Fate]:
@@ -45,10 +108,17 @@ def find_fates(release: Release, request_id: str) -> list[Fate]:
 
 def _meaning(release: Release, fate: Fate) -> Fate:
     if fate["reason"]:
-        says = {"says": Reason[fate["reason"].upper()].says}
+        says = {"says": _describe(fate["reason"])}
         further = _further(release, fate)
         return says | {"kept_instead": " → ".join(further)} if further else says
     return {"says": "it became a line"} | _provenance(release, fate["request_id"])
+
+
+def _describe(reason: str) -> str:
+    try:
+        return Reason(reason).says
+    except ValueError:
+        return f"{reason}, a reason of another version of Sluice"
 
 
 def _further(release: Release, fate: Fate) -> list[str]:
@@ -72,13 +142,13 @@ def _rows(release: Release, file: str, request_id: str) -> list[Fate]:
     return frame.filter(pl.col("request_id") == request_id).collect().to_dicts()
 
 
-def _show(release: Release, fates: list[Fate]) -> None:
-    records = release.manifest["counts"]["records"]
-    if not fates:
-        people.print(f"no record of that id among the {records:,} of release {release.id}")
+def _show(facts: dict[str, Any], release: Release, fates: list[Fate], as_json: bool) -> None:
+    if as_json:
+        print_json({"release": release.uri, **facts, "fates": fates})
+        return
     for fate in fates:
-        told = {k: v for k, v in fate.items() if v is not None and k not in ("says", "request_id")}
+        fields = {k: v for k, v in fate.items() if v is not None and k not in ("says", "fate")}
         people.print(f"{fate['fate']}: {fate['says']}", markup=False)
-        for name, value in told.items():
+        for name, value in fields.items():
             people.print(f"  {name:<16} {printable(str(value))}", markup=False)
     people.print(f"in release {release.uri}", markup=False)

@@ -36,7 +36,7 @@ from bedrock_sluice.transforms.contamination import index_evaluation
 from bedrock_sluice.transforms.fates import Sifted, sift
 from bedrock_sluice.transforms.leakage import leaking
 from bedrock_sluice.transforms.line_changes import escape_lines, mask_lines
-from bedrock_sluice.transforms.metadata_filter import parse_filter
+from bedrock_sluice.transforms.metadata_filter import describe, parse_filter
 from bedrock_sluice.transforms.normalise import normalise as normalise_rows
 from bedrock_sluice.transforms.personal_data import SECRETS
 from bedrock_sluice.transforms.reasons import Reason
@@ -63,7 +63,10 @@ def select(plan: Plan) -> pl.DataFrame:
         "models": list(asked.models),
         "clauses": [[test.as_parameter() for test in clause] for clause in clauses],
     }
-    return _ask(plan, "select_v1", parameters)
+    judged = _ask(plan, "select_v1", parameters)
+    failures = {n: f"fails {describe(clause)}" for n, clause in enumerate(clauses, start=1)}
+    failed = pl.col("failed_clause").replace_strict(failures, default=None, return_dtype=pl.String)
+    return judged.with_columns(pl.coalesce("detail", failed)).drop("failed_clause")
 
 
 def tag_coverage(plan: Plan) -> dict[str | None, int]:

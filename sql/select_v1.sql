@@ -6,6 +6,7 @@
 --         $models          VARCHAR[], glob patterns; empty means all
 --         $clauses         metadata filter: STRUCT(key, vals, negated)[][]; all clauses must hold,
 --                          of each at least one literal; no vals asks whether the key exists
+-- Output: beside the reason, `failed_clause` is the first (from 1) that does not hold.
 -- Order:  object, line (total).
 with judged as (
     select
@@ -25,7 +26,7 @@ with judged as (
             or coalesce(list_bool_or(list_transform(
                 cast($models as varchar[]), lambda pattern : model_id glob pattern
             )), false) as is_model,
-        coalesce(list_bool_and(list_transform(
+        list_position(list_transform(
             cast($clauses as struct(key varchar, vals varchar[], negated boolean)[][]),
             lambda clause : list_bool_or(list_transform(clause, lambda test :
                 case
@@ -34,7 +35,7 @@ with judged as (
                     else coalesce(list_contains(test.vals, request_metadata[test.key]), false)
                 end <> test.negated
             ))
-        )), true) as is_metadata,
+        ), false) as failed_clause,
         coalesce(list_bool_or(list_transform(
             flatten(cast($clauses as struct(key varchar, vals varchar[], negated boolean)[][])),
             lambda test : test.negated and len(test.vals) > 0
@@ -51,7 +52,7 @@ reasoned as (
             when not is_in_window then 'select_outside_window'
             when not is_operation then 'select_operation'
             when not is_model then 'select_model'
-            when not is_metadata then 'select_metadata'
+            when failed_clause is not null then 'select_metadata'
         end as reason
     from judged
 ),
@@ -79,6 +80,7 @@ select
     end as reason,
     case when reason is null and delivery > 1 then request_id end as survivor,
     detail,
+    case when reason = 'select_metadata' then failed_clause end as failed_clause,
     reason is null and lacks_negated_key as lacks_negated_key
 from numbered
 order by object, line

@@ -42,6 +42,15 @@ class Literal:
         """The literal as `sql/select_v1.sql` takes it."""
         return {"key": self.key, "vals": list(self.vals), "negated": self.negated}
 
+    def __str__(self) -> str:
+        """The literal as people read it: `env = "dev"`, `not env in ["dev", "test"]`."""
+        values = ", ".join(f'"{value}"' for value in self.vals)
+        if not values:
+            text = f"exists {self.key}"
+        else:
+            text = f"{self.key} in [{values}]" if len(self.vals) > 1 else f"{self.key} = {values}"
+        return f"not {text}" if self.negated else text
+
 
 Clause = tuple[Literal, ...]  # one of these must hold
 Clauses = tuple[Clause, ...]  # all of these must hold
@@ -150,6 +159,11 @@ def _checked(text: Any, pattern: re.Pattern[str], where: str) -> str:
 
 def _wrong(where: str, what: str) -> ConfigError:
     return ConfigError(f"{where} {what}")
+
+
+def describe(clause: Clause) -> str:
+    """A clause as people read it."""
+    return " or ".join(map(str, clause))
 
 
 def why_not_native(tree: Mapping[str, Any]) -> str | None:

@@ -1,10 +1,12 @@
 """`sluice explain`: an answer for every request id."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 Json = dict[str, Any]
@@ -77,3 +79,77 @@ def test_without_a_release_explain_says_what_to_do(sums: Path, sluice: Callable[
     ran = sluice("explain", sums, "request-7")
     assert ran.code == 2
     assert "run `sluice build" in ran.err
+
+
+def test_another_recipe_of_the_same_name_is_not_explained(
+    built: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+) -> None:
+    other = recipe('[select]\nmetadata = { equals = { team = "x" } }\n', name="other.toml")
+    sluice("build", other)
+    told = json.loads(sluice("explain", built, "request-7", "--json").out)
+    (fate,) = told["fates"]
+    assert fate["fate"] in {"train", "validation"}
+    (fate,) = json.loads(sluice("explain", other, "request-7", "--json").out)["fates"]
+    assert (fate["reason"], fate["detail"]) == ("select_metadata", 'fails team = "x"')
+    for name in (told["release"], told["release"].rpartition("/")[2]):
+        ran = sluice("explain", other, "request-7", "--release", name, "--json")
+        assert json.loads(ran.out)["release"] == told["release"]
+
+
+def test_a_recipe_without_a_release_of_its_own_names_one_to_look_at(
+    built: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+) -> None:
+    (release,) = built.parent.glob("lake/releases/sums/*")
+    ran = sluice("explain", recipe("[curate]\nmax_prompt_tokens = 9\n"), "request-7")
+    assert ran.code == 2
+    assert f"--release {release.name}" in ran.err
+
+
+def test_the_last_days_of_a_recipe_are_those_of_its_newest_release(
+    built: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+) -> None:
+    days = recipe(swaps={"since = 2026-10-01\nuntil = 2026-10-02": "last_days = 7"})
+    sluice("build", days, "--until", "2026-10-02")
+    assert sluice("explain", days, "request-7").code == 0
+
+
+def test_the_first_records_of_a_reason_are_shown(built: Path, sluice: Callable[..., Any]) -> None:
+    ran = sluice("explain", built, "--reason", "curate_error", "--json")
+    told = json.loads(ran.out)
+    assert (ran.code, told["records"]) == (0, 1)
+    assert [fate["request_id"] for fate in told["fates"]] == ["failed"]
+    assert "request_id       failed" in sluice("explain", built, "--reason", "curate_error").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("--reason", "curate_refusal"), 1, "0 of 0 records"),
+        (("--reason", "curate_eror"), 2, "unknown reason curate_eror; did you mean curate_error?"),
+        ((), 2, "give either REQUEST_ID or"),
+        (("request-7", "--reason", "curate_error"), 2, "give either REQUEST_ID or"),
+        (("request-7", "--release", "2026-10-02-0123"), 2, "there is no whole release"),
+    ],
+)
+def test_what_can_not_be_shown_is_told(
+    built: Path, sluice: Callable[..., Any], arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    ran = sluice("explain", built, *arguments)
+    assert (ran.code, told in ran.err) == (code, True)
+
+
+def test_a_reason_of_another_version_is_shown_as_it_stands(
+    built: Path, sluice: Callable[..., Any]
+) -> None:
+    (path,) = built.parent.glob("lake/releases/sums/*/manifest.json")
+    fates = pl.read_parquet(path.with_name("fates.parquet"))
+    old = fates.with_columns(pl.col("reason").replace("curate_error", "curate_old_name"))
+    old.write_parquet(path.with_name("fates.parquet"))
+    manifest = json.loads(path.read_text())
+    content = path.with_name("fates.parquet").read_bytes()
+    file = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    manifest["files"]["fates.parquet"] = file
+    path.write_text(json.dumps(manifest))
+    ran = sluice("explain", built, "failed")
+    assert ran.code == 0
+    assert "dropped: curate_old_name, a reason of another version of Sluice" in ran.err
