@@ -1,8 +1,8 @@
 """Profiles of the graders that AWS publishes: what each has to find in a line.
 
 `math`, `math-openweight`, `qa` and `judge` are the graders of amazon-bedrock-samples
-(reward-functions/: gsm8k, gsm8k_gptoss, finqa, pandalm); of `tool` and `code`, only the shapes of
-the references are published, in the data preparation pages of the Amazon Nova user guide.
+(reward-functions/: gsm8k, gsm8k_gptoss, finqa, pandalm), and so are `bfcl` and `codeforces`; `tool`
+and `code` are the shapes of references in the data preparation pages of the Amazon Nova user guide.
 """
 
 import re
@@ -14,6 +14,7 @@ from bedrock_sluice.rewards.math import is_plain_number
 from bedrock_sluice.rewards.profile import Mend, Profile, Rule, Sample
 from bedrock_sluice.rewards.qa import TEMPLATE as QA
 from bedrock_sluice.rewards.qa import QaTemplate, QaTextTemplate, is_scored
+from bedrock_sluice.rewards.tool import is_call
 from bedrock_sluice.transforms.chat import JsonObject
 
 _HASHES = re.compile(r"#### (-?[0-9.,]+)")
@@ -291,4 +292,74 @@ _CODE = Profile(
     ),
 )
 
-PROFILES = (_CODE, _JUDGE, _MATH, _MATH_OPENWEIGHT, _QA, _QA_TEXT, _TOOL)
+# --- bfcl and codeforces: what the published graders run
+
+
+def _calls(sample: Sample) -> object:
+    return _field(sample, "ground_truth") or sample.line.get("ground_truth")
+
+
+def _are_calls(calls: object) -> bool:
+    texts = [calls] if isinstance(calls, str) else calls
+    if not isinstance(texts, list) or not texts:
+        return False
+    return all(isinstance(text, str) and is_call(text) for text in texts)
+
+
+_BFCL = Profile(
+    name="bfcl",
+    kind="grader",
+    about="BFCL grader: calls as text",
+    rules=(
+        rules.MESSAGES,
+        Rule(
+            "reference-object",
+            "`reference_answer` is neither missing nor an object: the grader fails on it",
+            'make it {"ground_truth": ["f(x=1)"]}',
+            lambda s: s.reference is not None and not isinstance(s.reference, dict),
+        ),
+        Rule(
+            "ground-truth",
+            "`ground_truth` is neither a call in Python's syntax nor a list of such: every answer "
+            "would score 0",
+            "write the calls as texts, such as \"f(x=1)\"; names that Python can't write don't fit",
+            lambda s: not _are_calls(_calls(s)),
+        ),
+    ),
+)
+
+
+def _run_cases(sample: Sample) -> object:
+    metadata = sample.line.get("metadata")
+    held = metadata.get("test_cases") if isinstance(metadata, dict) else None
+    return held or sample.line.get("test_cases") or _field(sample, "test_cases")
+
+
+def _can_run(cases: object) -> bool:
+    if not isinstance(cases, list) or not cases:
+        return False
+    return all(
+        isinstance(case, dict)
+        and isinstance(case.get("input", ""), str)
+        and isinstance(case.get("output"), str)
+        for case in cases
+    )
+
+
+_CODEFORCES = Profile(
+    name="codeforces",
+    kind="grader",
+    about="Codeforces grader: programs that read and print",
+    rules=(
+        rules.MESSAGES,
+        Rule(
+            "test-cases",
+            "`test_cases` is no list of objects with texts as `input` and `output`, or is empty: "
+            "no program would pass",
+            "write what a program reads and prints as texts",
+            lambda s: not _can_run(_run_cases(s)),
+        ),
+    ),
+)
+
+PROFILES = (_BFCL, _CODE, _CODEFORCES, _JUDGE, _MATH, _MATH_OPENWEIGHT, _QA, _QA_TEXT, _TOOL)

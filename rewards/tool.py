@@ -1,11 +1,17 @@
 """Template `tool`: the one call that is right, for a prompt that offers `tools`.
 
-Source: Amazon Nova user guide, data preparation for RFT, "Tool use"; no grader for it is published.
+The reference is shaped as AWS's documents want it. `ground_truth` beside it is the same call in
+Python's syntax, which AWS's BFCL sample grader compares with the text of a response; it is left out
+where the tool or a parameter has a name that Python can't write.
+Sources: Amazon Nova user guide, data preparation for RFT, "Tool use"; amazon-bedrock-samples,
+reward-functions/bfcl_tool_call_rew_func.py.
 In CSV, `tool_parameters` is JSON text. So it should be in Parquet, if tools differ in their
 parameters: columns of objects there hold every key in every row, as null.
 """
 
+import ast
 from collections.abc import Mapping
+from keyword import iskeyword
 from typing import Any
 
 import msgspec
@@ -16,12 +22,13 @@ from bedrock_sluice.rewards.template import Reference, Template, from_cell, is_j
 
 
 class ToolTemplate(Template):
-    """`{"tool_called": "weather", "tool_parameters": {...}, "expected_behavior": "..."}`."""
+    """`{"tool_called": "weather", "tool_parameters": {...}, "ground_truth": [...], ...}`."""
 
     name = "tool"
     about = (
         '{"tool_called": "weather", "tool_parameters": {"city": "Bern"}, '
-        '"expected_behavior": "Call weather with city=\\"Bern\\""}'
+        '"expected_behavior": "Call weather with city=\\"Bern\\"", '
+        '"ground_truth": ["weather(city=\'Bern\')"]}'
     )
     needs_tools = True
     profiles = ("nova-docs", "tool")
@@ -34,11 +41,13 @@ class ToolTemplate(Template):
             return None
         told = fields.get("expected_behavior")
         is_told = isinstance(told, str) and bool(told.strip())
+        call = _as_python(name.strip(), parameters)
         return self._sound(
             {
                 "tool_called": name.strip(),
                 "tool_parameters": parameters,
                 "expected_behavior": told if is_told else _in_words(name.strip(), parameters),
+                **({"ground_truth": [call]} if call else {}),
             }
         )
 
@@ -80,6 +89,27 @@ class ToolTemplate(Template):
         if not isinstance(reference, dict) or not self.fits(reference):
             return False
         return reference["tool_called"] in tool_names(Sample.of(dict(line)))
+
+
+def is_call(text: str) -> bool:
+    """Whether a text is one call in Python's syntax, as the BFCL grader reads it."""
+    try:
+        body = ast.parse(text.strip(), mode="eval").body
+    except (MemoryError, RecursionError, SyntaxError, ValueError):
+        return False
+    callee = body.func if isinstance(body, ast.Call) else None
+    while isinstance(callee, ast.Attribute):
+        callee = callee.value
+    return isinstance(callee, ast.Name)
+
+
+def _as_python(name: str, parameters: dict[str, Any]) -> str | None:
+    """The call in Python's syntax; None where a name is none in Python."""
+    names = [*name.split("."), *parameters]
+    if not all(each.isidentifier() and not iskeyword(each) for each in names):
+        return None
+    arguments = ", ".join(f"{key}={value!r}" for key, value in sorted(parameters.items()))
+    return f"{name}({arguments})"
 
 
 def _in_words(name: str, parameters: dict[str, Any]) -> str:

@@ -102,6 +102,7 @@ CASES = [
             "tool_called": "add",
             "tool_parameters": {"a": n},
             "expected_behavior": f"Call add with a={n}",
+            "ground_truth": [f"add(a={n})"],
         },
         lambda n: call("add", n),
         lambda n: call("add", n + 1),
@@ -109,8 +110,12 @@ CASES = [
     ),
     Case(
         "code",
-        lambda n: {"code": "x = 1", "test_cases": [{"input": [n], "expected_output": n}]},
-        lambda n: {"code": "x = 1", "test_cases": [{"input": [n], "expected_output": n}]},
+        lambda n: {"code": "x = 1", "test_cases": [{"input": str(n), "expected_output": n}]},
+        lambda n: {
+            "code": "x = 1",
+            "test_cases": [{"input": str(n), "expected_output": n, "output": str(n)}],
+        },
+        options='profiles = ["nova-docs", "code", "codeforces"]\n',
     ),
     Case(
         "format",
@@ -194,8 +199,9 @@ def test_a_release_passes_and_so_do_the_profiles_of_the_template(
         assert (line["lang"], line["task_id"]) == ("en", f"task-{n}")
         assert line.get("tools") == ([TOOL] if case.name == "tool" else None)
         assert "unrelated" not in line
-    template = template_named(case.name, tomllib.loads(case.options))
-    asked = chain.from_iterable(("--profile", name) for name in template.profiles)
+    options = tomllib.loads(case.options)
+    profiles = options.pop("profiles", None) or template_named(case.name, options).profiles
+    asked = chain.from_iterable(("--profile", name) for name in profiles)
     ran = sluice("check", release / "train.jsonl", *asked, "--json")
     assert ran.code == 0
     assert all(each["lines_failing"] == 0 for each in json.loads(ran.out)["profiles"])

@@ -105,6 +105,10 @@ def test_a_plain_line_breaks_no_rule(one: Json, name: str) -> None:
         (line(reference_answer="the first one"), "judge"),
         (line(reference_answer=CALL, tools=[TOOL]), "tool"),
         (line(reference_answer=CASES), "code"),
+        (line(reference_answer={"test_cases": [{"output": "3"}]}), "codeforces"),
+        (line(metadata={"test_cases": [{"input": "1 2", "output": "3"}]}), "codeforces"),
+        (line(reference_answer={"ground_truth": ["times(a=6)", "m.times(6)"]}), "bfcl"),
+        (line(reference_answer={}, ground_truth="times(a=6)"), "bfcl"),
     ],
 )
 def test_what_one_profile_takes(one: Json, name: str) -> None:
@@ -118,6 +122,16 @@ BLOCKS = {"role": "user", "content": [{"type": "text", "text": "6 x 12?"}]}
 IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
 
 REFUSED: list[tuple[Json, str, dict[str, str]]] = [
+    (line(reference_answer=CASES), "codeforces", {"test-cases": "error"}),
+    (line(reference_answer={"test_cases": [{"input": [1], "output": "3"}]}), "codeforces",
+     {"test-cases": "error"}),
+    (line(reference_answer=CALL), "bfcl", {"ground-truth": "error"}),
+    (line(reference_answer={"ground_truth": ["times(a="]}), "bfcl", {"ground-truth": "error"}),
+    (line(reference_answer={"ground_truth": ["times"]}), "bfcl", {"ground-truth": "error"}),
+    (line(reference_answer={"ground_truth": ["get-times(a=6)"]}), "bfcl",
+     {"ground-truth": "error"}),
+    (line(reference_answer="times(a=6)", ground_truth="times(a=6)"), "bfcl",
+     {"reference-object": "error"}),
     *((without("messages"), name, {"messages": "error"}) for name in (*PLATFORMS, "forge-sdk")),
     *((line(messages=[]), name, {"messages": "error"}) for name in ("forge-sdk", "math")),
     (line(messages="6 x 12?"), "nova-docs", {"messages": "error"}),
@@ -350,7 +364,17 @@ def test_findings_name_no_content_and_no_key_of_the_data() -> None:
 
 def test_profiles_are_known_by_name_platforms_first() -> None:
     assert list(profiles())[:4] == list(AWS)
-    graders = {"math", "math-openweight", "qa", "qa-text", "judge", "tool", "code"}
+    graders = {
+        "math",
+        "math-openweight",
+        "qa",
+        "qa-text",
+        "judge",
+        "tool",
+        "code",
+        "bfcl",
+        "codeforces",
+    }
     assert graders == {each.name for each in profiles().values() if each.kind == "grader"}
 
 

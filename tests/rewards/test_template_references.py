@@ -21,7 +21,7 @@ OPTIONS: dict[str, Json] = {
 }
 ALL = [template_named(name, OPTIONS.get(name)) for name in templates()]
 ALL.append(template_named("qa", {"kind": "text"}))
-CASES = [{"input": [1, 2], "expected_output": 3}]
+CASES = [{"input": [1, 2], "expected_output": 3, "output": "3"}]
 WEATHER = {"tool_called": "weather", "tool_parameters": {"city": "Bern"}}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {}}}
 
@@ -37,7 +37,9 @@ def deep(levels: int) -> Any:
 
 
 def calling(told: str, **parameters: object) -> Json:
-    return {"tool_called": "weather", "tool_parameters": parameters, "expected_behavior": told}
+    arguments = ", ".join(f"{key}={value!r}" for key, value in sorted(parameters.items()))
+    reference = {"tool_called": "weather", "tool_parameters": parameters}
+    return {**reference, "expected_behavior": told, "ground_truth": [f"weather({arguments})"]}
 
 
 MADE: list[tuple[str, Json, Any]] = [
@@ -68,7 +70,18 @@ MADE: list[tuple[str, Json, Any]] = [
     ("tool", {**WEATHER, "tool_parameters": "[" * 200_000}, None),
     ("tool", {**WEATHER, "tool_called": " "}, None),
     ("tool", {"tool_parameters": {}}, None),
-    ("code", {"test_cases": CASES}, {"test_cases": CASES}),
+    ("tool", {"tool_called": "get-weather"},
+     {"tool_called": "get-weather", "tool_parameters": {},
+      "expected_behavior": "Call get-weather"}),
+    ("tool", {"tool_called": "weather", "tool_parameters": {"from": 3}},
+     {"tool_called": "weather", "tool_parameters": {"from": 3},
+      "expected_behavior": "Call weather with from=3"}),
+    ("code", {"test_cases": [{"input": [1, 2], "expected_output": 3}]}, {"test_cases": CASES}),
+    ("code", {"test_cases": [{"input": "1 2", "output": "3"}]},
+     {"test_cases": [{"input": "1 2", "expected_output": "3", "output": "3"}]}),
+    ("code", {"test_cases": [{"input": "", "expected_output": True}]},
+     {"test_cases": [{"input": "", "expected_output": True, "output": "True"}]}),
+    ("code", {"test_cases": [7]}, None),
     ("code", {"test_cases": json.dumps(CASES), "code": "  x = 1\n", "all_tests_pass": "true"},
      {"code": "  x = 1\n", "test_cases": CASES, "all_tests_pass": True}),
     ("code", {"test_cases": CASES, "code": " ", "all_tests_pass": 1}, {"test_cases": CASES}),
