@@ -20,7 +20,7 @@ _STEP = re.compile(
           | \[ (?P<quoted>"(?:[^"\\]|\\.)*") \] )""",
     re.VERBOSE | re.DOTALL,
 )
-_FENCED = re.compile(r"```[A-Za-z]*\s*\n(.*?)\n?\s*```", re.DOTALL)
+_FENCE = "```"
 _RESPONSE = msgspec.json.Decoder(Message)
 
 JsonPath = tuple[str | int, ...]
@@ -90,13 +90,22 @@ def _document(message: Message) -> Any:
     text = (message.content or "").strip()
     if len(message.tool_calls) == 1:
         text = message.tool_calls[0].function.arguments
-    elif fenced := _FENCED.fullmatch(text):
-        text = fenced[1]
+    else:
+        text = _unfenced(text)
     try:
         check_limits(text.encode())
         return msgspec.json.decode(text)
     except (InputError, ValueError, RecursionError):
         return None
+
+
+def _unfenced(text: str) -> str:
+    """What stands in a fence that is the whole text; without a pattern, which would backtrack."""
+    if not (text.startswith(_FENCE) and text.endswith(_FENCE)):
+        return text
+    language, _, inner = text[len(_FENCE) : -len(_FENCE)].partition("\n")
+    language = language.strip()
+    return inner if not language or (language.isascii() and language.isalpha()) else text
 
 
 def _at(document: Any, path: JsonPath) -> Any:

@@ -1,5 +1,6 @@
 """What is taken out of a logged response, by a pattern or a path; and which of them are refused."""
 
+import time
 from typing import Any
 
 import msgspec
@@ -153,3 +154,29 @@ _STEPS = st.lists(st.text() | st.integers(-999_999, 999_999), min_size=1, max_si
 def test_every_path_can_be_written(steps: list[str | int]) -> None:
     written = "".join(f"[{msgspec.json.encode(step).decode()}]" for step in steps)
     assert parse_path(written) == tuple(steps)
+
+
+# --- time
+
+
+def seconds(said: str) -> float:
+    """Processor time to look into a response for a path, the best of three."""
+    responses = pl.Series([response(said)])
+    asked = Extraction(path=("total",))
+    took = list[float]()
+    for _ in range(3):
+        start = time.process_time()
+        extract(responses, asked)
+        took.append(time.process_time() - start)
+        if took[0] > 1:
+            break
+    return min(took)
+
+
+@pytest.mark.parametrize("end", ["x", "```"])
+@pytest.mark.parametrize("filler", ["\n", " \n", "a", "`", "```\n"])
+def test_twice_the_response_takes_no_more_than_about_twice_the_time(filler: str, end: str) -> None:
+    size, took = 250, 0.0
+    while size < 1 << 15 and took < 0.02:  # until there is something to measure, if ever
+        size, took = 2 * size, seconds("```" + filler * 2 * size + end)
+    assert seconds("```" + filler * 2 * size + end) < 3.5 * took + 0.01
