@@ -28,6 +28,7 @@ EARLY_HOURS = 1  # a delivery that is stamped before its records: skewed clocks
 LATE_DAYS = 2  # how long after its records an object may be delivered and is still looked for
 COUNTED_DAYS = 7  # after that, in which objects are counted and not read
 LISTING_WORKERS = 8
+SHOWN_FILES = 3
 MAX_SEARCHED = 10_000  # files that are looked through for a first log
 
 TOP = "AWSLogs"
@@ -167,7 +168,9 @@ def open_source(uri: str, base: Path | None = None) -> Source:
 
 def no_logs(uri: str, keys: list[str]) -> ConfigError:
     """The error for a place that holds these files, and no logs: which layouts are known."""
-    names = f"{len(keys):,} files, such as {', '.join(keys[:3])}" if keys else "no files"
+    names = ", ".join(keys[:SHOWN_FILES]) or "no files"
+    if len(keys) > SHOWN_FILES:
+        names = f"{len(keys):,} files, such as {names}"
     return ConfigError(
         f"{uri}: no logs there (found: {names}). Expected the parent of {TOP}/, such as "
         f"{S3_SCHEME}bucket/prefix, or a level below it; a CloudWatch export "

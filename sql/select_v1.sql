@@ -3,7 +3,8 @@
 -- Input:  landed (tables.LANDED without the bodies).
 -- Params: $since, $until   TIMESTAMPTZ, half open; NULL means open
 --         $operations      VARCHAR[]; empty means all
---         $models          VARCHAR[], glob patterns; empty means all
+--         $models          VARCHAR[], glob patterns of a model id, an ARN, or what follows the last
+--                          slash of an ARN; empty means all
 --         $clauses         metadata filter: STRUCT(key, vals, negated)[][]; all clauses must hold,
 --                          of each at least one literal; no vals asks whether the key exists
 -- Output: beside the reason, `failed_clause` is the first (from 1) that does not hold.
@@ -24,7 +25,8 @@ with judged as (
             as is_operation,
         len(cast($models as varchar[])) = 0
             or coalesce(list_bool_or(list_transform(
-                cast($models as varchar[]), lambda pattern : model_id glob pattern
+                cast($models as varchar[]), lambda pattern :
+                    model_id glob pattern or split_part(model_id, '/', -1) glob pattern
             )), false) as is_model,
         list_position(list_transform(
             cast($clauses as struct(key varchar, vals varchar[], negated boolean)[][]),

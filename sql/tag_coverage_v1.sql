@@ -1,7 +1,8 @@
--- How many records carry each key of request metadata, and how many carry none.
+-- How many records of the window carry each key of request metadata, and how many carry none.
 -- Grain:  one row per key; the row whose key is NULL counts the records without any.
 -- Input:  landed (tables.LANDED without the bodies); quarantined lines are left out.
--- Params: $max_keys   BIGINT, the most frequent keys to list
+-- Params: $since, $until   TIMESTAMPTZ, half open; NULL means open
+--         $max_keys        BIGINT, the most frequent keys to list
 -- Order:  records desc, key (total).
 with tagged as (
     select
@@ -12,7 +13,10 @@ with tagged as (
             end
         ) as key
     from landed
-    where reason is null
+    where
+        reason is null
+        and ($since is null or "timestamp" >= cast($since as timestamptz))
+        and ($until is null or "timestamp" < cast($until as timestamptz))
 ),
 
 counted as (

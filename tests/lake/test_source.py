@@ -118,7 +118,7 @@ def test_a_prefix_may_look_like_the_layout(tmp_path: Path, prefix: str, level: s
     [
         ("nothing", "no files"),
         ("empty", "no files"),
-        ("other", "2 files, such as a.md, b/data.parquet"),
+        ("other", "a.md, b/data.parquet"),
     ],
 )
 def test_a_place_without_logs_is_told_with_what_it_holds(
