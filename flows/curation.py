@@ -155,7 +155,7 @@ def _asked(plan: Plan) -> Asked:
 def _facts(prompts: pl.DataFrame) -> dict[str, Any]:
     """How many prompts hold what kind of personal data, and whose they are."""
     counts = prompts.select((pl.col(kind) > 0).sum() for kind in KINDS).row(0, named=True)
-    slices = shares(prompts, ["model_id", caller(), "system_digest", stratum("length")])
+    slices = shares(prompts, [stratum("model_id"), caller(), "system_digest", stratum("length")])
     return {
         "inspected": prompts.height,
         "personal_data": {kind: number for kind, number in counts.items() if number},

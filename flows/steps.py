@@ -70,8 +70,13 @@ def select(plan: Plan) -> pl.DataFrame:
 
 
 def tag_coverage(plan: Plan) -> dict[str | None, int]:
-    """How many records carry each metadata key, the most frequent first; None: no key at all."""
-    return dict(_ask(plan, "tag_coverage_v1", {"max_keys": MAX_TAG_KEYS}).iter_rows())
+    """How many records of the window carry each metadata key, the most frequent first.
+
+    None stands for no key at all.
+    """
+    window = plan.recipe.window
+    parameters = {"since": window.since, "until": window.until, "max_keys": MAX_TAG_KEYS}
+    return dict(_ask(plan, "tag_coverage_v1", parameters).iter_rows())
 
 
 def _ask(plan: Plan, name: str, parameters: dict[str, Any]) -> pl.DataFrame:

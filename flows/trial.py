@@ -12,6 +12,7 @@ from bedrock_sluice.flows.recipe_sections import GraderSection
 from bedrock_sluice.flows.step import Tick
 from bedrock_sluice.rewards.logged_responses import Logged
 from bedrock_sluice.rewards.readiness import zero_variance_prompts
+from bedrock_sluice.transforms.derive import model_name
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.fates import Sifted, sift
 from bedrock_sluice.transforms.reasons import Reason
@@ -71,7 +72,9 @@ def _grader(plan: Plan, asked: GraderSection) -> LocalGrader | LambdaGrader:
 
 
 def _logged(plan: Plan, wanted: pl.DataFrame) -> Iterator[Logged]:
-    told = wanted.select(_TOLD).with_columns(pl.col("request_metadata").map.entries())
+    told = wanted.select(_TOLD).with_columns(
+        pl.col("request_metadata").map.entries(), model_name(pl.col("model_id"))
+    )
     for piece in plan.exchanges(("response",), wanted):
         rows = piece.join(told, on="exchange", how="left", maintain_order="left")
         for row in rows.iter_rows(named=True):

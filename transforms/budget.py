@@ -9,6 +9,7 @@ from typing import Literal
 
 import polars as pl
 
+from bedrock_sluice.transforms.derive import model_name
 from bedrock_sluice.transforms.fates import Sifted
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.split import in_stable_order
@@ -22,9 +23,10 @@ LENGTH_BANDS = (("short", 256), ("medium", 1_024), ("long", 4_096), ("huge", Non
 
 
 def stratum(name: str) -> pl.Expr:
-    """The value of each prompt for `name`: `model_id`, `length` (its band) or a metadata key."""
+    """The value of each prompt for `name`: `model_id` (without what an ARN has before it), `length`
+    (its band) or a metadata key."""
     if name == "model_id":
-        return pl.col("model_id")
+        return model_name(pl.col("model_id"))
     if name == "length":
         return _length_band().alias(name)
     return pl.col("request_metadata").map.get(name).alias(name)

@@ -40,6 +40,11 @@ def pattern_fault(pattern: str) -> str | None:
     return None if groups else "needs a group, as in `assumed-role/([^/]+)`: it becomes the value"
 
 
+def model_name(model_id: pl.Expr) -> pl.Expr:
+    """A model by one name, whether its id was logged or an ARN that ends in it."""
+    return model_id.str.split("/").list.last()
+
+
 def columns_needed(derivations: Sequence[Derivation]) -> set[str]:
     """The landed columns that the derivations read."""
     of_source = {"model_family": "model_id", "system_prompt": "input_body"}

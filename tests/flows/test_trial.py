@@ -13,6 +13,7 @@ Json = dict[str, Any]
 Ran = Any
 
 START = datetime(2026, 10, 1, 12, tzinfo=UTC)
+MODEL = "amazon.nova-lite-v1:0"
 NUMBER = 120
 CANARY = "hidden-content"
 ONE = "1.0"
@@ -59,6 +60,7 @@ def recipe_over(
                 request_id=f"request-{n}",
                 at=START + timedelta(seconds=n),
                 metadata={"team": f"team-{n % 2}"},
+                modelId=f"{'arn:aws:bedrock:us-east-1::foundation-model/' * (n % 2)}{MODEL}",
             )
             for n in range(NUMBER)
         ]
@@ -121,6 +123,8 @@ def test_people_are_told_the_verdict_last_and_slices_by_value(
     ran = sluice("grade", recipe_over('slices = ["team"]\n'))
     assert (ran.code, ran.out) == (0, "")
     assert "team-1: 60 responses" in ran.err
+    assert f"{MODEL}: {NUMBER} responses" in ran.err
+    assert "arn:aws" not in ran.err
     assert ran.err.strip().splitlines()[-1].startswith("verdict ready")
     assert CANARY not in ran.err
 

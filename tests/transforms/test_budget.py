@@ -39,6 +39,12 @@ def sizes(frame: pl.DataFrame, *by: str) -> dict[Any, int]:
     return {(value[0] if len(value) == 1 else tuple(value)): n for *value, n in counted}
 
 
+def test_a_model_is_one_stratum_whether_its_id_or_an_arn_was_logged() -> None:
+    arn = "arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.amazon.nova-lite-v1:0"
+    names = of_models({"us.amazon.nova-lite-v1:0": 1, arn: 1, None: 1}).select(stratum("model_id"))
+    assert names.to_series().to_list() == ["us.amazon.nova-lite-v1:0"] * 2 + [None]
+
+
 _ROW = st.tuples(
     st.sampled_from(["train", "train", "validation"]),
     st.sampled_from(["a", "b", "c", None]),
