@@ -35,7 +35,7 @@ _JUDGED: dict[str, Kind] = {
 _RIGHT_WORDS = ("true", "yes", "right", "correct", "good", "up", "positive", "thumbs_up")
 _WRONG_WORDS = ("false", "no", "wrong", "incorrect", "bad", "down", "negative", "thumbs_down")
 _WORDS = {**dict.fromkeys(_RIGHT_WORDS, True), **dict.fromkeys(_WRONG_WORDS, False)}
-_FLAGS = {**_WORDS, "1": True, "0": False}
+_FLAGS = {**_WORDS, "1": True, "1.0": True, "0": False, "0.0": False}  # floats: a column with nulls
 
 
 class Scale(NamedTuple):

@@ -1,6 +1,7 @@
 """Request-metadata filters: Bedrock's own words, plus `in`, `exists`, `not` and nesting.
 
-A filter is a JSON object with exactly one word:
+A filter is a JSON object with exactly one word, or, as Bedrock has it, with both `equals` and
+`notEquals`, which must both hold; a member of a list may be empty, and matches every record:
 
     {"equals": {key: value}}       {"notEquals": {key: value}}
     {"andAll": [filter, …]}        {"orAll": [filter, …]}          1 to 16 members
@@ -68,14 +69,23 @@ def parse_filter(tree: Mapping[str, Any]) -> Clauses:
 
 
 def _clauses(tree: Any, where: str, negated: bool, depth: int) -> Clauses:
-    if not isinstance(tree, Mapping) or len(tree) != 1:
+    if not isinstance(tree, Mapping) or not _is_filter(tree, is_member=where.endswith("]")):
         raise _wrong(where, f"must be a table with exactly one of {', '.join(_WORDS)}")
-    (word, body), *_ = tree.items()
-    if word not in _WORDS:
-        raise _wrong(where, f"has the unknown word {word!r}; known: {', '.join(_WORDS)}")
     if depth > MAX_DEPTH:
         raise _wrong(where, f"is nested more than {MAX_DEPTH} deep")
-    return _WORDS[word](body, f"{where}.{word}", negated, depth + 1)
+    if negated and not tree:
+        raise _wrong(where, "is empty, and matches no record below `not`; name a key")
+    for word in tree:
+        if word not in _WORDS:
+            raise _wrong(where, f"has the unknown word {word!r}; known: {', '.join(_WORDS)}")
+    parts = [
+        _WORDS[word](body, f"{where}.{word}", negated, depth + 1) for word, body in tree.items()
+    ]
+    return _either(parts, where) if negated else _both(parts)
+
+
+def _is_filter(tree: Mapping[str, Any], *, is_member: bool) -> bool:
+    return len(tree) == 1 or tree.keys() == _NATIVE_BASE or (is_member and not tree)
 
 
 def _equals(body: Any, where: str, negated: bool, _: int) -> Clauses:
@@ -168,15 +178,16 @@ def describe(clause: Clause) -> str:
 
 def why_not_native(tree: Mapping[str, Any]) -> str | None:
     """Why Bedrock's `requestMetadataFilters` can't say this (parsed) filter; None if it can."""
-    (word, body), *_ = tree.items()
+    if len(tree) != 1:
+        return "Bedrock takes 'equals' and 'notEquals' at once only inside 'andAll' and 'orAll'"
+    ((word, body),) = tree.items()
     base = [tree] if word in _NATIVE_BASE else body
     if word not in _NATIVE_BASE and word not in _NATIVE_LISTS:
         return f"Bedrock has no {word!r}"
-    for each in base:
-        (inner, entry), *_ = each.items()
+    for inner, entry in (pair for each in base for pair in each.items()):
         if inner not in _NATIVE_BASE:
             return f"Bedrock takes no {inner!r} inside {word!r}"
-        (key, value), *_ = entry.items()
+        ((key, value),) = entry.items()
         if not (NATIVE_KEY.fullmatch(key) and NATIVE_VALUE.fullmatch(value)):
             return f"Bedrock takes no '#' or ',' in a filter; {key!r} or its value has one"
     return None

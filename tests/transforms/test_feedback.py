@@ -16,6 +16,8 @@ Json = dict[str, Any]
         ({"correct": True}, NO_SCALE, True),
         ({"correct": "FALSE"}, NO_SCALE, False),
         ({"correct": 0}, NO_SCALE, False),
+        ({"correct": 1.0}, NO_SCALE, True),
+        ({"correct": "0.0"}, NO_SCALE, False),
         ({"correct": " yes "}, NO_SCALE, True),
         ({"correct": "yes", "rating": 1, "score": "bad"}, NO_SCALE, True),
         ({"rating": "Thumbs up"}, NO_SCALE, True),

@@ -6,6 +6,9 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
+from botocore.loaders import Loader
+from botocore.model import ShapeResolver
+from botocore.validate import ParamValidator
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -34,6 +37,8 @@ EQUALS: Tree = {"equals": {"team": "math"}}
 
 def holds(tree: Tree, metadata: Metadata) -> bool:
     """The meaning of a filter, as plainly as it can be said."""
+    if len(tree) != 1:  # a base filter of Bedrock: each of its words, or none
+        return all(holds({word: body}, metadata) for word, body in tree.items())
     ((word, body),) = tree.items()
     held = metadata or {}
     if word in ("andAll", "orAll"):
@@ -54,6 +59,13 @@ _BASES = (
     | st.builds(lambda k, v: {"notEquals": {k: v}}, _KEYS, _VALUES)
     | st.builds(lambda k, vs: {"in": {k: vs}}, _KEYS, st.lists(_VALUES, min_size=1, max_size=3))
     | st.builds(lambda k: {"exists": k}, _KEYS)
+    | st.fixed_dictionaries(
+        {
+            "equals": st.dictionaries(_KEYS, _VALUES, min_size=1, max_size=1),
+            "notEquals": st.dictionaries(_KEYS, _VALUES, min_size=1, max_size=1),
+        }
+    )
+    | st.just({})
 )
 _TREES = st.recursive(
     _BASES,
@@ -160,6 +172,9 @@ def test_clauses_are_a_conjunction_of_disjunctions() -> None:
         ({"exists": {"a": "b"}}, "metadata.exists holds"),
         ({"exists": ["a"]}, "metadata.exists holds"),
         ({"not": "a"}, "metadata.not must be a table"),
+        ({"not": {}}, "metadata.not must be a table"),
+        ({"not": {"orAll": [{}]}}, "metadata.not.orAll[0] is empty"),
+        ({"andAll": [{**EQUALS, "exists": "a"}]}, "metadata.andAll[0] must be a table"),
         ({"andAll": []}, "metadata.andAll needs a list of 1 to 16"),
         ({"andAll": EQUALS}, "metadata.andAll needs a list"),
         ({"andAll": [EQUALS] * 17}, "metadata.andAll needs a list of 1 to 16"),
@@ -226,16 +241,22 @@ def test_the_number_of_clauses_has_a_limit() -> None:
         {"notEquals": {"a": ""}},
         {"andAll": [EQUALS, {"notEquals": {"a.b/c": "d @x"}}]},
         {"orAll": [EQUALS] * 16},
+        {"orAll": [{}]},
+        {"andAll": [{**EQUALS, "notEquals": {"env": "dev"}}, {}]},
     ],
 )
 def test_native_filters_are_known_as_such(tree: Tree) -> None:
     parse_filter(tree)
     assert why_not_native(tree) is None
+    shapes = Loader().load_service_model("bedrock", "service-2")["shapes"]
+    shape = ShapeResolver(shapes).get_shape_by_name("RequestMetadataFilters")
+    assert not ParamValidator().validate(tree, shape).has_errors()
 
 
 @pytest.mark.parametrize(
     ("tree", "why"),
     [
+        ({**EQUALS, "notEquals": {"a": "b"}}, "'equals' and 'notEquals' at once"),
         ({"in": {"a": ["b"]}}, "'in'"),
         ({"exists": "a"}, "'exists'"),
         ({"not": EQUALS}, "'not'"),
