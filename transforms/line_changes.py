@@ -16,10 +16,6 @@ TOOL_KEYS = frozenset({"tools", "tool_calls", "tool_call_id"})
 """What calls and their schemas must agree on; nobody reads it for reserved words."""
 
 
-class _Named(msgspec.Struct):
-    id: Any = None
-
-
 class Masked(NamedTuple):
     """Lines, and of each the first kind that masking left in it, or null."""
 
@@ -32,10 +28,10 @@ def mask_lines(
 ) -> Masked:
     """The lines (JSON objects) with all personal data and secrets of the kinds `mask` masked.
 
-    Prompt, reference answer and what rides along are masked alike: a value that the prompt and the
-    answer share has the same mask in both. Keys stay; so does, to the byte, a line without any.
-    Where `is_clean`, the prompt and its tools are known to hold none, and are not read again.
-    What is left, or of the kinds in `forbid`, is told as `unclean`.
+    Prompt, reference answer and passthrough fields are masked alike: a value that the prompt and
+    the answer share has the same mask in both. Keys and the id stay; so does, to the byte, a line
+    without any. Where `is_clean`, the prompt and its tools are known to hold none, and are not read
+    again. What is left (in a key, in the id), or of the kinds in `forbid`, is named in `unclean`.
     """
     kinds = {*mask, *forbid}
     pairs = zip(lines, is_clean, strict=True)
@@ -51,19 +47,17 @@ def _masked(
     text: str, is_clean: bool, key: str, mask: Collection[str], kinds: set[str]
 ) -> tuple[str, str | None]:
     line = msgspec.json.decode(text)
-    skipped = {ID, *PROMPT_KEYS} if is_clean else {ID}
+    skipped = PROMPT_KEYS if is_clean else ()
     read = {name: value for name, value in line.items() if name not in skipped}
-    made = mask_json(read, key, mask) if mask else read
-    found = find_personal_data(msgspec.json.encode(made).decode())
-    left = kinds.intersection(finding.kind for finding in found)
-    written = text if made == read else msgspec.json.encode(line | made).decode()
+    masked = read | mask_json({k: v for k, v in read.items() if k != ID}, key, mask)
+    left = kinds.intersection(kinds_in(msgspec.json.encode(masked).decode()))
+    written = text if masked == read else msgspec.json.encode(line | masked).decode()
     return written, min(left, default=None)
 
 
 def kinds_in(text: str) -> set[str]:
-    """The kinds of personal data and secrets in a line (a JSON object), its id aside."""
-    name = msgspec.json.encode(msgspec.json.decode(text, type=_Named).id).decode()
-    return {finding.kind for finding in find_personal_data(text.replace(name, '""', 1))}
+    """The kinds of personal data and secrets in a line (a JSON object), keys and id included."""
+    return {finding.kind for finding in find_personal_data(text)}
 
 
 def escape_lines(lines: pl.Series) -> pl.Series:

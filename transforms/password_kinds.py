@@ -43,7 +43,7 @@ _WHOLE_NAMES = frozenset({"pass", "pw", "passe"})
 """They are parts of other words, so nothing but a sign or a hump may stand before."""
 
 _STAND_IN = re.compile(
-    r"""[*•x.\-_\#…?]+ | --?[a-z].* | [<$%\{\[(].* | \#\{.* | .*[(\[{].* | \w+://.*
+    r"""[*•x.\-_\#…?]+ | [}\])].* | --?[a-z].* | [<$%\{\[(].* | \#\{.* | .*[(\[{].* | \w+://.*
         | [.~]?/.* | ![A-Za-z]+ | [:@][A-Za-z_]+ | (?:your|enter|insert|replace)[-_ ].* | your.*
         | .*\|(?:min|max|string)\b.*
         | (?:your|my|the|new|old|some)[-_ ]?(?:pass|pwd|pw).*
@@ -63,6 +63,7 @@ _STAND_IN = re.compile(
 _NAME = re.compile(
     r"[A-Za-z_]\w*(?:(?:\.|->|::)[A-Za-z_]\w*)+;?|[A-Za-z]+(?:_\w+)+|[a-z]+(?:[A-Z][a-z]+)+[0-9]?"
 )
+_NUMBER = re.compile(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?")
 _TECHNICAL = re.compile(r"(?i:v)-?[0-9].*|[0-9]+-?[a-z]+|[a-z]+-[a-z]+")
 _MIN_BARE = 6  # chars
 _MIN_SET = 4  # where it can be nothing else
@@ -98,7 +99,7 @@ def _span(match: re.Match[str]) -> tuple[int, int] | None:
         return match.span("quoted") if is_likely and _is_set(value) else None
     if value := match["phrase"]:
         is_variable = match["name"].isupper() and match["sign"] == "=" and _is_set(value)
-        is_likely = match["name"].lower() == "passphrase" or is_variable
+        is_likely = is_variable or (match["name"].lower() == "passphrase" and _is_set(value))
         return match.span("phrase") if is_likely and not match["blank"] else None
     value = match["bare"].rstrip(".:)]}")
     if not _is_set(value) or _NAME.fullmatch(value):
@@ -122,9 +123,8 @@ def _looks_random(value: str, *, is_said: bool) -> bool:
     has_both = re.search(r"[^\W\d_]", value) and (
         re.search(r"[0-9=]", value) or _SIGNS.search(value[:-1])
     )
-    return (
-        len(value) >= _MIN_BARE and bool(has_both) and not (is_said and _TECHNICAL.fullmatch(value))
-    )
+    is_term = _NUMBER.fullmatch(value) or (is_said and _TECHNICAL.fullmatch(value))
+    return len(value) >= _MIN_BARE and bool(has_both) and not is_term
 
 
 _KEY_OF_LINE = re.compile(r"[ \t]*+(?:[-#>*][ \t]++)?(?:export[ ])?(?P<key>[\w .\-]{0,60})")

@@ -163,8 +163,11 @@ _IBAN_LENGTHS = {
     for country in countries.split()
 }  # fmt: skip
 # Digits first: most texts have few of them, and the letters before can be looked back at.
-_IBAN_DIGITS = re.compile(r"[0-9]{2}(?<=[A-Za-z]{2}[0-9]{2})(?<![A-Za-z0-9][A-Za-z]{2}[0-9]{2})")
-_IBAN_END = r"(?!-?[A-Za-z0-9])"  # else it is the beginning of a UUID
+_IBAN_DIGITS = re.compile(
+    r"[0-9]{2}(?<=[A-Za-z]{2}[0-9]{2})(?<![A-Za-z0-9][A-Za-z]{2}[0-9]{2})"
+    r"(?<![0-9A-Fa-f]-[A-Za-z]{2}[0-9]{2})"  # else it is the end of a UUID
+)
+_IBAN_END = r"(?!-?[A-Za-z0-9])"  # else it is the beginning of one
 _IBANS = {
     length: re.compile(
         rf"[A-Za-z]{{2}}[0-9]{{2}}(?:[ \-\u00a0]?[A-Za-z0-9]{{4}}){{{length // 4 - 1}}}"

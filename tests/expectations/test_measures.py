@@ -200,6 +200,7 @@ EMAIL, TOKEN = "kim.doe@example.com", "ghp_" + "a1B2" * 9
         (line(reference_answer={"answer": EMAIL}), KINDS, False),
         (line(tools=[{"type": "function", "about": EMAIL}]), KINDS, False),
         (line(ticket={EMAIL: 1}), KINDS, False),
+        (line(id=EMAIL), KINDS, False),
         (line(ticket="[EMAIL_3f9a1c]"), KINDS, True),
     ],
 )

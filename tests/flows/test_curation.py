@@ -199,6 +199,26 @@ def test_secrets_are_masked_alike_in_prompt_and_answer_and_personal_data_reporte
     assert built.manifest["personal_data"] == {"aws_access_key": 1, "email": 1}
 
 
+def test_masks_cover_the_whole_line_and_an_id_that_would_need_one_costs_its_line(
+    build: Build, chat: Callable[..., Json]
+) -> None:
+    asked = [
+        chat("leaky", STORY, system=f"Write to ada@example.com, password: hunter2, key {KEY}"),
+        chat("bob@example.com", "What is 3 times 4? End with ####"),
+    ]
+    asked[0]["requestMetadata"] = {"project": "of ada@example.com"}
+    built = build(
+        asked,
+        '[privacy]\npersonal_data = "mask"\n',
+        swaps={'name = "math"\n': 'name = "math"\nfields = ["project"]\n'},
+    )
+    line = json.dumps(built.lines["leaky"])
+    assert not any(text in line for text in (KEY, "hunter2", "ada@example.com"))
+    assert line.count("[EMAIL_") == 2
+    assert built.fates["bob@example.com"]["reason"] == "curate_personal_data"
+    assert built.manifest["verdict"] == "passed"
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [

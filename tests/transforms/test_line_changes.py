@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from random import Random
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import polars as pl
@@ -196,7 +198,8 @@ def test_tools_and_their_calls_still_agree() -> None:
 
 _WORDS = [
     EMAIL, CARD, TOKEN, "password: Tr0ub4dor&3!", "phone +44 20 7946 0018", *RESERVED_WORDS,
-    "uSeR:", "\\", '"', "\n", " ", "[", "]", "{", "}", ":", "é", "😀", "x", "7",
+    "password:", "token=", "uSeR:", "\\", '"', "\n", " ", "[", "]", "{", "}", ":", "é", "😀",
+    "x", "7",
 ]  # fmt: skip
 _TEXTS = st.lists(st.sampled_from(_WORDS), max_size=6).map("".join)
 _VALUES = st.recursive(
@@ -287,5 +290,76 @@ def test_what_masking_leaves_and_what_is_forbidden_is_told(
     assert told.unclean.to_list() == [kind]
 
 
-def test_kinds_are_told_of_a_line_but_not_of_its_id() -> None:
-    assert kinds_in(encoded({"id": EMAIL, "messages": [], "note": CARD})) == {"card"}
+# --- Every kind, in every place
+
+SAMPLES = {
+    "pem": f"-----BEGIN PRIVATE KEY-----\n{'MIIEvQ0b' * 8}\n-----END PRIVATE KEY-----",
+    "jwt": "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
+    "aws_secret_key": "aws_secret_access_key=" + "wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYq8NcBvKs2u",
+    "aws_access_key": "AKIA" + "IOSFODNN7QRSTUVW",
+    "token": TOKEN,
+    "password": "password=hunter2",
+    "iban": "GB82 WEST 1234 5698 7654 32",
+    "card": CARD,
+    "us_ssn": "219-09-9999",
+    "email": EMAIL,
+    "phone": "+44 20 7946 0018",
+}
+PLACES: dict[str, Callable[[str], Json]] = {
+    "system": lambda text: {"messages": [{"role": "system", "content": text}]},
+    "user": lambda text: {"messages": [{"role": "user", "content": f"so: {text}"}]},
+    "call": lambda text: {"messages": [call("f", json.dumps({"n": [text]}))]},
+    "call within a call": lambda text: {
+        "messages": [call("f", json.dumps({"n": json.dumps({"m": text})}))]
+    },
+    "result": lambda text: {"messages": [{"role": "tool", "content": text, "tool_call_id": "t"}]},
+    "tool": lambda text: {"tools": [{"function": {"name": "f", "description": text}}]},
+    "default of a tool": lambda text: {
+        "tools": [{"function": {"parameters": {"properties": {"a": {"default": text}}}}}]
+    },
+    "answer": lambda text: {"reference_answer": {"answer": text}},
+    "answer that is a text": lambda text: {"reference_answer": text},
+    "passthrough field": lambda text: {"team": text},
+    "nested field": lambda text: {"ground_truth": [{"of": text}]},
+}
+UNMASKED: dict[str, Callable[[str], Json]] = {
+    "id": lambda text: {"id": text},
+    "key": lambda text: {"reference_answer": {text: 1}},
+    "field": lambda text: {text: "x"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_masked_in_each_place(kind: str) -> None:
+    lines = {name: line("2 + 2?") for name in PLACES}
+    for name, place in PLACES.items():
+        lines[name] = encoded(json.loads(lines[name]) | place(SAMPLES[kind]))
+        assert kind in kinds_in(lines[name]), name
+    told = mask_lines(pl.Series(lines.values()), pl.Series([False] * len(lines)), KEY, KINDS, ())
+    assert told.unclean.to_list() == [None] * len(lines)
+    assert [kinds_in(text) for text in told.lines] == [set()] * len(lines)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", UNMASKED)
+@pytest.mark.parametrize("is_clean", [True, False])
+def test_a_line_with_any_kind_where_nothing_is_masked_is_unclean(
+    kind: str, place: str, is_clean: bool
+) -> None:
+    text = encoded(json.loads(line("2 + 2?")) | UNMASKED[place](SAMPLES[kind]))
+    assert kind in kinds_in(text)
+    told = mask_lines(pl.Series([text]), pl.Series([is_clean]), KEY, KINDS, ())
+    assert told.unclean.to_list() != [None]
+
+
+def test_ids_of_requests_hold_nothing() -> None:
+    rng = Random(7)
+    names = [str(UUID(int=rng.getrandbits(128), version=4)) for _ in range(20_000)]
+    assert kinds_in("\n".join(encoded({"id": name}) for name in names)) == set()
+
+
+@pytest.mark.parametrize(
+    "end", ["password:", "token=", "password", "secret: ", "password is", "sk-"]
+)
+def test_where_a_field_ends_no_secret_begins(end: str) -> None:
+    assert kinds_in(line(end, {"x": end}, tools=[{"x": end}])) == set()
