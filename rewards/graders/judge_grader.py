@@ -151,10 +151,10 @@ def samples_of(event: Any) -> list[Any]:
     return event if isinstance(event, list) else []
 
 
-def score_sample(sample: Any) -> dict[str, Any]:
+def score_sample(sample: Any, rule: Any = grade) -> dict[str, Any]:
     """What is returned for a sample; a malformed one scores 0 and does not stop the others."""
     try:
-        score, metrics = grade(response_of(sample), reference_of(sample), sample)
+        score, metrics = rule(response_of(sample), reference_of(sample), sample)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         score, metrics = 0.0, [("malformed", 1.0, "Metric")]
     return {

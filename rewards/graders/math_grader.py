@@ -6,6 +6,9 @@ number. Numbers are compared by value: `1,234.50` is `1234.5`, and `0.5` is `1/2
 taken as signs of the unit, so `50%` is `50`. Right scores 1.0, wrong 0.0.
 
 Metrics: `correct` (Reward); `format`, 1 where the response has `####` (Metric).
+
+`strict_handler` scores as AWS's GSM8K samples do: the last `#### N` in the last 300 characters,
+compared as text.
 """
 
 import re
@@ -22,12 +25,35 @@ _BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 _ANY = re.compile(_NUMBER)
 _FRACTION = re.compile(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}")
 _WORDS = re.compile(r"\\(?:text|mathrm|textbf)\{([^{}]*)\}")
+_PUBLISHED = re.compile(r"#### (-?[0-9.,]+)")
+_PUBLISHED_CHARS = 300
 _SIGNS = {"\u2212": "-", "\\$": "$", "\\%": "%", "\\,": "", "\\!": "", "{,}": ","}
 
 
 def lambda_handler(event: Any, context: object) -> list[dict[str, Any]]:  # noqa: ARG001
     """A score for each sample of the event."""
     return [score_sample(sample) for sample in samples_of(event)]
+
+
+def strict_handler(event: Any, context: object) -> list[dict[str, Any]]:  # noqa: ARG001
+    """The score of AWS's samples for each sample of the event."""
+    return [score_sample(sample, grade_strictly) for sample in samples_of(event)]
+
+
+def grade_strictly(
+    response: dict[str, Any], reference: Any, _: object
+) -> tuple[float, "list[Metric]"]:
+    """As `grade`, by the rules of AWS's samples for Nova (an object) and open weight (a text)."""
+    is_object = isinstance(reference, dict)
+    expected = reference["final_answer"] if is_object else _last(reference)
+    answer = _last(text_of(response)[-_PUBLISHED_CHARS:])
+    score = float(bool(expected) and answer == expected)
+    return score, [("correct", score, "Reward"), ("format", answer is not None, "Metric")]
+
+
+def _last(text: str) -> str | None:
+    numbers = _PUBLISHED.findall(text)
+    return str(numbers[-1]).replace(",", "") if numbers else None
 
 
 def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "list[Metric]"]:
@@ -97,10 +123,10 @@ def samples_of(event: Any) -> list[Any]:
     return event if isinstance(event, list) else []
 
 
-def score_sample(sample: Any) -> dict[str, Any]:
+def score_sample(sample: Any, rule: Any = grade) -> dict[str, Any]:
     """What is returned for a sample; a malformed one scores 0 and does not stop the others."""
     try:
-        score, metrics = grade(response_of(sample), reference_of(sample), sample)
+        score, metrics = rule(response_of(sample), reference_of(sample), sample)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         score, metrics = 0.0, [("malformed", 1.0, "Metric")]
     return {

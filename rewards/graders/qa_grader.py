@@ -7,6 +7,10 @@ are compared by the first word; other texts without case, punctuation and articl
 1.0, wrong 0.0.
 
 Metrics: `correct` (Reward); `format`, 1 where the response has `ANSWER:` (Metric).
+
+`strict_handler` scores as AWS's FinQA sample does: yes, no and numbers alone, the first `ANSWER:`
+that can be read or else the last number of the response, rounded to two places; 0.95 where it is
+within 0.1 (of answers under 2), 0.9 or 1 %. Answers 100 times too large or small count as shares.
 """
 
 import re
@@ -21,12 +25,69 @@ _MARKED = re.compile(r"(?i)\bANSWER\b[ \t*]{0,9}:([^\n]*)")
 _NUMBER = re.compile(
     r"(-?(?:[0-9]{1,3}(?:,[0-9]{3}){1,15}|[0-9]{1,50})?(?:\.[0-9]{1,50})?(?<=[0-9]))(%?)(?=\s|$)"
 )
+_PUBLISHED_WORD = re.compile(r"(?i)ANSWER:\s*(\w+)")
+_PUBLISHED_NUMBER = re.compile(r"(?i)ANSWER:\s*[\[*]*([\d,.-]+)")
+_PUBLISHED_ANYWHERE = (re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?"), re.compile(r"-?\d+\.?\d*"))
+_NEARLY_RIGHT = 0.95
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
 
 def lambda_handler(event: Any, context: object) -> list[dict[str, Any]]:  # noqa: ARG001
     """A score for each sample of the event."""
     return [score_sample(sample) for sample in samples_of(event)]
+
+
+def strict_handler(event: Any, context: object) -> list[dict[str, Any]]:  # noqa: ARG001
+    """The score of AWS's sample for each sample of the event."""
+    return [score_sample(sample, grade_strictly) for sample in samples_of(event)]
+
+
+def grade_strictly(
+    response: dict[str, Any], reference: Any, _: object
+) -> tuple[float, "list[Metric]"]:
+    """As `grade`, by the rules of AWS's sample."""
+    text, expected = text_of(response), str(reference["answer"]).lower().strip()
+    if expected in ("yes", "no"):
+        word = _PUBLISHED_WORD.search(text)
+        score = float(word is not None and word[1].lower() == expected)
+    else:
+        score = _closeness(_published_number(text), _float(expected))
+    return score, [("correct", score, "Reward")]
+
+
+def _published_number(text: str) -> float | None:
+    marked = _PUBLISHED_NUMBER.search(text)
+    number = _float(marked[1]) if marked else None
+    for pattern in _PUBLISHED_ANYWHERE if number is None else ():
+        found = pattern.findall(text)
+        number = _float(found[-1]) if found else None
+        if number is not None:
+            break
+    return number
+
+
+def _float(text: str) -> float | None:
+    try:
+        return float(text.replace(",", "").replace("$", "").replace("%", ""))
+    except ValueError:
+        return None
+
+
+def _closeness(answer: float | None, expected: float | None) -> float:
+    if answer is None or expected is None:
+        return 0.0
+    distance = abs(answer - expected)
+    if abs(100 * answer - expected) < distance:
+        answer *= 100
+    elif abs(answer - 100 * expected) < distance:
+        expected *= 100
+    answer, expected = round(answer, 2), round(expected, 2)
+    if answer == expected:
+        return 1.0
+    distance = abs(answer - expected)
+    near = 0.1 if abs(expected) < 2 else 0.9
+    is_near = distance < near or distance / max(abs(expected), 1e-10) < RELATIVE_TOLERANCE
+    return _NEARLY_RIGHT if is_near else 0.0
 
 
 def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "list[Metric]"]:
@@ -112,10 +173,10 @@ def samples_of(event: Any) -> list[Any]:
     return event if isinstance(event, list) else []
 
 
-def score_sample(sample: Any) -> dict[str, Any]:
+def score_sample(sample: Any, rule: Any = grade) -> dict[str, Any]:
     """What is returned for a sample; a malformed one scores 0 and does not stop the others."""
     try:
-        score, metrics = grade(response_of(sample), reference_of(sample), sample)
+        score, metrics = rule(response_of(sample), reference_of(sample), sample)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         score, metrics = 0.0, [("malformed", 1.0, "Metric")]
     return {

@@ -8,8 +8,13 @@ counts, nor whether a whole number is written as `3` or `3.0`.
 
 Metrics: `correct` (Reward); `name`, 0 or 1, `parameters`, the share of the expected ones that is
 right, and `calls`, their number (Metric).
+
+`strict_handler` scores as AWS's BFCL sample does: the text of the response is calls in Python's
+syntax, one on a line, and `ground_truth` of the reference, or of the sample, lists the right ones.
+Of each call its name counts for 33 %, the names of its parameters for 33 %, their values for 34 %.
 """
 
+import ast
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +30,101 @@ Call = tuple[str, dict[str, Any]]  # the name of a tool, and its parameters
 def lambda_handler(event: Any, context: object) -> list[dict[str, Any]]:  # noqa: ARG001
     """A score for each sample of the event."""
     return [score_sample(sample) for sample in samples_of(event)]
+
+
+def strict_handler(event: Any, context: object) -> list[dict[str, Any]]:  # noqa: ARG001
+    """The score of AWS's sample for each sample of the event."""
+    return [score_sample(sample, grade_strictly) for sample in samples_of(event)]
+
+
+def grade_strictly(
+    response: dict[str, Any], reference: Any, sample: dict[str, Any]
+) -> tuple[float, "list[Metric]"]:
+    """As `grade`, by the rules of AWS's sample."""
+    below = sample.get("metadata") or {}
+    held = reference.get("ground_truth") if isinstance(reference, dict) else None
+    wanted = below.get("ground_truth") or held or sample.get("ground_truth") or []
+    expected = [
+        _python_call(str(each)) for each in (wanted if isinstance(wanted, list) else [wanted])
+    ]
+    calls = [_python_call(line) for line in _call_lines(text_of(response))] if expected else []
+    points = sum(map(_points, calls, expected))
+    score = round(points / max(len(expected), len(calls), 1), 4)
+    return score, [("correct", score, "Reward"), ("calls", len(calls), "Metric")]
+
+
+def _call_lines(text: str) -> list[str]:
+    """The calls of a text, or of a list in brackets: line ends between parentheses part none."""
+    text = text.strip()
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1].strip()
+    depth, calls = 0, [""]
+    for line in text.split("\n"):
+        calls[-1] += line
+        depth += line.count("(") - line.count(")")
+        if depth == 0:
+            calls.append("")
+        else:
+            calls[-1] += "\n"
+    return [call.strip().rstrip(",").strip() for call in calls if call.strip()]
+
+
+def _python_call(text: str) -> Call | None:
+    try:
+        body = ast.parse(text.strip(), mode="eval").body
+    except (MemoryError, RecursionError, SyntaxError, ValueError):
+        return None
+    name = _dotted(body.func) if isinstance(body, ast.Call) else None
+    if not isinstance(body, ast.Call) or name is None:
+        return None
+    named = {f"_arg{n}": each for n, each in enumerate(body.args)}
+    named |= {each.arg: each.value for each in body.keywords if each.arg is not None}
+    return name, {key: _literal(node) for key, node in named.items()}
+
+
+def _dotted(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Attribute):
+        owner = _dotted(node.value)
+        return f"{owner}.{node.attr}" if owner else node.attr
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (TypeError, ValueError):
+        return ast.dump(node)
+
+
+def _points(call: Call | None, expected: Call | None) -> float:
+    if call is None or expected is None:
+        return 0.0
+    (name, given), (wanted_name, wanted) = call, expected
+    shared = given.keys() & wanted.keys()
+    if wanted:
+        names = len(shared) / len(wanted)
+        values = sum(_is_same(given[key], wanted[key]) for key in shared) / len(wanted)
+    else:
+        names = values = float(not given)
+    return 0.33 * (name == wanted_name) + 0.33 * names + 0.34 * values
+
+
+def _is_same(given: Any, wanted: Any) -> bool:
+    """Whether two values are the same, a text being the number, or `true`, that it tells."""
+    if given == wanted:
+        return True
+    if isinstance(given, list) and isinstance(wanted, list):
+        return len(given) == len(wanted) and all(map(_is_same, given, wanted))
+    if isinstance(given, dict) and isinstance(wanted, dict):
+        same_keys = given.keys() == wanted.keys()
+        return same_keys and all(_is_same(given[key], wanted[key]) for key in wanted)
+    text, number = (given, wanted) if isinstance(given, str) else (wanted, given)
+    if not (isinstance(text, str) and isinstance(number, int | float)):
+        return False
+    try:
+        return float(text) == float(number)
+    except ValueError:
+        return isinstance(wanted, bool) and (text.lower() == "true") == wanted
 
 
 def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "list[Metric]"]:
@@ -136,10 +236,10 @@ def samples_of(event: Any) -> list[Any]:
     return event if isinstance(event, list) else []
 
 
-def score_sample(sample: Any) -> dict[str, Any]:
+def score_sample(sample: Any, rule: Any = grade) -> dict[str, Any]:
     """What is returned for a sample; a malformed one scores 0 and does not stop the others."""
     try:
-        score, metrics = grade(response_of(sample), reference_of(sample), sample)
+        score, metrics = rule(response_of(sample), reference_of(sample), sample)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         score, metrics = 0.0, [("malformed", 1.0, "Metric")]
     return {
