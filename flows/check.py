@@ -156,11 +156,13 @@ def _show(report: Report, *, told: set[str], is_passed: bool, fixed: dict[str, A
     people.print(_table(report))
     findings = list(report.findings)
     for verdict in report.verdicts:
-        if verdict.profile.name in told or (not told and verdict.profile.kind != "grader"):
+        if verdict.profile.name in told or (
+            not told and verdict.profile.kind in ("platform", "validator")
+        ):
             findings += verdict.findings
     _show_findings(sorted(findings, key=lambda found: found.severity))
     if not told:
-        people.print("`--profile NAME` tells what one profile wants, graders among them")
+        people.print("`--profile NAME` tells what one profile wants, such as that of a grader")
     if fixed:
         _show_fixed(fixed)
         print_result(fixed["out"])

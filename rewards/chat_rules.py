@@ -72,19 +72,22 @@ SYSTEM_FIRST = Rule(
     "put one system message first",
     lambda s: any(_is_role(role, "system") for role in s.roles[1:]),
 )
-SYSTEM_NOT_FIRST = Rule(
-    "system-first",
-    "there is a system message, and the first message is not one",
-    "put the system message first",
-    lambda s: (
-        not _is_role(next(iter(s.roles), "system"), "system")
-        and any(_is_role(role, "system") for role in s.roles)
-    ),
-)
 
 
-def _is_role(role: object, name: str) -> bool:
-    return isinstance(role, str) and role.lower() == name
+def system_not_first(*names: str) -> Rule:
+    """Where a role is one of the names, the first one is."""
+    return Rule(
+        "system-first",
+        "there is a system message, and the first message is not one",
+        "put the system message first",
+        lambda s: (
+            any(_is_role(role, *names) for role in s.roles) and not _is_role(s.roles[0], *names)
+        ),
+    )
+
+
+def _is_role(role: object, *names: str) -> bool:
+    return isinstance(role, str) and role.lower() in names
 
 
 def roles_among(names: Iterable[str]) -> Rule:
@@ -200,6 +203,13 @@ def tool_names(sample: Sample) -> list[str]:
     """The names of the tools, of those that are shaped like one."""
     tools = sample.tools if isinstance(sample.tools, list) else []
     return [name for name in map(_function_name, tools) if name]
+
+
+def tool_schemas(sample: Sample) -> list[dict[str, Any]]:
+    """The parameters of the tools, of those that are objects."""
+    functions = map(_function, sample.tools if isinstance(sample.tools, list) else [])
+    schemas = [function.get("parameters") for function in functions if function]
+    return [schema for schema in schemas if isinstance(schema, dict)]
 
 
 def _function(tool: object) -> dict[str, Any] | None:

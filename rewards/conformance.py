@@ -119,6 +119,8 @@ class _Judge:
         self.passing = [0] * len(profiles)
         self.lines = 0
         self.is_whole = True  # whether the file has lines that can be counted
+        self.reads_prompts = _read_prompts(profiles)
+        self.first = JsonObject()  # the first line, whose keys the others must have
         self._seen = set[bytes]()
         self._ids = set[bytes]()
 
@@ -135,7 +137,7 @@ class _Judge:
         if isinstance(line, dict):
             self._note_repeats(number, text, line)
             foreign = foreign_shape(line)
-            if foreign is None:
+            if foreign is None or self.reads_prompts:
                 self._judge(number, Sample.of(line))
                 return
             line = foreign
@@ -149,8 +151,13 @@ class _Judge:
             self.file.add(REPEATED_ID, number)
 
     def _judge(self, number: int, sample: Sample) -> None:
+        self.first = self.first or sample.line
         for place, profile in enumerate(self.profiles):
             passes = True
+            for key in profile.all_or_none:
+                if (key in sample.line) != (key in self.first):
+                    self.tallies[place].add(_in_some(key), number)
+                    passes = False
             for rule in profile.rules:
                 if rule.broken(sample):
                     self.tallies[place].add(rule, number)
@@ -202,7 +209,8 @@ def judge_lines(lines: Iterable[bytes], profiles: Sequence[Profile]) -> Report:
 
 def line_errors(line: JsonObject, profiles: Sequence[Profile]) -> list[str]:
     """The rules that a line breaks and must not, as `profile/rule`."""
-    if foreign := foreign_shape(line):
+    foreign = foreign_shape(line)
+    if foreign and not _read_prompts(profiles):
         return [f"file/{foreign.name}"]
     sample = Sample.of(line)
     return [
@@ -233,6 +241,15 @@ def _number_fault(profile: Profile, lines: int) -> Fault | None:
         says = f"the file has {lines:,} lines, and a job takes {profile.max_lines:,}"
         return Fault("too-many-lines", says, "leave lines out")
     return None
+
+
+def _read_prompts(profiles: Sequence[Profile]) -> bool:
+    return bool(profiles) and all(profile.reads_prompt for profile in profiles)
+
+
+def _in_some(key: str) -> Fault:
+    says = f"`{key}` is in some lines only, and this reader refuses the whole dataset"
+    return Fault(f"{key}-in-some".replace("_", "-"), says, "give it to all lines, or to none")
 
 
 def _has_error(findings: Iterable[Finding]) -> bool:

@@ -68,8 +68,8 @@ QUESTION_ROW = Fault(
 )
 PROMPT_ROW = Fault(
     "prompt-row",
-    "a line has `prompt`, as multi-turn RFT in SageMaker HyperPod wants it, and no `messages`",
-    "write the prompt as `messages`, and the answer as `reference_answer`",
+    "a line has `prompt`, as RFT in SageMaker wants it, and no `messages`",
+    "write `messages` and `reference_answer`; for SageMaker take profile sagemaker-rlvr",
 )
 
 

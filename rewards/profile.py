@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from bedrock_sluice import rewards
 from bedrock_sluice.transforms.chat import JsonObject
 from bedrock_sluice.transforms.errors import ConfigError
 
 Severity = Literal["error", "warning"]
-Kind = Literal["platform", "validator", "grader"]
+Kind = Literal["platform", "validator", "grader", "elsewhere"]  # in the order of `profiles()`
 
 _MODULE_PREFIX = "profile_"
 
@@ -71,10 +71,11 @@ class Mend:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A reader of datasets: a platform of Bedrock, a published validator, or a published grader.
+    """A reader of datasets: of Bedrock a platform, a validator or a grader; or a job elsewhere.
 
     `min_lines` and `max_lines` bound the dataset; None: it does not care. `mends` are those that
-    only this reader asks for.
+    only this reader asks for. `all_or_none` are keys that all lines of a dataset have, or none;
+    `reads_prompt`: its lines have `prompt` in place of `messages`.
     """
 
     name: str
@@ -84,17 +85,19 @@ class Profile:
     min_lines: int | None = None
     max_lines: int | None = None
     mends: tuple[Mend, ...] = ()
+    all_or_none: tuple[str, ...] = ()
+    reads_prompt: bool = False
 
 
 @cache
 def profiles() -> Mapping[str, Profile]:
-    """All profiles by name: platforms, then validators, then graders.
+    """All profiles by name, by their kind.
 
     They stand in `PROFILES` of the modules named `profile_…`.
     """
     names = [m.name for m in iter_modules(rewards.__path__) if m.name.startswith(_MODULE_PREFIX)]
     modules = [import_module(f"{rewards.__name__}.{name}") for name in names]
-    kinds = ("platform", "validator", "grader")
+    kinds = get_args(Kind)
     found: list[Profile] = [profile for module in modules for profile in module.PROFILES]
     return {p.name: p for p in sorted(found, key=lambda p: (kinds.index(p.kind), p.name))}
 

@@ -10,7 +10,7 @@ from bedrock_sluice.rewards.profile import Mend, Profile
 from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES
 from bedrock_sluice.transforms.chat import JsonObject
 
-_RULES = (
+SHARED = (
     rules.MESSAGES,
     rules.roles_among(("system", "user", "assistant")),
     rules.USER_MISSING,
@@ -53,7 +53,7 @@ _MENDS = (Mend("the assistant's messages at the end are taken off", _end_with_us
 
 
 def _platform(name: str, about: str) -> Profile:
-    return Profile(name, "platform", about, _RULES, MIN_LINES, MAX_LINES, _MENDS)
+    return Profile(name, "platform", about, SHARED, MIN_LINES, MAX_LINES, _MENDS)
 
 
 PROFILES = (

@@ -1,6 +1,7 @@
 """Profiles of the two validators that AWS publishes; they contradict the documents and each other.
 
-`forge-sdk`: the check of RFT datasets in the Amazon Nova Forge SDK. `nova-samples`: the script in
+`forge-sdk`: the check of RFT datasets in the Amazon Nova Forge SDK, which AWS has deprecated: the
+profile is retired, and stays for those who still call it. `nova-samples`: the script in
 amazon-nova-samples for datasets of Nova's understanding models, with the task RFT; it counts the
 lines of train and validation together, which one file does not show.
 """
@@ -10,8 +11,8 @@ from bedrock_sluice.rewards.profile import Profile, Rule, Sample
 from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES
 
 RESERVED = (
-    *("system:", "user:", "bot:", "assistant:", "thought:"),
-    *("[eos]", "<image>", "<video>", "<unk>"),
+    *("system:", "user:", "bot:", "assistant:"),
+    *("thought:thought:[eos]", "<image>", "<video>", "<unk>"),  # its list lacks two commas
 )  # in capitals or not, and inside of words too
 
 
@@ -28,7 +29,6 @@ def _has_reserved(sample: Sample) -> bool:
 _SHARED = (
     rules.MESSAGES,
     rules.USER_MISSING,
-    rules.SYSTEM_NOT_FIRST,
     rules.ID,
     rules.TOOLS_SHAPE,
     rules.TOOLS_DETAIL,
@@ -37,12 +37,42 @@ _SHARED = (
     rules.REFERENCE_EMPTY,
 )
 
+
+def _has_wrong_call(sample: Sample) -> bool:
+    return any(
+        not isinstance(message.get("tool_calls"), list | None)
+        or not isinstance(message.get("tool_call_id"), str | None)
+        for message in sample.messages
+    )
+
+
+def _is_required_wrong(sample: Sample) -> bool:
+    required = [schema.get("required") for schema in rules.tool_schemas(sample)]
+    return not all(
+        names is None or (isinstance(names, list) and all(isinstance(n, str) for n in names))
+        for names in required
+    )
+
+
 FORGE = Profile(
     name="forge-sdk",
     kind="validator",
-    about="validator of the Nova Forge SDK",
+    about="validator of the Nova Forge SDK (retired: AWS deprecated it)",
     rules=(
         *_SHARED,
+        rules.system_not_first("system", "developer"),
+        Rule(
+            "tool-turns",
+            "`tool_calls` of a message is no list, or `tool_call_id` no text",
+            "write them as OpenAI chat completions do",
+            _has_wrong_call,
+        ),
+        Rule(
+            "tools-required",
+            "`required` in the parameters of a tool is no list of texts",
+            "list the names of the parameters, or leave `required` out",
+            _is_required_wrong,
+        ),
         rules.roles_like(("system", "user", "assistant", "tool", "bot", "developer")),
         rules.message_keys(("role", "content", "tool_calls", "tool_call_id")),
         rules.CONTENT_LOOSE,
@@ -57,6 +87,7 @@ FORGE = Profile(
     ),
     min_lines=MIN_LINES,
     max_lines=MAX_LINES,
+    all_or_none=("id", "tools", "reference_answer"),
 )
 
 NOVA_SAMPLES = Profile(
@@ -65,12 +96,13 @@ NOVA_SAMPLES = Profile(
     about="validator of amazon-nova-samples",
     rules=(
         *_SHARED,
+        rules.system_not_first("system"),
         rules.roles_like(("system", "user", "assistant")),
         rules.CONTENT_STRING,
         rules.TOOLS_MISSING,
         Rule(
             "reserved-word",
-            "a message holds a word that is reserved, such as a role with a colon, or [EOS]",
+            "a message holds a word that is reserved, such as a role with a colon, or <image>",
             "write these words another way",
             _has_reserved,
         ),
