@@ -81,7 +81,7 @@ def test_without_a_profile_every_one_is_shown_and_a_platform_has_to_pass(
     assert list(verdicts) == list(profiles())
     assert told["passed"] is True
     assert {name for name, passed in verdicts.items() if passed} == {
-        "nova-docs", "open-weight-docs", "forge-sdk", "math",
+        "nova-docs", "open-weight-docs", "forge-sdk", "math", "sagemaker-rlvr-nova",
     }  # fmt: skip
 
 
