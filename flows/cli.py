@@ -3,6 +3,7 @@
 What people read goes to stderr; stdout carries results alone: a path, or JSON with `--json`.
 """
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import gettempdir
 from types import FrameType
 from typing import Annotated
 
@@ -272,11 +274,21 @@ def _report(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, OSError):
         where = error.filename and str(error.filename)
-        _print_error("outside", f"{where or 'disk'}: {error.strerror}", where)
+        _print_error("outside", _fault_of_disk(error, where), where)
         return OutsideError.exit_code
     where = place(error)
     _print_error("bug", f"a bug in Sluice: {where}; please report it", where)
     return EXIT_INTERNAL
+
+
+def _fault_of_disk(error: OSError, where: str | None) -> str:
+    """What the disk refused; where no file is named, it was one of the working folder."""
+    if where or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where or 'disk'}: {error.strerror}"
+    return (
+        f"no space left in {gettempdir()}, where Sluice keeps its working files; free some, or set "
+        "TMPDIR to another folder"
+    )
 
 
 def _print_error(kind: str, message: str, where: str | None) -> None:

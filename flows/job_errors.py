@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_sluice.flows.job_request import OPERATION
-from bedrock_sluice.lake.aws import unreached
+from bedrock_sluice.lake.aws import remedy, unreached
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError, SluiceError, TransientError
 
 STATUS_OPERATION = "GetModelCustomizationJob"
@@ -66,7 +66,9 @@ def _refused(error: ClientError, name: str, operation: str) -> SluiceError:
     is_passing = answer.get("HTTPStatusCode", 0) >= 500
     other = (TransientError if is_passing else OutsideError, "look for the code in Bedrock's pages")
     kind, hint = _REFUSALS.get(code, other)
-    if operation == STATUS_OPERATION and kind is OutsideError:
+    if advice := remedy(error):
+        kind, hint = OutsideError, advice
+    elif operation == STATUS_OPERATION and kind is OutsideError:
         hint = f"the caller needs bedrock:{STATUS_OPERATION}, to see how the job ended"
     request_id = answer.get("RequestId", "?")
     return kind(f"Bedrock refused job {name} ({code}, AWS request {request_id}); {hint}")

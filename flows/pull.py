@@ -16,6 +16,7 @@ from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.bodies import SIDES, Bodies
 from bedrock_sluice.lake.fetch import fetch
 from bedrock_sluice.lake.landed import (
+    UNREAD,
     Batch,
     Held,
     batches,
@@ -27,8 +28,8 @@ from bedrock_sluice.lake.landed import (
     write_footer,
 )
 from bedrock_sluice.lake.source import LogObject, Source, Window
-from bedrock_sluice.lake.store import Store, reopen_store
-from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.lake.store import ObjectRefusedError, Store, reopen_store
+from bedrock_sluice.transforms.errors import ConfigError, OutsideError
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.records import decode_rows
 from bedrock_sluice.transforms.tables import landed_table
@@ -37,6 +38,7 @@ FETCHERS = 4  # objects of one batch fetched at once
 MAX_PACKED_BYTES = 256 << 20  # a larger log object is not fetched
 PIECE_BYTES = 16 << 20  # of bodies held before they are written, and read again, at once
 PIECE_ROWS = 4_096
+REFUSALS = (Reason.PULL_ARCHIVED, Reason.PULL_DENIED)  # of one object, which may be lifted
 
 Row = dict[str, Any]
 
@@ -55,30 +57,38 @@ def pull(source: Source, lake: Store, window: Window, tick: Tick) -> int:
     """Land what is listed in the window and not landed whole; returns the number of log objects.
 
     Safe to run again, and twice at once: parts are named after what they hold, and put if absent.
-    An object whose bodies were not all there is tried again, and landed again if there are more.
+    An object whose bodies were not all there is tried again, and landed again if there are more;
+    so is one that may not be read, or is archived: it is quarantined until it can be.
 
     Raises:
         ConfigError: the lake would be read as logs.
+        OutsideError: the logs can't be listed, or not one of them can be read.
     """
     if not source.below and f"{lake.uri}/".startswith(f"{source.store.uri}/"):
         raise ConfigError(f"the lake {lake.uri} lies below the logs; put it elsewhere")
     reopen_store.cache_clear()
     name = source_name(source)
-    wanted = missing(source.objects(window), read_parts(lake, name, window))
+    parts = read_parts(lake, name, window)
+    wanted = missing(source.objects(window), parts)
     places = Places(source.store.uri, lake.uri, (source.store.uri, *source.bodies), name)
     size = sum(each.entry.size for each, _ in wanted)
-    done = landed = 0
+    done = landed = unread = 0
     tick(done, len(wanted))
-    for batch, number in zip(
+    for batch, (number, refused) in zip(
         batches(wanted), in_order(partial(_land, places), batches(wanted), size), strict=True
     ):
-        done, landed = done + len(batch), landed + number
+        done, landed, unread = done + len(batch), landed + number, unread + refused
         tick(done, len(wanted))
+    if unread and unread == landed and not parts:
+        raise OutsideError(
+            f"none of the {unread:,} log objects under {source.store.uri} may be read, or all are "
+            "archived; check the policy (s3:GetObject, kms:Decrypt) and the storage class"
+        )
     return landed
 
 
-def _land(places: Places, batch: Batch) -> int:
-    """Land one batch as a part; returns how many of its objects were worth it."""
+def _land(places: Places, batch: Batch) -> tuple[int, int]:
+    """Land one batch as a part; returns how many objects it has, and how many can't be read."""
     logs, lake = reopen_store(places.logs), reopen_store(places.lake)
     bodies = Bodies([reopen_store(uri) for uri in places.bodies])
     held = list[Held]()
@@ -91,13 +101,13 @@ def _land(places: Places, batch: Batch) -> int:
             piece = Piece(part)
             raws = pool.map(partial(_fetch, logs), (each for each, _ in batch))
             for (each, waiting), raw in zip(batch, raws, strict=True):
-                if waiting is None or bodies.count_waiting(_decode(each, raw)) < waiting:
+                if waiting is None or _count_waiting(each, raw, bodies) < waiting:
                     held.append(_hold(piece, each, raw, bodies))
             piece.flush()
             write_footer(part, held)
         if held:
             lake.put_new(part_key(places.source_name, batch[0][0].partition, held), path)
-    return len(held)
+    return len(held), sum(each.waiting == UNREAD for each in held)
 
 
 class Piece:
@@ -121,24 +131,35 @@ class Piece:
         self._rows, self._bytes = [], 0
 
 
-def _fetch(logs: Store, each: LogObject) -> bytes | None:
-    return fetch(logs, each.entry) if each.entry.size <= MAX_PACKED_BYTES else None
+def _fetch(logs: Store, each: LogObject) -> bytes | Reason:
+    """The bytes of a log object, or why they can't be had."""
+    if each.entry.size > MAX_PACKED_BYTES:
+        return Reason.PULL_OBJECT_TOO_LARGE
+    try:
+        return fetch(logs, each.entry)
+    except ObjectRefusedError as error:
+        return error.reason
 
 
-def _decode(each: LogObject, raw: bytes | None) -> Iterator[Row]:
-    if raw is not None:
+def _decode(each: LogObject, raw: bytes | Reason) -> Iterator[Row]:
+    if isinstance(raw, bytes):
         return decode_rows(raw, each.entry.key)
-    return iter([{"object": each.entry.key, "line": 0, "reason": Reason.PULL_OBJECT_TOO_LARGE}])
+    return iter([{"object": each.entry.key, "line": 0, "reason": raw}])
 
 
-def _hold(piece: Piece, each: LogObject, raw: bytes | None, bodies: Bodies) -> Held:
+def _count_waiting(each: LogObject, raw: bytes | Reason, bodies: Bodies) -> int:
+    return UNREAD if raw in REFUSALS else bodies.count_waiting(_decode(each, raw))
+
+
+def _hold(piece: Piece, each: LogObject, raw: bytes | Reason, bodies: Bodies) -> Held:
     """Write the rows of one object with their bodies; returns what the part holds of it."""
     rows = waiting = 0
     for row in _decode(each, raw):
         resolved = bodies.resolve(row)
-        waiting += resolved.get("reason") == Reason.PULL_BODY_MISSING
+        waiting += resolved.get("reason") in (Reason.PULL_BODY_MISSING, *REFUSALS)
         rows += 1
         piece.add(resolved)
     entry = each.entry
-    digest = sha256(raw or b"").hexdigest()
+    waiting = UNREAD if raw in REFUSALS else waiting
+    digest = sha256(raw if isinstance(raw, bytes) else b"").hexdigest()
     return Held(entry.key, entry.etag, entry.size, entry.modified, digest, rows, waiting)

@@ -1,8 +1,8 @@
-"""Clients of AWS: one way to make them, one way to tell that AWS was not reached."""
+"""Clients of AWS: one way to make them, and what to do where AWS can't be used."""
 
 from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as UnreachableError
-from botocore.exceptions import HTTPClientError
 
 from bedrock_sluice.transforms.errors import OutsideError, TransientError
 
@@ -19,9 +19,71 @@ CLIENT_CONFIG = Config(
 )
 
 
+_SIGN_IN = "the session has expired; sign in again, such as with `aws sso login`"
+_UNKNOWN_KEY = "AWS does not know this access key; check AWS_ACCESS_KEY_ID, or the profile"
+_MISMATCH = (
+    "the secret key does not fit the access key; check AWS_SECRET_ACCESS_KEY, or the profile"
+)
+_KMS_KEY = "the object is encrypted with a KMS key that {}"
+
+_REMEDIES = {
+    "ExpiredToken": _SIGN_IN,
+    "ExpiredTokenException": _SIGN_IN,
+    "TokenRefreshRequired": _SIGN_IN,
+    "InvalidToken": "the session token is not valid; sign in again, or unset AWS_SESSION_TOKEN",
+    "InvalidAccessKeyId": _UNKNOWN_KEY,
+    "UnrecognizedClientException": _UNKNOWN_KEY,
+    "InvalidClientTokenId": _UNKNOWN_KEY,
+    "SignatureDoesNotMatch": _MISMATCH,
+    "InvalidSignatureException": _MISMATCH,
+    "RequestTimeTooSkewed": "the clock of this machine is wrong; set it",
+    "KMS.DisabledException": _KMS_KEY.format("is disabled; enable the key"),
+    "KMS.NotFoundException": _KMS_KEY.format("does not exist (any more), or not for this account"),
+    "KMS.KMSInvalidStateException": _KMS_KEY.format("can't be used now; see its state in KMS"),
+}
+"""By the code of an answer, or the name of an error of botocore: what to do about it."""
+
+_SETTINGS = {
+    "NoCredentialsError": "no credentials were found; run `aws sso login` or `aws configure`, or "
+    "set AWS_PROFILE",
+    "PartialCredentialsError": "the credentials are incomplete; set both parts of the key",
+    "ProfileNotFound": "there is no such profile; check AWS_PROFILE and ~/.aws/config",
+    "NoRegionError": "no Region is set; set AWS_REGION, or region in the profile",
+    "SSOTokenLoadError": _SIGN_IN,
+    "UnauthorizedSSOTokenError": _SIGN_IN,
+    "TokenRetrievalError": _SIGN_IN,
+    "CredentialRetrievalError": "the credentials could not be fetched; sign in again, or check the "
+    "profile's credential process",
+}
+_ELSEWHERE = frozenset(
+    {
+        "PermanentRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "301",
+    }
+)
+
+
+def remedy(error: ClientError) -> str | None:
+    """What to do about an answer of AWS that has a cause of its own; None if it has not."""
+    fault = error.response.get("Error", {})
+    code = fault.get("Code", "?")
+    if code in _ELSEWHERE:
+        headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        region = headers.get("x-amz-bucket-region") or fault.get("Region")
+        return (
+            f"the bucket is in {region}; set AWS_REGION={region}"
+            if region
+            else ("the bucket is in another Region; set AWS_REGION to that one")
+        )
+    return _REMEDIES.get(code)
+
+
 def unreached(error: Exception, where: str) -> OutsideError:
     """botocore's own errors: those of the connection may heal, those of the settings won't."""
     is_passing = isinstance(error, HTTPClientError | UnreachableError)
     kind = TransientError if is_passing else OutsideError
-    hint = "check the network, the endpoint and the AWS settings (region, profile, credentials)"
-    return kind(f"{where}: {type(error).__name__}; {hint}")
+    name = type(error).__name__
+    hint = _SETTINGS.get(name, "check the network, the endpoint and the AWS settings")
+    return kind(f"{where}: {name}; {hint}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from bedrock_sluice.lake.fetch import fetch
 from bedrock_sluice.lake.source import TOP
-from bedrock_sluice.lake.store import S3_SCHEME, Entry, Store
+from bedrock_sluice.lake.store import S3_SCHEME, Entry, ObjectRefusedError, Store
 from bedrock_sluice.transforms.errors import InputError, IntegrityError
 from bedrock_sluice.transforms.lines import read_whole
 from bedrock_sluice.transforms.reasons import Reason
@@ -115,5 +115,7 @@ def _read(store: Store, entry: Entry) -> str:
         raise InputError(Reason.PULL_BODY_DAMAGED)
     try:
         return read_whole(fetch(store, entry)).decode()
+    except ObjectRefusedError as error:
+        raise InputError(error.reason) from None
     except (InputError, IntegrityError, UnicodeDecodeError):
         raise InputError(Reason.PULL_BODY_DAMAGED) from None

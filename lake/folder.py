@@ -2,23 +2,28 @@
 
 import io
 import os
-import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from stat import S_ISREG
+from uuid import uuid4
 
-from bedrock_sluice.lake.store import Entry
+from bedrock_sluice.lake.store import Entry, ObjectRefusedError
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError, TransientError
+from bedrock_sluice.transforms.reasons import Reason
 
 TEMPORARY_PREFIX = ".sluice-"
 COPIED_BYTES = 1 << 20  # at a time
-_FOLDER_MODE = 0o700
+STALE_SECONDS = 24 * 3_600  # no write takes so long
 
 
 class FolderStore:
     """Objects as files. Writing goes through a temporary file, so a name is whole or absent.
+
+    Files and folders get the modes that the umask leaves, so a lake can be shared by a group.
 
     A file's ETag is its size and time of change: enough to tell that it is no longer what was
     listed, and free to get.
@@ -83,6 +88,9 @@ class FolderStore:
                 is_same = _entry(entry.key, path) == entry and len(content) == entry.size
             except FileNotFoundError:
                 is_same = False
+            except PermissionError:
+                told = f"{path} may not be read; check its permissions"
+                raise ObjectRefusedError(told, Reason.PULL_DENIED) from None
         if not is_same:
             raise TransientError(f"{path} changed or went after it was listed; run again")
         return content
@@ -95,19 +103,22 @@ class FolderStore:
         """See `Store.put_new`; the file and its name are on disk when this returns."""
         target = self.root / key
         with _told(target):
-            target.parent.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
+            new_folders = list(takewhile(lambda folder: not folder.exists(), target.parents))
+            target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
                 return False
-            handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=target.parent)
+            _remove_stale(target.parent)
+            temporary = target.parent / f"{TEMPORARY_PREFIX}{uuid4().hex}"
             try:
-                with os.fdopen(handle, "wb") as file:
+                with temporary.open("xb") as file:
                     _copy(content, file.fileno())
-                os.link(name, target)
+                os.link(temporary, target)
             except FileExistsError:
                 return False
             finally:
-                Path(name).unlink()
-            _sync_folder(target.parent)
+                temporary.unlink(missing_ok=True)
+            for folder in (target.parent, *(each.parent for each in new_folders)):
+                _sync_folder(folder)
         return True
 
 
@@ -119,6 +130,15 @@ def _copy(content: bytes | Path, descriptor: int) -> None:
             while view:
                 view = view[os.write(descriptor, view) :]
     os.fsync(descriptor)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove temporary files that a killed process left here long ago."""
+    oldest = time.time() - STALE_SECONDS
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        with suppress(OSError):  # another process was faster, or it is somebody else's
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

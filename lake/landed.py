@@ -31,6 +31,8 @@ NAME_DIGITS = 24
 SOURCE_DIGITS = 12
 LAYOUT = 2  # of the parts; those of another layout are not seen, and their logs are landed again
 
+UNREAD = 1 << 30  # bodies that are waited for in an object that could not be read at all
+
 _FOOTER_KEY = b"sluice.objects"
 
 

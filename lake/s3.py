@@ -19,18 +19,19 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 
-from bedrock_sluice.lake.aws import CLIENT_CONFIG, unreached
-from bedrock_sluice.lake.store import S3_SCHEME, Entry
+from bedrock_sluice.lake.aws import CLIENT_CONFIG, remedy, unreached
+from bedrock_sluice.lake.store import S3_SCHEME, Entry, ObjectRefusedError
 from bedrock_sluice.transforms.errors import (
     ConfigError,
     OutsideError,
     SluiceError,
     TransientError,
 )
+from bedrock_sluice.transforms.reasons import Reason
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectTypeDef
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef, ObjectTypeDef
 else:
     S3Client = Any
 
@@ -40,8 +41,17 @@ PUT_ATTEMPTS = 5  # where another writer is at the same key; botocore does not t
 _URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?")
 _MISSING = frozenset({"NoSuchBucket", "404", "NotFound"})
 _GONE = frozenset({"NoSuchKey", "PreconditionFailed", "412"})
-_DENIED = frozenset({"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "ExpiredToken"})
+_DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "403", "Forbidden"})
+_ARCHIVED = "InvalidObjectState"  # of storage classes whose objects must be restored first
+_POLICY = "check the policy (s3:ListBucket, s3:GetObject, s3:PutObject, kms:Decrypt)"
+_KMS = "KMS."  # how codes begin that are about the key of one object
 _TAKEN = frozenset({"PreconditionFailed", "412"})
+_CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".parquet": "application/vnd.apache.parquet",
+}
 _BUSY = frozenset({"SlowDown", "Throttling", "RequestTimeout"})
 
 
@@ -71,7 +81,22 @@ class S3Store:
         pages = self._client.get_paginator("list_objects_v2")
         with self._told(prefix):
             for page in pages.paginate(Bucket=self.bucket, Prefix=self._prefix + prefix):
-                yield from map(self._entry, page.get("Contents", ()))
+                yield from map(self._entry, self._checked(page).get("Contents", ()))
+
+    def _checked(self, page: "ListObjectsV2OutputTypeDef") -> "ListObjectsV2OutputTypeDef":
+        """A page of a listing that is S3's own: it tells how much it holds.
+
+        Raises:
+            TransientError: it is empty or another server's, such as a proxy's.
+        """
+        if page.get("KeyCount") != len(page.get("Contents", ())) + len(
+            page.get("CommonPrefixes", ())
+        ):
+            raise TransientError(
+                f"{self.uri}: the answer to a listing is not one of S3's; check for a proxy "
+                "between here and S3, and run again"
+            )
+        return page
 
     def _entry(self, found: "ObjectTypeDef") -> Entry:
         key, etag = found["Key"].removeprefix(self._prefix), found["ETag"].strip('"')
@@ -83,7 +108,7 @@ class S3Store:
             page = self._client.list_objects_v2(
                 Bucket=self.bucket, Prefix=self._prefix + key, MaxKeys=1
             )
-        found = next(map(self._entry, page.get("Contents", ())), None)
+        found = next(map(self._entry, self._checked(page).get("Contents", ())), None)
         return found if found and found.key == key else None
 
     def folders(self, prefix: str = "") -> list[str]:
@@ -94,7 +119,7 @@ class S3Store:
             found = [
                 common["Prefix"].removeprefix(start).rstrip("/")
                 for page in pages.paginate(Bucket=self.bucket, Prefix=start, Delimiter="/")
-                for common in page.get("CommonPrefixes", ())
+                for common in self._checked(page).get("CommonPrefixes", ())
             ]
         return sorted(found)
 
@@ -136,8 +161,12 @@ class S3Store:
         for attempt in range(1, PUT_ATTEMPTS + 1):
             try:
                 with self._told(key):
-                    self._client.put_object(
-                        Bucket=self.bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*"
+                    answer = self._client.put_object(
+                        Bucket=self.bucket,
+                        Key=self._prefix + key,
+                        Body=data,
+                        IfNoneMatch="*",
+                        ContentType=_CONTENT_TYPES.get(Path(key).suffix, "binary/octet-stream"),
                     )
             except _TakenError:
                 return False
@@ -145,7 +174,12 @@ class S3Store:
                 if attempt == PUT_ATTEMPTS:
                     raise
             else:
-                return True
+                if "ETag" in answer:
+                    return True
+                raise TransientError(
+                    f"{self.uri}/{key}: the answer to a Put is not one of S3's; check for a proxy "
+                    "between here and S3, and run again"
+                )
         raise AssertionError("unreachable")
 
     @contextmanager
@@ -169,14 +203,26 @@ class S3Store:
             return TransientError(f"{where} changed or went after it was listed; run again")
         if code in _MISSING:
             return ConfigError(f"{where}: there is no such bucket; correct the URI")
-        if code in _DENIED:
-            return OutsideError(
-                f"{where}: S3 refused {error.operation_name} ({code}); check the credentials and "
-                "the policy (s3:ListBucket, s3:GetObject, s3:PutObject)"
-            )
         is_passing = code in _BUSY or status >= 500
-        kind = TransientError if is_passing else OutsideError
-        return kind(f"{where}: {error.operation_name} failed ({code})")
+        other = TransientError if is_passing else OutsideError
+        return _refusal(error, code, where) or other(
+            f"{where}: {error.operation_name} failed ({code})"
+        )
+
+
+def _refusal(error: ClientError, code: str, where: str) -> OutsideError | None:
+    """What S3 does not let us do, and what to do about it; a single object may be the cause."""
+    is_get = error.operation_name == "GetObject"
+    if is_get and code == _ARCHIVED:
+        told = f"{where} is archived ({code}); restore it to a class that can be read at once"
+        return ObjectRefusedError(told, Reason.PULL_ARCHIVED)
+    hint = _POLICY if code in _DENIED else remedy(error)
+    if hint is None:
+        return None
+    message = f"{where}: S3 refused {error.operation_name} ({code}); {hint}"
+    if is_get and (code in _DENIED or code.startswith(_KMS)):
+        return ObjectRefusedError(message, Reason.PULL_DENIED)
+    return OutsideError(message)
 
 
 class _ContestedError(TransientError):

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.errors import ConfigError, OutsideError
+from bedrock_sluice.transforms.reasons import Reason
 
 S3_SCHEME = "s3://"
 
@@ -20,6 +21,14 @@ class Entry:
     size: int
     etag: str
     modified: datetime
+
+
+class ObjectRefusedError(OutsideError):
+    """One object can't be read, though its store can; `reason` is why."""
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Store(Protocol):
@@ -50,6 +59,7 @@ class Store(Protocol):
         """The bytes of a listed object; what was listed is what is read.
 
         Raises:
+            ObjectRefusedError: this object may not be read, or is archived.
             TransientError: the object is no longer the one that was listed.
         """
         ...

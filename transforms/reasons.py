@@ -27,6 +27,14 @@ class Reason(StrEnum):
         "pull_too_many_rejects",
         "so many lines of the log object could not be read that they count as one",
     )
+    PULL_ARCHIVED = (
+        "pull_archived",
+        "the log object (or a body) is archived, and can't be read before a restore",
+    )
+    PULL_DENIED = (
+        "pull_denied",
+        "the log object (or a body) may not be read, by its permissions or its key",
+    )
     PULL_EMPTY_OBJECT = "pull_empty_object", "the log object has no bytes"
     PULL_BODY_MISSING = "pull_body_missing", "a body is stored apart, and is not there (yet)"
     PULL_BODY_REFUSED = "pull_body_refused", "a body is stored apart, outside of what may be read"

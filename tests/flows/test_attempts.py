@@ -253,7 +253,7 @@ def test_consent_is_asked_before_aws_is(
     ran = sluice("train", release)
     assert (ran.code, "is not approved" in ran.err) == (1, True)
     sluice("approve", release, "--by", "Dana")
-    assert "NoRegionError" in sluice("train", release).err
+    assert "NoRegionError; no Region is set; set AWS_REGION" in sluice("train", release).err
 
 
 def test_a_release_is_named_in_its_report(release: str) -> None:

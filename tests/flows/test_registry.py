@@ -366,6 +366,7 @@ def test_a_second_region_is_asked_when_the_first_has_no_job(
     [
         ("AccessDeniedException", OutsideError, "needs bedrock:GetModelCustomizationJob"),
         ("ThrottlingException", TransientError, "run again"),
+        ("ExpiredTokenException", OutsideError, "sign in again"),
     ],
 )
 def test_a_bedrock_that_does_not_tell_changes_nothing(

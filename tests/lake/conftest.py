@@ -38,7 +38,8 @@ class Reply(NamedTuple):
 def _fault(status: int, code: str) -> Reply:
     """An error as S3 words it."""
     body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
-    return Reply(status, body, (("Content-Type", "application/xml"),))
+    headers = (("Content-Type", "application/xml"), ("x-amz-bucket-region", "eu-west-1"))
+    return Reply(status, body, headers)
 
 
 _FAULTS = {
@@ -52,6 +53,12 @@ _FAULTS = {
     "PreconditionFailed": 412,
     "ConditionalRequestConflict": 409,
     "InvalidArgument": 400,
+    "InvalidAccessKeyId": 403,
+    "RequestTimeTooSkewed": 403,
+    "PermanentRedirect": 301,
+    "AuthorizationHeaderMalformed": 400,
+    "InvalidObjectState": 403,
+    "KMS.DisabledException": 400,
 }
 _REPLIES = {
     **{code: _fault(status, code) for code, status in _FAULTS.items()},
@@ -59,14 +66,23 @@ _REPLIES = {
     "listing": Reply(
         200,
         b"<ListBucketResult><Contents><Key>prefix/a</Key><Size>7</Size><ETag>&quot;e&quot;</ETag>"
-        b"<LastModified>2026-10-01T12:00:00.000Z</LastModified></Contents></ListBucketResult>",
+        b"<LastModified>2026-10-01T12:00:00.000Z</LastModified></Contents>"
+        b"<KeyCount>1</KeyCount></ListBucketResult>",
+    ),
+    "listing that lacks some": Reply(
+        200, b"<ListBucketResult><KeyCount>7</KeyCount></ListBucketResult>"
+    ),
+    "nothing": Reply(200),
+    "a proxy's page": Reply(
+        200, b"<html><body>Please wait</body></html>", (("Content-Type", "text/html"),)
     ),
     "first page": Reply(
         200,
         b"<ListBucketResult><IsTruncated>true</IsTruncated>"
-        b"<NextContinuationToken>next</NextContinuationToken></ListBucketResult>",
+        b"<NextContinuationToken>next</NextContinuationToken><KeyCount>0</KeyCount>"
+        b"</ListBucketResult>",
     ),
-    "created": Reply(200),
+    "created": Reply(200, headers=(("ETag", '"e"'),)),
     "hang up": Reply(0),
     "short": Reply(200, b"con", missing_bytes=4),
     "short without length": Reply(200, b"con", has_length=False),

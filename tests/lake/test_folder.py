@@ -2,13 +2,15 @@
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
+from stat import S_ISDIR
 from typing import NoReturn
 
 import pytest
 
-from bedrock_sluice.lake.folder import TEMPORARY_PREFIX, FolderStore
+from bedrock_sluice.lake.folder import STALE_SECONDS, TEMPORARY_PREFIX, FolderStore
 from bedrock_sluice.lake.store import open_store
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError
 
@@ -49,14 +51,55 @@ def test_files_that_are_being_written_are_not_listed(tmp_path: Path) -> None:
     assert list(FolderStore(tmp_path).entries()) == []
 
 
-def test_what_is_written_is_for_its_owner_alone(tmp_path: Path) -> None:
-    previous = os.umask(0)
+@pytest.mark.parametrize(
+    ("umask", "folder_mode", "file_mode"), [(0o027, 0o750, 0o640), (0o077, 0o700, 0o600)]
+)
+def test_what_is_written_has_the_modes_that_the_umask_leaves(
+    tmp_path: Path, umask: int, folder_mode: int, file_mode: int
+) -> None:
+    previous = os.umask(umask)
     try:
-        FolderStore(tmp_path / "lake").put_new("a/b", b"content")
+        FolderStore(tmp_path / "shared/lake").put_new("a/b/c", b"content")
     finally:
         os.umask(previous)
-    assert (tmp_path / "lake/a").stat().st_mode & 0o777 == 0o700
-    assert (tmp_path / "lake/a/b").stat().st_mode & 0o777 == 0o600
+    paths = [path for path in (tmp_path / "shared").rglob("*") if path.is_dir()]
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "shared", *paths)]
+    assert modes == [folder_mode] * 4
+    assert (tmp_path / "shared/lake/a/b/c").stat().st_mode & 0o777 == file_mode
+
+
+def test_a_file_and_every_folder_of_its_path_are_on_disk_when_it_is_put(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut must not take back a name whose put was reported."""
+    synced = list[tuple[bool, int]]()
+    real = os.fsync
+
+    def remember(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        synced.append((S_ISDIR(status.st_mode), status.st_ino))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", remember)
+    store = FolderStore(tmp_path / "lake")
+    store.put_new("a/b/c", b"content")
+    lake = tmp_path / "lake"
+    folders = [lake / "a/b", lake / "a", lake, tmp_path]
+    assert synced[0] == (False, (lake / "a/b/c").stat().st_ino)
+    assert set(synced[1:]) == {(True, folder.stat().st_ino) for folder in folders}
+    synced.clear()
+    store.put_new("a/b/d", b"content")
+    assert synced[1:] == [(True, (lake / "a/b").stat().st_ino)]
+
+
+def test_only_temporary_files_of_days_ago_are_removed(tmp_path: Path) -> None:
+    old, new = (tmp_path / f"{TEMPORARY_PREFIX}{name}" for name in ("old", "new"))
+    for path in (old, new):
+        path.write_bytes(b"half of it")
+    long_ago = time.time() - STALE_SECONDS - 60
+    os.utime(old, (long_ago, long_ago))
+    FolderStore(tmp_path).put_new("a", b"content")
+    assert files(tmp_path) == [new.name, "a"]
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "link"])

@@ -9,13 +9,14 @@ from moto.s3.models import s3_backends
 
 from bedrock_sluice.lake.aws import ATTEMPTS_PER_REQUEST
 from bedrock_sluice.lake.s3 import READ_ATTEMPTS, S3Store
-from bedrock_sluice.lake.store import Entry
+from bedrock_sluice.lake.store import Entry, ObjectRefusedError
 from bedrock_sluice.transforms.errors import (
     ConfigError,
     OutsideError,
     SluiceError,
     TransientError,
 )
+from bedrock_sluice.transforms.reasons import Reason
 
 Failing = Callable[..., tuple[S3Store, Any]]
 
@@ -137,9 +138,10 @@ def test_faults_that_stay_are_transient_errors(
 @pytest.mark.parametrize(
     ("fault", "error", "says"),
     [
-        ("AccessDenied", OutsideError, r"S3 refused \w+ \(AccessDenied\); check the credentials"),
-        ("SignatureDoesNotMatch", OutsideError, "SignatureDoesNotMatch"),
-        ("ExpiredToken", OutsideError, "check the credentials"),
+        ("SignatureDoesNotMatch", OutsideError, "check AWS_SECRET_ACCESS_KEY"),
+        ("InvalidAccessKeyId", OutsideError, "does not know this access key"),
+        ("ExpiredToken", OutsideError, "sign in again"),
+        ("RequestTimeTooSkewed", OutsideError, "the clock of this machine"),
         ("InvalidArgument", OutsideError, r"\w+ failed \(InvalidArgument\)"),
         ("NoSuchBucket", ConfigError, "there is no such bucket; correct the URI"),
     ],
@@ -152,6 +154,74 @@ def test_refusals_are_told_at_once(
         OPERATIONS[operation](store)
     assert refusal.type is error
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("fault", ["PermanentRedirect", "AuthorizationHeaderMalformed"])
+def test_a_bucket_of_another_region_is_told_with_its_region(
+    failing: Failing, operation: str, fault: str
+) -> None:
+    store, _ = failing(fault)
+    with pytest.raises(OutsideError, match="the bucket is in eu-west-1; set AWS_REGION=eu-west-1"):
+        OPERATIONS[operation](store)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "says"),
+    [
+        ("AccessDenied", Reason.PULL_DENIED, "check the policy"),
+        ("KMS.DisabledException", Reason.PULL_DENIED, "enable the key"),
+        ("InvalidObjectState", Reason.PULL_ARCHIVED, "restore it"),
+    ],
+)
+def test_an_object_that_can_not_be_read_is_told_apart_from_its_store(
+    failing: Failing, fault: str, reason: Reason, says: str
+) -> None:
+    store, _ = failing(fault)
+    with pytest.raises(ObjectRefusedError, match=says) as refusal:
+        store.read(LISTED)
+    assert refusal.value.reason == reason
+    for operation in ("list", "put"):
+        with pytest.raises(OutsideError) as other:
+            OPERATIONS[operation](store)
+        assert other.type is OutsideError
+
+
+@pytest.mark.parametrize("answer", ["nothing", "a proxy's page", "listing that lacks some"])
+@pytest.mark.parametrize("pages", [0, 1])
+def test_an_answer_that_is_not_s3s_is_no_end_of_a_listing(
+    failing: Failing, answer: str, pages: int
+) -> None:
+    store, _ = failing(*["first page"] * pages, answer)
+    with pytest.raises(TransientError):
+        list(store.entries())
+    for ask in (store.folders, lambda: store.entry("a")):
+        failing(answer)
+        with pytest.raises(TransientError):
+            ask()
+
+
+@pytest.mark.parametrize("answer", ["nothing", "a proxy's page"])
+def test_an_answer_that_is_not_s3s_is_no_put(failing: Failing, answer: str) -> None:
+    store, _ = failing(answer)
+    with pytest.raises(TransientError, match="a Put is not one of S3's"):
+        store.put_new("a", b"content")
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("r/report.html", "text/html; charset=utf-8"),
+        ("r/manifest.json", "application/json"),
+        ("r/train.jsonl", "application/jsonl"),
+        ("r/fates.parquet", "application/vnd.apache.parquet"),
+        ("doctor", "binary/octet-stream"),
+    ],
+)
+def test_an_object_has_the_type_of_its_name(bucket: str, key: str, kind: str) -> None:
+    store = S3Store(f"s3://{bucket}")
+    store.put_new(key, b"content")
+    assert store._client.head_object(Bucket=bucket, Key=key)["ContentType"] == kind
 
 
 @pytest.mark.parametrize("fault", ["PreconditionFailed", "NoSuchKey"])
@@ -222,7 +292,9 @@ def test_missing_credentials_are_told(
     aws("http://127.0.0.1:9")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(OutsideError, match=r"NoCredentialsError; .*credentials") as refusal:
+    with pytest.raises(
+        OutsideError, match=r"NoCredentialsError; no credentials were found; run `aws sso login`"
+    ) as refusal:
         list(S3Store("s3://bucket").entries())
     assert not isinstance(refusal.value, TransientError)
 
@@ -232,5 +304,5 @@ def test_a_profile_that_is_not_there_is_told(
 ) -> None:
     aws("http://127.0.0.1:9")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(OutsideError, match="ProfileNotFound"):
+    with pytest.raises(OutsideError, match="ProfileNotFound; there is no such profile"):
         S3Store("s3://bucket")
