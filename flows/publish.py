@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from shlex import quote
 
 import msgspec
 import polars as pl
@@ -108,11 +107,10 @@ def _write(plan: Plan, outcome: Outcome) -> dict[str, Path]:
 
 def _about(plan: Plan, release_id: str, digest: str) -> Facts:
     window = plan.recipe.window
-    folder = quote(f"{plan.recipe.lake.rstrip('/')}/releases/{plan.recipe.name}/{release_id}")
     return {
         "id": release_id,
         "digest": digest,
-        "approve": f"sluice approve {folder} --by NAME",
+        "approve": f"sluice approve LAKE/releases/{plan.recipe.name}/{release_id} --by NAME",
         "name": plan.recipe.name,
         "template": plan.recipe.template.name,
         "since": window.since and f"{window.since:%Y-%m-%d %H:%M}",

@@ -37,6 +37,8 @@ def test_a_release_holds_every_file_and_a_fate_for_every_record(
     assert {path.name for path in release.iterdir()} == FILES
     assert set(manifest["files"]) == FILES - {"manifest.json"}
     assert told["counts"]["records"] == fates.height == 150
+    places = fates.select("object", "line").rows()
+    assert places == sorted(set(places))
     assert told["counts"]["train"] + told["counts"]["validation"] == 150
     assert told["verdict"] == "passed"
     assert told["failed_checks"] == []

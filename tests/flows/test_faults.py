@@ -1,13 +1,16 @@
 """Killed at any effect, or run twice at once: a re-run completes, nobody sees half a release."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
 
+from bedrock_sluice.flows import pull
 from bedrock_sluice.lake.folder import FolderStore
 
 Json = dict[str, Any]
@@ -89,3 +92,16 @@ def test_a_file_with_other_bytes_under_a_release_stops_the_build(
     assert ran.code == 1
     assert "is there with other bytes" in ran.err
     assert not (release / "manifest.json").exists()
+
+
+def test_a_full_working_folder_is_named(
+    sums: Path, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "Error writing bytes to file")  # as pyarrow does
+
+    monkeypatch.setattr(pull, "write_footer", refuse)
+    ran = sluice("build", sums)
+    assert ran.code == 3
+    assert f"no space left in {gettempdir()}" in ran.err
+    assert "TMPDIR" in ran.err

@@ -106,6 +106,54 @@ def test_a_judge_is_counted(sums: Path, recipe: Callable[..., Path], sluice: Slu
     assert told["judge_output_tokens"]["low"] == 512 * told["rollouts"]["low"]
 
 
+def test_settings_given_after_the_build_are_those_of_the_estimate(
+    built: Callable[..., str], recipe: Callable[..., Path], sluice: Sluice
+) -> None:
+    release = built("")
+    later = recipe(GRADER + TRAIN.replace("epochCount = 2", "epochCount = 4") + PRICES)
+    then, now = (
+        json.loads(sluice("estimate", release, "--json", *more).out)
+        for more in ((), ("--recipe", later))
+    )
+    assert now["rollouts"]["low"] == 2 * then["rollouts"]["low"]
+    assert (then["cost"], now["cost"]["currency"]) == (None, "EUR")
+
+
+def test_lines_over_the_jobs_prompt_length_are_told_and_too_many_refused(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    records: Callable[..., list[Json]],
+    write_logs: Callable[..., None],
+    sluice: Sluice,
+) -> None:
+    logged = records(150)
+    for number in range(20):
+        words = " ".join(f"word{number}x{place}" for place in range(60))
+        text = json.dumps(logged[number]).replace("What is", f"Not: {words}. What is")
+        logged[number] = json.loads(text)
+    write_logs(tmp_path / "logs", [logged])
+    release = sluice("build", recipe(GRADER + TRAIN)).out.strip()
+    assert sluice("approve", release, "--by", "Dana").code == 0
+    texts = Path(release, "train.jsonl").read_text().splitlines()
+    long = sum("Not: " in text for text in texts)
+    assert long
+
+    def limited(limit: int) -> Path:
+        more = f"maxPromptLength = {limit}, epochCount"
+        return recipe(GRADER + TRAIN.replace("epochCount", more))
+
+    told = json.loads(sluice("estimate", release, "--json", "--recipe", limited(64)).out)
+    assert (told["skipped_lines"], told["lines"]) == (long, len(texts) - long)
+    assert f"skips {long} of {len(texts)} lines" in sluice("doctor", limited(64)).err
+    assert sluice("train", release, "--dry-run", "--recipe", limited(64)).code == 0
+    for ran in (
+        sluice("train", release, "--dry-run", "--recipe", limited(5)),
+        sluice("doctor", limited(5)),
+    ):
+        assert ran.code == 1
+        assert f"skips {len(texts)} of {len(texts)} lines" in ran.err
+
+
 @pytest.mark.usefixtures("bucket")
 def test_a_job_over_the_budget_is_not_started_by_anyone(
     built: Callable[..., str], sluice: Sluice, monkeypatch: pytest.MonkeyPatch
