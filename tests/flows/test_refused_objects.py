@@ -46,7 +46,9 @@ def restore(bucket: str, key: str, storage: str) -> None:
     """Change the storage class of an object, which changes nothing else of it."""
     from moto.s3.models import s3_backends
 
-    s3_backends["123456789012"]["aws"].get_object(bucket, key).set_storage_class(storage)
+    found = s3_backends["123456789012"]["aws"].get_object(bucket, key)
+    assert found is not None
+    found.set_storage_class(storage)
 
 
 def test_an_archived_object_is_quarantined_until_it_is_restored(
