@@ -3,71 +3,134 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import polars as pl
 
 from bedrock_sluice.expectations import resource
+from bedrock_sluice.expectations.checks import Check, Limit, Number
 from bedrock_sluice.transforms.errors import IntegrityError
 
 if TYPE_CHECKING:
     from great_expectations.datasource.fluent.interfaces import Batch
 
+MAX_EXAMPLES = 10
+
 _ENGINE_LOGGER = "great_expectations"
-
-
-class Check(NamedTuple):
-    """One expectation and whether it held; `severity` is `fail` or `warn`."""
-
-    name: str
-    says: str
-    severity: str
-    passed: bool
-
-
 _SEVERITIES = {"critical": "fail", "warning": "warn"}
+_RESULT_FORMAT = {"result_format": "COMPLETE", "exclude_unexpected_values": True}
 
 
-def judge(suite: str, measures: pl.DataFrame, parameters: dict[str, float]) -> list[Check]:
+class _Outcome(NamedTuple):
+    """What the engine says of one check: whether it holds, and the rows that break it."""
+
+    passed: bool
+    rows: frozenset[int]
+
+
+def judge(
+    suite: str,
+    measures: pl.DataFrame,
+    parameters: Mapping[str, float],
+    ids: pl.Series | None = None,
+) -> list[Check]:
     """Run the suite `<suite>.json` over a narrow frame of numbers and flags.
 
-    Results carry a verdict alone (BOOLEAN_ONLY): no value of the data leaves this function.
+    A check passes only if the column that it reads has no nulls either: what was not measured is
+    not known to be good. `ids` names the rows; those that break a check are its examples. The
+    engine sees neither them nor any text.
 
     Raises:
         IntegrityError: an expectation could not be evaluated.
     """
     definition = msgspec.json.decode(resource(f"{suite}.json"))
-    told = {e["meta"]["name"]: e for e in definition["expectations"]}
-    held = _validate(definition, measures, parameters)
+    outcomes = _validate(definition, measures, parameters)
     return [
-        Check(name, e["meta"]["says"], _SEVERITIES[e["severity"]], held[name])
-        for name, e in told.items()
+        _check(entry, outcomes[entry["meta"]["name"]], measures, parameters, ids)
+        for entry in definition["expectations"]
     ]
 
 
-def is_passed(checks: Iterable[Check]) -> bool:
-    """Whether no check of severity `fail` failed."""
-    return not any(check.severity == "fail" and not check.passed for check in checks)
+def _check(
+    entry: dict[str, Any],
+    outcome: _Outcome,
+    measures: pl.DataFrame,
+    parameters: Mapping[str, float],
+    ids: pl.Series | None,
+) -> Check:
+    meta, limit = entry["meta"], _limit(entry["kwargs"], parameters)
+    rows = sorted(outcome.rows)[:MAX_EXAMPLES] if ids is not None else []
+    return Check(
+        name=meta["name"],
+        message=meta["message"].format_map(parameters),
+        severity=_SEVERITIES[entry["severity"]],
+        passed=outcome.passed,
+        measured=_measured(entry, outcome, measures, limit),
+        limit=limit,
+        unit=meta.get("unit", "lines"),
+        examples=[str(ids[row]) for row in rows] if ids is not None else [],
+        hint=meta["hint"].format_map(parameters),
+    )
+
+
+def _limit(kwargs: Mapping[str, Any], parameters: Mapping[str, float]) -> Limit:
+    """The bounds that an expectation names; one without bounds allows no row to break it."""
+    bounds = [kwargs.get("min_value"), kwargs.get("max_value")]
+    if bounds == [None, None]:
+        return Limit(max=0)
+    return Limit(*(parameters[b["$PARAMETER"]] if isinstance(b, dict) else b for b in bounds))
+
+
+def _measured(
+    entry: Mapping[str, Any], outcome: _Outcome, measures: pl.DataFrame, limit: Limit
+) -> Number | None:
+    """The number of rows, the value that is farthest out, or how many rows break the check."""
+    name = entry["kwargs"].get("column")
+    if name is None:
+        return measures.height
+    if "min_value" not in entry["kwargs"] and "max_value" not in entry["kwargs"]:
+        return len(outcome.rows)
+    column = measures[name]
+    if column.is_empty() or column.has_nulls():
+        return None
+    low, high = column.min(), column.max()
+    assert isinstance(low, int | float)
+    assert isinstance(high, int | float)
+    is_too_low = limit.min is not None and low < limit.min
+    return low if limit.max is None or (is_too_low and high <= limit.max) else high
 
 
 def _validate(
-    definition: dict[str, Any], measures: pl.DataFrame, parameters: dict[str, float]
-) -> dict[str, bool]:
+    definition: dict[str, Any], measures: pl.DataFrame, parameters: Mapping[str, float]
+) -> dict[str, _Outcome]:
     batch = _batch(measures)
     from great_expectations import ExpectationSuite  # noqa: PLC0415
 
-    suite = ExpectationSuite(**definition)
-    outcome = batch.validate(suite, expectation_parameters=parameters, result_format="BOOLEAN_ONLY")
-    held = dict[str, bool]()
+    entries = [each for e in definition["expectations"] for each in (e, *_not_null(e))]
+    suite = ExpectationSuite(**(definition | {"expectations": entries}))
+    outcome = batch.validate(
+        suite, expectation_parameters=dict(parameters), result_format=_RESULT_FORMAT
+    )
+    outcomes = dict[str, _Outcome]()
     for result in outcome.results:
         assert result.expectation_config is not None
         name = result.expectation_config.meta["name"]
         if _is_raised(result.exception_info):
             raise IntegrityError(f"check {name} could not be evaluated; this is a bug in Sluice")
-        held[name] = bool(result.success)
-    return held
+        rows = frozenset(map(int, result.result.get("unexpected_index_list") or ()))
+        before = outcomes.get(name, _Outcome(passed=True, rows=frozenset()))
+        outcomes[name] = _Outcome(before.passed and bool(result.success), before.rows | rows)
+    return outcomes
+
+
+def _not_null(entry: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """The engine skips nulls, so each check of a column also asks that there are none."""
+    if column := entry["kwargs"].get("column"):
+        kwargs = {"column": column}
+        kind = "expect_column_values_to_not_be_null"
+        yield {**entry, "type": kind, "kwargs": kwargs, "meta": {"name": entry["meta"]["name"]}}
 
 
 def _is_raised(told: dict[str, Any]) -> bool:

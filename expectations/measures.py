@@ -1,7 +1,7 @@
 """The numbers and flags that the suites judge. Great Expectations sees these, never the text."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from bedrock_sluice.transforms.line_changes import kinds_in
 from bedrock_sluice.transforms.prompt_texts import prompt_parts
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 from bedrock_sluice.transforms.tokens import estimate_tokens
+from bedrock_sluice.transforms.tool_calls import has_dangling_tool_calls
 
 MESSAGE_KEYS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
 SHARE_SLACK = 0.05
@@ -28,6 +29,7 @@ LINE_MEASURES = {
     "has_known_roles": pl.Boolean,
     "is_user_last": pl.Boolean,
     "has_text": pl.Boolean,
+    "has_whole_calls": pl.Boolean,
     "has_answer": pl.Boolean,
     "prompt_tokens": pl.Int64,
     "asks_for_marker": pl.Boolean,
@@ -74,12 +76,21 @@ def _measure(line: _Line, wanted: Wanted, seen: dict[object, int]) -> _Line:
         "has_known_roles": set(roles) <= ROLES and "system" not in roles[1:],
         "is_user_last": roles[-1:] == ["user"],
         "has_text": all(is_telling(message) for message in chat),
-        "has_answer": wanted.takes(line),
-        "conforms": wanted.conforms(line),
+        "has_whole_calls": _has_whole_calls(chat, line.get("tools")),
+        "has_answer": bool(wanted.takes(line)),  # plug-ins may return anything
+        "conforms": bool(wanted.conforms(line)),
         "prompt_tokens": estimate_tokens(chat, line.get("tools") or ()),
         "asks_for_marker": wanted.marker is None
         or any(wanted.marker in (m.content or "") for m in chat if m.role != "assistant"),
     }
+
+
+def _has_whole_calls(chat: list[Message], tools: Any) -> bool:
+    """Whether each tool call has its result, and is of a tool that the line offers."""
+    try:
+        return not has_dangling_tool_calls(msgspec.to_builtins(chat), tools)
+    except (AttributeError, TypeError):  # calls or tools of another shape
+        return False
 
 
 def _has_id(line: _Line) -> bool:
@@ -100,27 +111,33 @@ def chat_of(line: _Line) -> list[Message]:
 def measure_split(lines: pl.DataFrame, validation: float, evicted: int = 0) -> pl.DataFrame:
     """One row: how the lines (`split, group, prompt_digest`) are divided.
 
-    `evicted` lines were taken from train since they belonged with validation: they count as train.
+    The share is that of groups, since whole groups are assigned: large ones do not shift it. Each
+    of the `evicted` lines, which were taken from train since they belong with validation, counts
+    as a group of train.
     """
-    divided, held_out = lines.height + evicted, int((lines["split"] == VALIDATION).sum())
-    share = held_out / divided if divided else validation
+    is_held = lines["split"] == VALIDATION
+    groups, prompts = count_groups(lines, evicted), lines.height + evicted
+    share = lines.filter(is_held)["group"].n_unique() / groups if groups else validation
     return pl.DataFrame(
         {
             "train_lines": [int((lines["split"] == TRAIN).sum())],
-            "share_off_by": [abs(share - validation)],
-            "evicted_share": [evicted / divided if divided else 0.0],
+            "validation_percent": [100 * share],
+            "evicted_percent": [100 * evicted / prompts if prompts else 0.0],
             "groups_on_both_sides": [_on_both_sides(lines, "group")],
             "prompts_on_both_sides": [_on_both_sides(lines, "prompt_digest")],
         }
     )
 
 
+def count_groups(lines: pl.DataFrame, evicted: int = 0) -> int:
+    """The number of groups that `measure_split` takes shares of."""
+    return lines["group"].n_unique() + evicted
+
+
 def measure_leakage(
     lines: pl.DataFrame,
     similarity: float | None,
     evaluation: EvaluationIndex | None,
-    *,
-    within_system: bool = False,
 ) -> pl.DataFrame:
     """One row: how many lines (`json, split`) overlap with the other side, or an evaluation set.
 
@@ -129,7 +146,7 @@ def measure_leakage(
     """
     read = [msgspec.json.decode(line) for line in lines["json"]]
     chats = [chat_of(line) for line in read]
-    counts = leakage(chats, lines["split"], similarity, within_system=within_system)
+    counts = leakage(chats, lines["split"], similarity)
     evaluated = 0
     if evaluation:
         tools = (line.get("tools") for line in read)
@@ -139,18 +156,34 @@ def measure_leakage(
 
 
 READINESS_MEASURES = {
-    "is_sound": frozenset({"fix_grader", "non_deterministic"}),
-    "has_signal": frozenset({"fine_tune_first", "rft_unnecessary", "no_signal"}),
-    "is_fair": frozenset({"length_biased"}),
-    "has_responses": frozenset({"no_responses"}),
+    "faults": frozenset({"fix_grader", "non_deterministic"}),
+    "flat": frozenset({"fine_tune_first", "rft_unnecessary", "no_signal"}),
+    "biased": frozenset({"length_biased"}),
+    "untried": frozenset({"no_responses"}),
 }
-"""Flags of a grader that was tried, and the findings that speak against each."""
+"""What can be wrong with a grader that was tried, and the findings that say so."""
 
 
 def measure_readiness(findings: Collection[str]) -> pl.DataFrame:
-    """One row of `READINESS_MEASURES`, of the names of findings."""
-    flags = {name: against.isdisjoint(findings) for name, against in READINESS_MEASURES.items()}
-    return pl.DataFrame([flags])
+    """One row of `READINESS_MEASURES`: how many of the findings, by name, are of each."""
+    counts = {
+        name: sum(finding in names for finding in findings)
+        for name, names in READINESS_MEASURES.items()
+    }
+    return pl.DataFrame([counts])
+
+
+SOURCE_MEASURES = {"matched": pl.Int64, "matched_percent": pl.Float64}
+
+
+def measure_sources(sources: Mapping[str, Mapping[str, int]], prompts: int) -> pl.DataFrame:
+    """One row of `SOURCE_MEASURES` for each named source of answers: what it has for the prompts.
+
+    `sources` tells of each for how many of the `prompts` it has an answer.
+    """
+    matched = [usage["prompts"] for usage in sources.values()]
+    percent = [100 * number / prompts if prompts else 0.0 for number in matched]
+    return pl.DataFrame([matched, percent], schema=SOURCE_MEASURES)
 
 
 def _on_both_sides(lines: pl.DataFrame, column: str) -> int:
@@ -158,13 +191,8 @@ def _on_both_sides(lines: pl.DataFrame, column: str) -> int:
     return int((sides["split"] > 1).sum())
 
 
-def share_tolerance(groups: pl.Series, validation: float) -> float:
-    """How far chance may take the share of validation lines; `groups` has the group of each.
-
-    Groups fall to one side each, so a large one moves the share by much.
-    """
-    if groups.is_empty() or not validation:
+def share_tolerance(groups: int, validation: float) -> float:
+    """How far chance may take the share of so many groups that are assigned to validation."""
+    if not groups or not validation:
         return 0.0
-    sizes = groups.value_counts()["count"].cast(pl.Float64) / groups.len()
-    sigma = math.sqrt(validation * (1 - validation) * float((sizes * sizes).sum()))
-    return max(SHARE_SLACK, SHARE_SIGMAS * sigma)
+    return max(SHARE_SLACK, SHARE_SIGMAS * math.sqrt(validation * (1 - validation) / groups))

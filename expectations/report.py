@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from bedrock_sluice.expectations import resource
-from bedrock_sluice.expectations.gate import Check
+from bedrock_sluice.expectations.checks import Check
 from bedrock_sluice.transforms.printable import printable
 from bedrock_sluice.transforms.reasons import Reason
 
@@ -19,15 +19,18 @@ def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
     records, untagged, tags (records by key), unknown_shapes (`shape` and `records`), inspected,
     personal_data (prompts by kind), privacy (what is done about a kind), hidden_characters, slices
     (`concentration.SHARES`), certificate (lines by kind of leak), instructed (lines), readiness
-    (what a grader that was tried gave, or None).
+    (what a grader that was tried gave, or None), answers_by_source (lines), answer_sources (how
+    labels, feedback and metadata were used for the `answerable` prompts).
     """
     page = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_finalized
     )
-    rows = sorted((_row(check) for check in checks), key=lambda row: _ORDER.index(row["result"]))
+    rows = sorted(checks, key=lambda check: _ORDER.index(check.result))
     says = {reason.value: reason.says for reason in Reason}
     text = resource("report.html.j2")
-    return page.from_string(text).render(facts, checks=rows, says=says, leaks=LEAKS)
+    return page.from_string(text).render(
+        facts, checks=rows, says=says, leaks=LEAKS, row_uses=ROW_USES
+    )
 
 
 def _finalized(value: Any) -> Any:
@@ -43,10 +46,14 @@ LEAKS = {
     "evaluated": "lines that overlap an evaluation set",
 }
 
+ROW_USES = {
+    "used": "used",
+    "not_selected": "for requests that were not selected",
+    "unknown": "for requests that are not in the logs",
+    "unreadable": "without an answer that the template reads",
+    "late": "given too late",
+    "undated": "without a time",
+    "unused": "overruled by other rows or sources",
+}
+
 _ORDER = ("failed", "warned", "passed")
-
-
-def _row(check: Check) -> dict[str, str]:
-    failed = "failed" if check.severity == "fail" else "warned"
-    result = "passed" if check.passed else failed
-    return {"name": check.name, "says": check.says, "result": result}

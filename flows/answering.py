@@ -7,8 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from bedrock_sluice.flows.no_lines import check_answered, metadata_values
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.transforms.answer_sources import (
+    REQUEST_ID,
     Material,
     Sourced,
     agreement_answers,
@@ -16,6 +18,7 @@ from bedrock_sluice.transforms.answer_sources import (
     label_answers,
     logged_answers,
     metadata_answers,
+    table_usage,
 )
 from bedrock_sluice.transforms.answers import choose_answers, trusted
 from bedrock_sluice.transforms.extract import Extraction, parse_path
@@ -23,23 +26,29 @@ from bedrock_sluice.transforms.fates import Sifted, sift
 from bedrock_sluice.transforms.feedback import Judged, Scale, feedback_answers
 from bedrock_sluice.transforms.reasons import Reason
 
-_COUNTED = ("told", "unmatched", "late", "undated")
-
 
 @dataclass(frozen=True)
 class Answered:
-    """Prompts with their answers, those that have none, and how the tables' rows were used."""
+    """Prompts with their answers, those that have none, and how the named sources were used."""
 
     sifted: Sifted
     facts: dict[str, Any]
 
 
 def answer(
-    plan: Plan, prompts: pl.DataFrame, exchanges: pl.DataFrame, voters: pl.DataFrame
+    plan: Plan,
+    prompts: pl.DataFrame,
+    exchanges: pl.DataFrame,
+    voters: pl.DataFrame,
+    logged_ids: pl.Series,
 ) -> Answered:
     """Find the reference answer of each prompt.
 
-    `exchanges` are all that were read, `voters` those whose responses may be an answer.
+    `exchanges` are all that were read, `voters` those whose responses may be an answer;
+    `logged_ids` are the request ids of all records, whatever became of them.
+
+    Raises:
+        ConfigError: no source has an answer for any prompt.
     """
     asked = plan.recipe.answer
     material = Material(
@@ -61,11 +70,27 @@ def answer(
         )
     makers = _makers(plan, material, judged.wrong if judged else None)
     found = [(name, tables[name].answers if name in tables else makers[name]()) for name in used]
-    facts = {
-        name: {count: getattr(table, count) for count in _COUNTED}
-        for name, table in sorted(tables.items())
+    chosen = _with_tools(plan, choose_answers(prompts, found))
+    sources = {
+        name: _usage(plan, name, sourced, chosen, logged_ids) for name, sourced in tables.items()
     }
-    return Answered(_with_tools(plan, choose_answers(prompts, found)), {"answers_told": facts})
+    if "metadata" in used:
+        sources["metadata"] = {"prompts": dict(found)["metadata"]["reference_answer"].count()}
+    check_answered(plan, material, chosen, found, sources)
+    facts = {"answer_sources": dict(sorted(sources.items())), "answerable": prompts.height}
+    return Answered(chosen, facts)
+
+
+def _usage(
+    plan: Plan, name: str, sourced: Sourced, chosen: Sifted, logged_ids: pl.Series
+) -> dict[str, int]:
+    """How the rows of a table were used: for an answer, or to say that the logged one is wrong."""
+    key = plan.recipe.answer.label_key if name == "labels" else REQUEST_ID
+    seen = logged_ids if key == REQUEST_ID else metadata_values(plan, key)
+    answered = chosen.kept.filter(pl.col("reference_source") == name)
+    rejected = chosen.rejected.filter(pl.col("reason") == Reason.ANSWER_REJECTED.value)
+    decided = pl.concat([answered["prompt_digest"], rejected["prompt_digest"]])
+    return table_usage(sourced, seen, decided)._asdict()
 
 
 def _judged(plan: Plan, material: Material) -> Judged:

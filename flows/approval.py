@@ -2,13 +2,13 @@
 
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from bedrock_sluice.expectations.gate import Check, is_passed
+from bedrock_sluice.expectations.checks import decode_checks, is_passed
 from bedrock_sluice.flows.job_request import check_model
 from bedrock_sluice.flows.recipe import Recipe, recipe_digest
 from bedrock_sluice.lake.releases import ID_DIGITS, Release, approvals_folder, release_digest
@@ -128,8 +128,7 @@ def _checks_passed(release: Release) -> bool:
     """The verdict stands beside what the digest is made of; the checks stand in it."""
     if CHECKS not in release.manifest["files"]:
         return True
-    checks = msgspec.json.decode(release.file(CHECKS).read_bytes(), type=list[dict[str, Any]])
-    return is_passed(Check(**check) for check in checks)
+    return is_passed(decode_checks(release.file(CHECKS).read_bytes()))
 
 
 def recipe_of(release: Release) -> Recipe:

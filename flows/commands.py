@@ -69,15 +69,21 @@ def _show(release: Release, as_json: bool, look_at: Iterable[str] = ()) -> None:
 
 
 def summary(release: Release) -> dict[str, Any]:
-    """What `build --json` prints; `failed_checks` are those that made the gate say no."""
-    failed = [check["name"] for check in failed_checks(release) if check["severity"] == "fail"]
+    """What `build --json` prints; `failed_checks` are those that made the gate say no.
+
+    `checks` are all that did not pass, as they stand in `checks.json`.
+    """
+    checks = failed_checks(release)
     counts = ("records", "train", "validation", "dropped", "quarantined")
     return {
         "release": release.uri,
         "id": release.id,
         "verdict": release.manifest["verdict"],
         "counts": {name: release.manifest["counts"][name] for name in counts},
-        "failed_checks": failed,
+        "answers_by_source": release.manifest["answers_by_source"],
+        "answer_sources": release.manifest["answer_sources"],
+        "failed_checks": [check.name for check in checks if check.result == "failed"],
+        "checks": [to_builtins(check) for check in checks],
     }
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,8 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bedrock_sluice.expectations.checks import Check, decode_checks
+from bedrock_sluice.flows.no_lines import usage_in_words
 from bedrock_sluice.flows.step import Tick
 from bedrock_sluice.lake.releases import Release
+from bedrock_sluice.transforms.printable import printable
 
 T = TypeVar("T")
 
@@ -77,9 +80,10 @@ def show_release(release: Release) -> None:
             f"{manifest['matched_without_key']:,} selected records lack a key that the filter "
             "only asks not to have a value"
         )
+    for line in answers_in_words(manifest):
+        people.print(line, markup=False)
     for check in failed_checks(release):
-        word = "[red]failed[/]" if check["severity"] == "fail" else "[yellow]warning[/]"
-        people.print(f"{word} {check['name']}: {check['says']}")
+        _show_check(check)
     verdict = "[green]passed[/]" if release.is_passed else "[red]rejected[/]"
     people.print(f"release {verdict}: ", end="")
     people.print(release.uri, markup=False)
@@ -102,8 +106,29 @@ def _funnel(manifest: dict[str, Any]) -> Table:
     return table
 
 
-def failed_checks(release: Release) -> list[dict[str, Any]]:
-    """The checks that did not hold, failures before warnings."""
-    checks: list[dict[str, Any]] = msgspec.json.decode(release.file("checks.json").read_bytes())
-    failed = [check for check in checks if not check["passed"]]
-    return sorted(failed, key=lambda check: str(check["severity"]))
+def answers_in_words(manifest: Mapping[str, Any]) -> list[str]:
+    """Where the answers of the lines come from, and how the tables that people made were used."""
+    by_source = [f"{n:,} from {name}" for name, n in manifest["answers_by_source"].items()]
+    lines = [f"answers: {', '.join(by_source)}"] if by_source else []
+    for name, usage in manifest["answer_sources"].items():
+        words = f"{usage_in_words(usage)}; " if "rows" in usage else ""
+        prompts = f"{usage['prompts']:,} of {manifest['answerable']:,} prompts have one"
+        lines.append(f"{name}: {words}{prompts}")
+    return lines
+
+
+def _show_check(check: Check) -> None:
+    color = "red" if check.severity == "fail" else "yellow"
+    people.print(f"[{color}]{check.result}[/] {check.name}: ", end="")
+    people.print(check.message, markup=False)
+    lines = [check.measurement, f"to fix: {check.hint}"]
+    if check.examples:
+        lines.insert(1, f"for example: {', '.join(check.examples)}")
+    for line in lines:
+        people.print(f"  {printable(line)}", markup=False)
+
+
+def failed_checks(release: Release) -> list[Check]:
+    """The checks that did not pass, failures before warnings."""
+    checks = decode_checks(release.file("checks.json").read_bytes())
+    return sorted((check for check in checks if not check.passed), key=lambda c: c.severity)

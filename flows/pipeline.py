@@ -9,6 +9,7 @@ import polars as pl
 from bedrock_sluice.flows import steps
 from bedrock_sluice.flows.answering import answer
 from bedrock_sluice.flows.curation import curate
+from bedrock_sluice.flows.no_lines import check_selected
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.flows.publish import Outcome, publish
 from bedrock_sluice.flows.pull import pull
@@ -86,6 +87,7 @@ def prepare(plan: Plan, step: Step = direct) -> Prepared:
     step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
     later = step("later", lambda _: plan.source.count_later(plan.recipe.window))
     judged = step("select", lambda _: steps.select(plan))
+    check_selected(plan, judged)
     tags = step("tags", lambda _: steps.tag_coverage(plan))
     readable = ledger.enter("pull", judged.height, divide(judged, UNREADABLE))
     selected = ledger.enter("select", readable.height, divide(readable))
@@ -93,7 +95,10 @@ def prepare(plan: Plan, step: Step = direct) -> Prepared:
     exchanges = ledger.enter("normalise", selected.height, read)
     curated = step("curate", lambda _: curate(plan, exchanges))
     prompts = ledger.enter("curate", exchanges.height, curated.sifted)
-    told = step("answer", lambda _: answer(plan, prompts, exchanges, curated.voters))
+    told = step(
+        "answer",
+        lambda _: answer(plan, prompts, exchanges, curated.voters, judged["request_id"]),
+    )
     answered = ledger.enter("answer", prompts.height, told.sifted)
     divided = ledger.enter(
         "split",
@@ -121,11 +126,11 @@ def build(plan: Plan, step: Step = direct) -> Release:
         tried = step("grade", lambda tick: try_grader(plan, lines, made.voters, tick))
         lines = ledger.enter("grade", lines.height, drop_flat(plan, lines, tried))
     evicted = ledger.count(Reason.SPLIT_JOINED_VALIDATION)
-    gated = step("gate", lambda _: steps.gate(plan, lines, evicted, tried))
+    gated = step("gate", lambda _: steps.gate(plan, lines, evicted, tried, facts))
     fates = ledger.close(lines)
     conserve("release", made.judged.height, lines.height, fates.height - lines.height)
     readiness = readiness_facts(tried.readiness) if tried else None
-    facts = facts | {"readiness": readiness, "certificate": gated.certificate}
+    facts = facts | {"readiness": readiness} | gated.facts
     outcome = Outcome(
         lines, fates, gated.checks, ledger.stages, made.matched_without_key, made.tags, facts
     )

@@ -7,11 +7,10 @@ from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
-import msgspec
 import polars as pl
 import pyarrow.parquet as pq
 
-from bedrock_sluice.expectations.gate import Check, is_passed
+from bedrock_sluice.expectations.checks import Check, encode_checks, is_passed
 from bedrock_sluice.expectations.report import render_report
 from bedrock_sluice.flows.inputs import Facts, input_facts
 from bedrock_sluice.flows.plan import Plan
@@ -90,11 +89,10 @@ def publish(plan: Plan, outcome: Outcome) -> Release:
 def _write(plan: Plan, outcome: Outcome) -> dict[str, Path]:
     """The files of the release in the work folder, by name: all but its report."""
     lines = outcome.lines
-    told = [check._asdict() for check in outcome.checks]
     texts = {
         "train.jsonl": _jsonl(lines, TRAIN),
         "validation.jsonl": _jsonl(lines, VALIDATION),
-        "checks.json": msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n",
+        "checks.json": encode_checks(outcome.checks),
     }
     for name, content in texts.items():
         (plan.work / name).write_bytes(content)

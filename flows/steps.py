@@ -1,5 +1,6 @@
 """The steps of a build: each takes a plan and frames, asks the pure core, gives frames back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,13 +11,16 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_sluice.expectations.gate import Check, judge
+from bedrock_sluice.expectations.checks import Check
+from bedrock_sluice.expectations.gate import judge
 from bedrock_sluice.expectations.measures import (
     Wanted,
     chat_of,
+    count_groups,
     measure_leakage,
     measure_lines,
     measure_readiness,
+    measure_sources,
     measure_split,
     share_tolerance,
 )
@@ -46,7 +50,8 @@ from bedrock_sluice.transforms.tables import BODY_COLUMNS, EXCHANGES, LANDED, TE
 from bedrock_sluice.transforms.tokens import estimate_tokens
 
 MAX_TAG_KEYS = 20  # that a report lists
-MAX_EVICTED_SHARE = 0.1  # of prompts, without a warning
+MAX_EVICTED_PERCENT = 10  # of prompts, without a warning
+MIN_MATCHED_PERCENT = 10  # of prompts that a named source of answers has one for, likewise
 
 _NARROW_LANDED = tuple(name for name in LANDED.names if name not in BODY_COLUMNS)
 _NARROW_EXCHANGES = [name for name in EXCHANGES.names if name not in TEXT_COLUMNS]
@@ -211,27 +216,34 @@ def _rendered(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the gate said, and the leakage certificate: overlaps of the sides, by their kind."""
+    """What the gate said, and what it counted for the manifest and the report."""
 
     checks: list[Check]
-    certificate: dict[str, int]
+    facts: dict[str, Any]
 
 
-def _limits(plan: Plan, lines: pl.DataFrame) -> dict[str, float]:
-    asked = plan.recipe
+def _limits(plan: Plan, lines: pl.DataFrame, evicted: int) -> dict[str, float]:
+    share = plan.recipe.split.validation
+    tolerance = share_tolerance(count_groups(lines, evicted), share)
     return {
         "min_lines": MIN_LINES,
         "max_lines": MAX_LINES,
-        "max_prompt_tokens": asked.curate.max_prompt_tokens,
-        "share_tolerance": share_tolerance(lines["root"], asked.split.validation),
-        "max_evicted_share": MAX_EVICTED_SHARE,
+        "max_prompt_tokens": plan.recipe.curate.max_prompt_tokens,
+        "asked_percent": 100 * share,
+        "min_validation_percent": 100 * max(share - tolerance, 0),
+        "max_validation_percent": 100 * (share + tolerance),
+        "max_evicted_percent": MAX_EVICTED_PERCENT,
+        "min_matched_percent": MIN_MATCHED_PERCENT,
     }
 
 
-def gate(plan: Plan, lines: pl.DataFrame, evicted: int, tried: Graded | None) -> Judged:
+def gate(
+    plan: Plan, lines: pl.DataFrame, evicted: int, tried: Graded | None, facts: Mapping[str, Any]
+) -> Judged:
     """Run the suites over the lines as they were rendered.
 
-    `evicted` lines were kept from train; `tried` is what the grader gave, where it was run.
+    `evicted` lines were kept from train; `tried` is what the grader gave, where it was run; `facts`
+    are those of the step `answer`.
     """
     asked, template = plan.recipe, plan.template
     private = asked.privacy.kinds_to("mask") + asked.privacy.kinds_to("drop")
@@ -242,21 +254,23 @@ def gate(plan: Plan, lines: pl.DataFrame, evicted: int, tried: Graded | None) ->
         private=frozenset(private),
     )
     measures = measure_lines(lines["json"], wanted)
-    limits = _limits(plan, lines)
+    limits = _limits(plan, lines, evicted)
     halves = measure_split(lines, asked.split.validation, evicted)
     sets = plan.evaluation.items["text"]
     index = index_evaluation(sets) if len(sets) else None
-    near = asked.curate
-    leaks = measure_leakage(
-        lines, near.near_duplicates or None, index, within_system=near.within_system
-    )
+    leaks = measure_leakage(lines, asked.curate.near_duplicates or None, index)
     checks = [
-        *judge("lines", measures, limits),
+        *judge("lines", measures, limits, lines["request_id"]),
         *judge("split", halves, limits),
         *judge("leakage", leaks, {}),
     ]
     if tried:
         findings = [finding.name for finding in tried.readiness.findings]
         checks += judge("readiness", measure_readiness(findings), {})
+    if sources := facts["answer_sources"]:
+        measured = measure_sources(sources, facts["answerable"])
+        checks += judge("answers", measured, limits, pl.Series(list(sources)))
     certificate = {**leaks.row(0, named=True), "group": int(halves["groups_on_both_sides"][0])}
-    return Judged(checks, certificate)
+    by_source = lines["reference_source"].value_counts().sort("reference_source")
+    counts = {"certificate": certificate, "answers_by_source": dict(by_source.iter_rows())}
+    return Judged(checks, counts)

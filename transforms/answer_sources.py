@@ -4,7 +4,7 @@ What is known of one request is known of its prompt: labels, judgements and resp
 duplicates that curation dropped count for the one that it kept.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -142,15 +142,59 @@ def _canonical(value: object) -> bytes:
 class Sourced(NamedTuple):
     """Answers (schema `ANSWERS`, at most one row a prompt), and what became of the rows told.
 
-    Of the `told`, `unmatched` belong to no prompt that is to be answered; of the others, `late`
-    came after the cut-off, and `undated` do not say whether they did.
+    Of so many `rows`, those of the keys `unmatched` belong to no prompt that is to be answered; of
+    the others, `late` came after the cut-off, `undated` do not say whether they did, and
+    `unreadable` make no answer. What is left is `usable`: pairs of `row` and `prompt_digest`.
     """
 
     answers: pl.DataFrame
-    told: int
-    unmatched: int
+    rows: int
+    unmatched: pl.Series
     late: int
     undated: int
+    unreadable: int
+    usable: pl.DataFrame
+
+
+class TableUsage(NamedTuple):
+    """How the rows of a table were used: each row of `rows` is counted once more.
+
+    `not_selected` are for records of the logs that are not to be answered, `unknown` for none of
+    the logs; `unused` were contradicted, or another source came first. `prompts` is the number of
+    prompts that have a usable row.
+    """
+
+    rows: int
+    used: int
+    not_selected: int
+    unknown: int
+    unreadable: int
+    late: int
+    undated: int
+    unused: int
+    prompts: int
+
+
+def table_usage(sourced: Sourced, seen: pl.Series, decided: pl.Series) -> TableUsage:
+    """How the rows of a table were used.
+
+    `seen` are all keys in the logs, `decided` the digests of the prompts whose answer, or the lack
+    of one, comes from this table.
+    """
+    known = int(sourced.unmatched.is_in(seen.unique().implode()).sum())
+    usable = sourced.usable
+    used = usable.filter(pl.col("prompt_digest").is_in(decided.implode()))["row"].n_unique()
+    return TableUsage(
+        rows=sourced.rows,
+        used=used,
+        not_selected=known,
+        unknown=sourced.unmatched.len() - known,
+        unreadable=sourced.unreadable,
+        late=sourced.late,
+        undated=sourced.undated,
+        unused=usable["row"].n_unique() - used,
+        prompts=usable["prompt_digest"].n_unique(),
+    )
 
 
 def label_answers(
@@ -178,10 +222,23 @@ def label_answers(
         if label[key] in wanted
     ]
     schema: dict[str, Kind] = {"key": pl.String, **TOLD}
-    timely = told_before(pl.DataFrame(rows, schema=schema).drop("prompt_digest"), before)
-    settled = settle(timely.told.join(owners, on="key").select(TOLD.names()), rule)
-    counts = (len(labels), len(labels) - len(rows), timely.late, timely.undated)
-    return Sourced(material.of_digests(settled), *counts)
+    numbered = pl.DataFrame(rows, schema=schema).drop("prompt_digest").with_row_index("row")
+    timely = told_before(numbered, before)
+    matched = timely.told.join(owners, on="key")
+    return Sourced(
+        material.of_digests(settle(matched.select(TOLD.names()), rule)),
+        rows=len(labels),
+        unmatched=unmatched_keys((label[key] for label in labels), wanted),
+        late=timely.late,
+        undated=timely.undated,
+        unreadable=timely.told["form"].null_count(),
+        usable=matched.drop_nulls("form").select("row", "prompt_digest"),
+    )
+
+
+def unmatched_keys(keys: Iterable[str], wanted: Collection[str]) -> pl.Series:
+    """The keys that are not wanted, as often as they stand there."""
+    return pl.Series([key for key in keys if key not in wanted], dtype=pl.String)
 
 
 def _riding(shape: Shape, label: Row) -> str | None:

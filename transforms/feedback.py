@@ -19,6 +19,7 @@ from bedrock_sluice.transforms.answer_sources import (
     Row,
     Sourced,
     joined,
+    unmatched_keys,
 )
 from bedrock_sluice.transforms.answers import TOLD, ConflictRule, decide, settle, told_before
 from bedrock_sluice.transforms.errors import ConfigError
@@ -76,13 +77,25 @@ def feedback_answers(
     judged = [(row, verdict(place, row, scale)) for place, row in rows]
     made = [_judgement(material, *each) for each in judged if each[0][REQUEST_ID] in known]
     telling = pl.col("is_right").is_not_null() | pl.col("has_correction")
-    timely = told_before(pl.DataFrame(made, schema=_JUDGED).filter(telling), before)
-    events = _events(material, timely.told.join(members, on=REQUEST_ID))
+    numbered = pl.DataFrame(made, schema=_JUDGED).with_row_index("row")
+    timely = told_before(numbered.filter(telling), before)
+    matched = timely.told.join(members, on=REQUEST_ID)
+    events = _events(material, matched)
     verdicts = decide(events, ["prompt_digest", "form"], "is_right", rule)
     settled = _judged_answers(events, verdicts, rule)
-    counts = (len(judged), len(judged) - len(made), timely.late, timely.undated)
     wrong = verdicts.filter(pl.col("is_disputed") | ~pl.col("is_right")).select(list(WRONG))
-    return Judged(Sourced(material.of_digests(settled), *counts), wrong)
+    is_readable = ~pl.col("has_correction") | pl.col("form").is_not_null()
+    usable = matched.filter(is_readable).select("row", "prompt_digest")
+    sourced = Sourced(
+        material.of_digests(settled),
+        rows=len(judged),
+        unmatched=unmatched_keys((row[REQUEST_ID] for row, _ in judged), known),
+        late=timely.late,
+        undated=timely.undated,
+        unreadable=numbered.height - timely.late - timely.undated - usable.height,
+        usable=usable,
+    )
+    return Judged(sourced, wrong)
 
 
 def _judgement(material: Material, row: Row, is_right: bool | None) -> dict[str, Any]:

@@ -7,12 +7,21 @@ import polars as pl
 import pytest
 
 from bedrock_sluice.expectations import resource
-from bedrock_sluice.expectations.gate import Check, is_passed, judge
+from bedrock_sluice.expectations.checks import (
+    Check,
+    Limit,
+    decode_checks,
+    encode_checks,
+    is_passed,
+)
+from bedrock_sluice.expectations.gate import MAX_EXAMPLES, judge
 from bedrock_sluice.expectations.measures import (
     LEAKAGE_MEASURES,
     LINE_MEASURES,
     READINESS_MEASURES,
+    SOURCE_MEASURES,
     measure_readiness,
+    measure_sources,
     measure_split,
 )
 from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES
@@ -22,8 +31,11 @@ LIMITS: dict[str, float] = {
     "min_lines": MIN_LINES,
     "max_lines": MAX_LINES,
     "max_prompt_tokens": 50,
-    "share_tolerance": 0.05,
-    "max_evicted_share": 0.1,
+    "asked_percent": 10,
+    "min_validation_percent": 5,
+    "max_validation_percent": 15,
+    "max_evicted_percent": 10,
+    "min_matched_percent": 10,
 }
 
 
@@ -51,15 +63,12 @@ def one_with(column: str, value: object) -> Callable[[], pl.DataFrame]:
 
 
 BREAKS: dict[str, Sequence[Callable[[], pl.DataFrame]]] = {
-    "line_count": [
-        lambda: good_lines(MIN_LINES - 1),
-        lambda: good_lines(MAX_LINES + 1),
-        lambda: good_lines(0),
-    ],
+    "line_count": [lambda: good_lines(MAX_LINES + 1)],
     "schema": [one_with("has_schema", False)],
     "roles": [one_with("has_known_roles", False)],
     "user_last": [one_with("is_user_last", False)],
     "text": [one_with("has_text", False)],
+    "tool_calls": [one_with("has_whole_calls", False)],
     "unique_ids": [one_with("id_number", 8)],
     "answers": [one_with("has_answer", False)],
     "prompt_length": [one_with("prompt_tokens", 51), one_with("prompt_tokens", 0)],
@@ -67,17 +76,17 @@ BREAKS: dict[str, Sequence[Callable[[], pl.DataFrame]]] = {
     "conformance": [one_with("conforms", False)],
     "privacy": [one_with("is_clean", False)],
 }
-SPLIT_BREAKS: dict[str, dict[str, float]] = {
-    "split_shares": {"share_off_by": 0.051},
-    "groups_apart": {"groups_on_both_sides": 1},
-    "prompts_apart": {"prompts_on_both_sides": 1},
-    "train_count": {"train_lines": MIN_LINES - 1},
-    "evicted_share": {"evicted_share": 0.11},
+SPLIT_BREAKS: dict[str, Sequence[dict[str, float]]] = {
+    "split_shares": [{"validation_percent": 15.1}, {"validation_percent": 4.9}],
+    "groups_apart": [{"groups_on_both_sides": 1}],
+    "prompts_apart": [{"prompts_on_both_sides": 1}],
+    "train_count": [{"train_lines": MIN_LINES - 1}, {"train_lines": MAX_LINES + 1}],
+    "evicted_share": [{"evicted_percent": 10.1}],
 }
 GOOD_SPLIT: dict[str, float] = {
     "train_lines": MIN_LINES,
-    "share_off_by": 0.05,
-    "evicted_share": 0.1,
+    "validation_percent": 15,
+    "evicted_percent": 10,
     "groups_on_both_sides": 0,
     "prompts_on_both_sides": 0,
 }
@@ -109,11 +118,82 @@ def test_a_check_of_the_lines_fails_on_what_breaks_it_alone(
     assert is_passed(checks) == (name == "answer_format")
 
 
-@pytest.mark.parametrize("name", SPLIT_BREAKS)
-def test_a_check_of_the_split_fails_on_what_breaks_it_alone(name: str) -> None:
-    checks = judge("split", pl.DataFrame([GOOD_SPLIT | SPLIT_BREAKS[name]]), LIMITS)
+@pytest.mark.parametrize(
+    ("name", "broken"), [(name, each) for name, many in SPLIT_BREAKS.items() for each in many]
+)
+def test_a_check_of_the_split_fails_on_what_breaks_it_alone(
+    name: str, broken: dict[str, float]
+) -> None:
+    checks = judge("split", pl.DataFrame([GOOD_SPLIT | broken]), LIMITS)
     assert failed(checks) == [name]
-    assert is_passed(checks) == (name in {"train_count", "evicted_share"})
+    assert is_passed(checks) == (name == "evicted_share")
+
+
+@pytest.mark.parametrize("column", LINE_MEASURES)
+def test_what_was_not_measured_of_a_line_is_not_good(column: str) -> None:
+    checks = judge("lines", one_with(column, None)(), LIMITS, pl.Series(map(str, range(MIN_LINES))))
+    (check,) = (check for check in checks if not check.passed)
+    assert check.examples == ["7"]
+
+
+@pytest.mark.parametrize(
+    ("suite", "good"),
+    [
+        ("split", GOOD_SPLIT),
+        ("leakage", dict.fromkeys(LEAKAGE_MEASURES, 0)),
+        ("readiness", dict.fromkeys(READINESS_MEASURES, 0)),
+        ("answers", dict.fromkeys(SOURCE_MEASURES, 100)),
+    ],
+)
+def test_what_was_not_measured_of_a_release_is_not_good(suite: str, good: dict[str, float]) -> None:
+    assert failed(judge(suite, pl.DataFrame([good]), LIMITS)) == []
+    for column in good:
+        measures = pl.DataFrame([good]).with_columns(pl.lit(None, pl.Float64).alias(column))
+        (check,) = (each for each in judge(suite, measures, LIMITS) if not each.passed)
+        assert check.measured is None
+
+
+def test_a_check_states_what_was_measured_and_what_is_allowed() -> None:
+    measures = pl.DataFrame([GOOD_SPLIT | {"validation_percent": 16.3456, "train_lines": 91}])
+    checks = {check.name: check for check in judge("split", measures, LIMITS)}
+    share, train = checks["split_shares"], checks["train_count"]
+    assert (share.measured, share.limit) == (16.3456, Limit(5, 15))
+    assert share.measurement == "measured: 16.35% of groups; limit: 5 to 15"
+    assert share.message.startswith("validation has 10% of the groups")
+    assert train.measurement == "measured: 91 lines; limit: 100 to 20,000"
+    assert "100 to 20,000 lines" in train.message
+    assert checks["groups_apart"].measurement == "measured: 0 groups; limit: 0"
+    assert checks["evicted_share"].measurement == "measured: 10% of prompts; limit: at most 10"
+
+
+def test_a_check_names_at_most_ten_of_the_lines_that_break_it() -> None:
+    number = 3 * MAX_EXAMPLES
+    tokens = [9_999 if n % 2 else 50 for n in range(number)]
+    measures = good_lines(number).with_columns(
+        prompt_tokens=pl.Series(tokens), has_text=pl.Series([n < 2 for n in range(number)])
+    )
+    ids = pl.Series([f"request-{n}" for n in range(number)])
+    checks = {check.name: check for check in judge("lines", measures, LIMITS, ids)}
+    assert checks["prompt_length"].measurement == "measured: 9,999 tokens; limit: 1 to 50"
+    assert checks["prompt_length"].examples == [f"request-{n}" for n in range(1, 21, 2)]
+    assert checks["text"].measurement == "measured: 28 lines; limit: 0"
+    assert checks["text"].examples == [f"request-{n}" for n in range(2, 12)]
+    assert checks["schema"].examples == []
+
+
+def test_the_checks_come_back_from_their_file() -> None:
+    checks = judge("lines", one_with("prompt_tokens", None)(), LIMITS)
+    content = encode_checks(checks)
+    assert decode_checks(content) == checks
+    assert json.loads(content)["schema_version"] == 1
+    for other in (
+        b"[]",
+        b"{}",
+        b"\xff",
+        content.replace(b'"schema_version": 1', b'"schema_version": 2'),
+    ):
+        with pytest.raises(IntegrityError, match="build the release again"):
+            decode_checks(other)
 
 
 def test_a_check_that_cannot_be_evaluated_stops_the_gate() -> None:
@@ -154,8 +234,26 @@ def test_the_gate_heeds_what_the_grader_gave(
     assert (failed(checks), is_passed(checks)) == (failing, passes)
 
 
-@pytest.mark.parametrize("suite", ["lines", "split", "leakage", "readiness"])
-def test_suites_name_only_columns_that_are_measured(suite: str) -> None:
+@pytest.mark.parametrize(
+    ("prompts", "failing", "passes"),
+    [
+        (0, ["answer_sources", "answer_coverage"], False),
+        (9, ["answer_coverage"], True),
+        (10, [], True),
+    ],
+)
+def test_a_source_of_answers_that_has_none_fails_and_one_that_has_few_warns(
+    prompts: int, failing: list[str], passes: bool
+) -> None:
+    sources = {"labels": {"prompts": prompts}, "metadata": {"prompts": 100}}
+    checks = judge("answers", measure_sources(sources, 100), LIMITS, pl.Series(list(sources)))
+    assert (failed(checks), is_passed(checks)) == (failing, passes)
+    assert [check.examples for check in checks if not check.passed] == [["labels"]] * len(failing)
+    assert failed(judge("answers", measure_sources({"labels": {"prompts": 0}}, 0), LIMITS))
+
+
+@pytest.mark.parametrize("suite", ["lines", "split", "leakage", "readiness", "answers"])
+def test_a_suite_judges_every_column_that_is_measured(suite: str) -> None:
     rows = pl.DataFrame({"split": ["train"], "group": ["a"], "prompt_digest": ["b"]})
     split = measure_split(rows, 0.1)
     columns = {
@@ -163,8 +261,9 @@ def test_suites_name_only_columns_that_are_measured(suite: str) -> None:
         "split": split.columns,
         "leakage": LEAKAGE_MEASURES,
         "readiness": READINESS_MEASURES,
+        "answers": SOURCE_MEASURES,
     }
-    measured = set(columns[suite])
-    told = json.loads(resource(f"{suite}.json"))["expectations"]
-    assert {e["kwargs"]["column"] for e in told if "column" in e["kwargs"]} <= measured
-    assert len({e["meta"]["name"] for e in told}) == len(told)
+    entries = json.loads(resource(f"{suite}.json"))["expectations"]
+    judged = [e["kwargs"]["column"] for e in entries if "column" in e["kwargs"]]
+    assert sorted(judged) == sorted(columns[suite])
+    assert len({e["meta"]["name"] for e in entries}) == len(entries)

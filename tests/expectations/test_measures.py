@@ -49,6 +49,11 @@ def said(*messages: object) -> Json:
     return line(messages=list(messages))
 
 
+def offering(*messages: object) -> Json:
+    """A line of other messages that offers the tool `f`."""
+    return line(messages=list(messages), tools=[{"type": "function", "function": {"name": "f"}}])
+
+
 def measured(*lines: Json) -> list[Json]:
     """The measures of lines."""
     texts = pl.Series([json.dumps(each, ensure_ascii=False) for each in lines], dtype=pl.String)
@@ -66,7 +71,11 @@ RESULT = {"role": "tool", "content": "4", "tool_call_id": "t"}
     ("bad", "flags"),
     [
         (line(), set()),
-        (said(USER, CALLING, RESULT, USER), set()),
+        (offering(USER, CALLING, RESULT, USER), set()),
+        (said(USER, CALLING, RESULT, USER), {"has_whole_calls"}),
+        (offering(USER, CALLING, USER), {"has_whole_calls"}),
+        (offering(USER, RESULT, USER), {"has_whole_calls"}),
+        (offering(USER) | {"tools": [7]}, {"has_whole_calls"}),
         (line(tools=[{"type": "function"}], novel=[1]), set()),
         (line(reference_answer={"answer": "5"}), {"has_answer"}),
         (line(odd=1), {"conforms"}),
@@ -129,35 +138,35 @@ def test_measures_hold_no_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "measures"),
     [
-        ([("train", "a", "1"), ("validation", "b", "2")], (1, 0.4, 0, 0, 0)),
-        ([("train", "a", "1"), ("validation", "a", "2")], (1, 0.4, 0, 1, 0)),
-        ([("train", "a", "1"), ("validation", "b", "1")], (1, 0.4, 0, 0, 1)),
-        ([("train", "a", "1"), ("train", "a", "1")], (2, 0.1, 0, 0, 0)),
-        ([], (0, 0.0, 0, 0, 0)),
+        ([("train", "a", "1"), ("validation", "b", "2")], (1, 50.0, 0, 0, 0)),
+        ([("train", "a", "1"), ("validation", "a", "2")], (1, 100.0, 0, 1, 0)),
+        ([("train", "a", "1"), ("validation", "b", "1")], (1, 50.0, 0, 0, 1)),
+        ([("train", "a", "1"), ("train", "a", "1")], (2, 0.0, 0, 0, 0)),
+        ([], (0, 10.0, 0, 0, 0)),
     ],
 )
-def test_the_split_is_measured(rows: list[tuple[str, ...]], told: tuple[float, ...]) -> None:
+def test_the_split_is_measured(rows: list[tuple[str, ...]], measures: tuple[float, ...]) -> None:
     columns = dict.fromkeys(("split", "group", "prompt_digest"), pl.String)
     frame = pl.DataFrame(rows, schema=columns, orient="row")
-    (measures,) = measure_split(frame, 0.1).rows()
-    assert measures == pytest.approx(told)
+    (row,) = measure_split(frame, 0.1).rows()
+    assert row == pytest.approx(measures)
 
 
 @pytest.mark.parametrize(
-    ("train", "validation", "evicted", "off_by", "share"),
+    ("train", "validation", "evicted", "percent", "evicted_percent"),
     [
-        (9, 1, 0, 0.0, 0.0),
-        (8, 1, 1, 0.0, 0.1),
-        (0, 1, 9, 0.0, 0.9),
-        (9, 0, 1, 0.1, 0.1),
-        (0, 0, 5, 0.1, 1.0),
-        (0, 0, 0, 0.0, 0.0),
+        (9, 1, 0, 10, 0),
+        (8, 1, 1, 10, 10),
+        (0, 1, 9, 10, 90),
+        (9, 0, 1, 0, 10),
+        (0, 0, 5, 0, 100),
+        (0, 0, 0, 10, 0),
     ],
 )
-def test_evicted_lines_count_as_train(
-    train: int, validation: int, evicted: int, off_by: float, share: float
+def test_evicted_lines_count_as_groups_of_train(
+    train: int, validation: int, evicted: int, percent: float, evicted_percent: float
 ) -> None:
     sides = ["train"] * train + ["validation"] * validation
     names = [str(n) for n in range(len(sides))]
@@ -165,8 +174,16 @@ def test_evicted_lines_count_as_train(
     frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
     (row,) = measure_split(frame, 0.1, evicted).to_dicts()
     assert row["train_lines"] == train
-    assert row["share_off_by"] == pytest.approx(off_by)
-    assert row["evicted_share"] == pytest.approx(share)
+    assert row["validation_percent"] == pytest.approx(percent)
+    assert row["evicted_percent"] == pytest.approx(evicted_percent)
+
+
+def test_a_large_group_does_not_shift_the_share() -> None:
+    sides = ["validation"] * 60 + ["train"] * 19
+    groups = ["crowd"] * 60 + [f"g{n}" for n in range(19)]
+    prompts = [str(n) for n in range(79)]
+    frame = pl.DataFrame({"split": sides, "group": groups, "prompt_digest": prompts})
+    assert measure_split(frame, 0.1)["validation_percent"].item() == pytest.approx(5)
 
 
 @pytest.mark.parametrize(
@@ -174,13 +191,14 @@ def test_evicted_lines_count_as_train(
     [(0, 0.1, 0.0), (100, 0.0, 0.0), (100, 0.1, 0.12), (10_000, 0.1, 0.05), (1, 0.5, 2.0)],
 )
 def test_the_share_may_be_off_by_chance(groups: int, validation: float, tolerance: float) -> None:
-    equal = pl.Series(range(groups), dtype=pl.Int64)
-    assert share_tolerance(equal, validation) == pytest.approx(tolerance)
+    assert share_tolerance(groups, validation) == pytest.approx(tolerance)
 
 
-def test_one_large_group_may_move_the_share_by_much() -> None:
-    one_half = pl.Series([0] * 50 + list(range(1, 51)))
-    assert share_tolerance(one_half, 0.1) > 0.5
+@pytest.mark.parametrize("verdict", [None, "", 0, [], "yes", 1])
+def test_whatever_a_plug_in_returns_is_a_verdict(verdict: Any) -> None:
+    wanted = replace(WANTED, takes=lambda _: verdict, conforms=lambda _: verdict)
+    (row,) = measure_lines(pl.Series([json.dumps(line())]), wanted).to_dicts()
+    assert (row["has_answer"], row["conforms"]) == (bool(verdict), bool(verdict))
 
 
 # --- What is private
@@ -269,11 +287,10 @@ def test_lines_of_both_sides_are_looked_for_in_evaluation_sets() -> None:
     assert measure_leakage(lines, 0.8, index)["evaluated"].to_list() == [2]
 
 
-def test_within_a_system_message_others_are_no_leak() -> None:
+def test_another_system_message_makes_no_other_question() -> None:
     texts = [asking(LONG, system="a"), asking(LONG, system="b")]
     lines = pl.DataFrame({"json": texts, "split": ["train", "validation"]})
-    assert measure_leakage(lines, 0.8, None, within_system=True).rows() == [(0, 0, 0, 0)]
-    assert measure_leakage(lines, 0.8, None).rows() == [(1, 0, 1, 0)]
+    assert measure_leakage(lines, 0.8, None)["exact"].item() == 1
 
 
 @pytest.mark.parametrize("index", [None, index_evaluation(pl.Series([LONG]))], ids=["no", "one"])

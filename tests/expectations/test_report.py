@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bedrock_sluice.expectations.gate import Check
-from bedrock_sluice.expectations.report import LEAKS, render_report
+from bedrock_sluice.expectations.checks import Check, Limit
+from bedrock_sluice.expectations.report import LEAKS, ROW_USES, render_report
 
 
 class Page(HTMLParser):
@@ -42,6 +42,21 @@ HOSTILE = [
 ]
 
 
+def check(text: str, severity: str, *, passed: bool) -> Check:
+    """A check in which every text is `text`."""
+    return Check(
+        name=text,
+        message=text,
+        severity=severity,
+        passed=passed,
+        measured=16.25,
+        limit=Limit(5, 15),
+        unit=text,
+        examples=[text, text],
+        hint=text,
+    )
+
+
 def report(hostile: str, checks: Sequence[Check] = ()) -> str:
     """A report in which every text is hostile."""
     stages = [
@@ -71,6 +86,9 @@ def report(hostile: str, checks: Sequence[Check] = ()) -> str:
         "slices": [{"slice": hostile, "value": hostile, "records": 5, "share": 1.0}],
         "certificate": dict.fromkeys(LEAKS, 0),
         "instructed": 3,
+        "answers_by_source": {hostile: 4, "logged": 1},
+        "answer_sources": {hostile: dict.fromkeys([*ROW_USES, "rows", "prompts"], 9_001)},
+        "answerable": 10_000,
         "readiness": {
             "responses": 9,
             "prompts": 8,
@@ -79,7 +97,7 @@ def report(hostile: str, checks: Sequence[Check] = ()) -> str:
             "warnings": [],
         },
     }
-    return render_report(facts, checks or [Check(hostile, hostile, "fail", passed=False)])
+    return render_report(facts, checks or [check(hostile, "fail", passed=False)])
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -101,14 +119,19 @@ def test_the_report_runs_and_fetches_nothing() -> None:
 
 def test_the_report_shows_failures_first() -> None:
     checks = [
-        Check("fine", "", "fail", passed=True),
-        Check("meant", "", "warn", passed=False),
-        Check("broken", "", "fail", passed=False),
+        check("fine", "fail", passed=True),
+        check("meant", "warn", passed=False),
+        check("broken", "fail", passed=False),
     ]
     text = Page(report("plain", checks)).text
     assert text.index("broken") < text.index("meant") < text.index("fine")
+    assert "measured: 16.25 broken; limit: 5 to 15" in text
+    assert "For example: broken, broken" in text
+    assert "To fix: meant" in text
+    assert "To fix: fine" not in text
 
 
 def test_the_report_is_the_same_every_time() -> None:
     assert report("plain") == report("plain")
     assert "12,345" in report("plain")
+    assert "9,001 of 10,000 prompts have an answer there, 999 have none" in report("plain")

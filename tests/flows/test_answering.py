@@ -78,13 +78,20 @@ def build(
     records: Callable[..., list[Json]],
     write_logs: Callable[..., None],
 ) -> Build:
-    """Build from 110 sums, whose metadata hold their answer, and from odd records after them.
+    """Build from 140 sums, whose metadata hold their answer, and from odd records after them.
 
-    An odd record is a pair of request id and reply; all ask the same, the last one being kept.
+    The gate may reject what comes of it, as where no label matches. An odd record is a pair of
+    request id and reply; all ask the same, the last one being kept. Requests that are `dropped`
+    have failed.
     """
 
-    def run(answer: str, *odd: tuple[str, str], metadata: Json | None = None) -> Built:
-        sums = records(110, START)
+    def run(
+        answer: str,
+        *odd: tuple[str, str],
+        metadata: Json | None = None,
+        dropped: Sequence[str] = (),
+    ) -> Built:
+        sums = records(140, START)
         for n, each in enumerate(sums):
             each["requestMetadata"] = {"answer": str(2 * n)}
         asked = [
@@ -94,9 +101,12 @@ def build(
             for n, (name, text) in enumerate(odd)
         ]
         apart = record(ask=OTHER, reply="#### 11", request_id="other", at=LATER)
-        write_logs(tmp_path / "logs", [sums, [apart, *asked]])
+        failed = [
+            record(request_id=name, at=LATER, errorCode="Any", output=None) for name in dropped
+        ]
+        write_logs(tmp_path / "logs", [sums, [apart, *asked, *failed]])
         path = recipe(f"[answer]\n{answer}\n", {"until = 2026-10-02": "until = 2026-10-09"})
-        assert sluice("build", path, "--json").code == 0
+        assert sluice("build", path, "--json").code in {0, 1}
         return read(tmp_path)
 
     return run
@@ -240,10 +250,57 @@ def test_labels_that_contradict_are_settled_as_the_recipe_says(
 
 def test_what_came_of_the_rows_is_counted_in_the_manifest(build: Build, write: Write) -> None:
     strangers = [{"request_id": f"stranger-{n}", "final_answer": "1"} for n in range(3)]
-    write("told.jsonl", [dated("5", 3), dated("6", 9), dated("7", None), *strangers])
+    unread = dated("hm", 3) | {"request_id": "request-7"}
+    rows = [dated("5", 3), dated("6", 9), dated("7", None), unread, *strangers]
+    dropped = {"request_id": "dropped", "final_answer": "1"}
+    write("told.jsonl", [*rows, dropped])
     more = f'from = ["labels", "logged"]\n{LABELS}\nlabelled_before = 2026-10-09'
-    told = build(more, ("kept", "#### 9")).manifest["answers_told"]
-    assert told == {"labels": {"told": 6, "unmatched": 3, "late": 1, "undated": 1}}
+    manifest = build(more, ("kept", "#### 9"), dropped=["dropped"]).manifest
+    assert manifest["answer_sources"]["labels"] == {
+        "rows": 8,
+        **{"used": 1, "not_selected": 1, "unknown": 3, "unreadable": 1},
+        **{"late": 1, "undated": 1, "unused": 0, "prompts": 1},
+    }
+    assert manifest["answers_by_source"] == {"labels": 1, "logged": 141}
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            [{"request_id": f"x-request-{n}", "final_answer": 1} for n in range(140)],
+            "140 rows, 0 used; 0 for requests not selected, 140 unknown, 0 unreadable",
+        ),
+        (
+            [{"request_id": f"request-{n}", "final_answer": "see notes"} for n in range(140)],
+            "140 rows, 0 used; 0 for requests not selected, 0 unknown, 140 unreadable",
+        ),
+    ],
+    ids=["mangled", "unreadable"],
+)
+def test_labels_that_give_no_answer_reject_the_release(
+    build: Build,
+    write: Write,
+    tmp_path: Path,
+    sluice: Callable[..., Any],
+    rows: list[Json],
+    words: str,
+) -> None:
+    write("told.jsonl", rows)
+    built = build(f'from = ["labels", "logged"]\n{LABELS}', ("kept", "#### 9"))
+    assert built.manifest["verdict"] == "rejected"
+    assert built.manifest["answers_by_source"] == {"logged": 142}
+    ran = sluice("build", tmp_path / "sums.toml")
+    assert ran.code == 1
+    assert f"labels: {words}; 0 of 142 prompts have one" in ran.err
+    assert "answers: 142 from logged" in ran.err
+    assert "failed answer_sources: " in ran.err
+    assert "  measured: 0 prompts; limit: at least 1\n  for example: labels\n  to fix: " in ran.err
+    page = (Path(ran.out.strip()) / "report.html").read_text()
+    assert "0 of 142 prompts have an answer there, 142 have none" in page
+    told = json.loads(sluice("build", tmp_path / "sums.toml", "--json").out)
+    assert told["failed_checks"] == ["answer_sources"]
+    assert told["answer_sources"] == built.manifest["answer_sources"]
 
 
 def test_sources_that_are_trusted_less_are_not_asked(build: Build, write: Write) -> None:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from bedrock_sluice.expectations.checks import Check, Limit, encode_checks
 from bedrock_sluice.flows.approval import approve, find_approvals
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.lake.releases import (
@@ -22,7 +24,17 @@ from bedrock_sluice.lake.store import open_store
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError, RefusedError
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
-CHECK = {"name": "enough_lines", "says": "there are enough lines", "severity": "fail"}
+FAILED = Check(
+    name="train_count",
+    message="the training file has 100 lines",
+    severity="fail",
+    passed=False,
+    measured=1,
+    limit=Limit(100),
+    unit="lines",
+    examples=[],
+    hint="Add logs",
+)
 
 
 @pytest.fixture
@@ -36,7 +48,7 @@ def publish_release(folder: Path, verdict: str) -> Release:
     recipe = Recipe.model_validate(
         {"name": "math", "lake": lake, "source": {"uri": "logs"}, "template": {"name": "math"}}
     )
-    checks = json.dumps([{**CHECK, "passed": verdict == "passed"}])
+    checks = encode_checks([msgspec.structs.replace(FAILED, passed=verdict == "passed")]).decode()
     texts = {"train.jsonl": '{"id":"a"}\n', "validation.jsonl": "", "checks.json": checks}
     files = {name: folder / name for name in texts}
     for name, text in texts.items():

@@ -91,18 +91,13 @@ def test_too_few_lines_are_released_but_rejected(
     told = json.loads(ran.out)
     assert ran.code == 1
     assert told["verdict"] == "rejected"
-    assert told["failed_checks"] == ["line_count"]
+    assert told["failed_checks"] == ["train_count"]
+    (check,) = told["checks"]
+    assert (check["limit"], check["unit"]) == ({"min": 100, "max": 20_000}, "lines")
+    assert check["measured"] == told["counts"]["train"]
+    assert check["hint"]
     manifest = json.loads((Path(told["release"]) / "manifest.json").read_text())
     assert manifest["verdict"] == "rejected"
-
-
-def test_a_window_without_a_single_fitting_record_is_rejected_too(
-    tmp_path: Path, sums: Path, sluice: Callable[..., Any]
-) -> None:
-    ran = sluice("build", sums, "--json", "--until", "2026-10-01T11:30:00")
-    told = json.loads(ran.out)
-    assert ran.code == 1
-    assert told["counts"]["dropped"] == {"select_outside_window": 150}
 
 
 def test_a_bug_of_ours_is_told_by_its_place_without_content(

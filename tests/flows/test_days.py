@@ -151,9 +151,8 @@ def _built(path: Path) -> Built:
     with opened(path) as plan:
         with suppress(StopIteration):
             build(plan, step)
-        asked, lines = plan.recipe.curate, done["render"].kept
-        near = asked.near_duplicates or None
-        leaks = measure_leakage(lines, near, None, within_system=asked.within_system)
+        lines, near = done["render"].kept, plan.recipe.curate.near_duplicates or None
+        leaks = measure_leakage(lines, near, None)
         halves = measure_split(lines, plan.recipe.split.validation)
     sifted = [done["normalise"], done["curate"].sifted, done["answer"].sifted]
     sifted += [done["split"], done["render"]]

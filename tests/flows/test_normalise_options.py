@@ -63,7 +63,7 @@ def test_unknown_shapes_stand_in_the_report_by_their_keys(
     write_logs: Callable[..., None],
 ) -> None:
     odd = record(request_id="odd", bodies=({"novel": "hushed text"}, {"reply": 1}))
-    write_logs(tmp_path / "logs", [[*records(110), odd]])
+    write_logs(tmp_path / "logs", [[*records(130), odd]])
     release = Path(sluice("build", recipe()).out.strip())
     page = (release / "report.html").read_text(encoding="utf-8")
     assert "{novel:text} → {reply:number}" in page

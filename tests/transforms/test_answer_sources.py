@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.answer_sources import (
     Material,
+    Sourced,
     agreement_answers,
     extracted_answers,
     label_answers,
@@ -149,11 +150,17 @@ def test_a_label_of_any_duplicate_counts_and_the_rule_settles_conflicts(
         assert said(label_answers(material(*LOGS), rows, rule=rule).answers) == told
 
 
+def counts(sourced: Sourced) -> tuple[int, ...]:
+    """How many rows there are, and of these unmatched, late, undated, unreadable and usable."""
+    rows, unmatched, *others, usable = sourced[1:]
+    return (rows, unmatched.len(), *others, usable["row"].n_unique())
+
+
 def test_labels_are_counted_and_late_ones_do_not_count() -> None:
     labels = [label("a", 1, day=-1), label("b", 2, day=0), label("c", 3), label("z", 4, day=-1)]
-    sourced = label_answers(material(*LOGS), labels, before=DAY)
-    assert said(sourced.answers) == {"a": "1"}
-    assert (sourced.told, sourced.unmatched, sourced.late, sourced.undated) == (4, 1, 1, 1)
+    sourced = label_answers(material(*LOGS), [*labels, label("d", day=-1)], before=DAY)
+    assert said(sourced.answers) == {"a": "1", "d": "answer_unfit"}
+    assert (counts(sourced), sourced.unmatched.to_list()) == ((5, 1, 1, 1, 1, 1), ["z"])
 
 
 def test_a_label_may_be_for_all_prompts_with_a_value_in_their_metadata() -> None:
@@ -161,7 +168,7 @@ def test_a_label_may_be_for_all_prompts_with_a_value_in_their_metadata() -> None
     logs = material(*LOGS, tags=tags)
     labels = [{"ticket": "7", "answer": 1}, {"ticket": "9", "answer": 2}]
     sourced = label_answers(logs, labels, key="ticket")
-    assert (said(sourced.answers), sourced.unmatched) == ({"a": "1", "d": "1"}, 1)
+    assert (said(sourced.answers), counts(sourced)) == ({"a": "1", "d": "1"}, (2, 1, 0, 0, 0, 1))
     assert labelled_requests(logs.members, labels, "ticket").to_list() == ["a", "d"]
     both = [*labels, {"ticket": "8", "answer": 2}]
     assert said(label_answers(logs, both, key="ticket").answers)["a"] == "answer_conflict"
@@ -237,10 +244,12 @@ def test_what_curation_took_out_no_praise_brings_back() -> None:
 
 
 def test_late_feedback_does_not_count() -> None:
-    told = judge(material(*LOGS), right("a", -1), wrong("b", 0), wrong("c"), right("z"), before=DAY)
-    assert said(told.sourced.answers) == {"a": "1"}
-    assert told.sourced[1:] == (4, 1, 1, 1)
-    assert told.wrong.is_empty()
+    told = (right("a", -1), wrong("b", 0), wrong("c"), right("z"), label("d"))
+    judged = judge(
+        material(*LOGS), *told, {**label("d", day=-1), "corrected_answer": {}}, before=DAY
+    )
+    assert said(judged.sourced.answers) == {"a": "1", "d": "answer_unfit"}
+    assert counts(judged.sourced) == (6, 1, 1, 1, 2, 1)
 
 
 def test_scores_are_judged_on_the_scale_and_every_row_must_be_understood() -> None:
