@@ -98,7 +98,7 @@ def _metadata(plan: Plan, records: pl.DataFrame) -> str:
     told = list[str]()
     for clause, number in zip(clauses, meeting, strict=True):
         if not number:
-            told.append(f"no record has {describe(clause)}; {_values(records, clause)}")
+            told.append(f"no record matches {describe(clause)}; {_values(records, clause)}")
     if told:
         return f"[select] metadata: {'; '.join(told)}"
     each = (f"{describe(c)} {n:,}" for c, n in zip(clauses, meeting, strict=True))

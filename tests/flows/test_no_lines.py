@@ -46,13 +46,13 @@ NEITHER = '{ orAll = [{ exists = "ticket" }, { equals = { env = "stage" } }] }'
         (
             f"metadata = {TYPO}",
             [
-                '[select] metadata: no record has project = "tutr"; seen: tutor 100, other-00 3',
+                '[select] metadata: no record matches project = "tutr"; seen: tutor 100, other-00 3',
                 "other-08 3, and 3 more, (none) 14",
             ],
         ),
         (
             f"metadata = {NO_SUCH_KEY}",
-            ['has projet = "a"; no record has the key projet; keys: env 136, project 136, team 14'],
+            ['matches projet = "a"; no record has the key projet; keys: env 136, project 136, team 14'],
         ),
         (
             f"metadata = {NEVER_BOTH}",
@@ -60,7 +60,7 @@ NEITHER = '{ orAll = [{ exists = "ticket" }, { equals = { env = "stage" } }] }'
         ),
         (
             f"metadata = {NEITHER}",
-            ['no record has exists ticket or env = "stage"', "seen: prod 60, dev 40, test 36"],
+            ['no record matches exists ticket or env = "stage"', "seen: prod 60, dev 40, test 36"],
         ),
         (
             f'models = ["us.amazon.nova-pro*"]\nmetadata = {TYPO}',
