@@ -46,13 +46,13 @@ NEITHER = '{ orAll = [{ exists = "ticket" }, { equals = { env = "stage" } }] }'
         (
             f"metadata = {TYPO}",
             [
-                '[select] metadata: no record matches project = "tutr"; seen: tutor 100, other-00 3',
+                'metadata: no record matches project = "tutr"; seen: tutor 100, other-00 3',
                 "other-08 3, and 3 more, (none) 14",
             ],
         ),
         (
             f"metadata = {NO_SUCH_KEY}",
-            ['matches projet = "a"; no record has the key projet; keys: env 136, project 136, team 14'],
+            ['projet = "a"; no record has the key projet; keys: env 136, project 136, team 14'],
         ),
         (
             f"metadata = {NEVER_BOTH}",
