@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 
 from bedrock_sluice.transforms.chat import ROLES, Message, is_telling
-from bedrock_sluice.transforms.contamination import SIMILARITY, EvaluationIndex, prompt_overlaps
+from bedrock_sluice.transforms.contamination import EvaluationIndex, prompt_overlaps
 from bedrock_sluice.transforms.leakage import leakage
 from bedrock_sluice.transforms.line_changes import kinds_in
 from bedrock_sluice.transforms.prompt_texts import prompt_parts
@@ -135,9 +135,7 @@ def count_groups(lines: pl.DataFrame, evicted: int = 0) -> int:
 
 
 def measure_leakage(
-    lines: pl.DataFrame,
-    similarity: float | None,
-    evaluation: EvaluationIndex | None,
+    lines: pl.DataFrame, similarity: float, evaluation: EvaluationIndex | None
 ) -> pl.DataFrame:
     """One row: how many lines (`json, split`) overlap with the other side, or an evaluation set.
 
@@ -151,7 +149,7 @@ def measure_leakage(
     if evaluation:
         tools = (line.get("tools") for line in read)
         parts = prompt_parts(zip(chats, tools, strict=True))
-        evaluated = prompt_overlaps(parts, evaluation, similarity or SIMILARITY).height
+        evaluated = prompt_overlaps(parts, evaluation, similarity).height
     return pl.DataFrame({**counts, "evaluated": evaluated}, schema=LEAKAGE_MEASURES)
 
 

@@ -60,7 +60,7 @@ def answer(
     )
     used = trusted(asked.sources, asked.minimum_trust)
     tables = dict[str, Sourced]()
-    judged = _judged(plan, material) if "feedback" in used else None
+    judged = judge_feedback(plan, material) if "feedback" in used else None
     if judged:
         tables["feedback"] = judged.sourced
     if "labels" in used:
@@ -93,7 +93,8 @@ def _usage(
     return table_usage(sourced, seen, decided)._asdict()
 
 
-def _judged(plan: Plan, material: Material) -> Judged:
+def judge_feedback(plan: Plan, material: Material) -> Judged:
+    """What people said of logged responses: answers, and responses that are wrong."""
     asked = plan.recipe.answer
     rows = chain.from_iterable(table.placed() for table in plan.feedback)
     scale = Scale(asked.good_score, asked.bad_score)

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from bedrock_sluice.flows.inputs import TRAINED_BEFORE, heeded
 from bedrock_sluice.flows.inspection import Asked, Inspected, inspect
+from bedrock_sluice.flows.labelling import with_labels
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.lake.labels import LABELLED_AT
 from bedrock_sluice.transforms.answer_sources import labelled_requests
@@ -21,7 +23,11 @@ from bedrock_sluice.transforms.concentration import (
     shares,
 )
 from bedrock_sluice.transforms.contamination import SIMILARITY
-from bedrock_sluice.transforms.conversations import choose_turns, group_conversations
+from bedrock_sluice.transforms.conversations import (
+    choose_turns,
+    group_conversations,
+    session_name,
+)
 from bedrock_sluice.transforms.curate import (
     drop_evaluated,
     drop_exact_duplicates,
@@ -29,15 +35,23 @@ from bedrock_sluice.transforms.curate import (
     drop_private,
     drop_unteachable,
     in_survival_order,
+    with_response_flags,
 )
 from bedrock_sluice.transforms.fates import Sifted, sift
 from bedrock_sluice.transforms.leakage import scopes
-from bedrock_sluice.transforms.near_duplicates import find_near_duplicates, like_marked
+from bedrock_sluice.transforms.near_duplicates import (
+    NO_LABEL,
+    group_sizes,
+    have_different_labels,
+    pick_survivors,
+    similar_pairs,
+)
 from bedrock_sluice.transforms.personal_data import KINDS
 from bedrock_sluice.transforms.quality import quality_rules
-from bedrock_sluice.transforms.split import assign_groups, is_held_out, root_of, tie
+from bedrock_sluice.transforms.split import name_roots
 from bedrock_sluice.transforms.trained_before import drop_trained, registry_facts
 
+ALIKE = "alike_with_other_labels"  # facts: prompts that look alike, but are labelled differently
 _REJECTED = ["object", "line", "request_id", "reason", "survivor", "detail"]
 
 
@@ -58,64 +72,57 @@ class Sieves:
 
 @dataclass(frozen=True)
 class Curated:
-    """The prompts, what was rejected, which roots belong together, and facts for the report.
+    """The prompts, what was rejected, and facts for the report.
 
-    `voters` are the exchanges that can teach: the prompts, and what says the same.
+    `voters` are the exchanges whose responses may be an answer, or be graded: those of the prompts,
+    and of what says the same.
     """
 
     sifted: Sifted
     voters: pl.DataFrame
-    links: pl.DataFrame
     facts: dict[str, Any]
 
 
 def curate(plan: Plan, exchanges: pl.DataFrame) -> Curated:
     """Drop what cannot teach, what says the same again, and what must not be trained on."""
     asked = plan.recipe.curate
-    labelled = _labelled(plan, exchanges)
-    grouped = _grouped(plan, exchanges)
-    sieves = Sieves(grouped)
+    labelled = with_labels(plan, with_response_flags(exchanges))
+    sieves = Sieves(_grouped(plan, labelled))
     sieves.pass_on(
         drop_unteachable(
-            grouped,
+            sieves.kept,
             max_prompt_tokens=asked.max_prompt_tokens,
             takes_history=plan.recipe.template.history,
         )
     )
-    voters, salt = sieves.kept, plan.recipe.split.salt
-    trained = heeded(plan)
+    salt, trained = plan.recipe.split.salt, heeded(plan)
     sieves.pass_on(drop_trained(sieves.kept, trained, keep_share=asked.trained_share, salt=salt))
     if most := asked.max_burst:
-        minutes = asked.burst_minutes
-        sieves.pass_on(drop_bursts(sieves.kept, labelled, max_burst=most, burst_minutes=minutes))
-    sieves.pass_on(drop_exact_duplicates(sieves.kept, labelled))
+        judged, minutes = _judged_requests(plan, exchanges), asked.burst_minutes
+        sieves.pass_on(drop_bursts(sieves.kept, judged, max_burst=most, burst_minutes=minutes))
+    voters = sieves.kept.filter("has_good_response")  # of a burst, its first record alone
+    sieves.pass_on(drop_exact_duplicates(sieves.kept))
     inspected = inspect(plan, sieves.kept, _asked(plan))
     is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)
     sieves.kept = inspected.prompts.with_columns(is_clean=is_clean)
     facts = _facts(inspected.prompts) | {TRAINED_BEFORE: registry_facts(trained)}
+    if plan.recipe.quality.drop_refusals:
+        refusing = sieves.kept.filter("is_refusal").select("exchange")
+        voters = voters.join(refusing, on="exchange", how="anti", maintain_order="left")
     sieves.pass_on(sift(sieves.kept, quality_rules(plan.recipe.quality.limits())))
     sieves.pass_on(drop_private(sieves.kept, plan.recipe.privacy.kinds_to("drop")))
     sieves.pass_on(drop_evaluated(sieves.kept))
-    if asked.near_duplicates:
-        sieves.kept = _contested(plan, sieves.kept, inspected, asked.near_duplicates)
     sieves.pass_on(choose_turns(sieves.kept, asked.conversations, asked.max_per_conversation))
     if asked.near_duplicates:
-        near = _near(plan, sieves.kept, inspected, labelled, asked.near_duplicates)
+        near, sizes = _near(plan, sieves.kept, inspected, asked.near_duplicates)
         sieves.pass_on(drop_near_duplicates(sieves.kept, near))
+        facts |= {ALIKE: {"prompts": int(sizes.sum()), "largest": int(sizes.max(initial=0))}}
     _cap(plan, sieves)
     sifted = Sifted(sieves.kept, pl.concat(sieves.rejected))
-    return Curated(sifted, voters, tie(grouped, "conversation"), facts)
+    return Curated(sifted, voters, facts)
 
 
-def _cap(plan: Plan, sieves: Sieves) -> None:
-    asked, salt = plan.recipe.curate, plan.recipe.split.salt
-    if most := asked.max_per_identity:
-        sieves.pass_on(cap_identities(sieves.kept, max_per_identity=most, salt=salt))
-    if most := asked.max_per_system:
-        sieves.pass_on(cap_systems(sieves.kept, max_per_system=most, salt=salt))
-
-
-def _labelled(plan: Plan, exchanges: pl.DataFrame) -> pl.Series:
+def _judged_requests(plan: Plan, exchanges: pl.DataFrame) -> pl.Series:
     """The requests that have a label which counts; labels that don't must decide nothing."""
     asked = plan.recipe.answer
     is_asked = "labels" in trusted(asked.sources, asked.minimum_trust)
@@ -129,13 +136,20 @@ def _labelled(plan: Plan, exchanges: pl.DataFrame) -> pl.Series:
     return labelled_requests(exchanges, rows, asked.label_key)
 
 
+def _cap(plan: Plan, sieves: Sieves) -> None:
+    asked, salt = plan.recipe.curate, plan.recipe.split.salt
+    if most := asked.max_per_identity:
+        sieves.pass_on(cap_identities(sieves.kept, max_per_identity=most, salt=salt))
+    if most := asked.max_per_system:
+        sieves.pass_on(cap_systems(sieves.kept, max_per_system=most, salt=salt))
+
+
 def _grouped(plan: Plan, exchanges: pl.DataFrame) -> pl.DataFrame:
-    """The exchanges with their conversation, and the group that decides their side."""
-    split = plan.recipe.split
-    grouped = group_conversations(exchanges, plan.recipe.curate.conversation_key)
-    named = assign_groups(grouped.with_columns(root=root_of()), split.group_by)
-    held = is_held_out(named["root"], validation=split.validation, salt=split.salt)
-    return named.with_columns(is_held_out=held)
+    """The exchanges with their conversation, and the root that decides their side."""
+    key, asked = plan.recipe.curate.conversation_key, plan.recipe.split
+    session = session_name(key) if key else None
+    grouped = group_conversations(exchanges, key)
+    return name_roots(grouped, group_by=asked.group_by, session=session, salt=asked.salt)
 
 
 def _asked(plan: Plan) -> Asked:
@@ -165,37 +179,25 @@ def _facts(prompts: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _contested(
-    plan: Plan, prompts: pl.DataFrame, inspected: Inspected, similarity: float
-) -> pl.DataFrame:
-    """Mark as `is_contested` also what is like a prompt that is held out, or took its place.
-
-    It may be left out here, and stand for nothing; but an older release may have held it out.
-    """
-    is_held = prompts["is_held_out"] | prompts["is_contested"]
-    seats = prompts["seat"].to_numpy().astype(np.int64)
-    is_like = like_marked(
-        inspected.sketches[seats],
-        lambda rows: inspected.texts.fetch(seats[rows]),
-        is_held.to_numpy(),
-        similarity,
-        scopes(prompts["system_digest"]) if plan.recipe.curate.within_system else None,
-    )
-    return prompts.with_columns(is_contested=pl.col("is_contested") | pl.Series(is_like))
-
-
 def _near(
-    plan: Plan, prompts: pl.DataFrame, inspected: Inspected, labelled: pl.Series, similarity: float
-) -> pl.DataFrame:
-    """Which of the prompts are near duplicates: `SURVIVORS`, by the numbers of their rows."""
+    plan: Plan, prompts: pl.DataFrame, inspected: Inspected, similarity: float
+) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    """The near duplicates among the prompts (`SURVIVORS`), by the numbers of their rows.
+
+    And the sizes of the groups of prompts that look alike but have different labels.
+    """
     numbered = prompts.with_row_index("row")
     rank = np.empty(prompts.height, np.int64)
-    rank[in_survival_order(numbered, labelled)["row"].to_numpy()] = np.arange(prompts.height)
+    rank[in_survival_order(numbered)["row"].to_numpy()] = np.arange(prompts.height)
     seats = prompts["seat"].to_numpy().astype(np.int64)
-    return find_near_duplicates(
+    pairs, shares = similar_pairs(
         inspected.sketches[seats],
         lambda rows: inspected.texts.fetch(seats[rows]),
         rank,
         similarity,
         scopes(prompts["system_digest"]) if plan.recipe.curate.within_system else None,
     )
+    labels = prompts["label"].rank("dense").cast(pl.Int64).fill_null(NO_LABEL).to_numpy()
+    differ = have_different_labels(pairs, labels)
+    survivors = pick_survivors(pairs[~differ], shares[~differ], rank)
+    return survivors, group_sizes(pairs[differ])

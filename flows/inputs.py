@@ -7,11 +7,13 @@ import polars as pl
 
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.lake.registry import find_built, trained_on
+from bedrock_sluice.lake.split_history import SplitHistory, read_split_history
 from bedrock_sluice.transforms.trained_before import as_heeded, registry_facts
 
 Facts = dict[str, Any]
 
 TRAINED_BEFORE = "trained_before"  # the manifest's list of the releases that were heeded
+EARLIER_RELEASES = "earlier_releases"  # the manifest's list of those whose split was carried on
 
 
 def input_facts(plan: Plan) -> Facts:
@@ -59,3 +61,16 @@ def heeded(plan: Plan) -> pl.DataFrame:
     trained = trained_on(plan.lake, plan.recipe.lineage)
     own = find_built(plan.lake, plan.recipe.name, registry_facts(trained), input_facts(plan))
     return as_heeded(trained, own.manifest.get(TRAINED_BEFORE, [])) if own else trained
+
+
+def split_history(plan: Plan, trained: Facts) -> SplitHistory:
+    """The sides that earlier releases of this name gave, where the rules of the split are the same.
+
+    Where this very build was made before: what it knew then, so that it comes out the same.
+    `trained` are the facts of what earlier jobs were trained on.
+    """
+    facts = input_facts(plan) | trained
+    name, rules = plan.recipe.name, plan.recipe.split_rules()
+    own = find_built(plan.lake, name, None, facts)
+    only = own.manifest.get(EARLIER_RELEASES) if own else None
+    return read_split_history(plan.lake, name, rules, only)

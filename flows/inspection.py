@@ -20,7 +20,7 @@ from bedrock_sluice.transforms.contamination import (
 )
 from bedrock_sluice.transforms.languages import tell_languages
 from bedrock_sluice.transforms.personal_data import count_personal_data
-from bedrock_sluice.transforms.prompt_texts import exchange_parts, prompt_texts
+from bedrock_sluice.transforms.prompt_texts import exchange_parts, prompt_texts, turn_texts
 from bedrock_sluice.transforms.quality import measure_quality
 from bedrock_sluice.transforms.sketches import PERMUTATIONS, sketch
 
@@ -119,6 +119,21 @@ def inspect_rows(task: Inspecting) -> tuple[pl.DataFrame, Sketches]:
                     out.write(pa.record_batch([compared], schema=_TEXT))
             first += batch.num_rows
     return pl.concat([each for each, _ in told]), np.concatenate([each for _, each in told])
+
+
+def sketch_turns(plan: Plan, prompts: pl.DataFrame) -> tuple[Sketches, Texts]:
+    """Sketch what is said in the prompts (ascending by `exchange`), but for the system message.
+
+    The texts lie on disk, by the same numbers.
+    """
+    path = plan.work / "turns.texts"
+    sketches = [sketch(pl.Series([], dtype=pl.String))]
+    with pa.ipc.new_file(path, _TEXT) as out:
+        for exchanges in plan.exchanges(("messages",), prompts):
+            turns = turn_texts(exchanges["messages"])
+            sketches.append(sketch(turns))
+            out.write(pa.record_batch([turns.to_arrow()], schema=_TEXT))
+    return np.concatenate(sketches), _mapped([path])
 
 
 def _pieces(exchanges: pl.DataFrame) -> list[pl.DataFrame]:

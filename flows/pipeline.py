@@ -9,13 +9,16 @@ import polars as pl
 from bedrock_sluice.flows import steps
 from bedrock_sluice.flows.answering import answer
 from bedrock_sluice.flows.curation import curate
+from bedrock_sluice.flows.inputs import EARLIER_RELEASES, TRAINED_BEFORE, split_history
 from bedrock_sluice.flows.no_lines import check_selected
 from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.flows.publish import Outcome, publish
 from bedrock_sluice.flows.pull import pull
+from bedrock_sluice.flows.splitting import keep_apart, split
 from bedrock_sluice.flows.step import Step, direct
 from bedrock_sluice.flows.trial import drop_flat, try_grader
 from bedrock_sluice.lake.releases import Release
+from bedrock_sluice.lake.split_history import SPLIT_RULES
 from bedrock_sluice.rewards.readiness_report import facts as readiness_facts
 from bedrock_sluice.transforms.fates import (
     UNREADABLE,
@@ -100,15 +103,14 @@ def prepare(plan: Plan, step: Step = direct) -> Prepared:
         lambda _: answer(plan, prompts, exchanges, curated.voters, judged["request_id"]),
     )
     answered = ledger.enter("answer", prompts.height, told.sifted)
-    divided = ledger.enter(
-        "split",
-        answered.height,
-        step("split", lambda _: steps.split(plan, answered, curated.links)),
-    )
-    lines = ledger.enter(
-        "render", divided.height, step("render", lambda _: steps.render(plan, divided))
-    )
+    trained = {TRAINED_BEFORE: curated.facts[TRAINED_BEFORE]}
+    earlier = step("history", lambda _: split_history(plan, trained))
+    sided = step("split", lambda _: split(plan, answered, earlier))
+    divided = ledger.enter("split", answered.height, sided)
+    rendered = step("render", lambda _: keep_apart(plan, steps.render(plan, divided), earlier))
+    lines = ledger.enter("render", divided.height, rendered)
     facts = curated.facts | told.facts | {"instructed": int(lines["is_instructed"].sum())}
+    facts |= {EARLIER_RELEASES: earlier.releases, SPLIT_RULES: plan.recipe.split_rules()}
     facts["delivered_later"] = later
     without_key = int(selected["lacks_negated_key"].sum())
     return Prepared(judged, lines, curated.voters, ledger, facts, tags, without_key)

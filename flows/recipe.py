@@ -38,6 +38,7 @@ PATHS = {
 """Where things lie: no part of what a recipe asks for."""
 
 CUSTOM = "custom"  # the template
+SPLIT_FORMAT = 1  # of the names of roots: with another, no earlier side is known again
 
 
 class Recipe(Section):
@@ -98,6 +99,20 @@ class Recipe(Section):
     def written(self) -> dict[str, Any]:
         """The recipe as JSON values, for manifests."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def split_rules(self) -> str:
+        """A digest (hex) of what decides who belongs on one side, and which: see `split_history`.
+
+        Another validation share, salt or grouping makes another split, from the beginning.
+        """
+        rules = {
+            "format": SPLIT_FORMAT,
+            "validation": self.split.validation,
+            "salt": self.split.salt,
+            "group_by": self.split.group_by,
+            "conversation_key": self.curate.conversation_key,
+        }
+        return sha256(msgspec.json.encode(rules, order="deterministic")).hexdigest()
 
     def digest(self) -> str:
         """See `recipe_digest`."""

@@ -27,6 +27,7 @@ from bedrock_sluice.expectations.measures import (
 from bedrock_sluice.flows.grade import Graded
 from bedrock_sluice.flows.plan import KEYS, Plan, Reading
 from bedrock_sluice.flows.recipe_sections import NormaliseSection
+from bedrock_sluice.flows.splitting import split_similarity
 from bedrock_sluice.flows.step import Tick
 from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.lake.duck import query
@@ -34,18 +35,15 @@ from bedrock_sluice.rewards.conformance import line_errors
 from bedrock_sluice.rewards.line import instruct
 from bedrock_sluice.rewards.line import render as render_lines
 from bedrock_sluice.sql import statement
-from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES, select_to_budget
+from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES
 from bedrock_sluice.transforms.chat import JsonObject
 from bedrock_sluice.transforms.contamination import index_evaluation
 from bedrock_sluice.transforms.fates import Sifted, sift
-from bedrock_sluice.transforms.leakage import leaking
 from bedrock_sluice.transforms.line_changes import escape_lines, mask_lines
 from bedrock_sluice.transforms.metadata_filter import describe, parse_filter
 from bedrock_sluice.transforms.normalise import normalise as normalise_rows
 from bedrock_sluice.transforms.personal_data import SECRETS
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.split import evict
-from bedrock_sluice.transforms.split import split as split_prompts
 from bedrock_sluice.transforms.tables import BODY_COLUMNS, EXCHANGES, LANDED, TEXT_COLUMNS
 from bedrock_sluice.transforms.tokens import estimate_tokens
 
@@ -137,38 +135,20 @@ def normalise_part(task: Normalising) -> pl.DataFrame:
     return pl.concat(rejected)
 
 
-def split(plan: Plan, prompts: pl.DataFrame, links: pl.DataFrame) -> Sifted:
-    """Divide the prompts into train and validation, and keep at most `max_lines`."""
-    asked = plan.recipe.split
-    settled = evict(prompts, prompts["is_contested"])
-    halves = split_prompts(settled.kept, links, validation=asked.validation, salt=asked.salt)
-    chosen = select_to_budget(
-        halves.kept,
-        max_lines=asked.max_lines,
-        salt=asked.salt,
-        strata=asked.strata,
-        share=asked.share,
-    )
-    rejected = [each.rejected for each in (settled, halves, chosen)]
-    return Sifted(chosen.kept, pl.concat(rejected, how="diagonal"))
-
-
 def render(plan: Plan, prompts: pl.DataFrame) -> Sifted:
     """Add each prompt's line, as `json`: masked, and with reserved words broken up, as asked.
 
     What can't be written as it must be is left out: lines that masking did not make clean, whose
     answer it spoilt, that have become too long, or that break a rule of the profiles (`detail`
-    names it); and lines of train that say what one of validation says.
+    names it).
     """
     lines = _rendered(plan, prompts)
     decoded = [msgspec.json.decode(line) for line in lines["json"]]
-    chats = [chat_of(line) for line in decoded]
-    tokens = [estimate_tokens(c, d.get("tools") or ()) for c, d in zip(chats, decoded, strict=True)]
+    tokens = [estimate_tokens(chat_of(line), line.get("tools") or ()) for line in decoded]
     judged = lines.with_columns(
         fits=pl.Series([bool(plan.template.takes(line)) for line in decoded], dtype=pl.Boolean),
         detail=pl.Series(map(partial(_broken_rule, plan), decoded), dtype=pl.String),
         tokens=pl.Series(tokens, dtype=pl.Int64),
-        chat=pl.int_range(pl.len()),
     )
     clean = sift(
         judged,
@@ -182,16 +162,7 @@ def render(plan: Plan, prompts: pl.DataFrame) -> Sifted:
     )
     is_unfit = pl.col("reason") == Reason.RENDER_UNFIT.value
     rejected = clean.rejected.with_columns(detail=pl.when(is_unfit).then("detail"))
-    kept = clean.kept.drop("unclean", "fits", "detail", "tokens", "chat")
-    near = plan.recipe.curate
-    leaks = leaking(
-        [chats[number] for number in clean.kept["chat"]],
-        kept["split"],
-        near.near_duplicates or None,
-        within_system=near.within_system,
-    )
-    apart = evict(kept, leaks)
-    return Sifted(apart.kept, pl.concat([rejected, apart.rejected], how="diagonal"))
+    return Sifted(clean.kept.drop("unclean", "fits", "detail", "tokens"), rejected)
 
 
 def _broken_rule(plan: Plan, line: JsonObject) -> str | None:
@@ -258,7 +229,7 @@ def gate(
     halves = measure_split(lines, asked.split.validation, evicted)
     sets = plan.evaluation.items["text"]
     index = index_evaluation(sets) if len(sets) else None
-    leaks = measure_leakage(lines, asked.curate.near_duplicates or None, index)
+    leaks = measure_leakage(lines, split_similarity(plan), index)
     checks = [
         *judge("lines", measures, limits, lines["request_id"]),
         *judge("split", halves, limits),

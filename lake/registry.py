@@ -306,9 +306,9 @@ def _rows(use: Use) -> pl.DataFrame:
 
 
 def find_built(
-    lake: Store, name: str, releases: Collection[str], facts: Mapping[str, Any]
+    lake: Store, name: str, releases: Collection[str] | None, facts: Mapping[str, Any]
 ) -> Release | None:
-    """The one of a recipe's `releases` (ids) whose manifest holds these `facts`, if there is one.
+    """The one of a recipe's `releases` (ids; None: all) whose manifest holds these `facts`, if any.
 
     With the recipe's digest and the inputs as facts, it is what a build is about to make again.
 
@@ -317,7 +317,7 @@ def find_built(
     """
     for entry in list_manifests(lake, name):
         folder = entry.key.removesuffix(f"/{MANIFEST}")
-        if folder.rpartition("/")[2] in releases:
+        if releases is None or folder.rpartition("/")[2] in releases:
             release = open_release(f"{lake.uri}/{folder}")
             if facts.items() <= release.manifest.items():
                 return release

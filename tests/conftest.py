@@ -293,8 +293,11 @@ def make_exchanges(rows: Sequence[Json]) -> pl.DataFrame:
     for row in full:
         if isinstance(row.get("request_metadata"), dict):
             row["request_metadata"] = list(row["request_metadata"].items())
-    held = pl.Series("is_held_out", [row.get("is_held_out", False) for row in full], pl.Boolean)
-    return pl.DataFrame(pa.Table.from_pylist(full, schema=schema)).with_columns(held)
+    labels = pl.Series("label", [row.get("label") for row in full], pl.String)
+    good = pl.Series(
+        "has_good_response", [row.get("has_good_response", True) for row in full], pl.Boolean
+    )
+    return pl.DataFrame(pa.Table.from_pylist(full, schema=schema)).with_columns(labels, good)
 
 
 @pytest.fixture(scope="session")

@@ -72,8 +72,8 @@ class Material:
 
     The frames have `request_id, prompt_digest, exchange, timestamp, request_metadata`: `prompts`
     are to be answered, `members` are all exchanges, whatever became of them, and `voters` those
-    whose responses may be an answer. `responses` gives `exchange` and `response` (JSON of a chat
-    message) of the rows of a frame, in pieces.
+    whose responses may be an answer: of no others is a response ever read as one. `responses` gives
+    `exchange` and `response` (JSON of a chat message) of the rows of a frame, in pieces.
     """
 
     prompts: pl.DataFrame
@@ -81,6 +81,10 @@ class Material:
     voters: pl.DataFrame
     responses: Callable[[pl.DataFrame], Iterable[pl.DataFrame]]
     shape: Shape
+
+    def own_responses(self) -> pl.DataFrame:
+        """The prompts whose own response may be their answer."""
+        return self.prompts.join(self.voters, on="exchange", how="semi", maintain_order="left")
 
     def of_prompts(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of a frame whose prompt is to be answered."""
@@ -276,7 +280,7 @@ def metadata_answers(material: Material, key: str | None) -> pl.DataFrame:
 
 def logged_answers(material: Material, wrong: pl.DataFrame | None = None) -> pl.DataFrame:
     """The answers that the models gave; of prompts with a `wrong` one, that is a problem."""
-    told = material.of_exchanges(material.read(material.prompts))
+    told = material.of_exchanges(material.read(material.own_responses()))
     return _unless_wrong(material, told, wrong)
 
 
@@ -292,7 +296,7 @@ def extracted_answers(
             )
             if value is not None
         )
-        for piece in material.responses(material.prompts)
+        for piece in material.responses(material.own_responses())
     ]
     return _unless_wrong(material, material.of_exchanges(told), wrong)
 

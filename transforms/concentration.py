@@ -80,8 +80,9 @@ def cap_systems(prompts: pl.DataFrame, *, max_per_system: int, salt: str) -> Sif
 
 
 def _cap(prompts: pl.DataFrame, of: pl.Expr, most: int, salt: str, reason: Reason) -> Sifted:
-    """Keep the first `most` rows of each value, in a stable order of this reason's own."""
+    """Keep the first `most` rows of each value: labelled ones first, then in a stable order."""
     ordered = in_stable_order(prompts, salt, reason.value).with_columns(capped=of)
+    ordered = ordered.sort(pl.col("label").is_null(), maintain_order=True)
     is_over = pl.int_range(pl.len()).over("capped") >= most
     judged = ordered.with_columns(is_rejected=pl.col("capped").is_not_null() & is_over)
     return _divided(judged, reason, ["capped", "order"])

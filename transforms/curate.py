@@ -15,36 +15,50 @@ _OUTPUT_BLOCKED = (OUTPUT, OUTPUT_MASKED)
 _MALFORMED = ("malformed_model_output", "malformed_tool_use")
 _CUT_OFF = ("max_tokens", "model_context_window_exceeded", BROKEN_OFF)
 
+_IS_GOOD_STOP = pl.col("stop_reason").is_in(GOOD_STOP_REASONS).fill_null(value=False)
+
+_PROMPT_RULES = (
+    (Reason.CURATE_MEDIA, pl.col("has_media")),
+    (Reason.CURATE_GUARDRAIL, pl.col("stop_reason").is_in(_BLOCKED)),
+    (Reason.CURATE_GUARDRAIL_INPUT, pl.col("stop_reason") == "guardrail_input"),
+    (Reason.CURATE_EMPTY_PROMPT, ~pl.col("has_prompt")),
+    (Reason.CURATE_BLANK_TURN, pl.col("has_blank_turn")),
+    (Reason.CURATE_DANGLING_TOOL_CALL, pl.col("has_dangling_call")),
+    (Reason.CURATE_LAST_NOT_USER, ~pl.col("is_user_last")),
+)
+RESPONSE_RULES = (
+    (Reason.CURATE_GUARDRAIL_OUTPUT, pl.col("stop_reason").is_in(_OUTPUT_BLOCKED)),
+    (Reason.CURATE_REFUSAL, pl.col("stop_reason") == "refusal"),
+    (Reason.CURATE_MALFORMED, pl.col("stop_reason").is_in(_MALFORMED)),
+    (Reason.CURATE_CUT_OFF, pl.col("stop_reason").is_in(_CUT_OFF)),
+    (Reason.CURATE_UNFINISHED, ~_IS_GOOD_STOP),
+    (Reason.CURATE_EMPTY_RESPONSE, ~pl.col("has_response")),
+)
+"""What is wrong with a response, however good its prompt."""
+
+
+def with_response_flags(exchanges: pl.DataFrame) -> pl.DataFrame:
+    """Add `has_good_response`: whether the response may be an answer, a vote, or be graded."""
+    is_bad = pl.any_horizontal(is_broken.fill_null(value=False) for _, is_broken in RESPONSE_RULES)
+    return exchanges.with_columns(has_good_response=~is_bad)
+
 
 def drop_unteachable(
     exchanges: pl.DataFrame, *, max_prompt_tokens: int, takes_history: bool
 ) -> Sifted:
     """Drop exchanges that no reward function can learn from, or that the template can't hold.
 
-    `exchanges` has the columns of `tables.EXCHANGES`, with or without the text.
+    `exchanges` has the columns of `tables.EXCHANGES`, with or without the text, and `label` (null:
+    none). What is wrong with a response drops none that has a label: its answer is the label.
     """
+    is_labelled = pl.col("label").is_not_null()
     rules = [
-        (Reason.CURATE_MEDIA, pl.col("has_media")),
-        (Reason.CURATE_GUARDRAIL, pl.col("stop_reason").is_in(_BLOCKED)),
-        (Reason.CURATE_GUARDRAIL_INPUT, pl.col("stop_reason") == "guardrail_input"),
-        (Reason.CURATE_GUARDRAIL_OUTPUT, pl.col("stop_reason").is_in(_OUTPUT_BLOCKED)),
-        (Reason.CURATE_REFUSAL, pl.col("stop_reason") == "refusal"),
-        (Reason.CURATE_MALFORMED, pl.col("stop_reason").is_in(_MALFORMED)),
-        (Reason.CURATE_CUT_OFF, pl.col("stop_reason").is_in(_CUT_OFF)),
-        (Reason.CURATE_UNFINISHED, ~_is_good_stop()),
-        (Reason.CURATE_EMPTY_PROMPT, ~pl.col("has_prompt")),
-        (Reason.CURATE_BLANK_TURN, pl.col("has_blank_turn")),
-        (Reason.CURATE_DANGLING_TOOL_CALL, pl.col("has_dangling_call")),
-        (Reason.CURATE_EMPTY_RESPONSE, ~pl.col("has_response")),
-        (Reason.CURATE_LAST_NOT_USER, ~pl.col("is_user_last")),
+        *_PROMPT_RULES,
         (Reason.CURATE_MULTI_TURN, ~pl.col("is_single_turn") & ~pl.lit(takes_history)),
         (Reason.CURATE_TOO_LONG, pl.col("prompt_tokens") > max_prompt_tokens),
+        *((reason, is_broken & ~is_labelled) for reason, is_broken in RESPONSE_RULES),
     ]
     return sift(exchanges, rules)
-
-
-def _is_good_stop() -> pl.Expr:
-    return pl.col("stop_reason").is_in(GOOD_STOP_REASONS).fill_null(value=False)
 
 
 def drop_private(prompts: pl.DataFrame, kinds: Collection[str]) -> Sifted:
@@ -69,44 +83,40 @@ def drop_evaluated(prompts: pl.DataFrame) -> Sifted:
     return Sifted(found.kept, found.rejected.with_columns(detail=pl.col("overlap")))
 
 
-def in_survival_order(exchanges: pl.DataFrame, labelled: pl.Series) -> pl.DataFrame:
+def in_survival_order(exchanges: pl.DataFrame) -> pl.DataFrame:
     """Sort by who survives among those that say the same: the first does.
 
-    Labelled rather than not (`labelled` holds request ids); then held out for validation rather
-    than not (column `is_held_out`), so that what was validated on is not trained on through its
-    double; then not `is_contested`, where that is known; then the newest; then the lowest id.
+    Those with a `label` (null: none), then those whose response may be an answer
+    (`has_good_response`), then the newest, then the lowest id. The side of the split plays no part:
+    if it did, the more often a question is asked, the more likely it would be held out.
     """
-    contested = ["is_contested"] if "is_contested" in exchanges.columns else []
     return exchanges.sort(
-        pl.col("request_id").is_in(labelled.implode()),
-        "is_held_out",
-        *contested,
+        pl.col("label").is_not_null(),
+        "has_good_response",
         "timestamp",
         "request_id",
         "object",
         "line",
-        descending=[True, True, *(False for _ in contested), True, False, False, False],
+        descending=[True, True, True, False, False, False],
         nulls_last=True,
     )
 
 
-def drop_exact_duplicates(exchanges: pl.DataFrame, labelled: pl.Series) -> Sifted:
+def drop_exact_duplicates(exchanges: pl.DataFrame) -> Sifted:
     """Keep the first of each `prompt_digest` (see `in_survival_order`), and count the others.
 
-    Kept rows gain `duplicates` (u32, itself not counted) and `is_contested`: one of the others is
-    held out for validation, and they are not. Rejected rows name their `survivor`.
+    Kept rows gain `duplicates` (u32, itself not counted). Rejected rows name their `survivor`.
     """
-    counted = in_survival_order(exchanges, labelled).with_columns(
+    counted = in_survival_order(exchanges).with_columns(
         survivor=pl.col("request_id").first().over("prompt_digest"),
         nth=pl.int_range(pl.len()).over("prompt_digest"),
         duplicates=(pl.len().over("prompt_digest") - 1).cast(pl.UInt32),
-        is_contested=pl.col("is_held_out").any().over("prompt_digest") & ~pl.col("is_held_out"),
     )
     is_first = pl.col("nth") == 0
     return Sifted(
         kept=counted.filter(is_first).drop("nth", "survivor").sort("object", "line"),
         rejected=counted.filter(~is_first)
-        .drop("nth", "duplicates", "is_contested")
+        .drop("nth", "duplicates")
         .with_columns(reason=pl.lit(Reason.CURATE_EXACT_DUPLICATE.value))
         .sort("object", "line"),
     )
@@ -116,31 +126,23 @@ def drop_near_duplicates(prompts: pl.DataFrame, near: pl.DataFrame) -> Sifted:
     """Keep the survivors of near duplicates, and count the others among their `duplicates`.
 
     `near` has the schema `near_duplicates.SURVIVORS`; its numbers are those of the rows of
-    `prompts`, which `drop_exact_duplicates` kept. Survivors that are not held out for validation,
-    while one of the others is, become `is_contested`. Rejected rows name their `survivor`, and in
+    `prompts`, which `drop_exact_duplicates` kept. Rejected rows name their `survivor`, and in
     `detail` how similar the two are.
     """
     numbered = prompts.with_row_index("row")
     names = numbered.select(survivor="row", survivor_id="request_id")
-    told = numbered.join(
+    matched = numbered.join(
         near.join(names, on="survivor"), on="row", how="left", maintain_order="left"
     )
     is_lost = (pl.col("row") != pl.col("survivor")).fill_null(value=False)
-    lost = told.filter(is_lost)
-    gained = lost.group_by(row="survivor").agg(
-        gained=(pl.col("duplicates") + 1).sum(),
-        is_held_in=pl.any_horizontal("is_held_out", "is_contested").any(),
-    )
-    kept = told.filter(~is_lost).join(gained, on="row", how="left", maintain_order="left")
+    lost = matched.filter(is_lost)
+    gained = lost.group_by(row="survivor").agg(gained=(pl.col("duplicates") + 1).sum())
+    kept = matched.filter(~is_lost).join(gained, on="row", how="left", maintain_order="left")
     total = (pl.col("duplicates") + pl.col("gained").fill_null(0)).cast(pl.UInt32)
-    held_in = pl.col("is_held_in").fill_null(value=False) & ~pl.col("is_held_out")
-    contested = pl.col("is_contested") | held_in
     return Sifted(
-        kept=kept.with_columns(duplicates=total, is_contested=contested)
-        .select(prompts.columns)
-        .sort("object", "line"),
+        kept=kept.with_columns(duplicates=total).select(prompts.columns).sort("object", "line"),
         rejected=lost.select(
-            *(name for name in prompts.columns if name not in {"duplicates", "is_contested"}),
+            *(name for name in prompts.columns if name != "duplicates"),
             reason=pl.lit(Reason.CURATE_NEAR_DUPLICATE.value),
             survivor="survivor_id",
             detail=pl.format("{} of their 5-word shingles are the same", _percent("similarity")),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bedrock_sluice.transforms.chat import Message
 from bedrock_sluice.transforms.conversations import prefix_overlaps
 from bedrock_sluice.transforms.message_digests import conversation_marks, plain_text
-from bedrock_sluice.transforms.near_duplicates import candidate_pairs, verify
+from bedrock_sluice.transforms.near_duplicates import similar_pairs
 from bedrock_sluice.transforms.sketches import sketch
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
@@ -21,45 +21,32 @@ _IS_HELD = pl.col("split") == VALIDATION
 _IS_TRAINED = pl.col("split") == TRAIN
 
 
-def leakage(
-    chats: Sequence[list[Message]],
-    sides: pl.Series,
-    similarity: float | None,
-    *,
-    within_system: bool = False,
-) -> dict[str, int]:
+def leakage(chats: Sequence[list[Message]], sides: pl.Series, similarity: float) -> dict[str, int]:
     """How many lines overlap with the other side: `exact`, `prefix` and `near`.
 
     `chats` has the messages of each line, `sides` the side of each. `exact`: lines of train that
     say the same, but for blanks; `prefix`: lines of either side that begin another's; `near`: lines
-    of train whose 5-word shingles have the `similarity` (Jaccard), or more; 0 where there is none.
-    What is said under another system message is another prompt: always as to `prefix`, and if
-    `within_system` as to the others. A line that says nothing overlaps with none.
+    of train that are near duplicates by the `similarity` (Jaccard, see `similar_pairs`). What is
+    compared is what was said, under whatever system message: a question that is asked in both
+    files is a leak, though each gives it another role. A line that says nothing overlaps with none.
     """
-    lines = _lines(chats, sides, within_system=within_system)
-    near = _near(lines, sketch(lines["turns"]), similarity) if similarity else ()
+    lines = _lines(chats, sides)
+    near = _near(lines, sketch(lines["turns"]), similarity)
     return {"exact": len(_exact(lines)), "prefix": prefix_overlaps(lines), "near": len(near)}
 
 
-def leaking(
-    chats: Sequence[list[Message]],
-    sides: pl.Series,
-    similarity: float | None,
-    *,
-    within_system: bool = False,
-) -> pl.Series:
+def leaking(chats: Sequence[list[Message]], sides: pl.Series, similarity: float) -> pl.Series:
     """Whether each row is of train, and says, begins, goes on from, or nearly says a held-out one.
 
     Without these rows, and with the others in their order, `leakage` finds nothing.
     """
-    lines = _lines(chats, sides, within_system=within_system)
+    lines = _lines(chats, sides)
     rows = lines["row"]
     rest = _without(_without(lines, _exact(lines)), _begun(lines))
-    if similarity:
-        sketches = sketch(lines["turns"])
-        # A crowd is compared in part, and may show more of itself once some have left it.
-        while len(found := _near(rest, sketches, similarity)):
-            rest = _without(rest, found)
+    sketches = sketch(lines["turns"])
+    # A crowd is compared in part, and may show more of itself once some have left it.
+    while len(found := _near(rest, sketches, similarity)):
+        rest = _without(rest, found)
     return ~rows.is_in(rest["row"].implode())
 
 
@@ -69,19 +56,15 @@ def scopes(system_digests: pl.Series) -> NDArray[np.uint64]:
     return numbers.cast(pl.UInt64).to_numpy()
 
 
-def _lines(
-    chats: Sequence[list[Message]], sides: pl.Series, *, within_system: bool
-) -> pl.DataFrame:
-    """One row a line; texts and sketches are compared only with those of the same `scope`."""
-    marks = [conversation_marks(chat, _NO_RESPONSE) for chat in chats]
+def _lines(chats: Sequence[list[Message]], sides: pl.Series) -> pl.DataFrame:
+    """One row a line: its side, and what it says."""
+    paths = [conversation_marks(chat, _NO_RESPONSE).path for chat in chats]
     turns = [plain_text(turns_of(chat)) for chat in chats]
-    systems = [mark.system_digest if within_system else None for mark in marks]
     lines = pl.DataFrame(
         {
             "split": sides,
-            "path": pl.Series([mark.path for mark in marks], dtype=pl.List(pl.UInt64)),
+            "path": pl.Series(paths, dtype=pl.List(pl.UInt64)),
             "turns": pl.Series(turns, dtype=pl.String),
-            "scope": scopes(pl.Series(systems, dtype=pl.String)),
         }
     )
     return lines.with_row_index("row")
@@ -92,9 +75,9 @@ def _without(lines: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
 
 
 def _exact(lines: pl.DataFrame) -> pl.Series:
-    """The rows of train that say the same as one of validation, in the same scope."""
+    """The rows of train that say the same as one of validation."""
     held = lines.filter(_IS_HELD, pl.col("turns") != "")
-    return lines.filter(_IS_TRAINED).join(held, on=["scope", "turns"], how="semi")["row"]
+    return lines.filter(_IS_TRAINED).join(held, on="turns", how="semi")["row"]
 
 
 def _begun(lines: pl.DataFrame) -> pl.Series:
@@ -110,12 +93,11 @@ def _near(lines: pl.DataFrame, sketches: NDArray[np.uint32], similarity: float) 
     """The rows of train that are near duplicates of any of validation."""
     # Those of validation come first: in a crowd of likes, they are what the others are compared to.
     ordered = lines.sort(~_IS_HELD, maintain_order=True)
-    scope = ordered["scope"].to_numpy()
-    pairs = candidate_pairs(sketches[ordered["row"].to_numpy()], similarity, scope)
+    own = sketches[ordered["row"].to_numpy()]
+    pairs, _ = similar_pairs(own, ordered["turns"].gather, np.arange(ordered.height), similarity)
     held = int((ordered["split"] == VALIDATION).sum())
-    crossing = pairs[(pairs[:, 0] < held) & (pairs[:, 1] >= held)]
-    similar, _ = verify(crossing, ordered["turns"].gather, similarity)
-    return ordered["row"].gather(np.unique(similar[:, 1]))
+    is_crossing = (pairs < held).sum(axis=1) == 1
+    return ordered["row"].gather(np.unique(pairs[is_crossing].max(axis=1)))
 
 
 def turns_of(chat: Sequence[Message]) -> str:

@@ -45,36 +45,39 @@ _DATE = re.compile(
 class ConversationMarks(NamedTuple):
     """What tells where an exchange stands in its conversation; the numbers fit a u64.
 
-    `path` has, for each message but the system's, the digest of all up to it. `head` is
-    the digest of the first turn that was answered at once, with its answer; `tail` that of the last
-    turn and the logged response: where a client cut off what came before, `head` of a later
-    exchange is `tail` of the one that it begins with. None where there is no such pair, or too
-    little text in it.
+    `path` has, for each message but the system's, the digest of all of them up to it: what was
+    said, whatever the system message. `head` is the digest of the first turn that was answered at
+    once, with its answer; `tail` that of the last turn and the logged response: where a client cut
+    off what came before, `head` of a later exchange is `tail` of the one that it begins with. None
+    where there is no such pair, or too little text in it.
+
+    `system_digest` (hex) is that of the system message without dates, times and ids of sessions,
+    which many system messages hold; `dated_system_digest` that of its whole text. None without one.
     """
 
     path: list[int]
     head: int | None
     tail: int | None
     system_digest: str | None
+    dated_system_digest: str | None
 
 
 def conversation_marks(messages: Sequence[Message], response: Message) -> ConversationMarks:
     """The marks of an exchange, in time linear in its text.
 
     Clients trim what they send back: Unicode is composed, and runs of blanks count as one. Ids of
-    tool calls are left out, for some clients make them anew. A system message often tells the time:
-    its digest (hex; None without a text) does without dates, times, and ids of sessions. The path
-    begins with it, for some prompts differ in nothing else.
+    tool calls are left out, for some clients make them anew.
     """
     turns = [message for message in messages if message.role != "system"]
     texts = [_text(message) for message in turns]
     roles = [message.role for message in turns]
-    system = _system_digest(messages) if len(turns) < len(messages) else None
+    undated, dated = _system_digests(messages) if len(turns) < len(messages) else (None, None)
     return ConversationMarks(
-        path=_path(system, roles, texts),
+        path=_path(roles, texts),
         head=_head(roles, texts),
         tail=_tail(roles, texts, _text(response)),
-        system_digest=system,
+        system_digest=undated,
+        dated_system_digest=dated,
     )
 
 
@@ -99,8 +102,8 @@ def _text(message: Message) -> bytes:
     return said.encode()
 
 
-def _path(system: str | None, roles: list[str], texts: list[bytes]) -> list[int]:
-    state = blake2b((system or "").encode(), digest_size=DIGEST_BYTES)
+def _path(roles: list[str], texts: list[bytes]) -> list[int]:
+    state = blake2b(digest_size=DIGEST_BYTES)
     path = list[int]()
     for role, text in zip(roles, texts, strict=True):
         state.update(b"%s %d " % (role.encode(), len(text)))
@@ -130,14 +133,18 @@ def _pair(asked: bytes, told: bytes) -> int | None:
     return int.from_bytes(blake2b(pair, digest_size=DIGEST_BYTES).digest())
 
 
-def _system_digest(messages: Sequence[Message]) -> str | None:
+def _system_digests(messages: Sequence[Message]) -> tuple[str | None, str | None]:
+    """The digests of the system message without what tells the time, and of its whole text."""
     text = "\n".join([m.content or "" for m in messages if m.role == "system"])
-    return (
-        _undated_digest(text) if len(text) <= MAX_KEPT_CHARS else _undated_digest.__wrapped__(text)
-    )
+    digests = _text_digests if len(text) <= MAX_KEPT_CHARS else _text_digests.__wrapped__
+    return digests(text)
 
 
 @lru_cache(KEPT_SYSTEMS)
-def _undated_digest(text: str) -> str | None:
-    undated = plain_text(_DATE.sub(" ", text)).encode()
-    return blake2b(undated, digest_size=DIGEST_BYTES).hexdigest() if undated.strip() else None
+def _text_digests(text: str) -> tuple[str | None, str | None]:
+    undated, dated = (plain_text(each).encode() for each in (_DATE.sub(" ", text), text))
+    return _digest(undated), _digest(dated)
+
+
+def _digest(text: bytes) -> str | None:
+    return blake2b(text, digest_size=DIGEST_BYTES).hexdigest() if text.strip() else None

@@ -1,11 +1,9 @@
-"""Near duplicates: candidates by bands of sketches, verified by the real Jaccard similarity.
+"""Near duplicates: candidates, verified by the real Jaccard similarity, and who survives of them.
 
 Nothing here depends on the order of the rows: they are gone through by rank, the better first.
 """
 
-from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -13,220 +11,100 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.boilerplate import Fetch, Rows, own_words
+from bedrock_sluice.transforms.candidate_pairs import Pairs, candidate_pairs
 from bedrock_sluice.transforms.shingles import (
     CHUNK_TEXTS,
-    MIN_THRESHOLD,
     Shingles,
     incidence,
     join_shingles,
-    mix,
     shared_counts,
     shingle,
-    unique_numbers,
 )
-from bedrock_sluice.transforms.sketches import EMPTY, PERMUTATIONS
+from bedrock_sluice.transforms.sketches import sketch
 
-MIN_RECALL = 0.995  # by the bands, of the pairs that lie on the threshold
-HOPELESS_DEVIATIONS = 3  # of an estimate, below the threshold: no candidate
-MAX_WHOLE_BUCKET = 16  # members; a larger bucket is a crowd, and not every pair is a candidate
-SURE_DEVIATIONS = 2  # above the threshold: surely similar
-LEADERS = 8  # of a crowd, to which its members are compared
-NEIGHBOURS = 8  # in the order of the sketches, of a member that is surely like no leader
-ESTIMATED_AT_ONCE = 2_048  # pairs, whose sketches fit the processor's cache
 VERIFIED_AT_ONCE = 262_144  # pairs
+MAX_TEMPLATE_DEPTH = 3  # templates inside of templates that are looked into
 MAX_SHINGLES = 8_000_000  # that verification holds at once, unless one pair has more
+NO_LABEL = -1
 
 SURVIVORS = pl.Schema({"row": pl.UInt32, "survivor": pl.UInt32, "similarity": pl.Float64})
 
-Rows = NDArray[np.int64]
-Pairs = NDArray[np.int64]
-Fetch = Callable[[Rows], pl.Series]
-_Numbers = NDArray[np.uint64]
 
-
-class Bands(NamedTuple):
-    """How a sketch is cut: two texts are candidates where all rows of one band are equal."""
-
-    number: int
-    rows: int
-
-
-def find_near_duplicates(
+def similar_pairs(
     sketches: NDArray[np.uint32],
     fetch: Fetch,
     rank: Rows,
     threshold: float,
-    scope: _Numbers | None = None,
-) -> pl.DataFrame:
-    """Rows that are near duplicates, with their survivors: see `pick_survivors` for the columns.
+    scope: NDArray[np.uint64] | None = None,
+) -> tuple[Pairs, NDArray[np.float64]]:
+    """Pairs of rows that are as similar as the threshold or more, with their Jaccard similarity.
 
     `fetch` gives the texts of ascending rows, in that order: at most `CHUNK_TEXTS` of them, and
-    only those of candidates. `rank` differs from row to row; the lower survives. Rows are compared
-    only with rows of the same `scope`, where there is one. Texts without words are near nothing.
+    only those of candidates. Rows are compared only with rows of the same `scope`, where there is
+    one; of a crowd, those of low `rank` are what the others are compared with. Texts without words
+    are near nothing. Texts of one template are compared by what each says of its own, see
+    `boilerplate`; again, where a template has templates inside.
     """
+    pairs, similarity = _verified_pairs(sketches, fetch, rank, threshold, scope)
+    for _ in range(MAX_TEMPLATE_DEPTH):
+        own = {
+            row: text for group in _groups(pairs) for row, text in own_words(group, fetch).items()
+        }
+        if not own:
+            break
+        rows = np.array(sorted(own), np.int64)
+        fetch = _overlaid(fetch, own)
+        is_settled = ~np.isin(pairs, rows).any(axis=1)
+        found, shares = _verified_pairs(
+            sketch(pl.Series([own[row] for row in rows.tolist()])),
+            _within(fetch, rows),
+            rank[rows],
+            threshold,
+            None if scope is None else scope[rows],
+        )
+        pairs = np.concatenate([pairs[is_settled], rows[found]])
+        similarity = np.concatenate([similarity[is_settled], shares])
+    return pairs, similarity
+
+
+def _verified_pairs(
+    sketches: NDArray[np.uint32],
+    fetch: Fetch,
+    rank: Rows,
+    threshold: float,
+    scope: NDArray[np.uint64] | None,
+) -> tuple[Pairs, NDArray[np.float64]]:
     order = np.argsort(rank, kind="stable")
     by_rank = None if scope is None else scope[order]
     pairs = order[candidate_pairs(sketches[order], threshold, by_rank)]
-    pairs, similarity = verify(pairs, fetch, threshold)
-    return pick_survivors(pairs, similarity, rank)
+    return verify(pairs, fetch, threshold)
 
 
-def like_marked(
-    sketches: NDArray[np.uint32],
-    fetch: Fetch,
-    is_marked: NDArray[np.bool_],
-    threshold: float,
-    scope: _Numbers | None = None,
-) -> NDArray[np.bool_]:
-    """Whether each row is not marked, but a near duplicate of one that is.
-
-    For `fetch` and `scope` see `find_near_duplicates`.
-    """
-    order = np.argsort(~is_marked, kind="stable")  # crowds are compared with those that come first
-    ordered = None if scope is None else scope[order]
-    pairs = order[candidate_pairs(sketches[order], threshold, ordered)]
-    crossing = pairs[is_marked[pairs[:, 0]] != is_marked[pairs[:, 1]]]
-    similar, _ = verify(crossing, fetch, threshold)
-    is_like = np.zeros(len(is_marked), np.bool_)
-    is_like[similar.ravel()] = True
-    return is_like & ~is_marked
+def _groups(pairs: Pairs) -> list[Rows]:
+    """The rows (ascending) of each connected component of the pairs."""
+    rows, places = np.unique(pairs, return_inverse=True)
+    labels = _components(len(rows), places.reshape(pairs.shape))
+    order = np.argsort(labels, kind="stable")
+    return np.split(rows[order], np.flatnonzero(np.diff(labels[order])) + 1) if len(rows) else []
 
 
-def choose_bands(threshold: float) -> Bands:
-    """The most rows a band that still find `MIN_RECALL` of the pairs on the threshold.
+def _within(fetch: Fetch, rows: Rows) -> Fetch:
+    """A `fetch` that takes places in `rows`."""
+    return lambda places: fetch(rows[places])
 
-    Raises:
-        ConfigError: the threshold is not between `MIN_THRESHOLD` and 1.
-    """
-    if not MIN_THRESHOLD <= threshold <= 1:
-        raise ConfigError(
-            f"{threshold} is no similarity of near duplicates: give one of {MIN_THRESHOLD} to 1"
+
+def _overlaid(fetch: Fetch, texts: dict[int, str]) -> Fetch:
+    """A `fetch` that gives these texts in place of the others."""
+
+    def overlaid(rows: Rows) -> pl.Series:
+        plain = fetch(rows)
+        return pl.Series(
+            [texts.get(row, text) for row, text in zip(rows.tolist(), plain, strict=True)],
+            dtype=pl.String,
         )
-    cuts = [
-        Bands(PERMUTATIONS // rows, rows)
-        for rows in range(PERMUTATIONS, 0, -1)
-        if PERMUTATIONS % rows == 0
-    ]
-    return next(b for b in cuts if 1 - (1 - threshold**b.rows) ** b.number >= MIN_RECALL)
 
-
-# --- Candidates
-
-
-def candidate_pairs(
-    sketches: NDArray[np.uint32], threshold: float, scope: _Numbers | None = None
-) -> Pairs:
-    """Unique pairs of rows i < j, in ascending order, that may be similar; one pair a row.
-
-    Rows stand in the order of rank. In each band all pairs of a bucket are candidates, but where
-    more than `MAX_WHOLE_BUCKET` rows share one. Of such a crowd the first row leads: each other is
-    paired with it, those that are surely like it are done, and the first of the rest leads next,
-    `LEADERS` times. Who is left is paired with its `NEIGHBOURS` in the order of the sketches, where
-    the estimate reaches the threshold. So pairs grow with the rows, and not with their square; what
-    may be missed are pairs of a crowd that are hardly similar enough. Everywhere an estimate that
-    lies too far below the threshold rules a pair out.
-
-    Raises:
-        ConfigError: the threshold is not between `MIN_THRESHOLD` and 1.
-    """
-    bands = choose_bands(threshold)
-    rows = np.flatnonzero((sketches != EMPTY).any(axis=1))
-    number = max(1, len(sketches))
-    codes = np.zeros(0, np.int64)
-    for band in range(bands.number):
-        columns = np.arange(band * bands.rows, (band + 1) * bands.rows)
-        keys = _keys(sketches, rows, columns, scope)
-        found = _pairs_of_band(sketches, *_buckets(keys, rows), int(columns[0]), threshold)
-        coded = [p[:, 0] * number + p[:, 1] for p in found]
-        codes = unique_numbers(np.concatenate([codes, *coded]))
-    pairs = np.stack(np.divmod(codes, number), axis=1)
-    return pairs if scope is None else pairs[scope[pairs[:, 0]] == scope[pairs[:, 1]]]
-
-
-def estimate(sketches: NDArray[np.uint32], pairs: Pairs) -> NDArray[np.float64]:
-    """The share of equal numbers in the sketches of each pair."""
-    shares = np.empty(len(pairs))
-    for start in range(0, len(pairs), ESTIMATED_AT_ONCE):
-        left, right = pairs[start : start + ESTIMATED_AT_ONCE].T
-        equal = np.take(sketches, left, axis=0) == np.take(sketches, right, axis=0)
-        # Eight truths are added at once: no byte overflows, for a sketch has under 256 numbers.
-        by_byte = sum(equal.view(np.uint64).T)
-        counts = by_byte * np.uint64(0x0101010101010101) >> np.uint64(56)
-        shares[start : start + len(left)] = counts / PERMUTATIONS
-    return shares
-
-
-def _keys(
-    sketches: NDArray[np.uint32], rows: Rows, columns: Rows, scope: _Numbers | None
-) -> _Numbers:
-    keys = np.zeros(len(rows), np.uint64) if scope is None else mix(scope[rows].astype(np.uint64))
-    for column in columns:
-        keys ^= sketches[rows, column]
-        mix(keys)
-    return keys
-
-
-def _buckets(keys: _Numbers, rows: Rows) -> tuple[Rows, Rows]:
-    """The rows that share their key with another, bucket by bucket; and where each bucket starts.
-
-    The last bits of a key give way to the row's place, so that plain numbers are sorted: two keys
-    may then be taken for one, which costs a candidate and no more.
-    """
-    bits = np.uint64(max(1, len(rows) - 1).bit_length())
-    packed = keys >> bits << bits | np.arange(len(rows), dtype=np.uint64)
-    packed.sort()
-    is_first = np.ones(len(packed), np.bool_)
-    is_first[1:] = packed[1:] >> bits != packed[:-1] >> bits
-    starts = np.flatnonzero(is_first)
-    sizes = np.diff(starts, append=len(packed))
-    is_shared = sizes > 1
-    places = packed[np.repeat(is_shared, sizes)] & ((np.uint64(1) << bits) - np.uint64(1))
-    ends = np.cumsum(sizes[is_shared])
-    return rows[places.astype(np.int64)], np.concatenate([np.zeros(1, np.int64), ends])
-
-
-def _pairs_of_band(
-    sketches: NDArray[np.uint32], members: Rows, starts: Rows, column: int, threshold: float
-) -> Iterator[Pairs]:
-    """Pairs of each bucket whose estimate does not rule them out."""
-    deviation = np.sqrt(threshold * (1 - threshold) / PERMUTATIONS)
-    hopeless = threshold - HOPELESS_DEVIATIONS * deviation
-    sizes = np.diff(starts)
-    is_large = np.repeat(sizes > MAX_WHOLE_BUCKET, sizes)
-    buckets = np.repeat(np.arange(len(sizes)), sizes)
-    for pairs in _close(members[~is_large], buckets[~is_large], MAX_WHOLE_BUCKET - 1):
-        yield pairs[estimate(sketches, pairs) >= hopeless]
-    members, buckets = members[is_large], buckets[is_large]
-    for _ in range(LEADERS):
-        if not len(members):
-            return
-        is_first = np.diff(buckets, prepend=-1) > 0
-        leaders = members[is_first][np.cumsum(is_first) - 1]
-        pairs = np.stack([leaders, members], axis=1)[~is_first]
-        shares = estimate(sketches, pairs)
-        yield pairs[shares >= hopeless]
-        is_alone = shares < threshold + SURE_DEVIATIONS * deviation
-        members, buckets = members[~is_first][is_alone], buckets[~is_first][is_alone]
-    order = _sketch_order(sketches, members, buckets, column)
-    for pairs in _close(members[order], buckets[order], NEIGHBOURS):
-        yield np.sort(pairs[estimate(sketches, pairs) >= threshold], axis=1)
-
-
-def _close(members: Rows, buckets: Rows, distance: int) -> Iterator[Pairs]:
-    """Pairs of members of one bucket that stand at most so far apart."""
-    for step in range(1, distance + 1):
-        same = np.flatnonzero(buckets[step:] == buckets[:-step])
-        if not len(same):
-            return
-        yield np.stack([members[same], members[same + step]], axis=1)
-
-
-def _sketch_order(sketches: NDArray[np.uint32], members: Rows, buckets: Rows, column: int) -> Rows:
-    """Places of members by bucket, then by their numbers from the column on: like beside like."""
-    turned = np.roll(sketches[members], -column, axis=1).astype(">u4")
-    by_sketch = np.argsort(turned.view(f"V{4 * PERMUTATIONS}").ravel(), kind="stable")
-    return by_sketch[np.argsort(buckets[by_sketch], kind="stable")]
+    return overlaid
 
 
 # --- Verification
@@ -281,6 +159,21 @@ def _shingles_of(rows: Rows, fetch: Fetch, limit: int | None) -> Shingles | None
 
 
 # --- Survivors
+
+
+def have_different_labels(pairs: Pairs, labels: Rows) -> NDArray[np.bool_]:
+    """Whether both rows of each pair have a label (not `NO_LABEL`), and not the same.
+
+    Labels that contradict each other prove that two prompts are no duplicates, however alike.
+    """
+    left, right = labels[pairs].T
+    differ: NDArray[np.bool_] = (left != NO_LABEL) & (right != NO_LABEL) & (left != right)
+    return differ
+
+
+def group_sizes(pairs: Pairs) -> Rows:
+    """The number of rows of each connected component of the pairs."""
+    return np.array([len(group) for group in _groups(pairs)], np.int64)
 
 
 def pick_survivors(pairs: Pairs, similarity: NDArray[np.float64], rank: Rows) -> pl.DataFrame:

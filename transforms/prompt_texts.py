@@ -45,6 +45,11 @@ def _system(messages: Sequence[Message]) -> str:
     return "\n".join([m.content or "" for m in messages if m.role == "system"])
 
 
+def turn_texts(messages: pl.Series) -> pl.Series:
+    """What is said in each of `messages` (JSON), but for the system message."""
+    return pl.Series("turns", [_turns(_MESSAGES.decode(m)) for m in messages], dtype=pl.String)
+
+
 def exchange_parts(exchanges: pl.DataFrame) -> pl.DataFrame:
     """The texts (`PARTS`) of `messages` and `tools` (JSON), a row for each, in their order."""
     pairs = exchanges.select("messages", "tools").iter_rows()

@@ -70,7 +70,7 @@ class QualityLimits:
 
 
 def quality_rules(limits: QualityLimits) -> list[tuple[Reason, pl.Expr]]:
-    """Rules for `fates.sift`, over the columns of `MEASURES`, `prompt_tokens` and `language`.
+    """Rules for `fates.sift`, over the columns of `MEASURES`, `prompt_tokens`, `language`, `label`.
 
     A rule that is off needs no column. What could not be measured (null) is kept.
     """
@@ -82,6 +82,7 @@ def quality_rules(limits: QualityLimits) -> list[tuple[Reason, pl.Expr]]:
     reserved = pl.col("reserved_words") > pl.lit(limits.max_reserved_words)
     hidden = pl.col("hidden_characters") > pl.lit(limits.max_hidden_characters)
     foreign = ~pl.col("language").is_in(limits.languages)
+    refusal = pl.col("is_refusal") & pl.col("label").is_null()  # else the response is not used
     rules = [
         (Reason.CURATE_TOO_SHORT, limits.min_prompt_tokens is not None, too_short),
         (Reason.CURATE_NOISE, limits.max_repeated_share is not None, repeated),
@@ -90,7 +91,7 @@ def quality_rules(limits: QualityLimits) -> list[tuple[Reason, pl.Expr]]:
         (Reason.CURATE_RESERVED_WORD, limits.max_reserved_words is not None, reserved),
         (Reason.CURATE_HIDDEN_CHARACTERS, limits.max_hidden_characters is not None, hidden),
         (Reason.CURATE_LANGUAGE, bool(limits.languages), foreign),
-        (Reason.CURATE_REFUSAL, limits.drop_refusals, pl.col("is_refusal")),
+        (Reason.CURATE_REFUSAL, limits.drop_refusals, refusal),
     ]
     return [(reason, broken) for reason, is_on, broken in rules if is_on]
 

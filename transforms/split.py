@@ -1,9 +1,15 @@
 """Train or validation, by a keyed hash of the group: stable whatever else is in the data.
 
-Each record has an elementary group, its `root`, told by the record alone; the root's side is a
-keyed hash of its name, so it never moves. What is found between records (turns of a conversation,
-near duplicates) ties roots together. Such a link may come late and join a root of train to one of
-validation. Then validation wins: the lines of train are left out, and none changes its side.
+Each record has a `root`: the digest of what its user asked first, whatever the system message; or
+of the session or the metadata values that the recipe names. What must not stand on both sides ties
+roots together: the turns of a conversation, and prompts that ask the same or nearly the same. Roots
+that are tied are one group, and a group has one side, however many prompts are in it. So the sides
+share the groups, and a question that is asked in many words weighs no more than another.
+
+What is tied changes as data come and go, and so may the hash of a group. Therefore sides are kept:
+a root that had a line in an earlier release gives its side to its group. Where new data tie a root
+of train to one of validation, validation wins: what was trained on does not become a measure of
+success, so the lines of train are left out, and none goes from validation to train.
 """
 
 from collections.abc import Sequence
@@ -21,31 +27,41 @@ TRAIN, VALIDATION = "train", "validation"
 LINKS = pl.Schema({"left": pl.String, "right": pl.String})
 """One row per two roots that belong together; which one stands left does not matter."""
 
+SIDES = pl.Schema({"root": pl.String, "split": pl.String})
+"""One row per root that had a line in an earlier release, and the side of that line."""
+
+ROOT_BYTES = 16
 _HALF_BITS = 64
 
 
-def assign_groups(exchanges: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
-    """Replace `root` by the values of the metadata `keys`, where none of them lacks.
+def name_roots(
+    exchanges: pl.DataFrame, *, group_by: Sequence[str], session: pl.Expr | None, salt: str
+) -> pl.DataFrame:
+    """Add `root`: the keyed hash (hex) of what keeps a record with others, told by it alone.
 
-    `exchanges` has `root`, told by the conversation itself, and `request_metadata` (a map).
+    That is the values of the metadata keys `group_by`, where none lacks; else the `session` (a
+    name), where there is one; else what the user said first (`path`), or the whole prompt
+    (`prompt_digest`) of a record without messages. `exchanges` has `request_metadata` (a map) too.
     """
-    if not keys:
-        return exchanges
+    asked = pl.coalesce(pl.col("path").list.first().cast(pl.String), "prompt_digest")
+    names = [
+        *([_group_name(group_by)] if group_by else []),
+        *([] if session is None else [session]),
+    ]
+    named = exchanges.select(name=pl.coalesce(*names, asked))["name"]
+    unique = named.unique()
+    roots = pl.Series([_keyed_hash(salt, name) for name in unique], dtype=pl.String)
+    return exchanges.with_columns(root=named.replace_strict(unique, roots, return_dtype=pl.String))
+
+
+def _group_name(keys: Sequence[str]) -> pl.Expr:
     values = [pl.col("request_metadata").map.get(key).alias(key) for key in dict.fromkeys(keys)]
     has_all = pl.all_horizontal(value.is_not_null() for value in values)
-    named = pl.struct(values).struct.json_encode()
-    return exchanges.with_columns(root=pl.when(has_all).then(named).otherwise("root"))
+    return pl.when(has_all).then(pl.struct(values).struct.json_encode())
 
 
-def root_of() -> pl.Expr:
-    """The elementary group of an exchange: the digest of what its user said first."""
-    return pl.coalesce(pl.col("path").list.first().cast(pl.String), "prompt_digest")
-
-
-def is_held_out(roots: pl.Series, *, validation: float, salt: str) -> pl.Series:
-    """Whether the side of each root is that of validation."""
-    sides = {name: _two_numbers(salt, name)[0] < validation for name in roots.unique()}
-    return pl.Series([sides[name] for name in roots], dtype=pl.Boolean)
+def _keyed_hash(salt: str, name: str) -> str:
+    return blake2b(name.encode(), key=salt.encode(), digest_size=ROOT_BYTES).hexdigest()
 
 
 def tie(records: pl.DataFrame, by: str | pl.Expr) -> pl.DataFrame:
@@ -54,39 +70,62 @@ def tie(records: pl.DataFrame, by: str | pl.Expr) -> pl.DataFrame:
     A null ties nothing. Each root is tied to the lowest of its value: as many links as roots.
     """
     valued = records.select("root", by=by).drop_nulls().unique()
-    tied = valued.select(left=pl.col("root").min().over("by"), right="root")
-    return tied.filter(pl.col("left") != pl.col("right")).unique().sort("left", "right")
+    return tied_pairs(valued.select(left=pl.col("root").min().over("by"), right="root"))
 
 
-def split(prompts: pl.DataFrame, links: pl.DataFrame, *, validation: float, salt: str) -> Sifted:
+def tie_beginnings(records: pl.DataFrame) -> pl.DataFrame:
+    """The links (`LINKS`) between records one of which is the beginning, or the whole, of another.
+
+    `records` has `root` and `path`: what was said counts, whatever the system message.
+    """
+    begun = records.select("root", tip="path").explode("tip").drop_nulls().unique()
+    whole = records.select(left="root", tip=pl.col("path").list.last()).drop_nulls().unique()
+    return tied_pairs(whole.join(begun.select("tip", right="root"), on="tip"))
+
+
+def tied_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+    """The links (`LINKS`) that pairs of roots (`left`, `right`) make: each once, sorted."""
+    links = pairs.select(LINKS.names()).filter(pl.col("left") != pl.col("right"))
+    return links.unique().sort("left", "right")
+
+
+def split(
+    prompts: pl.DataFrame,
+    links: pl.DataFrame,
+    earlier: pl.DataFrame,
+    *,
+    validation: float,
+    salt: str,
+) -> Sifted:
     """Add `split`, and `group`: the lowest of all roots that are tied to the row's, or itself.
 
-    `prompts` has `root`, `prompt_digest` and `request_id`; `links` has the schema `LINKS`, and may
-    name roots that no prompt has (any more): rows of train that are tied to a root on the side of
-    validation are rejected even then, lest what an older release held out be trained on. Rejected
-    rows name the lowest row of validation in their group as `survivor`, where there is one.
+    `prompts` has `root`, `prompt_digest` and `request_id`; `links` has the schema `LINKS`, and
+    `earlier` that of `SIDES`. A group takes the side that a root of it had earlier; where it had
+    both, validation; where it had none, by a keyed hash of the group. A row whose own root was
+    trained on earlier, in a group that validation holds, is rejected. Rejected rows name the lowest
+    row of validation in their group as `survivor`, where there is one.
 
     Kept rows are shuffled, and stable: their order depends on `salt` and each prompt alone.
     """
-    is_held = pl.col("split") == VALIDATION
-    judged = (
-        in_stable_order(prompts, salt)
-        .join(_sides(prompts["root"], links, validation, salt), on="root", how="left")
-        .with_columns(survivor=pl.col("request_id").filter(is_held).min().over("group"))
-        .sort("order", "request_id")
+    placed = in_stable_order(prompts, salt).join(
+        _sides(prompts["root"], links, earlier, validation, salt), on="root", how="left"
     )
-    is_evicted = ~is_held & pl.col("is_joined")
-    scratch = ["order", "is_joined"]
+    is_evicted = (pl.col("split") == VALIDATION) & pl.col("was_trained")
+    kept = placed.filter(~is_evicted).sort("order", "request_id")
+    held = kept.filter(pl.col("split") == VALIDATION).group_by("group")
+    survivors = held.agg(survivor=pl.col("request_id").min())
     return Sifted(
-        kept=judged.filter(~is_evicted).drop(*scratch, "survivor"),
-        rejected=judged.filter(is_evicted)
-        .drop(scratch)
+        kept=kept.drop("order", "was_trained"),
+        rejected=placed.filter(is_evicted)
+        .join(survivors, on="group", how="left")
+        .sort("order", "request_id")
+        .drop("order", "was_trained")
         .with_columns(reason=pl.lit(Reason.SPLIT_JOINED_VALIDATION.value)),
     )
 
 
 def evict(prompts: pl.DataFrame, is_evicted: pl.Series) -> Sifted:
-    """Leave out rows of train that belong with what validation holds, or held."""
+    """Leave out rows of train that say what a line of validation says, or said earlier."""
     return Sifted(
         kept=prompts.filter(~is_evicted),
         rejected=prompts.filter(is_evicted).with_columns(
@@ -95,16 +134,31 @@ def evict(prompts: pl.DataFrame, is_evicted: pl.Series) -> Sifted:
     )
 
 
-def _sides(roots: pl.Series, links: pl.DataFrame, validation: float, salt: str) -> pl.DataFrame:
-    """Of each root: its `group`, its `split`, and whether its group has a root of validation."""
+def _sides(
+    roots: pl.Series, links: pl.DataFrame, earlier: pl.DataFrame, validation: float, salt: str
+) -> pl.DataFrame:
+    """Of each root: its `group`, its `split`, and whether it was itself trained on earlier."""
     names = pl.concat([roots, links["left"], links["right"]]).unique().sort()
-    is_held = is_held_out(names, validation=validation, salt=salt).alias("is_held")
-    return pl.DataFrame([names.alias("root"), _components(names, links), is_held]).select(
-        "root",
-        group=pl.col("root").min().over("component"),
-        split=pl.when("is_held").then(pl.lit(VALIDATION)).otherwise(pl.lit(TRAIN)),
-        is_joined=pl.col("is_held").any().over("component"),
+    is_held = (pl.col("split") == VALIDATION).any()
+    known = earlier.group_by("root").agg(was_held=is_held, was_trained=~is_held)
+    grouped = (
+        pl.DataFrame([names.alias("root"), _components(names, links)])
+        .join(known, on="root", how="left")
+        .with_columns(pl.col("was_held", "was_trained").fill_null(value=False))
+        .with_columns(group=pl.col("root").min().over("component"))
     )
+    groups = grouped["group"].unique()
+    drawn = {group: _two_numbers(salt, group)[0] < validation for group in groups}
+    is_drawn = pl.col("group").replace_strict(drawn, return_dtype=pl.Boolean)
+    is_validation = (
+        pl.when(pl.col("was_held").any().over("group"))
+        .then(statement=True)
+        .when(pl.col("was_trained").any().over("group"))
+        .then(statement=False)
+        .otherwise(is_drawn)
+    )
+    side = pl.when(is_validation).then(pl.lit(VALIDATION)).otherwise(pl.lit(TRAIN))
+    return grouped.select("root", "group", "was_trained", split=side)
 
 
 def _components(names: pl.Series, links: pl.DataFrame) -> pl.Series:

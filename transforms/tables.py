@@ -66,6 +66,7 @@ EXCHANGES = pa.schema(
         pa.field("head", pa.uint64()),
         pa.field("tail", pa.uint64()),
         pa.field("system_digest", pa.string()),
+        pa.field("dated_system_digest", pa.string()),
     ]
 )
 """One row per record that was read: its chat messages, and what curation judges it by."""
@@ -80,6 +81,7 @@ _PROVENANCE: dict[str, pl.DataType | type[pl.DataType]] = {
     "model_id": pl.String,
     "split": pl.String,
     "group": pl.String,
+    "root": pl.String,
     "reference_source": pl.String,
     "duplicates": pl.UInt32,
 }

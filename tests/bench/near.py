@@ -100,7 +100,8 @@ def _tuples(text: str) -> set[Words]:
 
 def ours(texts: pl.Series, threshold: float) -> tuple[Json, Pairs]:
     """Sketches, candidates, verification and clusters, and the seconds of each."""
-    from bedrock_sluice.transforms.near_duplicates import candidate_pairs, pick_survivors, verify
+    from bedrock_sluice.transforms.candidate_pairs import candidate_pairs
+    from bedrock_sluice.transforms.near_duplicates import pick_survivors, verify
     from bedrock_sluice.transforms.sketches import sketch
 
     rank = np.arange(len(texts))

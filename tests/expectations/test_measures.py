@@ -278,7 +278,7 @@ def test_overlaps_of_written_lines_are_counted(train: str, told: tuple[int, ...]
     measures = measure_leakage(lines, 0.8, index_evaluation(item))
     assert measures.schema == LEAKAGE_MEASURES
     assert measures.rows() == [told]
-    assert measure_leakage(lines, None, None).rows() == [(*told[:2], 0, 0)]
+    assert measure_leakage(lines, 0.8, None).rows() == [(*told[:3], 0)]
 
 
 def test_lines_of_both_sides_are_looked_for_in_evaluation_sets() -> None:
@@ -287,10 +287,10 @@ def test_lines_of_both_sides_are_looked_for_in_evaluation_sets() -> None:
     assert measure_leakage(lines, 0.8, index)["evaluated"].to_list() == [2]
 
 
-def test_another_system_message_makes_no_other_question() -> None:
+def test_a_question_leaks_under_another_system_message_too() -> None:
     texts = [asking(LONG, system="a"), asking(LONG, system="b")]
     lines = pl.DataFrame({"json": texts, "split": ["train", "validation"]})
-    assert measure_leakage(lines, 0.8, None)["exact"].item() == 1
+    assert measure_leakage(lines, 0.8, None).rows() == [(1, 2, 1, 0)]
 
 
 @pytest.mark.parametrize("index", [None, index_evaluation(pl.Series([LONG]))], ids=["no", "one"])
@@ -339,9 +339,8 @@ def test_one_odd_record_never_makes_the_gate_reject_a_release(
     """What curation keeps must meet the checks of a line; what can't is dropped with a reason."""
     raw = log_object([record("anthropic_messages", bodies=bodies)])
     read = normalise(landed_table(decode_object(raw, "a.json.gz")))
-    kept = drop_unteachable(
-        pl.DataFrame(read.exchanges), max_prompt_tokens=1_000, takes_history=True
-    ).kept
+    exchanges = pl.DataFrame(read.exchanges).with_columns(label=pl.lit(None, pl.String))
+    kept = drop_unteachable(exchanges, max_prompt_tokens=1_000, takes_history=True).kept
     answered = kept.with_columns(reference_answer=pl.lit('{"answer":"4"}'))
     for row in measure_lines(render(answered, []), WANTED).to_dicts():
         assert {name for name, value in row.items() if value is False} == set()

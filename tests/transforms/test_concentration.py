@@ -30,6 +30,7 @@ _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "prompt_digest": pl.String,
     "identity_arn": pl.String,
     "system_digest": pl.String,
+    "label": pl.String,
     "timestamp": pl.Datetime("us", "UTC"),
 }
 
@@ -140,6 +141,13 @@ def test_a_cap_holds_for_each_value_and_leaves_out_those_without(column: str, re
     assert counted == {"a": 3, "b": 3, "c": 1, None: 5}
     assert sifted.rejected["reason"].to_list() == [reason] * 6
     assert sifted.kept.columns == list(_SCHEMA)
+
+
+@pytest.mark.parametrize(("column", "reason"), CAPS)
+def test_who_has_a_label_stays_under_a_cap(column: str, reason: str) -> None:
+    labels = [None] * 6 + ["x", "y"] + [None] * 6
+    sifted = capped(records([{column: "a", "label": label} for label in labels]), column, 3)
+    assert {"r6", "r7"} < set(sifted.kept["request_id"])
 
 
 def test_the_sessions_of_a_role_share_one_cap() -> None:

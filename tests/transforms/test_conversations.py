@@ -33,6 +33,7 @@ class Call(NamedTuple):
     messages: list[Message]
     response: Message
     metadata: Mapping[str, str] = MappingProxyType({})
+    label: str | None = None
 
 
 def user(text: str) -> Message:
@@ -70,6 +71,9 @@ def frame(make: Make, calls: Sequence[Call]) -> pl.DataFrame:
         pl.Series("path", [m.path for m in marks], dtype=pl.List(pl.UInt64)),
         pl.Series("head", [m.head for m in marks], dtype=pl.UInt64),
         pl.Series("tail", [m.tail for m in marks], dtype=pl.UInt64),
+        pl.Series("system_digest", [m.system_digest for m in marks], dtype=pl.String),
+        pl.Series("dated_system_digest", [m.dated_system_digest for m in marks], dtype=pl.String),
+        pl.Series("label", [each.label for each in calls], dtype=pl.String),
         pl.Series("true", [each.conversation for each in calls], dtype=pl.String),
     )
 
@@ -128,6 +132,39 @@ def test_a_system_prompt_that_tells_the_time_parts_nothing(exchanges: Make) -> N
         for n, each in enumerate(chat("a", 4))
     ]
     assert len(set(names(exchanges, calls))) == 1
+
+
+def under(system: str, call: Call) -> Call:
+    return call._replace(messages=[Message("system", system), *call.messages])
+
+
+def test_prompts_that_differ_in_the_date_alone_are_no_turns_of_one_conversation(
+    exchanges: Make,
+) -> None:
+    asked = Call("a", [user("How many days are left?")], answer("5"))
+    calls = [under(f"Today is 2026-01-1{n}.", asked) for n in range(5)]
+    assert len(set(names(exchanges, calls))) == 5
+    assert kept(exchanges, calls, "last") == ["r1", "r2", "r3", "r4", "r5"]
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"), [([1, 2, 1], ["r2", "r3"]), ([1, 2, 3], ["r1", "r3"])]
+)
+def test_what_goes_on_is_the_growth_of_one_prompt_of_those_that_differ_in_the_date(
+    exchanges: Make, days: list[int], expected: list[str]
+) -> None:
+    """Of the one under the same date, else of the last one before; the other stays."""
+    first, second = chat("a", 2)
+    calls = [first, first, second]
+    dated = [under(f"It is {day} May 2026.", each) for day, each in zip(days, calls, strict=True)]
+    assert kept(exchanges, dated, "last") == expected
+
+
+def test_a_labelled_turn_is_never_dropped_for_its_depth(exchanges: Make) -> None:
+    first, second, third = chat("a", 3)
+    calls = [first._replace(label="x"), second._replace(label="y"), third]
+    assert kept(exchanges, calls, "last") == ["r1", "r2"]
+    assert kept(exchanges, calls, "last", 3) == ["r1", "r2", "r3"]
 
 
 def test_turns_with_tools_are_one_conversation(exchanges: Make) -> None:

@@ -14,7 +14,7 @@ from bedrock_sluice.transforms.curate import (
     drop_exact_duplicates,
     drop_private,
     drop_unteachable,
-    in_survival_order,
+    with_response_flags,
 )
 from bedrock_sluice.transforms.personal_data import KINDS, PERSONAL, SECRETS
 
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 Make = Callable[[Sequence[Json]], pl.DataFrame]
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
-NOBODY = pl.Series([], dtype=pl.String)
+LATER = NOON + timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
@@ -74,15 +74,17 @@ def test_of_several_reasons_the_first_rule_is_told(exchanges: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "labelled", "survivor"),
+    ("rows", "survivor"),
     [
-        ([{}, {}, {}], [], "r1"),
-        ([{}, {"timestamp": NOON + timedelta(seconds=1)}, {}], [], "r2"),
-        ([{}, {"timestamp": NOON + timedelta(seconds=1)}, {}], ["r3"], "r3"),
-        ([{}, {"timestamp": NOON + timedelta(seconds=1)}, {}], ["r3", "r1"], "r1"),
-        ([{"timestamp": NOON - timedelta(1)}, {}, {}], ["r1", "r2", "r3", "r9"], "r2"),
-        ([{"timestamp": None}, {"timestamp": NOON}, {}], [], "r2"),
-        ([{"request_id": "r10"}, {"request_id": "r9"}, {"request_id": "r10x"}], [], "r10"),
+        ([{}, {}, {}], "r1"),
+        ([{}, {"timestamp": LATER}, {}], "r2"),
+        ([{}, {"timestamp": LATER}, {"label": "a"}], "r3"),
+        ([{"label": "a"}, {"timestamp": LATER}, {"label": "b"}], "r1"),
+        ([{"label": "a"}, {"timestamp": LATER, "label": "a"}, {}], "r2"),
+        ([{"label": "a", "has_good_response": False}, {"timestamp": LATER}, {}], "r1"),
+        ([{"label": "a", "has_good_response": False}, {"label": "a"}, {}], "r2"),
+        ([{"timestamp": None}, {"timestamp": NOON}, {}], "r2"),
+        ([{"request_id": "r10"}, {"request_id": "r9"}, {"request_id": "r10x"}], "r10"),
     ],
     ids=[
         "the lowest id",
@@ -90,71 +92,53 @@ def test_of_several_reasons_the_first_rule_is_told(exchanges: Make) -> None:
         "the labelled before the newest",
         "the lowest id of the labelled",
         "the newest of the labelled",
+        "the labelled before the well answered",
+        "the well answered of the labelled",
         "any time before none",
         "ids are compared as text",
     ],
 )
 def test_the_survivor_is_labelled_then_newest_then_of_lowest_id(
-    exchanges: Make, rows: list[Json], labelled: list[str], survivor: str
+    exchanges: Make, rows: list[Json], survivor: str
 ) -> None:
-    same = exchanges([{"prompt_digest": "same", **row} for row in rows])
-    sifted = drop_exact_duplicates(same, pl.Series(labelled, dtype=pl.String))
+    sifted = drop_exact_duplicates(exchanges([{"prompt_digest": "same", **row} for row in rows]))
     assert sifted.kept.select("request_id", "duplicates").rows() == [(survivor, 2)]
     assert set(sifted.rejected["survivor"]) == {survivor}
     assert set(sifted.rejected["reason"]) == {"curate_exact_duplicate"}
 
 
 @pytest.mark.parametrize(
-    ("rows", "labelled", "survivor", "is_contested"),
+    ("change", "reason"),
     [
-        ([{}, {}], [], "r1", False),
-        ([{}, {"is_held_out": True}], [], "r2", False),
-        ([{"timestamp": NOON + timedelta(1)}, {"is_held_out": True}], [], "r2", False),
-        ([{}, {"is_held_out": True}], ["r1"], "r1", True),
-        ([{}, {"is_held_out": True}], ["r1", "r2"], "r2", False),
-        ([{"is_held_out": True}, {"is_held_out": True}], ["r2"], "r2", False),
-        ([{}, {"is_held_out": True}, {}], ["r3"], "r3", True),
-    ],
-    ids=[
-        "nobody held out",
-        "the held out before the lowest id",
-        "the held out before the newest",
-        "the labelled before the held out",
-        "the held out of the labelled",
-        "all held out",
-        "of three",
+        ({"stop_reason": "max_tokens"}, "curate_cut_off"),
+        ({"stop_reason": "malformed_tool_use"}, "curate_malformed"),
+        ({"stop_reason": "refusal"}, "curate_refusal"),
+        ({"stop_reason": "guardrail_output"}, "curate_guardrail_output"),
+        ({"has_response": False}, "curate_empty_response"),
     ],
 )
-def test_a_survivor_of_train_is_contested_where_it_takes_a_held_out_place(
-    exchanges: Make, rows: list[Json], labelled: list[str], survivor: str, is_contested: bool
+def test_a_bad_response_costs_no_prompt_that_has_a_label(
+    exchanges: Make, change: Json, reason: str
 ) -> None:
-    same = exchanges([{"prompt_digest": "same", **row} for row in rows])
-    sifted = drop_exact_duplicates(same, pl.Series(labelled, dtype=pl.String))
-    assert sifted.kept.select("request_id", "is_contested").rows() == [(survivor, is_contested)]
-
-
-def test_a_held_out_prompt_contests_only_what_says_the_same(exchanges: Make) -> None:
-    frame = exchanges([{}, {"is_held_out": True}, {}])
-    assert not drop_exact_duplicates(frame, pl.Series(["r1", "r3"])).kept["is_contested"].any()
-
-
-def test_the_order_of_survival_is_labelled_held_out_newest_lowest_id(exchanges: Make) -> None:
-    later, held = {"timestamp": NOON + timedelta(1)}, {"is_held_out": True}
-    frame = exchanges([{}, {"timestamp": None}, later, held, held | later, {}])
-    ordered = in_survival_order(frame, pl.Series(["r6"]))
-    assert ordered["request_id"].to_list() == ["r6", "r5", "r4", "r3", "r1", "r2"]
+    frame = with_response_flags(exchanges([change, change | {"label": "a"}, {}]))
+    sifted = drop_unteachable(frame, max_prompt_tokens=100, takes_history=False)
+    assert sifted.rejected.select("request_id", "reason").rows() == [("r1", reason)]
+    assert sifted.kept.select("request_id", "has_good_response").rows() == [
+        ("r2", False),
+        ("r3", True),
+    ]
 
 
 def test_other_prompts_are_no_duplicates(exchanges: Make) -> None:
-    sifted = drop_exact_duplicates(exchanges([{}, {}, {}]), NOBODY)
+    sifted = drop_exact_duplicates(exchanges([{}, {}, {}]))
     assert sifted.kept["request_id"].to_list() == ["r1", "r2", "r3"]
     assert sifted.kept["duplicates"].to_list() == [0, 0, 0]
 
 
 def test_columns_are_as_they_were_and_those_promised(exchanges: Make) -> None:
     frame = exchanges([{"prompt_digest": "same"}] * 2)
-    sifted = drop_exact_duplicates(frame, NOBODY)
-    assert sifted.kept.columns == [*frame.columns, "duplicates", "is_contested"]
+    sifted = drop_exact_duplicates(frame)
+    assert sifted.kept.columns == [*frame.columns, "duplicates"]
     assert sifted.kept.schema["duplicates"] == pl.UInt32
     assert sifted.rejected.columns == [*frame.columns, "survivor", "reason"]
 
@@ -199,7 +183,7 @@ def test_what_overlaps_an_evaluation_item_is_dropped_and_tells_of_it(exchanges: 
 
 def test_nothing_gives_nothing(exchanges: Make) -> None:
     sifted = drop_unteachable(exchanges([]), max_prompt_tokens=100, takes_history=False)
-    single = drop_exact_duplicates(sifted.kept, NOBODY)
+    single = drop_exact_duplicates(sifted.kept)
     assert (single.kept.height, single.rejected.height) == (0, 0)
     private = drop_private(counted(exchanges), KINDS)
     assert (private.kept.height, private.rejected.height) == (0, 0)
@@ -214,7 +198,7 @@ def test_nothing_gives_nothing(exchanges: Make) -> None:
                 "prompt_digest": st.sampled_from(["a", "b", "c"]),
                 "timestamp": st.sampled_from([NOON, NOON + timedelta(1), None]),
                 "has_media": st.booleans(),
-                "is_held_out": st.booleans(),
+                "label": st.sampled_from(["x", "y", None]),
                 "prompt_tokens": st.sampled_from([50, 500]),
             }
         ),
@@ -227,7 +211,7 @@ def test_the_order_of_the_rows_changes_nothing(
 ) -> None:
     def curated(frame: pl.DataFrame) -> tuple[pl.DataFrame, ...]:
         taught = drop_unteachable(frame, max_prompt_tokens=100, takes_history=False)
-        single = drop_exact_duplicates(taught.kept, pl.Series(["r2", "r5"]))
+        single = drop_exact_duplicates(taught.kept)
         assert taught.kept.height + taught.rejected.height == frame.height
         assert single.kept.height + single.rejected.height == taught.kept.height
         assert single.kept["prompt_digest"].is_unique().all()

@@ -1,4 +1,4 @@
-"""Near duplicates of prompts: one survives, the others are counted, and no held-out one is lost."""
+"""Near duplicates of prompts: one survives, and the others are counted."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,15 +16,11 @@ Json = dict[str, Any]
 Make = Callable[[Sequence[Json]], pl.DataFrame]
 Pairs = Sequence[tuple[int, int]]
 
-HELD = {"is_held_out": True}
-CONTESTED = {"is_contested": True}
-
 
 def prompts(exchanges: Make, rows: Sequence[Json]) -> pl.DataFrame:
-    """What `drop_exact_duplicates` keeps: no duplicates, uncontested, where a row says no other."""
+    """What `drop_exact_duplicates` keeps: no duplicates, where a row says no other."""
     counts = pl.Series([row.get("duplicates", 0) for row in rows], dtype=pl.UInt32)
-    contested = pl.Series([row.get("is_contested", False) for row in rows], dtype=pl.Boolean)
-    return exchanges(rows).with_columns(duplicates=counts, is_contested=contested)
+    return exchanges(rows).with_columns(duplicates=counts)
 
 
 def clusters(rows: int, pairs: Pairs, similarity: float = 0.9) -> pl.DataFrame:
@@ -57,41 +53,11 @@ def test_a_likeness_is_never_rounded_up(exchanges: Make, similarity: float, told
     ]
 
 
-@pytest.mark.parametrize(
-    ("rows", "pairs", "contested"),
-    [
-        ([{}, {}], [(0, 1)], []),
-        ([{}, HELD], [(0, 1)], ["r1"]),
-        ([HELD, {}], [(0, 1)], []),
-        ([HELD, HELD], [(0, 1)], []),
-        ([{}, HELD], [], []),
-        ([{}, CONTESTED], [(0, 1)], ["r1"]),
-        ([HELD, CONTESTED], [(0, 1)], []),
-        ([CONTESTED, {}], [(0, 1)], ["r1"]),
-        ([CONTESTED, {}], [], ["r1"]),
-        ([{}, {}, HELD], [(0, 2)], ["r1"]),
-        ([{}, {}, HELD], [(0, 1), (1, 2)], []),
-        ([{}, {}, HELD, CONTESTED], [(0, 1), (0, 2), (1, 3)], ["r1", "r4"]),
-    ],
-    ids=[
-        "nobody held out", "the other held out", "the survivor held out", "both held out",
-        "unlike", "the other contested", "held out takes a contested place",
-        "contested before", "contested before and alone", "another survivor",
-        "who is lost takes no place", "an own survivor of the contested",
-    ],
-)  # fmt: skip
-def test_contested_is_who_takes_a_held_out_place(
-    exchanges: Make, rows: list[Json], pairs: Pairs, contested: list[str]
-) -> None:
-    sifted = drop_near_duplicates(prompts(exchanges, rows), clusters(len(rows), pairs))
-    assert sifted.kept.filter("is_contested")["request_id"].to_list() == contested
-
-
 def test_columns_are_as_they_were_and_those_promised(exchanges: Make) -> None:
     frame = prompts(exchanges, [{}] * 2)
     sifted = drop_near_duplicates(frame, clusters(2, [(0, 1)]))
     assert sifted.kept.schema == frame.schema
-    own = [name for name in frame.columns if name not in {"duplicates", "is_contested"}]
+    own = [name for name in frame.columns if name != "duplicates"]
     assert sifted.rejected.columns == [*own, "reason", "survivor", "detail"]
 
 
@@ -106,7 +72,8 @@ def test_without_near_duplicates_all_are_kept(exchanges: Make, rows: int) -> Non
 
 _DIGESTS = st.sampled_from("abcdef")
 _ROWS = st.lists(
-    st.fixed_dictionaries({"is_held_out": st.booleans(), "prompt_digest": _DIGESTS}), max_size=12
+    st.fixed_dictionaries({"label": st.sampled_from(["a", None]), "prompt_digest": _DIGESTS}),
+    max_size=12,
 )
 _PAIRS = st.sets(st.tuples(_DIGESTS, _DIGESTS))
 
@@ -124,32 +91,23 @@ def _paired(frame: pl.DataFrame, alike: set[tuple[str, str]]) -> pl.DataFrame:
     return pick_survivors(ends, np.full(len(ends), 0.9), rank)
 
 
-@given(rows=_ROWS, alike=_PAIRS, labelled=st.sets(st.sampled_from(["r1", "r2", "r3"])))
+@given(rows=_ROWS, alike=_PAIRS)
 def test_of_exact_and_near_duplicates_none_is_lost_from_the_count(
-    exchanges: Make, rows: list[Json], alike: set[tuple[str, str]], labelled: set[str]
+    exchanges: Make, rows: list[Json], alike: set[tuple[str, str]]
 ) -> None:
-    names = pl.Series(sorted(labelled), dtype=pl.String)
-    exact = drop_exact_duplicates(exchanges(rows), names)
+    exact = drop_exact_duplicates(exchanges(rows))
     near = drop_near_duplicates(exact.kept, _paired(exact.kept, alike))
     rejected = pl.concat([exact.rejected, near.rejected], how="diagonal")
     assert int(near.kept["duplicates"].sum()) + near.kept.height == len(rows)
     assert near.kept.height + rejected.height == len(rows)
     assert set(near.rejected["survivor"]) <= set(near.kept["request_id"])
 
-    # Whoever is led to a survivor by the named ones, directly or through another, is of its crowd.
-    next_of = dict(rejected.select("request_id", "survivor").rows())
-    held = {f"r{n}" for n, row in enumerate(rows, start=1) if row["is_held_out"]}
-    ends = {name: next_of.get(next_of.get(name, name), next_of.get(name, name)) for name in held}
-    expected = {end for end in ends.values() if end not in held}
-    assert set(near.kept.filter("is_contested")["request_id"]) == expected
-
 
 @given(rows=_ROWS, alike=_PAIRS, seed=st.integers(0, 99))
 def test_the_order_of_the_rows_changes_nothing(
     exchanges: Make, rows: list[Json], alike: set[tuple[str, str]], seed: int
 ) -> None:
-    nobody = pl.Series([], dtype=pl.String)
-    frame = drop_exact_duplicates(exchanges(rows), nobody).kept
+    frame = drop_exact_duplicates(exchanges(rows)).kept
     shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
     one = drop_near_duplicates(frame, _paired(frame, alike))
     other = drop_near_duplicates(shuffled, _paired(shuffled, alike))

@@ -38,7 +38,7 @@ def sided(train: Sequence[Chat], validation: Sequence[Chat]) -> tuple[list[Chat]
         (chat("2 + 2?"), chat("2 + 3?"), {}),
         (chat("2 + 2?"), chat("2 + 2?"), {"exact": 1, "prefix": 2, "near": 1}),
         (chat("2  + 2?\n"), chat("2 + 2?"), {"exact": 1, "prefix": 2, "near": 1}),
-        (chat("a", system="s"), chat("a", system="t"), {"exact": 1, "near": 1}),
+        (chat("a", system="s"), chat("a", system="t"), {"exact": 1, "prefix": 2, "near": 1}),
         (chat("cafe\u0301"), chat("caf\u00e9"), {"exact": 1, "prefix": 2, "near": 1}),
         (chat("a", "b", "c"), chat("a"), {"prefix": 1}),
         (chat("a"), chat("a", "b", "c"), {"prefix": 1}),
@@ -65,7 +65,6 @@ def test_each_overlap_is_counted_as_what_it_is(
     counts = CLEAN | told
     assert leakage(*sided([one], [other]), 0.8) == counts
     assert leakage(*sided([other], [one]), 0.8) == counts
-    assert leakage(*sided([one], [other]), None) == counts | {"near": 0}
     assert leakage(*sided([one, other], []), 0.8) == CLEAN
     assert leakage(*sided([], [one, other]), 0.8) == CLEAN
     is_leaking = [any(counts.values()), False]
@@ -85,30 +84,22 @@ def test_calls_of_tools_are_part_of_a_turn() -> None:
         spoken = Message("assistant", None, tool_calls=[call])
         return [Message("user", "a"), spoken, Message("tool", "b"), Message("user", "c")]
 
-    assert leakage(*sided([calling("{}")], [calling("{}")]), None)["prefix"] == 2
-    assert leakage(*sided([calling("{}")], [calling("[]")]), None)["prefix"] == 0
+    assert leakage(*sided([calling("{}")], [calling("{}")]), 0.8)["prefix"] == 2
+    assert leakage(*sided([calling("{}")], [calling("[]")]), 0.8)["prefix"] == 0
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "is_same"),
-    [
-        ("a", "b", False),
-        ("a", None, False),
-        ("a", "a", True),
-        (None, None, True),
-        ("It is 9:41.", "It is 10:02.", True),
-    ],
-)
-def test_what_is_said_under_another_system_message_may_be_another_prompt(
-    one: str | None, other: str | None, is_same: bool
-) -> None:
-    said, near = chat(SENTENCE, system=one), chat(NEARLY, system=one)
-    lines = sided([said, near], [chat(SENTENCE, system=other)])
-    counts = leakage(*lines, 0.8, within_system=True)
-    assert counts == {"exact": is_same, "prefix": 2 * is_same, "near": 2 * is_same}
-    assert leaking(*lines, 0.8, within_system=True).to_list() == [is_same, is_same, False]
-    assert leakage(*lines, 0.8) == counts | {"exact": 1, "near": 2}
+def test_a_question_is_the_same_under_any_system_message() -> None:
+    lines = sided([chat(SENTENCE, system="a"), chat(NEARLY)], [chat(SENTENCE, system="b")])
+    assert leakage(*lines, 0.8) == {"exact": 1, "prefix": 2, "near": 2}
     assert leaking(*lines, 0.8).to_list() == [True, True, False]
+
+
+def test_one_long_instruction_before_other_questions_is_no_leak() -> None:
+    instruction = " ".join(f"rule{n}" for n in range(160))
+    asked = [chat(f"{instruction} how much is item{n} of shelf{n} worth") for n in range(40)]
+    assert leakage(*sided(asked[:30], asked[30:]), 0.8) == CLEAN
+    again = chat(f"{instruction} how much is item3 of shelf3 worth")
+    assert leakage(*sided(asked[:30], [*asked[30:], again]), 0.8)["near"] == 1
 
 
 def test_scopes_are_equal_where_system_messages_are() -> None:
@@ -124,8 +115,8 @@ def test_the_system_message_is_no_turn() -> None:
     assert turns_of([Message("user", None)]) == ""
 
 
-@pytest.mark.parametrize("similarity", [None, 0.5, 1.0])
-def test_no_lines_leak_nothing(similarity: float | None) -> None:
+@pytest.mark.parametrize("similarity", [0.5, 1.0])
+def test_no_lines_leak_nothing(similarity: float) -> None:
     lines = sided([], [])
     assert leakage(*lines, similarity) == CLEAN
     assert leaking(*lines, similarity).to_list() == []
@@ -150,23 +141,22 @@ _LINES = st.lists(st.tuples(_CHATS, st.sampled_from(["train", "validation"])), m
 
 @given(
     lines=_LINES,
-    similarity=st.sampled_from([None, 0.5, 0.8, 1.0]),
-    within_system=st.booleans(),
+    similarity=st.sampled_from([0.5, 0.8, 1.0]),
 )
 def test_once_what_leaks_is_evicted_nothing_is_counted(
-    lines: list[tuple[Chat, str]], similarity: float | None, within_system: bool
+    lines: list[tuple[Chat, str]], similarity: float
 ) -> None:
     chats = [each for each, _ in lines]
     frame = pl.DataFrame(
         {"split": [side for _, side in lines], "n": range(len(lines))},
         schema={"split": pl.String, "n": pl.UInt32},
     )
-    leaks = leaking(chats, frame["split"], similarity, within_system=within_system)
+    leaks = leaking(chats, frame["split"], similarity)
     kept = evict(frame, leaks).kept
     rest = [chats[n] for n in kept["n"]]
-    assert leakage(rest, kept["split"], similarity, within_system=within_system) == CLEAN
+    assert leakage(rest, kept["split"], similarity) == CLEAN
     assert kept.filter(split="validation").equals(frame.filter(split="validation"))
-    if leakage(chats, frame["split"], similarity, within_system=within_system) == CLEAN:
+    if leakage(chats, frame["split"], similarity) == CLEAN:
         assert not leaks.any()
 
 

@@ -32,7 +32,7 @@ def test_the_path_of_a_turn_begins_with_the_path_of_each_turn_before() -> None:
 def test_this_very_path_never_changes() -> None:
     """A golden: whoever changes the digests renames every conversation there is."""
     marks = conversation_marks([Message("system", "Be  kind.\n"), *HI, user("Who?")], answer("I"))
-    assert marks.path == [15478559638981430531, 8600922011370159634, 5430808984378541630]
+    assert marks.path == [7994161821112454409, 9901923939412591374, 1676336079095031394]
     assert (marks.head, marks.tail) == (None, 8432339169859822725)
     assert marks.system_digest == "9cc11283e899a1a2"
 
@@ -132,13 +132,15 @@ def test_the_time_in_a_system_message_is_not_marked(later: str) -> None:
     first = conversation_marks(
         [Message("system", "It is Monday, 5 October, 10:00 PM."), *HI], HI[1]
     )
-    assert conversation_marks([Message("system", later), *HI], HI[1]) == first
+    marks = conversation_marks([Message("system", later), *HI], HI[1])
+    assert marks[:4] == first[:4]
+    assert marks.dated_system_digest != first.dated_system_digest
 
 
-def test_prompts_under_another_system_message_have_another_path() -> None:
+def test_the_path_is_what_was_said_under_any_system_message() -> None:
     one, other = (
         conversation_marks([Message("system", text), *HI], HI[1])
         for text in ("Be kind.", "Be brief.")
     )
-    assert not set(one.path) & set(other.path)
-    assert (one.head, one.tail) == (other.head, other.tail)
+    assert one[:3] == other[:3]
+    assert one.system_digest != other.system_digest

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bedrock_sluice.transforms import near_duplicates
+from bedrock_sluice.transforms.candidate_pairs import MIN_RECALL, candidate_pairs, choose_bands
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.near_duplicates import (
-    candidate_pairs,
-    choose_bands,
-    find_near_duplicates,
     pick_survivors,
+    similar_pairs,
     verify,
 )
 from bedrock_sluice.transforms.sketches import sketch
@@ -41,13 +40,15 @@ def find(
     rank: Sequence[int] | None = None,
     scope: Sequence[int] | None = None,
 ) -> pl.DataFrame:
-    return find_near_duplicates(
+    ranks = np.arange(len(texts)) if rank is None else np.array(rank)
+    pairs, similarity = similar_pairs(
         sketch(pl.Series(texts, dtype=pl.String)),
         fetch_from(texts),
-        np.arange(len(texts)) if rank is None else np.array(rank),
+        ranks,
         threshold,
         None if scope is None else np.array(scope, dtype=np.uint64),
     )
+    return pick_survivors(pairs, similarity, ranks)
 
 
 def survivors(frame: pl.DataFrame) -> dict[int, int]:
@@ -207,7 +208,7 @@ def test_only_texts_of_candidates_are_fetched() -> None:
         asked.extend(rows.tolist())
         return pl.Series(texts).gather(rows)
 
-    find_near_duplicates(sketch(pl.Series(texts)), fetch, np.arange(12), 0.8)
+    similar_pairs(sketch(pl.Series(texts)), fetch, np.arange(12), 0.8)
     assert asked == [3, 8]
 
 
@@ -227,4 +228,4 @@ def test_a_threshold_out_of_range_is_refused(threshold: float) -> None:
 @pytest.mark.parametrize("threshold", [0.5, 0.55, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99, 1.0])
 def test_bands_find_nearly_all_on_the_threshold(threshold: float) -> None:
     number, rows = choose_bands(threshold)
-    assert 1 - (1 - threshold**rows) ** number >= near_duplicates.MIN_RECALL
+    assert 1 - (1 - threshold**rows) ** number >= MIN_RECALL

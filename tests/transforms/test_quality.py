@@ -46,7 +46,7 @@ def verdict(
 ) -> str | None:
     row = {"last_user": prompt, "prompt": prompt, "response": response}
     texts = pl.DataFrame([row], schema=dict.fromkeys(row, pl.String))
-    judged = pl.DataFrame([{"prompt_tokens": 100, "language": "en", **columns}])
+    judged = pl.DataFrame([{"prompt_tokens": 100, "language": "en", "label": None, **columns}])
     sifted = sift(judged.hstack(measure_quality(texts)), quality_rules(limits))
     return None if sifted.rejected.is_empty() else str(sifted.rejected["reason"].item())
 
@@ -221,3 +221,9 @@ def test_rows_stay_in_order_and_no_rows_give_none() -> None:
     assert told["words"].to_list() == [None, 2, 135, 0, 90, None, 1]
     alone = [measure_quality(texts[row]) for row in range(len(asked))]
     assert told.equals(pl.concat(alone))
+
+
+def test_a_refusal_costs_no_prompt_that_has_a_label() -> None:
+    refusal = "I'm sorry, but I can't help with that."
+    assert verdict(PLAIN, refusal) == "curate_refusal"
+    assert verdict(PLAIN, refusal, label="x") is None

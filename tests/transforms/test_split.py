@@ -9,12 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.fates import Sifted
-from bedrock_sluice.transforms.split import LINKS, assign_groups, split, tie
+from bedrock_sluice.transforms.split import (
+    LINKS,
+    SIDES,
+    name_roots,
+    split,
+    tie,
+    tie_beginnings,
+)
 
 Json = dict[str, Any]
 Make = Callable[[Sequence[Json]], pl.DataFrame]
 Pairs = Sequence[tuple[str, str]]
-History = tuple[list[list[str]], list[list[tuple[str, str]]], list[bool]]
+Days = list[tuple[list[str], list[tuple[str, str]]]]
 
 # With the empty salt, and half of the groups held out (see the golden test).
 HELD, TRAINED = ("g2", "g3", "g9"), ("g0", "g1", "g4")
@@ -36,10 +43,20 @@ def prompts(roots: Sequence[str]) -> pl.DataFrame:
     )
 
 
+def sided(pairs: Pairs = ()) -> pl.DataFrame:
+    """The sides of roots in earlier releases."""
+    return pl.DataFrame(list(pairs), schema=SIDES, orient="row")
+
+
 def divided(
-    roots: Sequence[str], pairs: Pairs = (), salt: str = "", validation: float = 0.5
+    roots: Sequence[str],
+    pairs: Pairs = (),
+    earlier: Pairs = (),
+    salt: str = "",
+    validation: float = 0.5,
 ) -> Sifted:
-    return split(prompts(roots), linked(pairs), validation=validation, salt=salt)
+    links = linked(pairs)
+    return split(prompts(roots), links, sided(earlier), validation=validation, salt=salt)
 
 
 def sides(sifted: Sifted, column: str = "root") -> dict[str, set[str]]:
@@ -90,97 +107,85 @@ def test_without_links_a_group_is_its_root_and_nothing_is_rejected() -> None:
     assert divided([]).kept.columns == sifted.kept.columns
 
 
-def test_linked_roots_of_one_side_are_one_group() -> None:
-    sifted = divided(TRAINED, [("g4", "g1"), ("g0", "g4")])
-    assert sifted.kept.select("group", "split").unique().rows() == [("g0", "train")]
+def test_linked_roots_are_one_group_of_one_side() -> None:
+    sifted = divided([*HELD, *TRAINED], [("g4", "g1"), ("g2", "g4"), ("x", "g2")])
+    assert sides(sifted, "group") == {
+        "g0": {"train"}, "g1": {"train"}, "g3": {"validation"}, "g9": {"validation"},
+    }  # fmt: skip
     assert sifted.rejected.is_empty()
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 20])
+def test_the_share_is_one_of_groups_however_large_they_are(size: int) -> None:
+    """Groups of look-alikes weigh as much as any other, and none is more likely to be held out."""
+    roots = [f"g{n}/{m}" for n in range(2_000) for m in range(size)]
+    pairs = [(f"g{n}/0", f"g{n}/{m}") for n in range(2_000) for m in range(1, size)]
+    told = sides(divided(roots, pairs, validation=0.1), "group")
+    share = sum(side == {"validation"} for side in told.values()) / len(told)
+    assert len(told) == 2_000
+    assert share == pytest.approx(0.1, abs=0.02)
+
+
 @pytest.mark.parametrize(
-    ("roots", "pairs", "evicted"),
+    ("pairs", "earlier", "expected"),
     [
-        (["g0", "g2"], [("g0", "g2")], {"r0": "r1"}),
-        (["g0", "g2"], [("g2", "g0"), ("g0", "g2"), ("g0", "g0")], {"r0": "r1"}),
-        (["g0", "g1", "g3", "g2"], [("g0", "g1"), ("g1", "g3")], {"r0": "r2", "r1": "r2"}),
-        (["g3", "g0", "g2"], [("g0", "g2"), ("g0", "g3")], {"r1": "r0"}),
-        (["g0", "g1"], [("g0", "g2")], {"r0": None}),  # what validation held is gone by now
-        (["g0", "g1"], [("g0", "x"), ("x", "y"), ("y", "g9")], {"r0": None}),
-        (["g0", "g2"], [("g0", "g1"), ("g2", "g3")], {}),
+        ([], {"g0": "validation", "g2": "train"}, {"g0": "validation", "g2": "train"}),
+        ([("g0", "g1")], {"g1": "validation"}, {"g0": "validation", "g1": "validation"}),
+        ([("g2", "g3")], {"g3": "train"}, {"g2": "train", "g3": "train"}),
+        # What is not among the prompts any more still decides, where a link leads to it.
+        ([("g0", "x"), ("x", "g1")], {"x": "validation"}, {"g0": "validation"}),
     ],
 )
-def test_validation_wins_where_a_link_joins_both_sides(
-    roots: list[str], pairs: Pairs, evicted: dict[str, str | None]
+def test_a_group_keeps_the_side_that_it_had(
+    pairs: list[tuple[str, str]], earlier: dict[str, str], expected: dict[str, str]
 ) -> None:
-    sifted = divided(roots, pairs)
-    assert dict(sifted.rejected.select("request_id", "survivor").rows()) == evicted
-    assert set(sifted.rejected["reason"]) <= {"split_joined_validation"}
-    assert set(sifted.kept["request_id"]) == {f"r{n}" for n in range(len(roots))} - set(evicted)
+    sifted = divided(["g0", "g1", "g2", "g3"], pairs, list(earlier.items()))
+    told = {root: side for root, (side,) in sides(sifted).items()}
+    assert told.items() >= expected.items()
+    assert sifted.rejected.is_empty()
+
+
+def test_where_new_data_join_both_sides_validation_wins_and_what_was_trained_on_goes() -> None:
+    earlier = [("g2", "validation"), ("g0", "train"), ("g1", "train"), ("g1", "validation")]
+    pairs = [("g0", "g2"), ("g2", "new"), ("g2", "g1")]
+    sifted = divided(["g0", "new", "g2", "g1"], pairs, earlier)
+    assert sides(sifted) == {name: {"validation"} for name in ("g1", "g2", "new")}
+    assert sifted.rejected.select("request_id", "reason", "survivor").rows() == [
+        ("r0", "split_joined_validation", "r1")
+    ]
 
 
 def test_a_link_said_a_thousand_times_still_holds() -> None:
-    assert divided(["g0", "g2"], [("g0", "g2")] * 1_024).kept["root"].to_list() == ["g2"]
+    told = sides(divided(["g0", "g2"], [("g0", "g2")] * 1_024), "group")
+    assert list(told) == ["g0"]
 
 
-@st.composite
-def histories(draw: st.DrawFn) -> History:
-    """Some days: the roots of each day's records, its links, and which records are dropped."""
-    days = draw(st.integers(2, 4))
-    root = st.integers(0, 14).map("g{}".format)
-    roots = [draw(st.lists(root, max_size=8)) for _ in range(days)]
-    pairs = [draw(st.lists(st.tuples(root, root), max_size=4)) for _ in range(days)]
-    size = days * sum(map(len, roots))
-    return roots, pairs, draw(st.lists(st.booleans(), min_size=size, max_size=size))
+_ROOT = st.integers(0, 14).map("g{}".format)
 
 
-def builds(history: History) -> list[Sifted]:
-    """A build after each day, of all days so far; which of the records were dropped may differ."""
-    roots, pairs, drops = history
-    built = []
-    for day in range(1, len(roots) + 1):
-        frame = prompts([each for some in roots[:day] for each in some])
-        start = (day - 1) * sum(map(len, roots))
-        is_dropped = pl.Series(drops[start : start + frame.height], dtype=pl.Boolean)
-        links = linked([each for some in pairs[:day] for each in some])
-        built.append(split(frame.filter(~is_dropped), links, validation=0.4, salt="s"))
-    return built
-
-
-@given(histories())
-def test_over_the_days_nothing_changes_its_side(history: History) -> None:
-    ever: dict[str, set[str]] = {}
-    for sifted in builds(history):
-        for column in ("root", "request_id"):
-            for value, side in sides(sifted, column).items():
-                ever.setdefault(value, set()).update(side)
-    assert all(len(each) == 1 for each in ever.values())
-
-
-@given(histories())
-def test_what_a_day_held_out_no_later_day_trains_on(history: History) -> None:
-    """Neither itself nor what is tied to it, even once it is gone from the prompts itself."""
-    held = set[str]()
-    for day, sifted in enumerate(builds(history), start=1):
-        links = linked([each for some in history[1][:day] for each in some])
-        names = pl.concat([sifted.kept["root"], links["left"], links["right"], pl.Series([*held])])
-        everyone = prompts(names.cast(pl.String).to_list())
-        groups = dict(
-            split(everyone, links, validation=1, salt="s").kept.select("root", "group").rows()
-        )
-        trained = sifted.kept.filter(split="train")["root"]
-        assert {groups[root] for root in held}.isdisjoint(groups[root] for root in trained)
-        held.update(sifted.kept.filter(split="validation")["root"])
-
-
-@given(histories())
-def test_no_group_stands_on_both_sides_and_no_prompt_is_lost(history: History) -> None:
-    roots, _, drops = history
-    for day, sifted in enumerate(builds(history), start=1):
-        assert all(len(each) == 1 for each in sides(sifted, "group").values())
-        size = sum(map(len, roots[:day]))
-        start = (day - 1) * sum(map(len, roots))
-        left = drops[start : start + size].count(False)
-        assert sifted.kept.height + sifted.rejected.height == left
-        assert set(sifted.rejected["split"]) <= {"train"}
+@given(
+    days=st.lists(
+        st.tuples(st.lists(_ROOT, max_size=8), st.lists(st.tuples(_ROOT, _ROOT), max_size=4)),
+        min_size=2,
+        max_size=5,
+    ),
+    window=st.integers(1, 5),
+)
+def test_over_the_days_nothing_moves_between_the_sides(days: Days, window: int) -> None:
+    """A release after each day, of the last days; links come and go with the days."""
+    earlier = list[tuple[str, str]]()
+    for day in range(1, len(days) + 1):
+        inside = days[max(0, day - window) : day]
+        roots = [root for some, _ in inside for root in some]
+        pairs = [pair for _, some in inside for pair in some]
+        sifted = divided(roots, pairs, earlier, validation=0.4, salt="s")
+        told = sides(sifted)
+        assert all(len(side) == 1 for side in [*told.values(), *sides(sifted, "group").values()])
+        before = dict(earlier)
+        assert all(before.get(root, side) == side for root, (side,) in told.items())
+        assert sifted.kept.height + sifted.rejected.height == len(roots)
+        assert {before[root] for root in sifted.rejected["root"]} <= {"train"}
+        earlier += [(root, side) for root, (side,) in told.items()]
 
 
 @given(
@@ -194,8 +199,8 @@ def test_the_order_of_the_rows_changes_nothing(
     frame, links = prompts(roots), linked(pairs)
     swapped = linked([(right, left) for left, right in reversed(pairs)])
     shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
-    one = split(frame, links, validation=0.3, salt="")
-    other = split(shuffled, swapped, validation=0.3, salt="")
+    one = split(frame, links, sided(), validation=0.3, salt="")
+    other = split(shuffled, swapped, sided(), validation=0.3, salt="")
     assert one.kept.equals(other.kept)
     assert one.rejected.equals(other.rejected)
     assert one.kept.height + one.rejected.height == frame.height
@@ -209,25 +214,50 @@ def test_kept_prompts_are_shuffled_and_what_is_added_leaves_their_order() -> Non
     assert [each for each in whole if each in set(some)] == some
 
 
-@pytest.mark.parametrize(
-    ("keys", "metadata", "root"),
-    [
-        ([], {"user": "u1"}, "root-1"),
-        (["user"], {"user": "u1", "team": "t"}, '{"user":"u1"}'),
-        (["user", "team"], {"team": "t", "user": "u1"}, '{"user":"u1","team":"t"}'),
-        (["user", "team"], {"user": "u1"}, "root-1"),
-        (["user", "user"], {"user": "u1"}, '{"user":"u1"}'),
-        (["user"], {}, "root-1"),
-        (["user"], None, "root-1"),
-        (["user"], {"user": ""}, '{"user":""}'),
-        (["user"], {"user": 'u"1,'}, '{"user":"u\\"1,"}'),
-    ],
-)
-def test_a_root_is_the_values_of_the_keys_or_the_conversation_s(
-    exchanges: Make, keys: list[str], metadata: Json | None, root: str
+def named(
+    exchanges: Make, rows: Sequence[Json], keys: Sequence[str] = (), session: str | None = None
+) -> list[str]:
+    frame = exchanges([{"request_metadata": row.get("metadata")} for row in rows]).with_columns(
+        pl.Series("path", [row["path"] for row in rows], dtype=pl.List(pl.UInt64)),
+        pl.Series("session", [row.get("session") for row in rows], dtype=pl.String),
+    )
+    key = pl.col(session) if session else None
+    return name_roots(frame, group_by=keys, session=key, salt="s")["root"].to_list()
+
+
+def test_a_root_is_the_values_of_the_keys_else_the_session_else_what_was_asked_first(
+    exchanges: Make,
 ) -> None:
-    frame = exchanges([{"request_metadata": metadata}]).with_columns(root=pl.lit("root-1"))
-    assert assign_groups(frame, keys)["root"].to_list() == [root]
+    rows = [
+        {"path": [1], "metadata": {"user": "u1", "team": "t"}, "session": "a"},
+        {"path": [2], "metadata": {"team": "t", "user": "u1"}, "session": "b"},
+        {"path": [1], "metadata": {"user": 'u"1'}, "session": "a"},
+        {"path": [1, 3], "metadata": None, "session": None},
+        {"path": [1], "metadata": {}, "session": None},
+    ]
+
+    def same(keys: Sequence[str] = (), session: str | None = None) -> list[int]:
+        roots = named(exchanges, rows, keys, session)
+        return [roots.index(root) for root in roots]
+
+    assert same() == [0, 1, 0, 0, 0]
+    assert same(["user"]) == [0, 0, 2, 3, 3]
+    assert same(["user", "team", "user"]) == [0, 0, 2, 2, 2]
+    assert same([], "session") == [0, 1, 0, 3, 3]
+    assert same(["team"], "session") == [0, 0, 2, 3, 3]
+
+
+def test_a_root_tells_nothing_of_the_values_that_it_is_made_of(exchanges: Make) -> None:
+    (root,) = named(exchanges, [{"path": [1], "metadata": {"user": "anna@example.com"}}], ["user"])
+    assert (len(root), "anna" in root) == (32, False)
+
+
+def test_a_prompt_and_what_begins_with_it_are_tied() -> None:
+    records = pl.DataFrame(
+        {"root": ["a", "b", "c", "d"], "path": [[1, 2, 3], [1], [4, 5], []]},
+        schema={"root": pl.String, "path": pl.List(pl.UInt64)},
+    )
+    assert tie_beginnings(records).rows() == [("b", "a")]
 
 
 @pytest.mark.parametrize(
