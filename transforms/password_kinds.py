@@ -181,9 +181,9 @@ def find_command_passwords(text: str) -> Iterator[Finding]:
     for hint, command, argument in _COMMANDS:
         if hint in text:
             for whole in command.finditer(text):
-                match = argument.search(text, *whole.span())
-                if match and _is_set(match["value"]):
-                    yield Finding(KIND, *match.span("value"))
+                for match in argument.finditer(text, *whole.span()):
+                    if _is_set(match["value"]):
+                        yield Finding(KIND, *match.span("value"))
 
 
 # --- in a URL, and as Base64 ---------------------------------------------------------------------

@@ -6,6 +6,7 @@ records, the machine, and what was seen before change nothing.
 
 import re
 from collections.abc import Collection, Iterable
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
@@ -31,6 +32,10 @@ _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
 _MASK = re.compile(rf"\[(?:{'|'.join(kind.upper() for kind in KINDS)})_[0-9a-f]{{{MASK_DIGITS}}}\]")
 # JSON text may hold JSON text: there, each level doubles the backslashes.
 _ESCAPE = re.compile(r"""\\++(?:u[0-9a-fA-F]{4}|[nrtbf]|(?P<quote>["'/]))?""")
+_ESCAPES = (
+    *((f"\\{each}", "\n\n") for each in "nrtbf"),
+    *((f"\\{each}", each * 2) for each in "\"'/"),
+)
 
 
 def find_personal_data(text: str) -> list[Finding]:
@@ -60,11 +65,18 @@ def _plain_view(text: str) -> tuple[str, list[tuple[int, int]]]:
     Escapes become line ends (quotes stay quotes), so that no value begins or ends within one.
     """
     if "\\" in text:
-        text = _ESCAPE.sub(_without_escape, text)
+        text = _without_escapes(text)
     masks = [match.span() for match in _MASK.finditer(text)] if "[" in text else []
     if masks:
         text = _MASK.sub(lambda match: "x" * len(match[0]), text)
     return text, masks
+
+
+def _without_escapes(text: str) -> str:
+    if "\\\\" not in text:  # so each backslash stands for itself, and the usual ones go faster
+        for escape, plain in _ESCAPES:
+            text = text.replace(escape, plain)
+    return _ESCAPE.sub(_without_escape, text) if "\\" in text else text
 
 
 def _without_escape(match: re.Match[str]) -> str:
@@ -117,11 +129,16 @@ def _masked(text: str, found: Iterable[Finding], offset: int, key: str) -> str:
 def _mask(kind: str, value: str, key: str) -> str:
     digest = blake2b(
         _canonical(kind, value).encode("utf-8", "surrogatepass"),
-        key=blake2b(key.encode()).digest(),  # a key may be of any length
+        key=_fixed_length(key),
         person=kind.encode(),
         digest_size=MASK_DIGITS // 2,
     )
     return f"[{kind.upper()}_{digest.hexdigest()}]"
+
+
+@cache
+def _fixed_length(key: str) -> bytes:
+    return blake2b(key.encode()).digest()
 
 
 def _canonical(kind: str, value: str) -> str:

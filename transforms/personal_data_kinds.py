@@ -42,6 +42,11 @@ def is_after(words: re.Pattern[str], match: re.Match[str]) -> bool:
     return words.search(match.string, max(0, start - _LOOK_BACK), start) is not None
 
 
+def has_any(folded: str, hints: Iterable[str]) -> bool:
+    """Whether a case-folded text has one of these: far cheaper than a pattern that needs it."""
+    return any(hint in folded for hint in hints)
+
+
 def word_starts(text: str, words: Iterable[str]) -> list[int]:
     """Where these words stand in the text, ascending: found faster than by a pattern of them."""
     starts = list[int]()
@@ -122,14 +127,17 @@ _CARDS = tuple(
 # Lengths that are rare for cards and common for ids.
 _BARE_CARD = re.compile(rf"{_CARD_START}[0-9]{{11,18}}+{_CARD_END}")
 _CARD_WORD = re.compile(r"(?i:card|visa|maestro|karte|tarjeta|carte|\bpan)[^0-9\n]{0,20}+\Z")
+_CARD_HINTS = ("card", "visa", "maestro", "karte", "tarjeta", "carte", "pan")
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # a digit times two, and the digits of that added up
 
 
 def _cards(text: str) -> Iterator[Finding]:
     """Payment cards: an issuer's first digits and length, and Luhn's check digit."""
     matches = chain.from_iterable(pattern.finditer(text) for pattern in _CARDS)
-    told = (each for each in _BARE_CARD.finditer(text) if is_after(_CARD_WORD, each))
-    for match in chain(matches, told):
+    if has_any(text.casefold(), _CARD_HINTS):
+        bare = (each for each in _BARE_CARD.finditer(text) if is_after(_CARD_WORD, each))
+        matches = chain(matches, bare)
+    for match in matches:
         digits = _NO_DIGITS.sub("", match[0])
         if _is_issued(digits) and _passes_luhn(digits):
             yield Finding("card", *match.span())
@@ -204,9 +212,13 @@ _SSN_WORD = re.compile(r"(?i:ssn|social security)[a-zA-Z :#.=\"'>]{0,20}+\Z")
 
 def _us_ssns(text: str) -> Iterator[Finding]:
     """`123-45-6789` with parts that are given out; with blanks or bare only beside `SSN`."""
-    told = (each for each in _BARE_SSN.finditer(text) if is_after(_SSN_WORD, each))
-    for match in chain(_SSN.finditer(text), told):
-        yield Finding("us_ssn", *match.span())
+    if "-" in text:
+        for match in _SSN.finditer(text):
+            yield Finding("us_ssn", *match.span())
+    if has_any(text.casefold(), ("ssn", "social security")):
+        for match in _BARE_SSN.finditer(text):
+            if is_after(_SSN_WORD, match):
+                yield Finding("us_ssn", *match.span())
 
 
 # --- phones --------------------------------------------------------------------------------------
@@ -273,6 +285,11 @@ _PHONE_WORD = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+_PHONE_HINTS = (
+    *("tel", "tél", "phone", "fax", "mob", "cell", "whatsapp", "sms", "movil", "móvil", "celular"),
+    *("handy", "rufnummer", "call", "ring", "reach", "text"),
+)
+
 
 def _phones(text: str) -> Iterator[Finding]:
     """Phone numbers: `+` and a country code, national ones written as such, or after a word.
@@ -281,11 +298,21 @@ def _phones(text: str) -> Iterator[Finding]:
     `_TRUNK_SHAPES`), or where the text says that it is one.
     """
     yield from _international(text)
-    matches = chain.from_iterable(pattern.finditer(text) for pattern in _NATIONAL)
-    trunk = (each for each in _TRUNK.finditer(text) if _is_trunk_number(each[0]))
-    told = (each for each in _BARE_PHONE.finditer(text) if is_after(_PHONE_WORD, each))
-    for match in chain(matches, trunk, (each for each in told if not _DATE.match(each[0]))):
+    matches = list[re.Match[str]]()
+    if any(sign in text for sign in "(-."):
+        matches += chain.from_iterable(pattern.finditer(text) for pattern in _NATIONAL)
+    matches += (each for each in _TRUNK.finditer(text) if _is_trunk_number(each[0]))
+    if has_any(text.casefold(), _PHONE_HINTS):
+        matches += (each for each in _BARE_PHONE.finditer(text) if _is_named_phone(each))
+    for match in matches:
         yield Finding("phone", *match.span())
+
+
+def _is_named_phone(match: re.Match[str]) -> bool:
+    start = match.start()
+    before = match.string[max(0, start - 9) : start].rstrip(" \t:.#=\"'>_*(-")
+    is_likely = before[-1:].isalpha() and not _DATE.match(match[0])
+    return is_likely and is_after(_PHONE_WORD, match)
 
 
 def _international(text: str) -> Iterator[Finding]:
