@@ -5,6 +5,8 @@ string content (null beside tool calls), arguments as a JSON string, the system 
 """
 
 import re
+from collections.abc import Iterable
+from itertools import dropwhile
 from typing import Any
 
 import msgspec
@@ -52,6 +54,7 @@ BROKEN_OFF = "broken_off"  # a stream that ends without a stop reason
 GOOD_STOP_REASONS = frozenset({"end_turn", "stop_sequence", "tool_use", UNSTATED})
 
 _REASONING = re.compile(r"\s*<(reasoning|thinking|think)>(.*?)</\1>\s*", re.DOTALL)
+_NULL = msgspec.Raw(b"null")
 _THOUGHT_STARTS, _THOUGHT_ENDS = "<think>", "</think>"
 
 
@@ -97,6 +100,10 @@ class Unreadable(Exception):  # noqa: N818 - no error of ours: normalise turns i
     """A reader met a shape that it does not know; the text names the place, not the content."""
 
 
+class ContextLost(Unreadable):
+    """Something that shaped the response can't be carried in messages; the text names it."""
+
+
 class CallFailed(Unreadable):
     """The call broke off with an error, which the response tells."""
 
@@ -112,7 +119,7 @@ class Turn(msgspec.Struct):
 
     def call(self, call_id: str, name: str, arguments: msgspec.Raw) -> None:
         """Add a tool call; `arguments` is a JSON object."""
-        text = compact(arguments) if arguments else "{}"
+        text = compact(arguments) if is_set(arguments) else "{}"
         self.calls.append(ToolCall(call_id, "function", FunctionCall(name, text)))
 
     def result(self, call_id: str, texts: list[str]) -> None:
@@ -124,10 +131,15 @@ class Turn(msgspec.Struct):
 
         Blocks of an assistant are pieces of one text (citations and streams cut it anywhere);
         those of anybody else are texts of their own, set on lines of their own.
+
+        Raises:
+            ContextLost: the turn is an assistant's and holds results: a server ran the tools.
         """
         if role not in ROLES:
             raise Unreadable("a message of an unknown role")
         if role == "assistant":
+            if self.results:
+                raise ContextLost("the result of a server tool")
             return [self._spoken()]
         if self.results and not self.texts:
             return self.results
@@ -167,13 +179,39 @@ def _is_alone(before: str, after: str) -> bool:
 
 
 def with_system(texts: list[str], messages: list[Message]) -> list[Message]:
-    """Put one system message first: `texts`, and what system messages stand among the others."""
-    among = [message for message in messages if message.role == "system"]
-    if among:
-        texts = [*texts, *(message.content or "" for message in among)]
-        messages = [message for message in messages if message.role != "system"]
+    """Put one system message first: `texts`, and the system messages that `messages` begin with.
+
+    Raises:
+        ContextLost: a system message stands further down, where a line can't have one.
+    """
+    if any(message.role == "system" for message in messages):
+        rest = list(dropwhile(lambda message: message.role == "system", messages))
+        first = messages[: len(messages) - len(rest)]
+        messages = [message for message in rest if message.role != "system"]
+        if any((m.content or "").strip() for m in rest if m.role == "system"):
+            raise ContextLost("a system message in mid-conversation")
+        texts = [*texts, *(message.content or "" for message in first)]
     text = "\n".join([text for text in texts if text.strip()])
     return [Message("system", text), *messages] if text else messages
+
+
+def fill_call_ids(messages: list[Message]) -> None:
+    """Number the tool calls that were logged without an id.
+
+    A result without an id belongs to the first call that has none yet.
+    """
+    number, pending = 0, list[str]()
+    for message in messages:
+        if message.role == "tool":
+            if not message.tool_call_id and pending:
+                message.tool_call_id = pending[0]
+            if message.tool_call_id in pending:
+                pending.remove(message.tool_call_id)
+        elif message.tool_calls:
+            for call in message.tool_calls:
+                number += 1
+                call.id = call.id or f"call_{number}"
+            pending = [call.id for call in message.tool_calls]
 
 
 def is_telling(message: Message) -> bool:
@@ -187,9 +225,19 @@ def function_tool(name: str, description: str | None, parameters: msgspec.Raw) -
     function: JsonObject = {"name": name}
     if description:
         function["description"] = description
-    if parameters and bytes(parameters) != b"null":
+    if is_set(parameters):
         function["parameters"] = msgspec.json.decode(parameters)
     return {"type": "function", "function": function}
+
+
+def is_set(value: msgspec.Raw) -> bool:
+    """Whether a field is there: null is absence."""
+    return bool(value) and value != _NULL
+
+
+def source_text(titles: Iterable[str | None], texts: Iterable[str | None]) -> str:
+    """A document or a search result as text: its titles, then what it says, a line each."""
+    return "\n".join(text for text in (*titles, *texts) if text)
 
 
 def compact(value: msgspec.Raw) -> str:

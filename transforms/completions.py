@@ -16,7 +16,7 @@ from bedrock_sluice.transforms.chat import (
     split_reasoning,
     stop_word,
 )
-from bedrock_sluice.transforms.prompt_templates import OPEN_THOUGHT, has_template, split_prompt
+from bedrock_sluice.transforms.prompt_templates import OPEN_THOUGHT, split_channels, split_prompt
 from bedrock_sluice.transforms.readers import Keys
 from bedrock_sluice.transforms.streams import Chunk, opening, refuse_failure
 
@@ -54,7 +54,9 @@ def answers(response: _Answer | list[_Answer | str | None]) -> list[_Answer]:
     return chunks
 
 
-def text_exchange(prompt: str, pieces: Sequence[Piece], *, has_media: bool = False) -> Exchange:
+def text_exchange(
+    dialect: str, prompt: str, pieces: Sequence[Piece], *, has_media: bool = False
+) -> Exchange:
     """The exchange of a raw prompt and the pieces of its answer, in order.
 
     Raises:
@@ -62,18 +64,24 @@ def text_exchange(prompt: str, pieces: Sequence[Piece], *, has_media: bool = Fal
     """
     if not pieces:
         raise Unreadable("no text")
-    text, thought = split_reasoning(
-        "".join(piece.text or "" for piece in pieces),
-        is_open=prompt.rstrip().endswith(OPEN_THOUGHT),
-    )
+    messages = split_prompt(prompt, dialect)
+    said, thought = _reply(prompt, "".join(piece.text or "" for piece in pieces))
     # Blanks between a template and what follows it are the template's.
-    said = text.strip() if has_template(prompt) else text
+    said = said if messages is None else said.strip()
     words = [piece.stop_reason for piece in pieces if piece.stop_reason]
     return Exchange(
-        messages=split_prompt(prompt),
+        messages=[Message("user", prompt)] if messages is None else messages,
         response=Message("assistant", said),
         tools=[],
         stop_reason=stop_word(words[-1] if words else None, UNSTATED),
         reasoning=thought,
         has_media=has_media,
     )
+
+
+def _reply(prompt: str, text: str) -> tuple[str, str]:
+    """The reply to a raw prompt without its reasoning, and that reasoning."""
+    channels = split_channels(prompt, text)
+    if channels is not None:
+        return channels
+    return split_reasoning(text, is_open=prompt.rstrip().endswith(OPEN_THOUGHT))

@@ -13,8 +13,12 @@ import polars as pl
 
 SYSTEM_DIGEST_BYTES = 6
 
-# `us.anthropic.claude-haiku-4-5-20251001-v1:0`, as an id or at the end of an ARN.
-_FAMILY = r"(?:^|/)(?:[a-z]{2,6}\.)??([a-z0-9]+\.[a-z0-9-]+?)(?:-\d{8})?(?:-v\d+)?(?::\d+k?)*$"
+# `us.anthropic.claude-haiku-4-5-20251001-v1:0`, as an id or in an ARN, where the id of a custom
+# model may follow it.
+_FAMILY = (
+    r"(?:^|/)(?:(?:us-gov|[a-z]{2,6})\.)??([a-z0-9]+\.(?:claude-v\d+|[a-z0-9-]+?))"
+    r"(?:-\d{8})?(?:-v\d+)?(?::[\w.]+)*(?:/[a-z0-9]{12})?$"
+)
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 
 

@@ -10,12 +10,14 @@ from bedrock_sluice.transforms.chat import (
     UNFINISHED,
     UNSTATED,
     CallFailed,
+    ContextLost,
     Exchange,
     Unreadable,
 )
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.fingerprint import fingerprint
 from bedrock_sluice.transforms.json_limits import MAX_BODY_KEYS, check_limits, has_lone_surrogate
+from bedrock_sluice.transforms.lost_context import is_managed_prompt, refuse_lost_context
 from bedrock_sluice.transforms.no_text import no_text_reason
 from bedrock_sluice.transforms.plain import read_plain_bodies
 from bedrock_sluice.transforms.readers import find_reader
@@ -46,6 +48,8 @@ def _screen(row: _Row) -> None:
         raise InputError(row["reason"], row.get("detail") or "")
     if row["error_code"]:
         raise InputError(Reason.CURATE_ERROR)
+    if is_managed_prompt(row["model_id"]):
+        raise InputError(Reason.CURATE_INCOMPLETE_PROMPT, "a managed prompt")
     if row["input_body"] is not None and row["output_body"] is not None:
         return
     side = "input" if row["input_body"] is None else "output"
@@ -68,7 +72,10 @@ def read_bodies(request: bytes, response: bytes) -> tuple[str, Exchange]:
         reader = find_reader(asked, answered)
         if reader is None:
             raise InputError(no_text_reason(asked, answered) or Reason.DECODE_UNKNOWN_SHAPE)
+        refuse_lost_context(asked)
         exchange = reader.read(request, response)
+    except ContextLost as error:
+        raise InputError(Reason.CURATE_INCOMPLETE_PROMPT, str(error)) from None
     except CallFailed as error:
         raise InputError(Reason.CURATE_ERROR, str(error)) from None
     except Unreadable as error:

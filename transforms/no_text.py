@@ -1,10 +1,11 @@
-"""Calls that no text came back from: embeddings, images and video, told by the bodies' keys."""
+"""Calls that no text came back from: embeddings, rerank, images and video, by the bodies' keys."""
 
 from msgspec import Raw
 
 from bedrock_sluice.transforms.readers import Keys
 from bedrock_sluice.transforms.reasons import Reason
 
+_RERANK = frozenset({"query", "documents"})
 _EMBEDDING, _IMAGE = Reason.CURATE_EMBEDDING, Reason.CURATE_IMAGE_GENERATION
 
 # Titan, Nova and Cohere embeddings; Titan Image, Nova Canvas and Stability AI.
@@ -39,8 +40,10 @@ def no_text_reason(request: Keys, response: Keys | list[Raw]) -> Reason | None:
 
     The response is asked first: a `taskType` may ask for an image or for embeddings.
     """
-    if isinstance(response, list) or "results" in response:  # a stream, or Titan's texts
+    if isinstance(response, list):
         return None
+    if "results" in response:  # of a rerank model, or Titan's texts
+        return Reason.CURATE_RERANK if request.keys() >= _RERANK else None
     asked = [reason for key, reason in _BY_REQUEST.items() if key in request]
     told = [reason for key, reason in _BY_RESPONSE.items() if key in response]
     return next(iter(told + asked), None)

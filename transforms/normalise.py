@@ -21,7 +21,7 @@ _KEYS = ["object", "line", "request_id"]
 _PASSED = [name for name in EXCHANGES.names if name in LANDED.names]
 _MADE = [name for name in EXCHANGES.names if name not in LANDED.names]
 _READ = ["input_body", "output_body", "input_body_uri", "output_body_uri", "error_code"]
-_READ += ["reason", "detail"]
+_READ += ["model_id", "reason", "detail"]
 
 _Row = dict[str, Any]
 

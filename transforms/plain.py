@@ -20,6 +20,7 @@ from bedrock_sluice.transforms.chat import (
 )
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.guardrail import UNKNOWN_SIDE
+from bedrock_sluice.transforms.lost_context import is_managed_prompt
 from bedrock_sluice.transforms.readers import anthropic_messages, chat_completions, converse
 from bedrock_sluice.transforms.records import Envelope, Given, Made, as_utc, check_schema
 
@@ -132,7 +133,8 @@ def read_plain_line(line: bytes) -> tuple[Envelope, Exchange] | None:
         record.timestamp = as_utc(record.timestamp)
     except _UNFIT:
         return None
-    read = None if record.error_code else _exchange(record.input.body, record.output.body)
+    is_odd = record.error_code or is_managed_prompt(record.model_id)
+    read = None if is_odd else _exchange(record.input.body, record.output.body)
     return (record, read[1]) if read else None
 
 
@@ -188,7 +190,7 @@ def _made(
     for said in (*asked.messages, reply):
         role = said.role
         text = _text(dialect, said)
-        if text is None or (role == "system" and not dialect.takes_system):
+        if text is None or (role == "system" and (messages or not dialect.takes_system)):
             return None
         if role == "assistant":
             text, thought = split_reasoning(text) if "<" in text else (text, "")

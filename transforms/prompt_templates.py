@@ -20,6 +20,8 @@ MAX_MARKERS = 200_000  # of turns in a prompt; each turn is an object of its own
 _BLANKS = " \t\r\n"
 _STARTS = ("<|begin_of_text|>", "<s>", "<｜begin▁of▁sentence｜>")
 
+_HARMONY_ENDS = ("<|end|>", "<|return|>", "<|call|>")
+
 _Turn = tuple[str, str]
 """Who speaks, and the text with what the template puts around it."""
 
@@ -27,53 +29,67 @@ _Turn = tuple[str, str]
 class _Template(NamedTuple):
     """A chat template: how a prompt in it is recognised, and taken apart.
 
-    All of `signs` stand in the prompt, and it ends in `tail`.
+    All of `signs` stand in the prompt, and it begins with one of them or of `starts`; in a body of
+    the template's own `dialect`, a text of the system may come first. The last sign is `last`, and
+    it ends in `tail`. So a prompt that only quotes a dialogue is not in the template.
     """
 
     signs: tuple[str, ...]
     turns: Callable[[str], Iterable[_Turn]]
+    starts: tuple[str, ...] = _STARTS
+    dialect: str | None = None
+    last: str = ""
     tail: str = ""
 
 
-def split_prompt(prompt: str) -> list[Message]:
-    """The messages of a raw prompt; without a template, all of it is one message of the user.
+def split_prompt(prompt: str, dialect: str = "") -> list[Message] | None:
+    """The messages of a raw prompt; None if it is not written in a chat template.
 
     Blanks around a text are the template's. The assistant's turn that the model was to begin is
     left out; what the caller has put into it (a prefill) is a message. Reasoning is left out.
 
     Raises:
+        chat.ContextLost: the system speaks in mid-conversation.
         InputError: there are more than `MAX_MARKERS` of the template's markers.
     """
-    template = _find_template(_framed(prompt))
+    framed = "\n\n" + prompt.lstrip(_BLANKS)  # some of the markers begin with a line break
+    fitting = [template for template in _TEMPLATES if _fits(framed, template)]
+    begun = [template for template in fitting if _begins(framed, template)]
+    own = [template for template in fitting if template.dialect == dialect]
+    # Whoever writes inside of a turn can't come before its marker.
+    template = min(begun or own, key=lambda each: framed.find(each.signs[0]), default=None)
     if template is None:
-        return [Message("user", prompt)]
+        return None
     if sum(map(prompt.count, template.signs)) > MAX_MARKERS:
         raise InputError(Reason.DECODE_TOO_MANY_KEYS, f"over {MAX_MARKERS:,} markers of turns")
-    messages = list(_messages(template.turns(_framed(prompt))))
+    messages = list(_messages(template.turns(framed)))
     if messages[-1].role == "assistant" and messages[-1].content in {"", OPEN_THOUGHT}:
         messages.pop()
     return with_system([], messages)
 
 
-def has_template(prompt: str) -> bool:
-    """Whether a raw prompt is written in a chat template."""
-    return _find_template(_framed(prompt)) is not None
+def _fits(framed: str, template: _Template) -> bool:
+    has_signs = all(sign in framed for sign in template.signs)
+    is_last = framed.rfind(template.last) >= max(map(framed.rfind, template.signs))
+    return has_signs and is_last and framed.rstrip(_BLANKS).endswith(template.tail)
 
 
-def _framed(prompt: str) -> str:
-    """The first of the markers that begin with a line break may stand at the very start."""
-    return "\n\n" + prompt
+def _begins(framed: str, template: _Template) -> bool:
+    starts = (*template.signs, *template.starts)
+    return framed.startswith(starts) or framed.lstrip(_BLANKS).startswith(starts)
 
 
-def _find_template(prompt: str) -> _Template | None:
-    """The template whose first sign comes first: whoever writes inside a turn can't come before."""
-    ending = prompt.rstrip(_BLANKS)
-    fitting = [
-        (prompt.find(template.signs[0]), rank)
-        for rank, template in enumerate(_TEMPLATES)
-        if all(sign in prompt for sign in template.signs) and ending.endswith(template.tail)
-    ]
-    return _TEMPLATES[min(fitting)[1]] if fitting else None
+def split_channels(prompt: str, text: str) -> tuple[str, str] | None:
+    """What a reply in harmony's channels says, and its reasoning; None if it has no channels."""
+    if "<|message|>" not in text:
+        return None
+    header, mark, _ = prompt.rpartition("<|start|>")[2].partition("<|message|>")
+    said, thoughts = list[str](), list[str]()
+    for piece in f"{header}{mark}{text}".split("<|start|>"):
+        head, _, body = piece.partition("<|message|>")
+        channel = head.partition("<|channel|>")[2].strip()
+        (thoughts if channel.startswith("analysis") else said).append(_ended(body, _HARMONY_ENDS))
+    return "\n".join(said), "\n".join(thought.strip() for thought in thoughts)
 
 
 def _messages(turns: Iterable[_Turn]) -> Iterator[Message]:
@@ -99,7 +115,7 @@ def _harmony(prompt: str) -> Iterator[_Turn]:
         header, _, text = piece.partition("<|message|>")
         role, _, channel = header.partition("<|channel|>")
         if not channel.startswith("analysis"):
-            yield _role(role), _ended(text, ("<|end|>", "<|return|>", "<|call|>"))
+            yield _role(role), _ended(text, _HARMONY_ENDS)
 
 
 def _marked(prompt: str, user: str, assistant: str, ends: tuple[str, ...] = ()) -> Iterator[_Turn]:
@@ -186,14 +202,23 @@ _TEMPLATES = (
         ),
     ),
     # Llama 2 and Mistral
-    _Template(("[INST]", "[/INST]"), _bracketed),
-    # Claude's Text Completions
+    _Template(
+        ("[INST]", "[/INST]"), _bracketed, (*_STARTS, "[SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]")
+    ),
+    # Claude's Text Completions; its markers, and Titan's, are everyday words
     _Template(
         ("\n\nHuman:", "\n\nAssistant:"),
         partial(_marked, user="\n\nHuman:", assistant="\n\nAssistant:"),
+        starts=(),
+        dialect="claude_text",
+        last="\n\nAssistant:",
     ),
-    # Titan: its markers are everyday words, so the last turn must be the one to be filled
+    # Titan: the last turn must be the one to be filled
     _Template(
-        ("\nUser:", "\nBot:"), partial(_marked, user="\nUser:", assistant="\nBot:"), tail="\nBot:"
+        ("\nUser:", "\nBot:"),
+        partial(_marked, user="\nUser:", assistant="\nBot:"),
+        starts=(),
+        dialect="titan_text",
+        tail="\nBot:",
     ),
 )

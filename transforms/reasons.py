@@ -71,6 +71,11 @@ class Reason(StrEnum):
         "curate_image_generation",
         "it made images or video: no text came back",
     )
+    CURATE_INCOMPLETE_PROMPT = (
+        "curate_incomplete_prompt",
+        "something that shaped the response can't be carried in chat messages",
+    )
+    CURATE_RERANK = "curate_rerank", "it is a call of a rerank model: no text came back"
     CURATE_MEDIA = "curate_media", "it holds images, documents, audio or video"
     CURATE_GUARDRAIL = "curate_guardrail", "a guardrail or content filter stepped in"
     CURATE_GUARDRAIL_INPUT = "curate_guardrail_input", "a guardrail blocked the prompt"

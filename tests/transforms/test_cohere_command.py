@@ -31,9 +31,9 @@ def told(exchange: Exchange) -> list[tuple[str, str | None]]:
 
 def test_history_and_preamble_come_before_the_message() -> None:
     history = [
+        {"role": "SYSTEM", "message": "be kind"},
         {"role": "USER", "message": "hi"},
         {"role": "CHATBOT", "message": "<thinking>hm</thinking>hello"},
-        {"role": "SYSTEM", "message": "be kind"},
     ]
     exchange = read(preamble="be brief", chat_history=history)
     assert told(exchange) == [

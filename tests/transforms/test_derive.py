@@ -32,6 +32,26 @@ def _frame(**columns: list[object]) -> pl.DataFrame:
             "amazon.nova-lite",
         ),
         ("arn:aws:bedrock:us-east-1::foundation-model/meta.llama3-8b-v1:0", "meta.llama3-8b"),
+        ("us-gov.anthropic.claude-3-5-sonnet-20240620-v1:0", "anthropic.claude-3-5-sonnet"),
+        (
+            "arn:aws-us-gov:bedrock:us-gov-west-1:1:inference-profile/us-gov.amazon.nova-pro-v1:0",
+            "amazon.nova-pro",
+        ),
+        ("anthropic.claude-v2", "anthropic.claude-v2"),
+        ("anthropic.claude-v2:1", "anthropic.claude-v2"),
+        ("anthropic.claude-v2:1:200k", "anthropic.claude-v2"),
+        ("anthropic.claude-instant-v1", "anthropic.claude-instant"),
+        (
+            "arn:aws:bedrock:us-east-1:1:custom-model/amazon.nova-lite-v1:0:300k/abcdefgh1234",
+            "amazon.nova-lite",
+        ),
+        (
+            "arn:aws:bedrock:us-east-1:1:custom-model/amazon.nova-2-lite-v1:0:256k.x/abcdefgh1234",
+            "amazon.nova-2-lite",
+        ),
+        ("arn:aws:bedrock:us-east-1:1:custom-model-deployment/abcdefgh1234", None),
+        ("arn:aws:bedrock:us-east-1:1:imported-model/abcdefgh1234", None),
+        ("arn:aws:bedrock:us-east-1:1:prompt/ABCDEFGHIJ:1", None),
         ("arn:aws:bedrock:us-east-1:1:application-inference-profile/ab12", None),
     ],
 )

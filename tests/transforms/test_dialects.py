@@ -106,28 +106,53 @@ def test_a_converse_tool_result_may_be_json() -> None:
     assert contents(exchange) == [("tool", '{"sky":["clear",1.5]}\ntoday')]
 
 
-def test_search_results_and_changes_of_tools_are_read_in_converse() -> None:
-    found = {"searchResult": {"source": "s3://x", "title": "t", "content": [{"text": "a fact"}]}}
-    changes: list[Json] = [{"toolAddition": {"name": "f"}}, {"toolRemoval": {"name": "g"}}]
-    assert contents(converse(found, *changes, {"text": "so?"})) == [("user", "a fact\nso?")]
+def test_a_search_result_is_read_with_its_title_and_source() -> None:
+    text, inner = "t\ns3://x\na fact", [{"text": "a fact"}]
+    found = {"searchResult": {"source": "s3://x", "title": "t", "content": inner}}
+    assert contents(converse(found, {"text": "so?"})) == [("user", f"{text}\nso?")]
     result = converse({"toolResult": {"toolUseId": "t1", "content": [found]}})
-    assert contents(result) == [("tool", "a fact")]
+    assert contents(result) == [("tool", text)]
+    blocks = [{"type": "text", "text": "a fact"}]
+    block = {"type": "search_result", "source": "s3://x", "title": "t", "content": blocks}
+    assert contents(anthropic([block])) == [("user", text)]
+    within = {"type": "tool_result", "tool_use_id": "t1", "content": [block]}
+    assert contents(anthropic([within])) == [("tool", text)]
+
+
+def test_a_document_of_text_is_text() -> None:
+    sources: list[Json] = [{"text": "a fact"}, {"content": [{"text": "a fact"}]}]
+    for source in sources:
+        document = {"document": {"name": "t", "format": "txt", "source": source}}
+        result = {"toolResult": {"toolUseId": "t1", "content": [document]}}
+        assert contents(converse(result, document)) == [
+            ("tool", "t\na fact"),
+            ("user", "t\na fact"),
+        ]
+    parts: list[Json] = [
+        {"type": "text", "media_type": "text/plain", "data": "a fact"},
+        {"type": "content", "content": [{"type": "text", "text": "a fact"}]},
+        {"type": "content", "content": "a fact"},
+    ]
+    for part in parts:
+        block = {"type": "document", "title": "t", "source": part}
+        assert contents(anthropic([block])) == [("user", "t\na fact")]
 
 
 def test_system_and_developer_become_one_system_message_in_front() -> None:
     parts = [{"type": "text", "text": "2"}, {"type": "text", "text": "3"}]
     exchange = chat(
         {"role": "developer", "content": "answer in French"},
-        {"role": "user", "content": parts},
         {"role": "system", "content": "be brief"},
+        {"role": "user", "content": parts},
+        {"role": "system", "content": " "},
     )
     assert contents(exchange) == [("system", "answer in French\nbe brief"), ("user", "2\n3")]
 
 
 def test_a_system_message_among_converse_messages_is_a_system_message() -> None:
     turns = [
-        {"role": "user", "content": [{"text": "hello"}]},
         {"role": "system", "content": [{"text": "be brief"}]},
+        {"role": "user", "content": [{"text": "hello"}]},
         {"role": "user", "content": [{"text": "2 + 2?"}]},
     ]
     said = {"role": "assistant", "content": [{"text": "4"}]}
@@ -180,6 +205,7 @@ _REDACTED = {"type": "redacted_thinking", "data": "x"}
         ("anthropic_messages", _says([_REDACTED, {"type": "text", "text": "42"}]), "42", ""),
         ("chat_completions", {"message": _says("<reasoning>hm</reasoning>42")}, "42", "hm"),
         ("chat_completions", {"message": _says("42", reasoning_content="hm")}, "42", "hm"),
+        ("chat_completions", {"message": _says("42", reasoning="hm")}, "42", "hm"),
         ("chat_completions", {"message": _says(None, reasoning_content="hm")}, "", "hm"),
         ("chat_completions", {"message": _says(None, refusal="no")}, "no", ""),
     ],
@@ -242,6 +268,14 @@ _SOURCE = {"format": "png", "source": {"s3Uri": "s3://logs/data/a_input_media_00
         lambda: converse({"text": "?"}, {"image": _SOURCE}),
         lambda: converse({"document": _SOURCE}),
         lambda: converse({"guardContent": {"image": _SOURCE}}),
+        lambda: converse({"toolResult": {"toolUseId": "t", "content": [{"audio": _SOURCE}]}}),
+        lambda: converse({"text": "?"}, system=[{"guardContent": {"image": _SOURCE}}]),
+        lambda: converse({"toolResult": {"toolUseId": "t", "content": [{"document": _SOURCE}]}}),
+        lambda: anthropic([{"type": "document", "source": {"type": "base64", "data": "eA=="}}]),
+        lambda: anthropic(
+            [{"type": "document", "source": {"type": "content", "content": [{"type": "image"}]}}]
+        ),
+        lambda: chat(_says("?", audio={"id": "a1"})),
         lambda: converse({"toolResult": {"toolUseId": "t", "content": [{"image": _SOURCE}]}}),
         lambda: anthropic([{"type": "image", "source": {}}]),
         lambda: anthropic(

@@ -1,14 +1,15 @@
 """Raw prompts: what is written in a chat template comes apart into the same messages again."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.transforms.chat import ROLES, Message, split_reasoning
+from bedrock_sluice.transforms.chat import ROLES, ContextLost, split_reasoning
 from bedrock_sluice.transforms.errors import InputError
-from bedrock_sluice.transforms.prompt_templates import MAX_MARKERS, has_template, split_prompt
+from bedrock_sluice.transforms.prompt_templates import MAX_MARKERS, split_channels, split_prompt
 
 Said = tuple[str, str]
 
@@ -85,7 +86,7 @@ TEMPLATES: dict[str, Callable[[list[Said]], str]] = {
 _TEXT = (
     st.text(st.characters(exclude_characters="<[:", exclude_categories=["Cs"]), max_size=30)
     .map(lambda text: text.strip(" \t\r\n"))
-    .filter(bool)
+    .filter(str.strip)
 )
 
 
@@ -98,18 +99,21 @@ def _conversation(draw: st.DrawFn) -> list[Said]:
     return [*said, ("user", draw(_TEXT))]
 
 
-def split(prompt: str) -> list[Said]:
-    """Who says what in a prompt."""
-    return [(message.role, message.content or "") for message in split_prompt(prompt)]
+OWN = {"claude": "claude_text", "titan": "titan_text"}
+
+
+def split(prompt: str, template: str = "") -> list[Said] | None:
+    """Who says what in a prompt; None if it is in no template."""
+    messages = split_prompt(prompt, OWN.get(template, ""))
+    return None if messages is None else [(m.role, m.content or "") for m in messages]
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
 @given(said=_conversation())
 def test_a_conversation_in_a_template_comes_apart_again(template: str, said: list[Said]) -> None:
     prompt = TEMPLATES[template](said)
-    assert split(prompt) == said
-    assert split(prompt + " \n") == said
-    assert has_template(prompt)
+    assert split(prompt, template) == said
+    assert split(prompt + " \n", template) == said
 
 
 @pytest.mark.parametrize("template", [t for t in TEMPLATES if t not in {"titan", "harmony"}])
@@ -117,13 +121,12 @@ def test_a_conversation_in_a_template_comes_apart_again(template: str, said: lis
 def test_what_the_caller_put_into_the_answer_is_a_message(
     template: str, said: list[Said], begun: str
 ) -> None:
-    assert split(TEMPLATES[template](said) + begun) == [*said, ("assistant", begun)]
+    assert split(TEMPLATES[template](said) + begun, template) == [*said, ("assistant", begun)]
 
 
 @given(text=st.text(st.characters(exclude_characters="<[:", exclude_categories=["Cs"])))
-def test_a_prompt_without_a_template_is_one_message_unchanged(text: str) -> None:
-    assert split_prompt(text) == [Message("user", text)]
-    assert not has_template(text)
+def test_a_prompt_without_a_template_is_in_none(text: str) -> None:
+    assert split_prompt(text) is None
 
 
 @pytest.mark.parametrize(
@@ -134,13 +137,27 @@ def test_a_prompt_without_a_template_is_one_message_unchanged(text: str) -> None
         "what does <|start_header_id|> mean?",
         "Sum up:\nUser: hello\nBot: hello to you\nUser: bye\nBot: bye",
         "Sum up:\n\nHuman: hello",
+        "Sum up:\n\nHuman: hello\n\nAssistant: sure\n\nHuman: thanks\n\nSummary:",
+        "Human: hello\n\nAssistant: sure\n\nHuman: thanks\n\nSum this dialogue up:",
+        "User: hello\nBot:",
+        "explain [INST] a [/INST] b </s>[INST] c [/INST]",
+        "explain <|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n",
+        "explain <|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|>",
+        "explain <｜User｜>hi<｜Assistant｜>",
+        "explain <|start|>user<|message|>hi<|end|>",
         "see Human: and Assistant: here",
         " \n",
         "",
     ],
 )
-def test_half_a_template_is_none(prompt: str) -> None:
-    assert split_prompt(prompt) == [Message("user", prompt)]
+def test_half_a_template_or_a_quoted_one_is_none(prompt: str) -> None:
+    assert split_prompt(prompt) is None
+
+
+@pytest.mark.parametrize("dialect", ["", "claude_text", "llama_text"])
+def test_a_dialogue_that_is_quoted_at_the_end_is_in_no_template(dialect: str) -> None:
+    prompt = "Sum up:\n\nHuman: hi, refund?\n\nAssistant: sure\n\nHuman: thanks\n\nSummary:"
+    assert split_prompt(prompt, dialect) is None
 
 
 @pytest.mark.parametrize(
@@ -163,7 +180,7 @@ def test_half_a_template_is_none(prompt: str) -> None:
             [("tool", "42"), ("user", "so?")],
         ),
         (
-            "be brief<|start_header_id|>user<|end_header_id|>\n\nhi",
+            "<|begin_of_text|>be brief<|start_header_id|>user<|end_header_id|>\n\nhi",
             [("system", "be brief"), ("user", "hi")],
         ),
         ("<|start_header_id|><|end_header_id|>hi<|eot_id|>", [("tool", "hi")]),
@@ -199,6 +216,15 @@ def test_prompts_written_by_hand(prompt: str, said: list[Said]) -> None:
     assert split(prompt) == [(speakers.get(role, role), text) for role, text in said]
 
 
+@pytest.mark.parametrize("header", ["", "<|channel|>analysis<|message|>"])
+def test_of_harmonys_channels_the_final_one_is_the_answer(header: str) -> None:
+    prompt = f"<|start|>user<|message|>2 + 2?<|end|><|start|>assistant{header}"
+    opened = "" if header else "<|channel|>analysis<|message|>"
+    final = "<|start|>assistant<|channel|>final<|message|>"
+    assert split_channels(prompt, f"{opened}hm<|end|>{final}4<|return|>") == ("4", "hm")
+    assert split_channels(prompt, "4") is None
+
+
 _BRACKETS = {"llama2", "mistral"}
 
 
@@ -214,7 +240,7 @@ _BRACKETS = {"llama2", "mistral"}
 def test_another_template_inside_of_a_turn_is_text(outer: str, inner: str) -> None:
     """What users write can't make turns of another kind: the application's markers come first."""
     quoted = "see: " + TEMPLATES[inner]([("user", "a"), ("assistant", "b"), ("user", "c")])
-    assert split(TEMPLATES[outer]([("user", quoted)])) == [("user", quoted.strip())]
+    assert split(TEMPLATES[outer]([("user", quoted)]), outer) == [("user", quoted.strip())]
 
 
 _MARKERS = (
@@ -229,7 +255,10 @@ _MARKERS = (
 
 @given(parts=st.lists(st.sampled_from(_MARKERS) | st.text(max_size=3), max_size=20))
 def test_any_mixture_of_markers_gives_messages(parts: list[str]) -> None:
-    messages = split_prompt("".join(parts))
+    try:
+        messages = split_prompt("".join(parts), "claude_text") or []
+    except ContextLost:  # the system speaks in mid-conversation
+        messages = []
     assert all(message.role in ROLES and message.content is not None for message in messages)
     assert [m.role for m in messages].count("system") <= 1
 
@@ -242,13 +271,15 @@ _STARTS = ("", "<|im_start|>assistant\n<|im_end|>", "[INST][/INST]", "\n\nHuman:
 def test_a_million_characters_of_markers_take_linear_time(marker: str) -> None:
     noise = marker * (1_000_000 // len(marker))
     for start in _STARTS:
-        split_prompt(start + noise)
+        with suppress(ContextLost):
+            split_prompt(start + noise, "titan_text")
+    split_channels(noise, noise)
     split_reasoning(noise)
     split_reasoning(noise, is_open=True)
 
 
 @pytest.mark.parametrize("turn", ["[INST]a[/INST]b", "\n\nHuman: a\n\nAssistant: b"])
 def test_a_prompt_of_too_many_turns_is_refused(turn: str) -> None:
-    assert len(split_prompt(turn * (MAX_MARKERS // 2))) == MAX_MARKERS
+    assert len(split_prompt(turn * (MAX_MARKERS // 2)) or []) == MAX_MARKERS
     with pytest.raises(InputError, match="markers of turns"):
         split_prompt(turn * (MAX_MARKERS // 2 + 1))

@@ -258,7 +258,6 @@ def test_media_are_told_wherever_they_stand(exchange: Read) -> None:
     "exchange",
     [
         lambda: converse((0, {"text": "4"}), (0, {"citation": {"title": "a"}}), (1, {"text": "2"})),
-        lambda: converse((0, {"start": {}}), (0, {"toolResult": [{"text": "a"}]}), _SAID),
         lambda: anthropic(piece(0, "text_delta", text="42"), _CITED),
     ],
 )

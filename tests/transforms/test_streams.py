@@ -47,7 +47,7 @@ _WORDS = st.text(max_size=20)
 _ASKED = st.lists(
     st.builds(lambda r, t: {"role": r, "content": t}, st.sampled_from(["user", "system"]), _WORDS),
     max_size=2,
-)
+).map(lambda asked: sorted(asked, key=lambda message: str(message["role"])))
 _ARGUMENTS = st.dictionaries(_WORDS, _WORDS | st.lists(st.integers(-9, 9), max_size=3), max_size=2)
 _RESPONSE = st.builds(
     lambda text, calls: says(text or None if calls else text, *calls),

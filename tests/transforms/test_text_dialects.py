@@ -148,16 +148,21 @@ def test_exactly_one_reader_claims_a_stream(family: str) -> None:
 @pytest.mark.parametrize("family", [f for f in FAMILIES if not f.startswith("command_r")])
 def test_a_prompt_in_a_template_comes_apart(family: str) -> None:
     """Blanks between the template and the answer are the template's."""
-    prompt = "be brief\n\nHuman: hi\n\nAssistant: yes?\n\nHuman: 2 + 2?\n\nAssistant:"
+    prompt = "\n\nHuman: hi\n\nAssistant: yes?\n\nHuman: 2 + 2?\n\nAssistant:"
     exchange = read(*said_whole(family, prompt, " 4\n"))
     told = [(message.role, message.content) for message in exchange.messages]
     assert told == [
-        ("system", "be brief"),
         ("user", "hi"),
         ("assistant", "yes?"),
         ("user", "2 + 2?"),
     ]
     assert exchange.response.content == "4"
+
+
+def test_a_prompt_that_quotes_a_dialogue_stays_whole() -> None:
+    prompt = "Sum up:\n\nHuman: refund?\n\nAssistant: done.\n\nHuman: thanks\n\nSummary:"
+    (asked,) = read({"prompt": prompt}, {"generation": "4", "stop_reason": "stop"}).messages
+    assert (asked.role, asked.content) == ("user", prompt)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -292,7 +297,6 @@ def test_images_beside_a_prompt_are_told() -> None:
         ({"inputText": "?", "textGenerationConfig": {}}, {}),
         ({"message": "?"}, {}),
         ({"message": "?", "chat_history": [{"role": "NARRATOR"}]}, {"text": "4"}),
-        ({"query": "?", "documents": ["a"]}, {"results": [{"index": 0, "relevance_score": 1}]}),
     ],
 )
 def test_an_unknown_shape_is_said_to_be_one(request_body: Json, response_body: object) -> None:

@@ -3,7 +3,7 @@
 Shape: AWS user guide, "AI21 Labs Jurassic-2 models"; of several completions, the first is taken.
 """
 
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from bedrock_sluice.transforms.chat import Exchange
@@ -32,7 +32,7 @@ class _Completion(Struct, rename="camel"):
 
 
 class _Answer(Chunk):
-    completions: list[_Completion] = field(default_factory=list)
+    completions: list[_Completion] | None = None
 
 
 _REQUEST = Decoder(_Request)
@@ -47,9 +47,10 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its completion."""
     asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
-    said = [completion for answer in answered for completion in answer.completions[:1]]
-    return text_exchange(asked.prompt, [Piece(c.data.text, _why(c)) for c in said])
+    said = [completion for answer in answered for completion in (answer.completions or [])[:1]]
+    return text_exchange(DIALECT, asked.prompt, [_piece(completion) for completion in said])
 
 
-def _why(completion: _Completion) -> str | None:
-    return completion.finish_reason.reason if completion.finish_reason else None
+def _piece(completion: _Completion) -> Piece:
+    finish = completion.finish_reason
+    return Piece(completion.data.text, finish.reason if finish else None)

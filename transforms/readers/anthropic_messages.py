@@ -7,10 +7,14 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from bedrock_sluice.transforms.chat import (
+    ContextLost,
     Exchange,
+    JsonObject,
     Turn,
     Unreadable,
     function_tool,
+    is_set,
+    source_text,
     stop_word,
     with_system,
 )
@@ -18,25 +22,32 @@ from bedrock_sluice.transforms.readers import Keys
 
 DIALECT = "anthropic_messages"
 
-_MEDIA = frozenset({"image", "document"})
-
-
-class _ResultBlock(Struct):
-    type: str
-    text: str = ""
+# Blocks of tools that Anthropic's server runs, beside the results, whose types end alike.
+_SERVER_TOOLS = frozenset({"server_tool_use", "mcp_tool_use", "container_upload", "tool_reference"})
+_SERVER_RESULT = "_tool_result"
 
 
 class Block(Struct):
     """A piece of content; which fields are set depends on `type`."""
 
     type: str
-    text: str = ""
-    thinking: str = ""
-    id: str = ""
-    name: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    id: str | None = None
+    name: str | None = None
     input: Raw = Raw()
-    tool_use_id: str = ""
-    content: str | list[_ResultBlock] = ""
+    tool_use_id: str | None = None
+    content: Raw = Raw()
+    is_error: bool | None = None
+    source: Raw = Raw()
+    title: str | None = None
+    context: str | None = None
+
+
+class _Source(Struct):
+    type: str
+    data: str | None = None
+    content: Raw = Raw()
 
 
 class _Message(Struct):
@@ -46,14 +57,15 @@ class _Message(Struct):
 
 class _Tool(Struct):
     name: str
+    type: str | None = None
     description: str | None = None
     input_schema: Raw = Raw()
 
 
 class _Request(Struct):
     messages: list[_Message]
-    system: str | list[Block] = ""
-    tools: list[_Tool] = []
+    system: str | list[Block] | None = None
+    tools: list[_Tool] | None = None
 
 
 class _Response(Struct):
@@ -63,6 +75,9 @@ class _Response(Struct):
 
 _REQUEST = Decoder(_Request)
 _RESPONSE = Decoder(_Response)
+_CONTENT = Decoder(str | list[Block])
+_SOURCE = Decoder(_Source)
+_TITLE = Decoder(str)
 
 
 def claims(request: Keys, response: Keys | list[Raw]) -> bool:
@@ -84,15 +99,15 @@ def to_exchange(request: bytes, reply: Turn, stop_reason: str | None) -> Exchang
     """
     asked = _REQUEST.decode(request)
     turns = [(m.role, _turn(m.content)) for m in asked.messages]
-    system = _turn(asked.system)
+    system = _turn(asked.system or "")
     messages = [message for role, turn in turns for message in turn.messages(role)]
     return Exchange(
         messages=with_system(system.texts, messages),
         response=reply.messages("assistant")[0],
-        tools=[function_tool(t.name, t.description, t.input_schema) for t in asked.tools],
+        tools=[_tool(tool) for tool in asked.tools or ()],
         stop_reason=stop_word(stop_reason),
         reasoning="\n".join(reply.reasoning),
-        has_media=reply.has_media or any(turn.has_media for _, turn in turns),
+        has_media=system.has_media or reply.has_media or any(turn.has_media for _, turn in turns),
     )
 
 
@@ -105,34 +120,68 @@ def _turn(content: str | list[Block]) -> Turn:
     return turn
 
 
+def _tool(tool: _Tool) -> JsonObject:
+    if tool.type not in {None, "custom"}:
+        raise ContextLost("a tool without a schema")
+    return function_tool(tool.name, tool.description, tool.input_schema)
+
+
 def add_block(turn: Turn, block: Block) -> None:
     """Add a block to its turn.
 
     Raises:
+        chat.ContextLost: it is of a tool that the server runs, or tells of an error.
         chat.Unreadable: it is of an unknown kind.
     """
     match block.type:
         case "text":
-            turn.texts.append(block.text)
+            turn.texts.append(block.text or "")
         case "tool_use":
-            turn.call(block.id, block.name, block.input)
+            turn.call(block.id or "", block.name or "", block.input)
         case "tool_result":
             _add_result(turn, block)
         case "thinking":
-            turn.reasoning.append(block.thinking)
+            turn.reasoning.append(block.thinking or "")
         case "redacted_thinking":
             pass
-        case media if media in _MEDIA:
+        case "image":
             turn.has_media = True
+        case "document":
+            _add_document(turn, block)
+        case "search_result":
+            source = _TITLE.decode(block.source) if is_set(block.source) else None
+            content = _inner(block.content)
+            turn.has_media |= content.has_media
+            turn.texts.append(source_text([block.title, source], content.texts))
+        case server if server in _SERVER_TOOLS or server.endswith(_SERVER_RESULT):
+            raise ContextLost("a call of a server tool")
         case _:
             raise Unreadable("a content block of an unknown kind")
 
 
 def _add_result(turn: Turn, block: Block) -> None:
-    if isinstance(block.content, str):
-        turn.result(block.tool_use_id, [block.content])
+    if block.is_error:
+        raise ContextLost("a tool result that is an error")
+    content = _inner(block.content)
+    turn.has_media |= content.has_media
+    turn.result(block.tool_use_id or "", content.texts)
+
+
+def _add_document(turn: Turn, block: Block) -> None:
+    """Add a document: its text, or that it is a file."""
+    source = _SOURCE.decode(block.source) if is_set(block.source) else None
+    if source is None or source.type not in {"text", "content"}:
+        turn.has_media = True
         return
-    if any(part.type != "text" and part.type not in _MEDIA for part in block.content):
-        raise Unreadable("a tool result of an unknown kind")
-    turn.has_media |= any(part.type in _MEDIA for part in block.content)
-    turn.result(block.tool_use_id, [part.text for part in block.content if part.type == "text"])
+    content = _inner(source.content)
+    turn.has_media |= content.has_media
+    texts = source_text([block.title, block.context], [source.data, *content.texts])
+    turn.texts.append(texts)
+
+
+def _inner(content: Raw) -> Turn:
+    """The texts inside of a block, and whether there are media among them."""
+    inner = _turn(_CONTENT.decode(content)) if is_set(content) else Turn()
+    if inner.calls or inner.results or inner.reasoning:
+        raise Unreadable("a content block of an unknown kind")
+    return inner

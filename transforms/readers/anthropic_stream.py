@@ -6,7 +6,7 @@ Shape: Anthropic API reference, "Streaming messages".
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from bedrock_sluice.transforms.chat import CallFailed, Exchange, Unreadable
+from bedrock_sluice.transforms.chat import CallFailed, Exchange, Unreadable, is_set
 from bedrock_sluice.transforms.readers import Keys
 from bedrock_sluice.transforms.readers.anthropic_messages import Block, add_block, to_exchange
 from bedrock_sluice.transforms.streams import FAILED, Chunk, Reply, opening, refuse_failure
@@ -21,15 +21,15 @@ _NO_INPUT = Raw(b"{}")  # what a block opens with whose input comes in pieces
 
 
 class _Delta(Struct):
-    type: str = ""
-    text: str = ""
-    partial_json: str = ""
-    thinking: str = ""
+    type: str | None = None
+    text: str | None = None
+    partial_json: str | None = None
+    thinking: str | None = None
     stop_reason: str | None = None
 
 
 class _Event(Chunk):
-    type: str = ""
+    type: str | None = None
     index: int | None = None
     content_block: Block | None = None
     delta: _Delta | None = None
@@ -70,12 +70,12 @@ def _add(reply: Reply, event: _Event) -> None:
 def _open(reply: Reply, index: int | None, block: Block) -> None:
     match block.type:
         case "tool_use":
-            reply.begin_call(index, block.id, block.name)
-            if block.input and block.input != _NO_INPUT:  # then no pieces of it follow
+            reply.begin_call(index, block.id or "", block.name or "")
+            if is_set(block.input) and block.input != _NO_INPUT:  # then no pieces of it follow
                 reply.add_arguments(index, bytes(block.input).decode())
         case "thinking":
             reply.end_thought()
-            reply.think(block.thinking)
+            reply.think(block.thinking or "")
         case _:
             reply.end_thought()
             add_block(reply.parts, block)
@@ -84,11 +84,11 @@ def _open(reply: Reply, index: int | None, block: Block) -> None:
 def _add_piece(reply: Reply, index: int | None, piece: _Delta) -> None:
     match piece.type:
         case "text_delta":
-            reply.say(piece.text)
+            reply.say(piece.text or "")
         case "input_json_delta":
-            reply.add_arguments(index, piece.partial_json)
+            reply.add_arguments(index, piece.partial_json or "")
         case "thinking_delta":
-            reply.think(piece.thinking)
+            reply.think(piece.thinking or "")
         case "signature_delta" | "citations_delta":
             pass
         case _:

@@ -5,8 +5,9 @@ Shape: OpenAI API reference, "The chat completion chunk object". Reasoning comes
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, json
 from msgspec.json import Decoder
 
 from bedrock_sluice.transforms.chat import Exchange, Unreadable
@@ -17,6 +18,7 @@ from bedrock_sluice.transforms.readers.chat_completions import (
     Function,
     Part,
     Said,
+    arguments_text,
     to_exchange,
 )
 from bedrock_sluice.transforms.streams import Chunk, OpenCall, opening, refuse_failure
@@ -26,7 +28,7 @@ DIALECT = "chat_chunks"
 
 class _FunctionPiece(Struct):
     name: str | None = None
-    arguments: str | None = None
+    arguments: Raw = Raw()
 
 
 class _CallPiece(Struct):
@@ -41,10 +43,12 @@ class _Delta(Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: list[_CallPiece] | None = None
+    function_call: Any = None
+    audio: Any = None
 
 
 class _ChoicePiece(Struct):
-    index: int = 0
+    index: int | None = None
     delta: _Delta | None = None
     message: _Delta | None = None
     finish_reason: str | None = None
@@ -68,17 +72,25 @@ class _Reply:
     by_index: dict[int | None, OpenCall] = field(default_factory=dict)
     finish_reason: str | None = None
     stop_reason: str | int | None = None
+    function_call: Any = None
+    audio: Any = None
 
     def choice(self) -> Choice:
         """The whole choice."""
-        calls = [Call(Function(c.name, "".join(c.pieces) or "{}"), c.id) for c in self.calls]
+        calls = [Call(Function(c.name, _json_text(c.pieces)), c.id) for c in self.calls]
         said = Said(
             role="assistant",
             content=self.parts,
             reasoning_content="".join(self.reasoning),
             tool_calls=calls,
+            function_call=self.function_call,
+            audio=self.audio,
         )
         return Choice(said, self.finish_reason, self.stop_reason)
+
+
+def _json_text(pieces: list[str]) -> Raw:
+    return Raw(json.encode("".join(pieces)))
 
 
 def claims(request: Keys, response: Keys | list[Raw]) -> bool:
@@ -101,7 +113,7 @@ def _add(reply: _Reply, chunk: _Chunk) -> None:
     if chunk.error is not None or not chunk.choices:
         refuse_failure(chunk)
     for choice in chunk.choices or ():
-        if choice.index == 0:
+        if not choice.index:
             reply.finish_reason = choice.finish_reason or reply.finish_reason
             reply.stop_reason = choice.stop_reason or reply.stop_reason
             _add_delta(reply, choice.delta or choice.message or _Delta())
@@ -114,6 +126,8 @@ def _add_delta(reply: _Reply, delta: _Delta) -> None:
         reply.parts.append(Part("text", delta.content or delta.refusal or ""))
     if thought := delta.reasoning_content or delta.reasoning:
         reply.reasoning.append(thought)
+    reply.function_call = delta.function_call or reply.function_call
+    reply.audio = delta.audio or reply.audio
     for piece in delta.tool_calls or ():
         _add_call(reply, piece)
 
@@ -126,4 +140,4 @@ def _add_call(reply: _Reply, piece: _CallPiece) -> None:
         reply.calls.append(call)
     if call is None:
         raise Unreadable("a piece of a tool call that did not begin")
-    call.pieces.append(piece.function.arguments or "")
+    call.pieces.append(arguments_text(piece.function.arguments))

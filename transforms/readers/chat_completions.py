@@ -4,17 +4,23 @@ Shape: OpenAI API reference, "Create chat completion"; DeepSeek says `stop_reaso
 `finish_reason`.
 """
 
-from msgspec import Raw, Struct
+from typing import Any
+
+from msgspec import Raw, Struct, json
 from msgspec.json import Decoder
 
 from bedrock_sluice.transforms.chat import (
+    ContextLost,
     Exchange,
     FunctionCall,
     JsonObject,
     Message,
     ToolCall,
     Unreadable,
+    compact,
+    fill_call_ids,
     function_tool,
+    is_set,
     split_reasoning,
     stop_word,
     with_system,
@@ -23,32 +29,33 @@ from bedrock_sluice.transforms.readers import Keys
 
 DIALECT = "chat_completions"
 
-_SYSTEM_ROLES = frozenset({"system", "developer"})
-_ROLES = frozenset({"user", "assistant", "tool"})
+_ROLES = frozenset({"system", "user", "assistant", "tool"})
 _TEXT = frozenset({"text", "refusal", "input_text", "output_text"})
-_MEDIA = frozenset({"image_url", "input_audio", "file"})
+_MEDIA = frozenset(
+    {"image_url", "input_image", "video_url", "audio_url", "input_audio", "file", "document_url"}
+)
 
 
 class Part(Struct):
     """A part of a message's content."""
 
     type: str
-    text: str = ""
-    refusal: str = ""
+    text: str | None = None
+    refusal: str | None = None
 
 
 class Function(Struct):
-    """The function that a call names; `arguments` is JSON text."""
+    """The function that a call names; `arguments` is JSON text, of some servers an object."""
 
     name: str
-    arguments: str = "{}"
+    arguments: Raw = Raw()
 
 
 class Call(Struct):
     """A call of a tool."""
 
     function: Function
-    id: str = ""
+    id: str | None = None
 
 
 class Said(Struct):
@@ -58,8 +65,12 @@ class Said(Struct):
     content: str | list[Part] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: list[Call] | None = None
-    tool_call_id: str = ""
+    tool_call_id: str | None = None
+    name: str | None = None
+    function_call: Any = None
+    audio: Any = None
 
 
 class Choice(Struct):
@@ -77,7 +88,7 @@ class _ToolFunction(Struct):
 
 
 class _Tool(Struct):
-    function: _ToolFunction
+    function: _ToolFunction | None = None
 
 
 class _Request(Struct):
@@ -112,41 +123,55 @@ def to_exchange(request: bytes, choice: Choice) -> Exchange:
     Raises:
         chat.Unreadable, msgspec.DecodeError: the request is of another dialect.
     """
-    asked = _REQUEST.decode(request)
-    reply, thought = _spoken(choice.message)
-    logged = [choice.message, *asked.messages]
+    asked, said = _REQUEST.decode(request), choice.message
+    messages, (reply, thought) = [_message(m) for m in asked.messages], _spoken(said)
+    fill_call_ids([*messages, reply])
     return Exchange(
-        messages=_messages(asked.messages),
+        messages=with_system([], messages),
         response=reply,
         tools=[_tool(tool) for tool in asked.tools or ()],
         stop_reason=stop_word(choice.finish_reason or choice.stop_reason),
-        reasoning="\n".join(t for t in (choice.message.reasoning_content, thought) if t),
-        has_media=any(_has_media(message) for message in logged),
+        reasoning="\n".join(t for t in (said.reasoning_content or said.reasoning, thought) if t),
+        has_media=any(_has_media(message) for message in (said, *asked.messages)),
     )
 
 
-def _messages(logged: list[Said]) -> list[Message]:
-    system = [_text(m) for m in logged if m.role in _SYSTEM_ROLES]
-    return with_system(system, [_message(m) for m in logged if m.role not in _SYSTEM_ROLES])
+def arguments_text(arguments: Raw) -> str:
+    """The arguments of a call as JSON text: that text, or an object."""
+    if not is_set(arguments):
+        return ""
+    is_text = bytes(arguments).startswith(b'"')
+    return json.decode(arguments, type=str) if is_text else compact(arguments)
 
 
 def _message(logged: Said) -> Message:
-    if logged.role not in _ROLES:
+    role = "system" if logged.role == "developer" else logged.role
+    if logged.role == "function":
+        raise ContextLost("functions in place of tools")
+    if role not in _ROLES:
         raise Unreadable("a message of an unknown role")
-    if logged.role == "assistant":
+    if logged.name and role != "tool":
+        raise ContextLost("the name of a speaker")
+    if role == "assistant":
         return _spoken(logged)[0]
-    return Message(logged.role, _text(logged), tool_call_id=logged.tool_call_id)
+    return Message(role, _text(logged), tool_call_id=logged.tool_call_id or "")
 
 
 def _spoken(logged: Said) -> tuple[Message, str]:
     """An assistant's message without its reasoning, and that reasoning."""
+    if logged.function_call is not None:
+        raise ContextLost("functions in place of tools")
     calls = [
-        ToolCall(call.id, "function", FunctionCall(call.function.name, call.function.arguments))
-        for call in logged.tool_calls or ()
+        ToolCall(c.id or "", "function", FunctionCall(c.function.name, _arguments(c.function)))
+        for c in logged.tool_calls or ()
     ]
     text, thought = split_reasoning(_text(logged))
     content = None if calls and not text.strip() else text
     return Message("assistant", content, tool_calls=calls), thought
+
+
+def _arguments(function: Function) -> str:
+    return arguments_text(function.arguments) or "{}"
 
 
 def _text(logged: Said) -> str:
@@ -155,12 +180,15 @@ def _text(logged: Said) -> str:
     if any(part.type not in _TEXT and part.type not in _MEDIA for part in logged.content):
         raise Unreadable("a content part of an unknown kind")
     joint = "" if logged.role == "assistant" else "\n"
-    return joint.join(p.text or p.refusal for p in logged.content if p.type in _TEXT)
+    return joint.join(p.text or p.refusal or "" for p in logged.content if p.type in _TEXT)
 
 
 def _has_media(logged: Said) -> bool:
-    return isinstance(logged.content, list) and any(p.type in _MEDIA for p in logged.content)
+    has_parts = isinstance(logged.content, list) and any(p.type in _MEDIA for p in logged.content)
+    return has_parts or logged.audio is not None
 
 
 def _tool(tool: _Tool) -> JsonObject:
+    if tool.function is None:
+        raise ContextLost("a tool without a schema")
     return function_tool(tool.function.name, tool.function.description, tool.function.parameters)

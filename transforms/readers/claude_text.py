@@ -35,4 +35,5 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its completion."""
     asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
-    return text_exchange(asked.prompt, [Piece(a.completion, a.stop_reason) for a in answered])
+    pieces = [Piece(a.completion, a.stop_reason) for a in answered]
+    return text_exchange(DIALECT, asked.prompt, pieces)

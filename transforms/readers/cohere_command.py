@@ -46,7 +46,7 @@ class _Call(Struct):
 
 class _Result(Struct):
     call: _Call
-    outputs: list[Raw] = []
+    outputs: list[Raw] | None = None
 
 
 class _Said(Struct):
@@ -57,9 +57,9 @@ class _Said(Struct):
 
 
 class _Parameter(Struct):
-    type: str = ""
-    description: str = ""
-    required: bool = False
+    type: str | None = None
+    description: str | None = None
+    required: bool | None = None
 
 
 class _Tool(Struct):
@@ -124,7 +124,7 @@ class _Dialogue:
             self.messages += self.turn("", [result.call]).messages("assistant")
         self.results += 1
         turn = Turn()
-        turn.result(f"call_{self.results}", [compact(output) for output in result.outputs])
+        turn.result(f"call_{self.results}", [compact(output) for output in result.outputs or ()])
         self.messages += turn.messages("tool")
 
 
@@ -179,6 +179,6 @@ def _tool(tool: _Tool) -> JsonObject:
 
 
 def _property(parameter: _Parameter) -> JsonObject:
-    named = parameter.type.partition("[")[0].lower()
+    named = (parameter.type or "").partition("[")[0].lower()
     told = {"type": _JSON_TYPES.get(named, named), "description": parameter.description}
     return {key: value for key, value in told.items() if value}

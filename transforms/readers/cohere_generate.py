@@ -25,7 +25,7 @@ class _Generation(Chunk):
 
 
 class _Response(Struct):
-    generations: list[_Generation]
+    generations: list[_Generation] | None = None
 
 
 _REQUEST = Decoder(_Request)
@@ -45,5 +45,5 @@ def read(request: bytes, response: bytes) -> Exchange:
     if response.lstrip().startswith(b"["):
         said = [g for g in answers(_STREAM.decode(response)) if not g.index]
     else:
-        said = _WHOLE.decode(response).generations[:1]
-    return text_exchange(asked.prompt, [Piece(g.text, g.finish_reason) for g in said])
+        said = (_WHOLE.decode(response).generations or [])[:1]
+    return text_exchange(DIALECT, asked.prompt, [Piece(g.text, g.finish_reason) for g in said])

@@ -4,7 +4,7 @@ Shape: AWS user guide, "DeepSeek models"; OpenAI API reference, "Create completi
 choices, the first is taken.
 """
 
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from bedrock_sluice.transforms.chat import Exchange
@@ -27,7 +27,7 @@ class _Choice(Struct):
 
 
 class _Answer(Chunk):
-    choices: list[_Choice] = field(default_factory=list)
+    choices: list[_Choice] | None = None
 
 
 _REQUEST = Decoder(_Request)
@@ -43,6 +43,6 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its choice."""
     asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
-    firsts = [[c for c in answer.choices if not c.index][:1] for answer in answered]
+    firsts = [[c for c in answer.choices or () if not c.index][:1] for answer in answered]
     pieces = [Piece(c.text, c.finish_reason or c.stop_reason) for first in firsts for c in first]
-    return text_exchange(asked.prompt, pieces)
+    return text_exchange(DIALECT, asked.prompt, pieces)

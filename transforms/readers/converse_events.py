@@ -3,10 +3,12 @@
 Shape: AWS API reference, `ConverseStream`.
 """
 
+from typing import Any
+
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from bedrock_sluice.transforms.chat import Exchange, Unreadable
+from bedrock_sluice.transforms.chat import ContextLost, Exchange, Unreadable
 from bedrock_sluice.transforms.readers import Keys
 from bedrock_sluice.transforms.readers.converse import to_exchange
 from bedrock_sluice.transforms.streams import Chunk, Reply, opening, refuse_failure
@@ -20,13 +22,15 @@ _EVENTS = {
 
 
 class _Call(Struct, rename="camel"):
-    tool_use_id: str
+    tool_use_id: str | None
     name: str
+    type: str | None = None
 
 
 class _Opened(Struct, rename="camel"):
     tool_use: _Call | None = None
-    image: Raw = Raw()
+    tool_result: Any = None
+    image: Any = None
 
 
 class _Start(Struct, rename="camel"):
@@ -35,7 +39,7 @@ class _Start(Struct, rename="camel"):
 
 
 class _Arguments(Struct):
-    input: str = ""
+    input: str | None = None
 
 
 class _Reasoning(Struct):
@@ -46,9 +50,9 @@ class _Piece(Struct, rename="camel"):
     text: str | None = None
     tool_use: _Arguments | None = None
     reasoning_content: _Reasoning | None = None
-    image: Raw = Raw()
-    citation: Raw = Raw()
-    tool_result: Raw = Raw()
+    image: Any = None
+    citation: Any = None
+    tool_result: Any = None
 
 
 class _Delta(Struct, rename="camel"):
@@ -97,9 +101,11 @@ def _add(reply: Reply, event: _Event) -> None:
 
 
 def _open(reply: Reply, index: int | None, opened: _Opened) -> None:
+    if opened.tool_result is not None or (opened.tool_use and opened.tool_use.type is not None):
+        raise ContextLost("a call of a server tool")
     if opened.tool_use:
-        reply.begin_call(index, opened.tool_use.tool_use_id, opened.tool_use.name)
-    elif opened.image:
+        reply.begin_call(index, opened.tool_use.tool_use_id or "", opened.tool_use.name)
+    elif opened.image is not None:
         reply.parts.has_media = True
 
 
@@ -107,12 +113,14 @@ def _add_piece(reply: Reply, index: int | None, piece: _Piece) -> None:
     if piece.text is not None:
         reply.say(piece.text)
     elif piece.tool_use:
-        reply.add_arguments(index, piece.tool_use.input)
+        reply.add_arguments(index, piece.tool_use.input or "")
     elif piece.reasoning_content:
         _think(reply, piece.reasoning_content.text)
-    elif piece.image:
+    elif piece.image is not None:
         reply.parts.has_media = True
-    elif not piece.citation and not piece.tool_result:
+    elif piece.tool_result is not None:
+        raise ContextLost("a call of a server tool")
+    elif piece.citation is None:
         raise Unreadable("a delta of an unknown kind")
 
 

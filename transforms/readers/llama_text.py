@@ -37,4 +37,4 @@ def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its generation."""
     asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
     pieces = [Piece(a.generation, a.stop_reason) for a in answered]
-    return text_exchange(asked.prompt, pieces, has_media=bool(asked.images))
+    return text_exchange(DIALECT, asked.prompt, pieces, has_media=bool(asked.images))

@@ -3,7 +3,7 @@
 Shape: AWS user guide, "Mistral AI text completion"; of several outputs, the first is taken.
 """
 
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from bedrock_sluice.transforms.chat import Exchange
@@ -24,7 +24,7 @@ class _Output(Struct):
 
 
 class _Answer(Chunk):
-    outputs: list[_Output] = field(default_factory=list)
+    outputs: list[_Output] | None = None
 
 
 _REQUEST = Decoder(_Request)
@@ -39,5 +39,5 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its output."""
     asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
-    outputs = [output for answer in answered for output in answer.outputs[:1]]
-    return text_exchange(asked.prompt, [Piece(o.text, o.stop_reason) for o in outputs])
+    outputs = [output for answer in answered for output in (answer.outputs or [])[:1]]
+    return text_exchange(DIALECT, asked.prompt, [Piece(o.text, o.stop_reason) for o in outputs])

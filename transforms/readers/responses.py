@@ -12,6 +12,7 @@ from msgspec.json import Decoder
 from bedrock_sluice.transforms.chat import (
     UNFINISHED,
     CallFailed,
+    ContextLost,
     Exchange,
     FunctionCall,
     JsonObject,
@@ -33,6 +34,8 @@ _TEXTS = frozenset(
 _MEDIA = frozenset({"input_image", "input_file", "input_audio"})
 _CUT_OFF = {"max_output_tokens": "max_tokens", "content_filter": "content_filtered"}
 
+_OTHER_TOOLS = ("_call", "_call_output", "_approval_request", "_approval_response", "_list_tools")
+
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _PIECES = {  # the kinds of item whose pieces an event holds
     "response.output_text.delta": "message",
@@ -45,38 +48,39 @@ _PIECES = {  # the kinds of item whose pieces an event holds
 
 class _Part(Struct):
     type: str
-    text: str = ""
-    refusal: str = ""
+    text: str | None = None
+    refusal: str | None = None
 
 
 _Content = str | list[_Part] | None
 
 
 class _Item(Struct):
-    type: str = "message"
-    role: str = ""
+    type: str | None = None
+    role: str | None = None
     content: _Content = None
     summary: _Content = None
-    call_id: str = ""
-    name: str = ""
-    arguments: str = ""
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
     output: _Content = None
+
+    def __post_init__(self) -> None:
+        """Take an item without a type for a message."""
+        self.type = self.type or "message"
 
 
 class _Tool(Struct):
     type: str
-    name: str = ""
+    name: str | None = None
     description: str | None = None
     parameters: Raw = Raw()
 
 
 class _Request(Struct):
-    input: str | list[_Item]
+    input: str | list[_Item] | None = None
     instructions: str | None = None
     tools: list[_Tool] | None = None
-    previous_response_id: str | None = None
-    conversation: Any = None
-    prompt: Any = None
 
 
 class _Incomplete(Struct):
@@ -84,16 +88,16 @@ class _Incomplete(Struct):
 
 
 class _Response(Struct):
-    output: list[_Item] = []
+    output: list[_Item] | None = None
     status: str | None = None
     incomplete_details: _Incomplete | None = None
 
 
 class _Event(Chunk):
-    type: str = ""
+    type: str | None = None
     response: _Response | None = None
     item: _Item | None = None
-    output_index: int = 0
+    output_index: int | None = None
     delta: Any = None
 
 
@@ -112,18 +116,13 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a request and its answer; of a stream that broke off, what there is."""
     asked, answered = _REQUEST.decode(request), _answer(response)
-    if asked.previous_response_id or asked.conversation or asked.prompt:
-        raise Unreadable("a part of the prompt is stored apart")
-    turns, reply = _turns(asked.input), _reply(answered.output)
-    system = [
-        asked.instructions or "",
-        *(t for who, turn in turns if who == "system" for t in turn.texts),
-    ]
-    spoken = [(who, turn) for who, turn in turns if who != "system" and not _is_thought(who, turn)]
+    turns, reply = _turns(asked.input or []), _reply(answered.output or [])
+    spoken = [(who, turn) for who, turn in turns if not _is_thought(who, turn)]
+    messages = [message for who, turn in spoken for message in turn.messages(who)]
     return Exchange(
-        messages=with_system(system, [m for who, turn in spoken for m in turn.messages(who)]),
+        messages=with_system([asked.instructions or ""], messages),
         response=reply.messages("assistant")[0],
-        tools=_tools(asked.tools or []),
+        tools=[_tool(tool) for tool in asked.tools or ()],
         stop_reason=_stop_reason(answered, reply),
         reasoning="\n".join(reply.reasoning),
         has_media=reply.has_media or any(turn.has_media for _, turn in turns),
@@ -157,11 +156,15 @@ def _reply(items: list[_Item]) -> Turn:
 def _speaker(item: _Item) -> str:
     match item.type:
         case "message" if item.role in _SPEAKERS:
-            return _SPEAKERS[item.role]
+            return _SPEAKERS[item.role or ""]
         case "function_call" | "reasoning":
             return "assistant"
         case "function_call_output":
             return "tool"
+        case "item_reference" | "compaction":
+            raise ContextLost("a part of the prompt that is stored apart")
+        case str(kind) if kind.endswith(_OTHER_TOOLS):
+            raise ContextLost("a call of a server tool")
     raise Unreadable("an item of an unknown kind or role")
 
 
@@ -174,9 +177,9 @@ def _add(turn: Turn, item: _Item) -> None:
             if not item.name:
                 raise Unreadable("a tool call without a name")
             called = FunctionCall(item.name, item.arguments or "{}")
-            turn.calls.append(ToolCall(item.call_id, "function", called))
+            turn.calls.append(ToolCall(item.call_id or "", "function", called))
         case "function_call_output":
-            turn.result(item.call_id, _texts(turn, item.output))
+            turn.result(item.call_id or "", _texts(turn, item.output))
         case "reasoning":
             turn.reasoning += _texts(turn, item.summary) + _texts(turn, item.content)
 
@@ -188,13 +191,13 @@ def _texts(turn: Turn, content: _Content) -> list[str]:
     if any(part.type not in _TEXTS and part.type not in _MEDIA for part in content):
         raise Unreadable("a part of an unknown kind")
     turn.has_media |= any(part.type in _MEDIA for part in content)
-    return [part.text or part.refusal for part in content if part.type in _TEXTS]
+    return [part.text or part.refusal or "" for part in content if part.type in _TEXTS]
 
 
-def _tools(tools: list[_Tool]) -> list[JsonObject]:
-    """Functions alone: the tools that the service itself runs have no schema."""
-    functions = [tool for tool in tools if tool.type == "function"]
-    return [function_tool(f.name, f.description, f.parameters) for f in functions]
+def _tool(tool: _Tool) -> JsonObject:
+    if tool.type != "function":
+        raise ContextLost("a tool without a schema")
+    return function_tool(tool.name or "", tool.description, tool.parameters)
 
 
 def _stop_reason(answered: _Response, reply: Turn) -> str:
@@ -226,14 +229,14 @@ def _folded(events: list[_Event]) -> list[_Item]:
     items, pieces, done = dict[int, _Item](), defaultdict[int, list[str]](list), set[int]()
     for event in events:
         _refuse_failure(event)
+        index, kind = event.output_index or 0, event.type or ""
         if event.item:
-            items[event.output_index] = event.item
-            if event.type == "response.output_item.done":
-                done.add(event.output_index)
-        elif event.type in _PIECES and isinstance(event.delta, str):
-            begun = _Item(_PIECES[event.type], "assistant")
-            items.setdefault(event.output_index, begun)
-            pieces[event.output_index].append(event.delta)
+            items[index] = event.item
+            if kind == "response.output_item.done":
+                done.add(index)
+        elif kind in _PIECES and isinstance(event.delta, str):
+            items.setdefault(index, _Item(_PIECES[kind], "assistant"))
+            pieces[index].append(event.delta)
     for index in items.keys() - done:
         _fill(items[index], "".join(pieces[index]))
     return [items[index] for index in sorted(items)]

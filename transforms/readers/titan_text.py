@@ -45,4 +45,4 @@ def read(request: bytes, response: bytes) -> Exchange:
     asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
     results = [r for a in answered for r in ([a] if a.results is None else a.results[:1])]
     pieces = [Piece(result.output_text, result.completion_reason) for result in results]
-    return text_exchange(asked.input_text, pieces)
+    return text_exchange(DIALECT, asked.input_text, pieces)
