@@ -161,8 +161,7 @@ def test_a_prompt_in_a_template_comes_apart(family: str) -> None:
 
 def test_a_prompt_that_quotes_a_dialogue_stays_whole() -> None:
     prompt = "Sum up:\n\nHuman: refund?\n\nAssistant: done.\n\nHuman: thanks\n\nSummary:"
-    (asked,) = read({"prompt": prompt}, {"generation": "4", "stop_reason": "stop"}).messages
-    assert (asked.role, asked.content) == ("user", prompt)
+    assert [m.content for m in read({"prompt": prompt}, {"generation": "4"}).messages] == [prompt]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
