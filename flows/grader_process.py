@@ -1,11 +1,13 @@
 """A local grader in a process of its own: without this machine's secrets, within limits.
 
 A fence against accidents, not a prison: a grader is code of the recipe's own author, and can read
-files and use the network as its user can. What it does not get is the environment with its AWS
-credentials, a home where they might lie, more memory or time than it was given, or a way to disturb
-the protocol by reading or printing.
+files, `~/.aws` among them, and use the network as its user can. What it is not given is the
+environment with its AWS credentials, more memory or time than it was allowed, or a way to disturb
+the protocol by reading or printing. While it runs, `/proc` of this process is closed to it on
+Linux, unless the user is root.
 """
 
+import ctypes
 import json
 import os
 import re
@@ -30,6 +32,7 @@ LOAD_SECONDS = 10.0  # as Lambda gives a function to initialise
 POLL_SECONDS = 0.05  # how soon it is seen that a process ended, whoever holds its pipes open
 MAX_ANSWER_BYTES = 6 << 20  # what Lambda takes and returns
 PIPE_BYTES = 1 << 16
+PR_SET_DUMPABLE = 4  # of prctl(2)
 
 _TYPE_NAME = re.compile(r"\w{1,64}")
 
@@ -92,6 +95,7 @@ class GraderProcess:
             OutsideError: no process can be started.
         """
         if self._process is None:
+            set_readable(False)
             self._start()
         self._printed_bytes = 0
         try:
@@ -104,6 +108,7 @@ class GraderProcess:
     def close(self) -> None:
         """End the grader and all that it started, and remove its folder."""
         self._stop()
+        set_readable(True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read(self, told: dict[str, Any]) -> Called:
@@ -216,13 +221,37 @@ class GraderProcess:
         process, self._process = self._process, None
         if process is None:
             return
+        strays = descendants(process.pid)
         with suppress(ProcessLookupError, PermissionError):  # nobody is left of its group
             os.killpg(process.pid, signal.SIGKILL)
+        for stray in strays:  # those that left the group for a session of their own
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(stray, signal.SIGKILL)
         process.wait()
         assert process.stdout
         process.stdout.close()
         os.close(self._events)
         os.close(self._answers)
+
+
+def set_readable(is_readable: bool) -> None:
+    """Let other processes of this user read this one's environment and memory, or not (Linux)."""
+    with suppress(AttributeError, OSError):  # no prctl there
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, int(is_readable), 0, 0, 0)
+
+
+def descendants(ancestor: int) -> list[int]:
+    """The processes that come from one, as `/proc` has them; none where there is no `/proc`."""
+    children = dict[int, list[int]]()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):  # it has just ended
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found, waiting = list[int](), [ancestor]
+    while waiting:
+        waiting += (mine := children.get(waiting.pop(), []))
+        found += mine
+    return found
 
 
 def _drained(descriptor: int, take: Callable[[bytes], object]) -> bool:

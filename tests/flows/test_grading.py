@@ -1,8 +1,11 @@
 """Graders that behave, and graders that don't: each sample has one clear result, within limits."""
 
+import ctypes
 import io
 import json
 import os
+import select
+import sys
 from collections.abc import Callable
 from importlib.resources import files
 from itertools import repeat
@@ -15,7 +18,7 @@ from botocore.config import Config
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from bedrock_sluice.flows.grader_process import LocalGrader
+from bedrock_sluice.flows.grader_process import GraderProcess, LocalGrader
 from bedrock_sluice.flows.grading import (
     MAX_LOST_CALLS,
     WAITS_SECONDS,
@@ -150,13 +153,23 @@ def test_what_disturbs_nobody_is_noted(grader: Write, body: str, note: str) -> N
     }
 
 
-def test_a_process_that_a_grader_left_is_ended_with_it(grader: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "left",
+    [
+        "os.fork() or time.sleep(600)",
+        "os.fork() or (os.setsid(), os.fork() and os._exit(0), time.sleep(600))",
+    ],
+    ids=["child", "daemon"],
+)
+def test_a_process_that_a_grader_left_is_ended_with_it(
+    grader: Write, tmp_path: Path, left: str
+) -> None:
     os.mkfifo(tmp_path / "fifo")
     reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
-    held = f"os.open({str(tmp_path / 'fifo')!r}, os.O_WRONLY); os.fork() or time.sleep(600)"
-    assert run(grader(held), 1)[0].note == "left a process running"
-    os.set_blocking(reader, True)
-    assert os.read(reader, 1) == b""  # which comes once nobody is left that might write
+    held = f"os.open({str(tmp_path / 'fifo')!r}, os.O_WRONLY); {left}; time.sleep(0.3)"
+    assert run(grader(held), 1)[0].score == 1.0
+    assert select.select([reader], [], [], 10)[0]  # which comes once nobody is left to write
+    assert os.read(reader, 1) == b""
     os.close(reader)
 
 
@@ -187,6 +200,18 @@ def test_a_grader_sees_no_credentials(
         "assert not os.listdir(os.path.expanduser('~'))"
     )
     assert [each.score for each in run(grader(seen, f"{known}\n{asked}"), 1)] == [0.0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+def test_the_memory_of_sluice_is_closed_to_others_while_a_grader_runs(grader: Write) -> None:
+    get_dumpable, prctl = 3, ctypes.CDLL(None).prctl
+    process = GraderProcess(grader("pass"), 5.0, 512 * MB)
+    try:
+        assert process.call(b"[]").answer == []
+        assert prctl(get_dumpable, 0, 0, 0, 0) == 0
+    finally:
+        process.close()
+    assert prctl(get_dumpable, 0, 0, 0, 0) == 1
 
 
 def test_a_grader_has_the_context_of_a_lambda(grader: Write) -> None:
