@@ -45,7 +45,7 @@ def test_reasoning_stays_in_the_response_if_the_recipe_says_so(
         message = each["output"]["outputBodyJson"]["choices"][0]["message"]
         message["content"] = "<reasoning>ANSWER: no</reasoning>Sure."
     write_logs(tmp_path / "logs", [logged])
-    qa = {'"math"': '"qa"'}
+    qa = {'"math"': '"qa"\nkind = "text"'}
     for keeps, answer in (("false", "Sure."), ("true", "no</reasoning>Sure.")):
         path = recipe(f"[normalise]\nkeep_reasoning = {keeps}\n", qa)
         release = Path(sluice("build", path).out.strip())
