@@ -115,10 +115,8 @@ def _meaning(release: Release, fate: Fate) -> Fate:
 
 
 def _describe(reason: str) -> str:
-    try:
-        return Reason(reason).says
-    except ValueError:
-        return f"{reason}, a reason of another version of Sluice"
+    texts = {each.value: each.says for each in Reason}
+    return texts.get(reason, f"{reason}, a reason of another version of Sluice")
 
 
 def _further(release: Release, fate: Fate) -> list[str]:

@@ -1,6 +1,8 @@
 """The recipe: one TOML file that says how a dataset is made. Nothing else configures a build."""
 
+import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from hashlib import sha256
@@ -10,7 +12,7 @@ from typing import Any, Self
 import msgspec
 from pydantic import ValidationError, model_validator
 
-from bedrock_sluice.flows.recipe_errors import explain
+from bedrock_sluice.flows.recipe_errors import RecipeError, explain, line_of, unknown
 from bedrock_sluice.flows.recipe_sections import (
     AnswerSection,
     CurateSection,
@@ -28,6 +30,8 @@ from bedrock_sluice.flows.recipe_sections import (
 )
 from bedrock_sluice.flows.recipe_values import Name, Text, as_utc
 from bedrock_sluice.lake.source import Window
+from bedrock_sluice.rewards.profile import profiles
+from bedrock_sluice.rewards.template import template_named, template_names
 from bedrock_sluice.transforms.errors import ConfigError
 
 PATHS = {
@@ -138,17 +142,70 @@ def load_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
     Raises:
-        ConfigError: it can't be read, is no TOML, or has keys or values that are wrong; the message
+        ConfigError: it can't be read, is not TOML, or has wrong keys or values; the message
             names file and line, and for an unknown key the nearest known one.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError(f"recipe {path}: {why}") from None
+        raise RecipeError(path, [(0, str(why))]) from None
     try:
-        return Recipe.model_validate(tomllib.loads(text))
+        recipe = Recipe.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"recipe {path}: no TOML: {error}") from None
+        line = re.search(r"at line (\d+)", str(error))
+        fault = (int(line[1]) if line else 0, f"invalid TOML: {error}")
+        raise RecipeError(path, [fault]) from None
     except ValidationError as error:
-        raise ConfigError(explain(error, path, text, Recipe)) from None
+        raise explain(error, path, text, Recipe) from None
+    _check_template(recipe.template, path, text)
+    return recipe
+
+
+def _check_template(section: TemplateSection, path: Path, text: str) -> None:
+    """See that there is such a template with such options, and such profiles.
+
+    A recipe in a manifest is not held to that: what it was built with may be gone.
+    """
+
+    def wrong(key: str, reason: str) -> RecipeError:
+        return RecipeError(path, [(line_of(text, ("template", key)), f"template.{key}: {reason}")])
+
+    if section.name not in template_names():
+        raise wrong("name", unknown(section.name, template_names()))
+    for name in section.profiles:
+        if name not in profiles():
+            raise wrong("profiles", unknown(name, profiles()))
+    try:
+        template_named(section.name, section.options())
+    except ConfigError as error:
+        raise RecipeError(path, [(line_of(text, ("template",)), str(error))]) from None
+
+
+def load_folder(folder: Path) -> dict[Path, Recipe | ConfigError]:
+    """Each `*.toml` of a folder, by name: its recipe, or what is wrong with it.
+
+    Of recipes with one `name` none can be built: each would take the other's releases for its own.
+
+    Raises:
+        ConfigError: there is no such folder, or no recipe in it.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder; name one that holds recipes (*.toml)")
+    paths = sorted(folder.glob("*.toml"))
+    if not paths:
+        raise ConfigError(f"{folder} has no recipe; name a folder with *.toml files")
+    recipes = {path: _load_or_error(path) for path in paths}
+    names = Counter(recipe.name for recipe in recipes.values() if isinstance(recipe, Recipe))
+    for path, recipe in recipes.items():
+        if isinstance(recipe, Recipe) and names[recipe.name] > 1:
+            message = f"{path}: another recipe of the folder has the name {recipe.name!r}, too"
+            recipes[path] = ConfigError(f"{message}; rename one of them")
+    return recipes
+
+
+def _load_or_error(path: Path) -> Recipe | ConfigError:
+    try:
+        return load_recipe(path)
+    except ConfigError as error:
+        return error

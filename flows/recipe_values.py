@@ -1,5 +1,6 @@
 """The values that keys of a recipe take: their types and limits, each with its unit."""
 
+import re
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal
 
@@ -21,7 +22,18 @@ Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(min_length=1)]
 Texts = tuple[Text, ...]
 AnswerSource = Literal["labels", "feedback", "metadata", "agreement", "extracted", "logged"]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=MAX_NAME_CHARS)]
+
+
+def _as_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > MAX_NAME_CHARS:
+        raise ValueError(
+            f"must be 1 to {MAX_NAME_CHARS} lowercase letters and digits, in words joined by "
+            "single dashes, such as math-tutor"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_as_name)]
 Limit = Annotated[int, Field(strict=True, ge=0)]
 Burst = Annotated[int, Field(strict=True, ge=1, le=MAX_BURST)]
 
@@ -50,7 +62,10 @@ def as_utc(value: object) -> datetime | None:
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else _shifted(value)
     if isinstance(value, str):  # as manifests hold it
-        return as_utc(datetime.fromisoformat(value))
+        try:
+            return as_utc(datetime.fromisoformat(value))
+        except ValueError:
+            raise ValueError("must be a date or a time, such as 2026-10-01") from None
     raise ValueError("must be a date or a time")
 
 

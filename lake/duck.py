@@ -49,4 +49,5 @@ def _run(
     connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any]
 ) -> pl.DataFrame:
     """Run it in a thread of its own: a signal that comes while DuckDB is at work can hang it."""
-    return connection.sql(statement, params=dict(parameters)).pl()
+    frame: pl.DataFrame = connection.sql(statement, params=dict(parameters)).pl()
+    return frame

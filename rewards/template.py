@@ -175,12 +175,16 @@ def template_named(name: str, options: Mapping[str, Any] | None = None) -> Templ
             or the options are no good.
     """
     offered = _offered()
-    if name not in offered and name not in _ours():
-        names = sorted({*offered, *_ours()})
-        raise ConfigError(f"no template {name!r}; there are {', '.join(names)}")
+    if name not in template_names():
+        raise ConfigError(f"no template {name!r}; there are {', '.join(template_names())}")
     template = _load(offered[name]) if name in offered else _ours()[name]
     asked = {key: value for key, value in (options or {}).items() if value is not None}
     return template.with_options(asked)
+
+
+def template_names() -> list[str]:
+    """The names of all templates, ours and those of other distributions."""
+    return sorted({*_offered(), *_ours()})
 
 
 def _offered() -> dict[str, EntryPoint]:

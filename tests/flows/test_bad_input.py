@@ -15,19 +15,19 @@ Json = dict[str, Any]
 @pytest.mark.parametrize(
     ("more", "swaps", "told"),
     [
-        ("", {"logs": "nowhere"}, "no such folder"),
+        ("", {"logs": "nowhere"}, "nowhere: no logs there"),
         ("", {"since = 2026-10-01": "since = 2025-01-01", "2026-10-02": "2025-01-02"}, "no log"),
-        ("[split]\nvalidaton = 0.2\n", {}, "sums.toml:10: split.validaton is no key"),
-        ("[split]\nvalidaton = 0.2\n", {}, "did you mean validation?"),
-        ('[split]\nmax_lines = "all"\n', {}, "sums.toml:10: split.max_lines: input should be"),
+        ("[split]\nvalidaton = 0.2\n", {}, "sums.toml:10: unknown key `split.validaton`"),
+        ("[split]\nvalidaton = 0.2\n", {}, "did you mean `validation`?"),
+        ('[split]\nmax_lines = "all"\n', {}, "sums.toml:10: split.max_lines: must be an integer"),
         (
             "",
             {'"math"': '"maths"'},
-            "no template 'maths'; there are code, custom, format",
+            "sums.toml:8: template.name: unknown value `maths`; did you mean `math`?",
         ),
         ("[select]\nmetadata = { is = 1 }\n", {}, "metadata has the unknown word 'is'"),
         ('[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n', {}, "none.csv: no such file"),
-        ("[split\n", {}, "no TOML"),
+        ("[split\n", {}, "sums.toml:9: invalid TOML"),
     ],
 )
 def test_a_wrong_recipe_is_told_in_one_message_and_nothing_is_written(

@@ -10,6 +10,28 @@ import pytest
 from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.transforms.errors import ConfigError
 
+DERIVED = """\
+[[derive]]
+key = "team"
+from = "identity_arn"
+[[derive]]
+key = "team"
+
+from = "modle_id"
+patern = "x"
+"""
+MULTI_LINE = """\
+[template.reference]
+answer = '''
+[curate]
+max_prompt_tokens = 8
+'''
+[curate]
+against = [
+"max_prompt_tokens=9",
+]
+max_prompt_tokens = 0
+"""
 NOW = datetime(2026, 11, 5, 14, 30, tzinfo=UTC)
 
 
@@ -55,15 +77,34 @@ def test_the_digest_leaves_out_where_things_lie_and_nothing_else(
 @pytest.mark.parametrize(
     ("more", "swaps", "told"),
     [
-        ("", {'"sums"': '"Sums!"'}, ":1: name: string should match"),
-        ("", {'uri = "logs"\n': ""}, ":3: source.uri is missing"),
+        ("", {'"sums"': '"Sums!"'}, ":1: name: must be 1 to 48 lowercase letters"),
+        ("", {'uri = "logs"\n': ""}, ":3: missing key `source.uri`"),
         ("", {"until = 2026-10-02": "until = 2026-09-01"}, ":3: source: since must be before"),
         ("", {"until = 2026-10-02": "last_days = 3"}, "either last_days, or since and until"),
-        ("", {'lake = "lake"': 'lakes = "lake"'}, ":2: lakes is no key of a recipe; did you"),
-        ("[split]\nvalidation = 0.6\n", {}, ":10: split.validation: input should be less"),
-        ("[split]\nvalidation = true\n", {}, ":10: split.validation: input should be a valid"),
-        ('[curate]\nmax_prompt_tokens = "9"\n', {}, ":10: curate.max_prompt_tokens: input should"),
-        ("[zzz]\nx = 1\n", {}, ":9: zzz is no key of a recipe; known: answer, curate"),
+        ("", {'lake = "lake"': 'lakes = "lake"'}, ":2: unknown key `lakes`; did you mean `lake`?"),
+        ("[split]\nvalidation = 0.6\n", {}, ":10: split.validation: must be at most 0.5"),
+        ("[split]\nvalidation = true\n", {}, ":10: split.validation: must be a number"),
+        (
+            '[curate]\nmax_prompt_tokens = "9"\n',
+            {},
+            ":10: curate.max_prompt_tokens: must be an integer",
+        ),
+        ("[zzz]\nx = 1\n", {}, ":9: unknown key `zzz`; known: answer, curate"),
+        (
+            "",
+            {'"math"': '"maths"'},
+            ":8: template.name: unknown value `maths`; did you mean `math`?",
+        ),
+        ("profiles = ['nova-doc']\n", {}, ":9: template.profiles: unknown value `nova-doc`; did"),
+        ('[answer]\nfrom = ["lables"]\n', {}, ":10: answer.from: unknown value `lables`; did you"),
+        ("[split]\nvalidaton = 0.2\n", {}, ":10: unknown key `split.validaton`; did you mean `val"),
+        ("", {"2026-10-01": '"soon"'}, ":5: source.since: must be a date or a time, such as"),
+        ("", {'"logs"': '""'}, ":4: source.uri: must not be empty"),
+        ("[answer]\nfrom = []\n", {}, ":10: answer.from: must not be empty"),
+        (DERIVED, {}, ":15: derive[1].from: unknown value `modle_id`; did you mean `model_id`?"),
+        (DERIVED.replace("modle", "model"), {}, ":16: unknown key `derive[1].patern`; did you"),
+        (MULTI_LINE, {}, ":18: curate.max_prompt_tokens: must be at least 1"),
+        ("[split\n", {}, ":9: invalid TOML: "),
         ('[answer]\nfrom = ["labels"]\n', {}, 'from has "labels", but there is no labels'),
         ('[answer]\nfrom = ["metadata"]\n', {}, "there is no metadata_key"),
         (
