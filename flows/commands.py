@@ -1,5 +1,6 @@
 """What the commands do: open the recipe, run the pipeline, show the outcome."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ from bedrock_sluice.lake.releases import Release, open_release
 from bedrock_sluice.lake.store import open_store
 from bedrock_sluice.rewards.estimate import facts as estimate_facts
 from bedrock_sluice.rewards.estimate import told
+from bedrock_sluice.transforms.errors import ConfigError
 
 EXIT_REJECTED = 1
 
@@ -43,7 +45,16 @@ EXIT_REJECTED = 1
 def opened(
     path: Path, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[Plan]:
-    """The plan of a recipe, its window fixed now, with a work folder that goes in the end."""
+    """The plan of a recipe, its window fixed now, with a work folder that goes in the end.
+
+    Raises:
+        ConfigError: the recipe is wrong; or Python runs in a way that the gate can't.
+    """
+    if sys.flags.optimize > 1:
+        raise ConfigError(
+            "Python runs without docstrings (-OO, PYTHONOPTIMIZE=2), and Great Expectations can't "
+            "be imported like that; unset PYTHONOPTIMIZE"
+        )
     recipe = load_recipe(path).at(datetime.now(UTC), since, until)
     with TemporaryDirectory(prefix="sluice-work-") as work:
         yield open_plan(path, recipe, Path(work))

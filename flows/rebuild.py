@@ -1,7 +1,7 @@
 """Flow `rebuild`: make one release from one recipe, now.
 
 What it moves: new log objects into the lake, then the records of the window into a release.
-Results: none kept in Prefect; an artifact with the verdict and the counts.
+Results: none kept in Prefect; an artifact with the verdict and the counts, if it can be written.
 
 Requires:
 - a Prefect server (`PREFECT_API_URL`), or none for a trial: Prefect then starts one for the run;
@@ -17,7 +17,8 @@ from prefect.artifacts import create_markdown_artifact
 
 from bedrock_sluice.flows.commands import opened, summary
 from bedrock_sluice.flows.pipeline import build
-from bedrock_sluice.flows.tasks import prefect_step, told_plainly
+from bedrock_sluice.flows.step import Step
+from bedrock_sluice.flows.tasks import leave_artifact, prefect_step, told_plainly
 
 
 @flow(persist_result=False)
@@ -27,12 +28,19 @@ def rebuild(
     """Build a release; returns what `sluice build --json` prints. The window may be another's."""
 
     def work() -> dict[str, Any]:
-        with opened(Path(recipe), since, until) as plan:
-            told = summary(build(plan, prefect_step))
-        create_markdown_artifact(key=f"sluice-{plan.recipe.name}", markdown=verdict_page(told))
-        return told
+        name, facts = build_release(Path(recipe), prefect_step, since, until)
+        leave_artifact(create_markdown_artifact, key=f"sluice-{name}", markdown=verdict_page(facts))
+        return facts
 
     return told_plainly("rebuild", lambda _: work())
+
+
+def build_release(
+    path: Path, step: Step, since: datetime | None = None, until: datetime | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Build a release; its recipe's name, and what `sluice build --json` prints."""
+    with opened(path, since, until) as plan:
+        return plan.recipe.name, summary(build(plan, step))
 
 
 def verdict_page(told: dict[str, Any]) -> str:

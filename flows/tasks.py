@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from httpx import HTTPError
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import PrefectException
+from prefect.logging import get_logger
 from prefect.tasks import Task
 
 from bedrock_sluice.flows.cli import place
@@ -16,6 +19,10 @@ RETRIES = 3
 RETRY_DELAYS_SECONDS = [10.0, 60.0, 300.0]
 
 T = TypeVar("T")
+
+
+class PrefectError(TransientError):
+    """Prefect's server did not do its part."""
 
 
 def prefect_step(name: str, work: Callable[[Tick], T]) -> T:
@@ -43,14 +50,29 @@ def told_plainly(name: str, work: Callable[[Tick], T]) -> T:
 
     Raises:
         SluiceError: as the work raised it, or an IntegrityError that names the place.
+        PrefectError: Prefect's server did not answer, or refused.
     """
     try:
         return work(lambda _done, _total: None)
     except SluiceError:
         raise
+    except (HTTPError, PrefectException) as error:
+        message = f"step {name}: Prefect's server failed ({type(error).__name__}); see that it runs"
+        failure: SluiceError = PrefectError(message)
     except Exception as error:
-        where = place(error)
-    raise IntegrityError(f"step {name}: {where}; a bug in Sluice, please report it")
+        message = f"step {name}: {place(error)}; a bug in Sluice, please report it"
+        failure = IntegrityError(message)
+    raise failure
+
+
+def leave_artifact(create: Callable[..., object], **content: Any) -> None:
+    """Create an artifact if that can be: a release that is published does not fail for it."""
+    try:
+        create(**content)
+    except Exception as error:
+        get_logger(__name__).warning(
+            "artifact %s was not written: %s", content["key"], type(error).__name__
+        )
 
 
 def _is_worth_retrying(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:

@@ -2,12 +2,17 @@
 
 import gzip
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+
+from bedrock_sluice.flows.cli import place
 
 Json = dict[str, Any]
 
@@ -111,3 +116,44 @@ def test_a_bug_of_ours_is_told_by_its_place_without_content(
     assert ran.code == 70
     assert "ValueError at flows/pipeline.py" in ran.err
     assert "123-45" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("swaps", "kind", "code", "where"),
+    [
+        ({"uri =": "url ="}, "recipe", 2, "sums.toml:3"),
+        ({'"logs"': '"nowhere"'}, "config", 2, None),
+    ],
+)
+def test_with_json_an_error_is_one_object_on_stdout(
+    sums: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    swaps: dict[str, str],
+    kind: str,
+    code: int,
+    where: str | None,
+) -> None:
+    ran = sluice("build", recipe(swaps=swaps), "--json")
+    error = json.loads(ran.out)["error"]
+    assert (ran.code, error["kind"]) == (code, kind)
+    assert error["where"] == (where and str(sums.with_name(where)))
+    assert ran.err == f"sluice: {error['message']}\n"
+
+
+def test_a_bug_in_a_nested_package_is_told_by_its_own_place(
+    sums: Path, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bedrock_sluice.transforms.readers import converse
+
+    with pytest.raises((TypeError, AttributeError)) as error:
+        converse.read(None, None)  # type: ignore[arg-type]
+    assert re.search(r"at transforms/readers/converse\.py:\d+$", place(error.value))
+
+
+def test_without_docstrings_a_build_is_refused_in_one_line(sums: Path) -> None:
+    command = [sys.executable, "-OO", "-m", "bedrock_sluice.flows.cli", "build", str(sums)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("sluice: Python runs without docstrings (-OO, PYTHONOPTIMIZE=2)")
+    assert len(ran.stderr.splitlines()) == 1

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from httpx import ConnectError
 
 from bedrock_sluice.flows import tasks
 from bedrock_sluice.flows.tasks import told_plainly
@@ -53,14 +54,58 @@ def test_the_nightly_builds_every_recipe_and_leaves_the_verdicts(
     recipe()
     recipe("[split]\nvalidation = 0.2\nmax_lines = 99\n", {'"sums"': '"few"'}, "few.toml")
     recipe(swaps={'"sums"': '"gone"', '"logs"': '"nowhere"'}, name="gone.toml")
-    with pytest.raises(OutsideError, match=r"1 of 3 recipes failed: gone\.toml"):
+    recipe(swaps={"uri =": "url ="}, name="a-typo.toml")
+    for name in ("twin.toml", "twin-2.toml"):
+        recipe(swaps={'"sums"': '"twin"'}, name=name)
+    with pytest.raises(OutsideError, match=r"4 of 6 recipes failed: a-typo\.toml, gone\.toml"):
         nightly(str(tmp_path))
     rows = json.loads(_artifacts("sluice-nightly")[0]["data"])
-    told = {row["recipe"]: row["verdict"] for row in rows}
-    assert told == {"sums.toml": "passed", "few.toml": "rejected", "gone.toml": "failed"}
+    assert {row["recipe"]: (row["verdict"], row["train"] is not None) for row in rows} == {
+        "a-typo.toml": ("failed", False),
+        "few.toml": ("rejected", True),
+        "gone.toml": ("failed", False),
+        "sums.toml": ("passed", True),
+        "twin-2.toml": ("failed", False),
+        "twin.toml": ("failed", False),
+    }
+    assert {tuple(row) for row in rows} == {
+        ("recipe", "verdict", "release", "train", "validation", "why")
+    }
+    why = {row["recipe"]: row["why"] for row in rows}
+    assert why["few.toml"] == "line_count"
+    assert "a-typo.toml:4: " in why["a-typo.toml"]
+    assert "another recipe of the folder has the name 'twin'" in why["twin.toml"]
     (page,) = _artifacts("sluice-sums")
     assert "# passed" in page["data"]
     _assert_steps_are_tasks_without_content()
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("server")
+def test_where_prefect_itself_fails_the_release_is_published_and_the_nightly_goes_on(
+    sums: Path, recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bedrock_sluice.flows import nightly as flow_of_all
+    from bedrock_sluice.flows import rebuild as flow_of_one
+
+    def fail(*_: object, **__: object) -> None:
+        raise ConnectError(CANARY)
+
+    monkeypatch.setattr(flow_of_one, "create_markdown_artifact", fail)
+    monkeypatch.setattr(flow_of_all, "create_table_artifact", fail)
+    (row,) = flow_of_all.nightly(str(sums.parent))
+    assert (row["verdict"], row["why"]) == ("passed", "")
+    monkeypatch.setattr(flow_of_all, "rebuild", fail)
+    assert flow_of_all.nightly(str(sums.parent)) == [row]
+
+
+def test_a_connection_that_prefect_lost_is_an_error_that_may_heal() -> None:
+    def fail(_tick: object) -> None:
+        raise ConnectError(CANARY)
+
+    with pytest.raises(TransientError, match=r"Prefect's server failed \(ConnectError\)") as error:
+        told_plainly("gate", fail)
+    assert CANARY not in str(error.value)
 
 
 def _read(path: str, asked: dict[str, Any]) -> Any:
@@ -147,6 +192,39 @@ def test_prefect_deploys_all_that_the_file_describes() -> None:
         each["entrypoint"] for each in _read("/deployments/filter", {})
     }
     assert found["nightly"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "url", "code", "told"),
+    [
+        (("nowhere",), "", 2, "nowhere is not a folder"),
+        (("lake",), "", 2, "lake has no recipe"),
+        (("broken",), "", 2, "typo.toml:4: source.url"),
+        ((".", "--cron", "every night"), "", 2, "'every night' is not a cron schedule"),
+        ((".",), "", 2, "no Prefect server is named; set PREFECT_API_URL"),
+        ((".",), "http://me:secret@127.0.0.1:9/api", 3, "http://127.0.0.1:9/api does not answer"),
+    ],
+)
+def test_serve_refuses_what_could_only_fail_at_night(
+    sums: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    url: str,
+    code: int,
+    told: str,
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    for name in ("broken", "lake"):
+        (sums.parent / name).mkdir()
+    recipe(swaps={"uri =": "url ="}, name="broken/typo.toml")
+    monkeypatch.chdir(sums.parent)
+    updates, defaults = ({PREFECT_API_URL: url}, None) if url else (None, {PREFECT_API_URL})
+    with temporary_settings(updates=updates, restore_defaults=defaults):
+        ran = sluice("serve", *arguments)
+    assert (ran.code, told in ran.err) == (code, True)
 
 
 @pytest.mark.parametrize("entrypoint", [each["entrypoint"] for each in DEPLOYMENTS])
