@@ -1,7 +1,5 @@
 """`sluice check`: would the readers of RFT datasets take this file? And if not, what to mend."""
 
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ import msgspec
 from rich.table import Table
 
 from bedrock_sluice.flows.console import people, print_json, print_result
+from bedrock_sluice.lake.files import replaced_file
 from bedrock_sluice.rewards.conformance import LAYOUT_FAULTS, Finding, Report, Verdict, judge_lines
 from bedrock_sluice.rewards.mend import Mended, mend_lines
 from bedrock_sluice.rewards.profile import Mend, Profile, profile_named, profiles
@@ -22,7 +21,6 @@ EXIT_REFUSED = 1
 REJECTS_SUFFIX = ".rejects"
 
 _LAYOUT_RULES = {f"file/{fault.name}" for fault in LAYOUT_FAULTS}
-_TEMPORARY_PREFIX = ".sluice-"
 
 
 def check(path: Path, names: Sequence[str], fix: Path | None, as_json: bool) -> None:
@@ -132,21 +130,8 @@ def _reject(mended: Mended) -> dict[str, Any]:
 
 
 def _write(path: Path, lines: Sequence[bytes]) -> None:
-    """Write a file of lines whole or not at all."""
-    temporary = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(line + b"\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise OutsideError(f"{path}: {error.strerror}") from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    with replaced_file(path) as file:
+        file.writelines(line + b"\n" for line in lines)
 
 
 # --- telling
@@ -154,7 +139,7 @@ def _write(path: Path, lines: Sequence[bytes]) -> None:
 
 def _show(report: Report, *, told: set[str], is_passed: bool, fixed: dict[str, Any] | None) -> None:
     people.print(_table(report))
-    findings = list(report.findings)
+    findings = [] if fixed and not fixed["lines"] else list(report.findings)  # no lines: `empty`
     for verdict in report.verdicts:
         if verdict.profile.name in told or (
             not told and verdict.profile.kind in ("platform", "validator")
@@ -166,6 +151,8 @@ def _show(report: Report, *, told: set[str], is_passed: bool, fixed: dict[str, A
     if fixed:
         _show_fixed(fixed)
         print_result(fixed["out"])
+        if not fixed["lines"] and fixed["rejected"]:
+            people.print("no line can be fixed: all were set aside, with the rules that they break")
     people.print("the file [green]passes[/]" if is_passed else "the file does [red]not pass[/]")
 
 

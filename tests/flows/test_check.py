@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -256,3 +257,19 @@ def test_a_copy_that_cannot_be_written_is_told(good: Path) -> None:
     with pytest.raises(OutsideError, match="No such file or directory"):
         check(good, (), good.parent / "none" / "out.jsonl", False)
     assert [path.name for path in good.parent.iterdir()] == ["good.jsonl"]
+
+
+def test_a_fixed_copy_has_the_mode_that_the_umask_leaves_and_says_if_nothing_is_left(
+    tmp_path: Path, sluice: Callable[..., Any]
+) -> None:
+    path, out = tmp_path / "lines.jsonl", tmp_path / "fixed.jsonl"
+    path.write_text('{"messages": 5}\n')
+    previous = os.umask(0o027)
+    try:
+        ran = sluice("check", path, "--fix", out)
+    finally:
+        os.umask(previous)
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("fixed*")} == {0o640}
+    assert ran.code == 1
+    assert "no line can be fixed: all were set aside" in ran.err
+    assert "the file has no lines" not in ran.err

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -192,6 +194,34 @@ def test_prefect_deploys_all_that_the_file_describes() -> None:
         each["entrypoint"] for each in _read("/deployments/filter", {})
     }
     assert found["nightly"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
+
+
+@pytest.mark.usefixtures("server")
+def test_serve_leaves_other_deployments_alone_and_its_own_active(sums: Path) -> None:
+    from prefect.settings import PREFECT_API_URL
+
+    before = {each["id"]: each for each in _read("/deployments/filter", {})}
+    environment = os.environ | {"PREFECT_API_URL": PREFECT_API_URL.value() or ""}
+    command = [sys.executable, "-m", "bedrock_sluice.flows.cli", "serve", str(sums.parent)]
+    serving = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + SERVER_START_SECONDS
+    while len(served := _served()) < 3:
+        assert time.monotonic() < deadline
+        assert serving.poll() is None
+        time.sleep(0.2)
+    serving.send_signal(signal.SIGINT)
+    _, err = serving.communicate(timeout=SERVER_START_SECONDS)
+    assert (serving.returncode, "Traceback" in err) == (130, False)
+    assert err.splitlines()[-1].startswith("sluice: stopped by SIGINT")
+    served = _served()
+    assert {each["entrypoint"] for each in served} == {each["entrypoint"] for each in DEPLOYMENTS}
+    assert [each["paused"] for each in served] == [False] * 3
+    assert {each["id"]: each for each in _read("/deployments/filter", {})}.items() >= before.items()
+
+
+def _served() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = _read("/deployments/filter", {})
+    return [each for each in found if each["name"].endswith("-served")]
 
 
 @pytest.mark.parametrize(
