@@ -8,6 +8,7 @@ import base64
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from math import log2
 
 import msgspec
@@ -187,10 +188,17 @@ _PLACES = (
 """What is only a secret where it is: a hint, and the pattern."""
 _PLACED = tuple((hint, re.compile(pattern, re.ASCII)) for hint, pattern in _PLACES)
 
+# By the last char of a hint: one char is looked for most quickly.
+_BY_LAST = {
+    last: tuple(each for each in (*_TOKENS, *_PLACED) if each[0][-1] == last)
+    for last in sorted({hint[-1] for hint, _ in (*_TOKENS, *_PLACED)})
+}
+
 
 def find_formed_tokens(text: str) -> Iterator[Finding]:
     """Keys of services that begin, or stand in a URL, in a way of their own."""
-    for hint, pattern in (*_TOKENS, *_PLACED):
+    hints = chain.from_iterable(_BY_LAST[last] for last in _BY_LAST if last in text)
+    for hint, pattern in hints:
         if hint in text:
             for match in pattern.finditer(text):
                 if not _SAME.fullmatch(match["value"][-12:]):

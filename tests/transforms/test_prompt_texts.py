@@ -89,7 +89,7 @@ def parts(chat: Sequence[Json], tools: object = None) -> tuple[Any, ...]:
 )
 def test_texts_of_tools_are_those_of_their_calls_and_schemas(arguments: str, texts: str) -> None:
     function = CALL | {"function": {"name": "f", "arguments": arguments}}
-    chat = [SYSTEM, ASKED, CALLING | {"tool_calls": [function]}, RESULT]
+    chat: list[Json] = [SYSTEM, ASKED, CALLING | {"tool_calls": [function]}, RESULT]
     schema = {"function": {"name": "f", "description": "finds"}}
     assert parts(chat, [schema]) == ("2 + 2?\n\n7 C", "be brief", f"{texts}\nf\nfinds")
     assert parts([ASKED]) == ("2 + 2?", "", "")
