@@ -46,7 +46,7 @@ def test_reasoning_stays_in_the_response_if_the_recipe_says_so(
         message["content"] = "<reasoning>ANSWER: no</reasoning>Sure."
     write_logs(tmp_path / "logs", [logged])
     qa = {'"math"': '"qa"\nkind = "text"'}
-    for keeps, answer in (("false", "Sure."), ("true", "no</reasoning>Sure.")):
+    for keeps, answer in (("false", "Sure"), ("true", "no</reasoning>Sure")):
         path = recipe(f"[normalise]\nkeep_reasoning = {keeps}\n", qa)
         release = Path(sluice("build", path).out.strip())
         lines = map(json.loads, (release / "train.jsonl").read_text().splitlines())
