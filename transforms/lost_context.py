@@ -32,6 +32,10 @@ _FORMATS = (
 )
 _SCHEMAS = ("guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs")
 
+_NAMES = {
+    *(*_FIELDS, *_SCHEMAS, *(path[0] for path in _FORMATS)),
+    *("documents", "input", "additionalModelRequestFields"),
+}
 _EMPTY = frozenset({b"null", b"[]", b"{}", b'""', b"false"})
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = msgspec.Raw(b'"text"')
@@ -48,6 +52,8 @@ def refuse_lost_context(request: Keys) -> None:
     Raises:
         chat.ContextLost: it has one.
     """
+    if _NAMES.isdisjoint(request):
+        return  # as most requests are
     for part in _lost(request):
         raise ContextLost(part)
     fields = _keys(request.get("additionalModelRequestFields"))

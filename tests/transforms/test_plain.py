@@ -42,9 +42,18 @@ _ROLE = _mostly(
 )
 
 
+_MESSAGE_FIELDS: Json = {
+    "refusal": st.none() | _TEXT,
+    "reasoning": st.none() | _TEXT,
+    "tool_calls": st.just([]),
+    "name": st.none() | _TEXT,
+    "function_call": st.none() | st.just({"name": "f"}),
+}
+
+
 def _said(role: Odd, content: Odd) -> Odd:
     plain = st.fixed_dictionaries({"role": role, "content": _mostly(content, _NONSENSE)})
-    return _with_odd_keys(plain, {"refusal": st.none() | _TEXT, "tool_calls": st.just([])})
+    return _with_odd_keys(plain, _MESSAGE_FIELDS)
 
 
 def _request(content: Odd) -> Odd:
@@ -57,6 +66,11 @@ def _request(content: Odd) -> Odd:
         "anthropic_version": st.just("bedrock-2023-05-31") | _NONSENSE,
         "tools": _NONSENSE,
         "prompt": _TEXT,
+        "promptVariables": _NONSENSE,
+        "response_format": st.just({"type": "json_object"}) | _NONSENSE,
+        "outputConfig": st.just({"textFormat": {"type": "json_schema"}}) | _NONSENSE,
+        "additionalModelRequestFields": st.just({"tools": [{}]}) | _NONSENSE,
+        "functions": _NONSENSE,
     }
     return _with_odd_keys(_with_odd_keys(asked, odd), odd)
 
