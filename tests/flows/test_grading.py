@@ -1,11 +1,9 @@
 """Graders that behave, and graders that don't: each sample has one clear result, within limits."""
 
-import ctypes
 import io
 import json
 import os
 import select
-import sys
 from collections.abc import Callable
 from importlib.resources import files
 from itertools import repeat
@@ -18,7 +16,7 @@ from botocore.config import Config
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from bedrock_sluice.flows.grader_process import GraderProcess, LocalGrader
+from bedrock_sluice.flows.grader_process import LocalGrader
 from bedrock_sluice.flows.grading import (
     MAX_LOST_CALLS,
     WAITS_SECONDS,
@@ -200,18 +198,6 @@ def test_a_grader_sees_no_credentials(
         "assert not os.listdir(os.path.expanduser('~'))"
     )
     assert [each.score for each in run(grader(seen, f"{known}\n{asked}"), 1)] == [0.0]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
-def test_the_memory_of_sluice_is_closed_to_others_while_a_grader_runs(grader: Write) -> None:
-    get_dumpable, prctl = 3, ctypes.CDLL(None).prctl
-    process = GraderProcess(grader("pass"), 5.0, 512 * MB)
-    try:
-        assert process.call(b"[]").answer == []
-        assert prctl(get_dumpable, 0, 0, 0, 0) == 0
-    finally:
-        process.close()
-    assert prctl(get_dumpable, 0, 0, 0, 0) == 1
 
 
 def test_a_grader_has_the_context_of_a_lambda(grader: Write) -> None:

@@ -12,7 +12,6 @@ from bedrock_sluice.rewards import conformance, line_text
 from bedrock_sluice.rewards.conformance import MAX_LINES_TOLD, Report, judge_lines
 from bedrock_sluice.rewards.profile import profile_named, profiles
 from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES
-from bedrock_sluice.transforms.errors import ConfigError
 
 Json = dict[str, Any]
 
@@ -36,7 +35,6 @@ CASES = {"code": "def f(): ...", "test_cases": [{"input": 1, "expected_output": 
 NUMBER = {"final_answer": "72", "steps": ["6 x 12 is 72"]}
 
 
-VERL: Json = {"prompt": [USER], "reward_model": {"ground_truth": "72", "style": "rule"}}
 REQUIRED = {"type": "object", "properties": {}, "required": ["a"]}
 
 
@@ -99,9 +97,6 @@ def test_a_plain_line_breaks_no_rule(one: Json, name: str) -> None:
         (line({**USER, "tool_call_id": "c"}, {"role": "TOOL", "content": None}), "forge-sdk"),
         (line({**USER, "tool_calls": [7]}, tools=[tool(parameters=REQUIRED)]), "forge-sdk"),
         (line({**USER, "content": "Thought: 6 x 12 [EOS]"}, tools=[TOOL]), "nova-samples"),
-        (VERL, "sagemaker-rlvr"),
-        ({**VERL, "id": "a", "ability": "math", "extra_info": {}, "more": 1}, "sagemaker-rlvr"),
-        (line(), "sagemaker-rlvr-nova"),
         (line(SYSTEM, SYSTEM, USER), "forge-sdk"),
         (line(reference_answer="so it is\n#### 1,234"), "math-openweight"),
         (line(reference_answer={"text": "#### 72"}), "math-openweight"),
@@ -127,10 +122,6 @@ def test_what_one_profile_takes(one: Json, name: str) -> None:
 # --- what is refused, and by which rule
 
 
-def verl(**changes: object) -> Json:
-    return {**VERL, **changes}
-
-
 LOOKS_LIKE_A_ROLE = {"role": "user", "content": "Ask the ROBOT: what is 6 x 12?"}
 BLOCKS = {"role": "user", "content": [{"type": "text", "text": "6 x 12?"}]}
 IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
@@ -145,17 +136,6 @@ REFUSED: list[tuple[Json, str, dict[str, str]]] = [
      {"tools-required": "error"}),
     (line({**USER, "content": "thought:THOUGHT:[eos]"}, tools=[TOOL]), "nova-samples",
      {"reserved-word": "error"}),
-    (verl(prompt=[]), "sagemaker-rlvr", {"prompt": "error"}),
-    (verl(prompt=[{"role": "user"}]), "sagemaker-rlvr", {"prompt": "error"}),
-    (verl(prompt="6 x 12?"), "sagemaker-rlvr", {"prompt-text": "warning"}),
-    (verl(id=7), "sagemaker-rlvr", {"field-types": "error"}),
-    (verl(extra_info="x"), "sagemaker-rlvr", {"field-types": "error"}),
-    (verl(extra_info={"answer": 72}), "sagemaker-rlvr", {"extra-answer": "error"}),
-    (verl(reward_model={"style": "rule"}), "sagemaker-rlvr", {"ground-truth": "error"}),
-    (verl(reward_model={"ground_truth": "72"}), "sagemaker-rlvr", {"style": "warning"}),
-    (line(), "sagemaker-rlvr",
-     {"prompt": "error", "ground-truth": "error", "style": "warning"}),
-    (line(USER, SAID), "sagemaker-rlvr-nova", {"last-role": "error"}),
     (line(reference_answer=CASES), "codeforces", {"test-cases": "error"}),
     (line(reference_answer={"test_cases": [{"input": [1], "output": "3"}]}), "codeforces",
      {"test-cases": "error"}),
@@ -262,7 +242,8 @@ def test_a_line_passes_if_what_it_breaks_are_warnings(
 
 def test_every_rule_is_broken_by_some_line_here() -> None:
     tried = {rule for _, _, rules in REFUSED for rule in rules}
-    assert {rule.name for profile in profiles().values() for rule in profile.rules} == tried
+    here = [each for each in profiles().values() if each.kind != "elsewhere"]
+    assert {rule.name for profile in here for rule in profile.rules} == tried
 
 
 # --- the text of a line
@@ -394,42 +375,6 @@ def test_findings_name_no_content_and_no_key_of_the_data() -> None:
     report = judge(line(secret, swordfish=1, id="swordfish", tools="swordfish"), b'{"swordfish"}')
     assert "swordfish" not in repr(report.findings)
     assert "swordfish" not in repr([verdict.findings for verdict in report.verdicts])
-
-
-@pytest.mark.parametrize("key", ["tools", "id", "reference_answer"])
-def test_forge_takes_a_key_in_all_lines_or_in_none(key: str) -> None:
-    whole = line(tools=[TOOL])
-    bare = {name: value for name, value in whole.items() if name != key}
-    rule = f"forge-sdk/{key}-in-some".replace("_", "-")
-    for lines, numbers in (([whole, bare, {**whole, key: None}], (2,)), ([bare, whole], (2,))):
-        verdict = judge(*lines, names=["forge-sdk"]).verdict("forge-sdk")
-        found = {each.rule: each.lines for each in verdict.findings}
-        assert found[rule] == numbers
-        assert verdict.passing == len(lines) - 1
-    assert rule not in {
-        each.rule for each in judge(bare, bare, names=["forge-sdk"]).verdicts[0].findings
-    }
-
-
-def test_profiles_are_known_by_name_platforms_first() -> None:
-    assert list(profiles())[:4] == list(AWS)
-    graders = {
-        "math",
-        "math-openweight",
-        "qa",
-        "qa-text",
-        "judge",
-        "tool",
-        "code",
-        "bfcl",
-        "codeforces",
-    }
-    assert graders == {each.name for each in profiles().values() if each.kind == "grader"}
-
-
-def test_an_unknown_profile_is_told_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"no profile 'nova'; there are nova-docs, .*tool"):
-        profile_named("nova")
 
 
 KEYS = ("messages", "role", "content", "tools", "reference_answer", "id", "metadata", "type",

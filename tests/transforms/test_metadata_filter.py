@@ -54,7 +54,7 @@ def holds(tree: Tree, metadata: Metadata) -> bool:
 
 _KEYS = st.sampled_from(["team", "env", "a b", "$since"])
 _VALUES = st.sampled_from(["", "math", "dev", "*", "1.0"])
-_BASES = (
+_BASES: st.SearchStrategy[Tree] = (
     st.builds(lambda k, v: {"equals": {k: v}}, _KEYS, _VALUES)
     | st.builds(lambda k, v: {"notEquals": {k: v}}, _KEYS, _VALUES)
     | st.builds(lambda k, vs: {"in": {k: vs}}, _KEYS, st.lists(_VALUES, min_size=1, max_size=3))
