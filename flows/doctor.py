@@ -24,8 +24,14 @@ class Finding(NamedTuple):
     """One question, whether the answer is good, and the answer."""
 
     question: str
-    is_well: bool
+    is_well: bool | None  # None where there was nothing to try
     answer: str
+
+
+class NothingToTry(str):
+    """An answer to a question that does not apply to the recipe."""
+
+    __slots__ = ()
 
 
 def doctor(path: Path, as_json: bool) -> None:
@@ -40,13 +46,14 @@ def doctor(path: Path, as_json: bool) -> None:
         print_json([finding._asdict() for finding in findings])
     else:
         _show(findings)
-    if not all(finding.is_well for finding in findings):
+    if any(finding.is_well is False for finding in findings):
         raise SystemExit(EXIT_UNWELL)
 
 
 def _ask(question: str, check: Callable[[Plan], str], plan: Plan) -> Finding:
     try:
-        return Finding(question, True, check(plan))
+        answer = check(plan)
+        return Finding(question, None if isinstance(answer, NothingToTry) else True, str(answer))
     except SluiceError as error:
         return Finding(question, False, str(error))
 
@@ -74,13 +81,13 @@ def _labels_read(plan: Plan) -> str:
     items = plan.evaluation.items.height
     told = [f"{sum(len(t.rows) for t in tables):,} labels"] if tables else []
     told += [f"{items:,} evaluation items"] if items else []
-    return f"yes, {' and '.join(told)}" if told else "none named"
+    return f"yes, {' and '.join(told)}" if told else NothingToTry("none named")
 
 
 def _filter_native(plan: Plan) -> str:
     metadata = plan.recipe.select.metadata
     if not metadata:
-        return "no filter"
+        return NothingToTry("no filter")
     why = why_not_native(metadata)
     return f"no: {why}; Sluice filters all the same" if why else "yes, word for word"
 
@@ -88,7 +95,7 @@ def _filter_native(plan: Plan) -> str:
 def _grader_read(plan: Plan) -> str:
     grader = plan.recipe.grader
     if grader is None or grader.python is None:
-        return "no local one named"
+        return NothingToTry("no local one named")
     path, function = LocalGrader(grader.python, plan.base).place()
     return f"yes, {path}:{function}"
 
@@ -97,7 +104,7 @@ def _job_taken(plan: Plan) -> str:
     """Whether Bedrock's own service model finds no fault with the request of a job."""
     recipe = plan.recipe
     if recipe.train is None:
-        return "there is no [train]"
+        return NothingToTry("there is no [train]")
     digest = release_digest(recipe.digest(), {})
     draft = {
         "name": recipe.name,
@@ -113,10 +120,10 @@ def _job_taken(plan: Plan) -> str:
 def _lines_within_limit(plan: Plan) -> str:
     """Whether the job's maxPromptLength leaves enough of the newest release's lines."""
     if plan.recipe.train is None:
-        return "there is no [train]"
+        return NothingToTry("there is no [train]")
     release = newest_release(plan.lake, plan.recipe.name)
     if release is None:
-        return "there is no release yet"
+        return NothingToTry("there is no release yet")
     return f"{check_lengths(release, plan.recipe.train)} ({release.id})"
 
 
@@ -134,6 +141,6 @@ QUESTIONS: dict[str, Callable[[Plan], str]] = {
 
 def _show(findings: list[Finding]) -> None:
     for finding in findings:
-        mark = "[green]✓[/]" if finding.is_well else "[red]✗[/]"
+        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "–"}[finding.is_well]
         people.print(f"{mark} {finding.question} ", end="")
         people.print(finding.answer, markup=False)

@@ -35,7 +35,11 @@ def test_the_demo_shows_the_funnel_of_the_readme_and_what_to_open(
 def test_the_doctor_finds_a_good_recipe_well(sums: Path, sluice: Callable[..., Any]) -> None:
     ran = sluice("doctor", sums, "--json")
     assert ran.code == 0
-    assert all(finding["is_well"] for finding in json.loads(ran.out))
+    findings = {each["question"]: each["is_well"] for each in json.loads(ran.out)}
+    assert findings["can the logs be listed?"] is True
+    assert findings["can the labels be read?"] is None
+    assert False not in findings.values()
+    assert "– can the labels be read? none named" in sluice("doctor", sums).err
 
 
 def test_the_doctor_says_what_is_missing(
