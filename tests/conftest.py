@@ -28,6 +28,19 @@ settings.load_profile("sluice")
 
 _bucket_numbers = count(1)
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--law-sets`: how many sets of logs the laws of the data are tried on."""
+    parser.addoption("--law-sets", type=int, default=6, help="sets of logs to try the laws on")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each set of logs is named by its seed, from 0 on."""
+    if "law_set" in metafunc.fixturenames:
+        seeds = range(metafunc.config.getoption("--law-sets"))
+        metafunc.parametrize("law_set", seeds, scope="module")
+
+
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 MODELS = {
     "converse": ("Converse", "us.amazon.nova-lite-v1:0"),

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bedrock_sluice.transforms.boilerplate import Fetch, Rows, own_words
+from bedrock_sluice.transforms.boilerplate import (
+    Fetch,
+    OwnWords,
+    Rows,
+    as_text,
+    own_words,
+    pairs_by_own_words,
+)
 from bedrock_sluice.transforms.candidate_pairs import Pairs, candidate_pairs
 from bedrock_sluice.transforms.shingles import (
     CHUNK_TEXTS,
@@ -21,7 +28,6 @@ from bedrock_sluice.transforms.shingles import (
     shared_counts,
     shingle,
 )
-from bedrock_sluice.transforms.sketches import sketch
 
 VERIFIED_AT_ONCE = 262_144  # pairs
 MAX_TEMPLATE_DEPTH = 3  # templates inside of templates that are looked into
@@ -46,39 +52,24 @@ def similar_pairs(
     are near nothing. Texts of one template are compared by what each says of its own, see
     `boilerplate`; again, where a template has templates inside.
     """
-    pairs, similarity = _verified_pairs(sketches, fetch, rank, threshold, scope)
-    for _ in range(MAX_TEMPLATE_DEPTH):
-        own = {
-            row: text for group in _groups(pairs) for row, text in own_words(group, fetch).items()
-        }
-        if not own:
-            break
-        rows = np.array(sorted(own), np.int64)
-        fetch = _overlaid(fetch, own)
-        is_settled = ~np.isin(pairs, rows).any(axis=1)
-        found, shares = _verified_pairs(
-            sketch(pl.Series([own[row] for row in rows.tolist()])),
-            _within(fetch, rows),
-            rank[rows],
-            threshold,
-            None if scope is None else scope[rows],
-        )
-        pairs = np.concatenate([pairs[is_settled], rows[found]])
-        similarity = np.concatenate([similarity[is_settled], shares])
-    return pairs, similarity
-
-
-def _verified_pairs(
-    sketches: NDArray[np.uint32],
-    fetch: Fetch,
-    rank: Rows,
-    threshold: float,
-    scope: NDArray[np.uint64] | None,
-) -> tuple[Pairs, NDArray[np.float64]]:
     order = np.argsort(rank, kind="stable")
     by_rank = None if scope is None else scope[order]
     pairs = order[candidate_pairs(sketches[order], threshold, by_rank)]
-    return verify(pairs, fetch, threshold)
+    pairs, similarity = verify(pairs, fetch, threshold)
+    for _ in range(MAX_TEMPLATE_DEPTH):
+        found = [own_words(group, fetch) for group in _groups(pairs)]
+        own = {row: hashes for each in found for row, hashes in each.items()}
+        if not own:
+            break
+        fetch = _overlaid(fetch, own)
+        is_settled = ~np.isin(pairs, list(own)).any(axis=1)
+        again = [pairs_by_own_words(each, threshold) for each in found if each]
+        pairs = np.concatenate([pairs[is_settled], *(each for each, _ in again)])
+        similarity = np.concatenate([similarity[is_settled], *(shares for _, shares in again)])
+    if scope is None:
+        return pairs, similarity
+    is_inside = scope[pairs[:, 0]] == scope[pairs[:, 1]]
+    return pairs[is_inside], similarity[is_inside]
 
 
 def _groups(pairs: Pairs) -> list[Rows]:
@@ -89,20 +80,13 @@ def _groups(pairs: Pairs) -> list[Rows]:
     return np.split(rows[order], np.flatnonzero(np.diff(labels[order])) + 1) if len(rows) else []
 
 
-def _within(fetch: Fetch, rows: Rows) -> Fetch:
-    """A `fetch` that takes places in `rows`."""
-    return lambda places: fetch(rows[places])
-
-
-def _overlaid(fetch: Fetch, texts: dict[int, str]) -> Fetch:
-    """A `fetch` that gives these texts in place of the others."""
+def _overlaid(fetch: Fetch, own: OwnWords) -> Fetch:
+    """A `fetch` that gives of these rows their own words alone."""
 
     def overlaid(rows: Rows) -> pl.Series:
-        plain = fetch(rows)
-        return pl.Series(
-            [texts.get(row, text) for row, text in zip(rows.tolist(), plain, strict=True)],
-            dtype=pl.String,
-        )
+        texts = zip(rows.tolist(), fetch(rows), strict=True)
+        known = [as_text(own[row]) if row in own else text for row, text in texts]
+        return pl.Series(known, dtype=pl.String)
 
     return overlaid
 
