@@ -8,7 +8,7 @@ import pytest
 
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.exchanges import read_bodies, read_exchange
-from bedrock_sluice.transforms.plain import read_plain_line
+from bedrock_sluice.transforms.plain import read_plain_bodies, read_plain_line
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.records import decode_line
 
@@ -131,6 +131,7 @@ def test_what_no_message_can_carry_has_a_reason(bodies: Bodies) -> None:
         read(bodies)
     assert refusal.value.reason == Reason.CURATE_INCOMPLETE_PROMPT
     assert refusal.value.detail
+    assert read_plain_bodies(*map(json.dumps, bodies)) is None
 
 
 @pytest.mark.parametrize(

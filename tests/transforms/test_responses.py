@@ -192,7 +192,7 @@ def test_output_becomes_one_message(
         (answer(status="incomplete", incomplete_details={"reason": "novel"}), "novel"),
         (answer(status="incomplete", incomplete_details=None), "unfinished"),
         (answer(status="cancelled"), "cancelled"),
-        (answer(status=None), "unfinished"),
+        (answer() | {"status": None}, "unfinished"),
     ],
 )
 def test_how_it_ended_is_told_in_the_words_of_converse(response: Json, stop_reason: str) -> None:

@@ -67,8 +67,8 @@ WORDS: dict[str, str | None] = {
 
 
 def test_each_stop_reason_of_bedrock_is_settled() -> None:
-    shape = botocore.session.get_session().get_service_model("bedrock-runtime")
-    assert set(shape.shape_for("StopReason").enum) == REASONS.keys()
+    model = botocore.session.get_session().get_service_model("bedrock-runtime")
+    assert set(model.shape_for("StopReason").metadata["enum"]) == REASONS.keys()
 
 
 @pytest.mark.parametrize(("word", "reason"), [*REASONS.items(), *WORDS.items()])
