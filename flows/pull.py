@@ -154,11 +154,11 @@ def _count_waiting(each: LogObject, raw: bytes | Reason, bodies: Bodies) -> int:
 def _hold(piece: Piece, each: LogObject, raw: bytes | Reason, bodies: Bodies) -> Held:
     """Write the rows of one object with their bodies; returns what the part holds of it."""
     rows = waiting = 0
-    for row in _decode(each, raw):
-        resolved = bodies.resolve(row)
-        waiting += resolved.get("reason") in (Reason.PULL_BODY_MISSING, *REFUSALS)
+    for row in map(bodies.resolve, _decode(each, raw)):
+        waiting += row.get("reason") in (Reason.PULL_BODY_MISSING, *REFUSALS)
         rows += 1
-        piece.add(resolved)
+        piece.add(row)
+        del row  # a row may be large; the next one is decoded without it
     entry = each.entry
     waiting = UNREAD if raw in REFUSALS else waiting
     digest = sha256(raw if isinstance(raw, bytes) else b"").hexdigest()

@@ -19,7 +19,7 @@ MESSAGE_FIELD = "@message"  # of Logs Insights
 _EVENT_TIME = rb"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)?[ \t]+"
 _EVENT_START = re.compile(_EVENT_TIME + rb"(?:[^\s{]\S*[ \t]+(?=\{))?")
 
-_RECORD_START = b'{"schemaType":'  # as Bedrock writes records
+_RECORD_START = b'{"schemaType"'  # as Bedrock writes records
 _ENVELOPE_KEYS = re.compile(rb'"(?:logEvents|events|results|@message)"')
 
 

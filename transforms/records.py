@@ -103,10 +103,12 @@ def decode_rows(raw: bytes, key: str) -> Iterator[_Row]:
     try:
         for number, line in read_log_lines(raw):
             row = decode_numbered(key, number, line)
+            del line  # it may be large
             if "reason" in row:
                 rejects.add(row)
             else:
                 yield row
+            del row
     except InputError as error:
         rejects.add(refused_object(key, error))
     yield from rejects.rows()
@@ -150,6 +152,7 @@ def _events(lines: Iterator[Line]) -> Iterator[Line]:
     for number, line in lines:
         messages = [] if isinstance(line, Reason) else event_messages(line)
         yield number + further, messages[0] if messages else line
+        del line  # it may be large
         for message in messages[1:]:
             further += 1
             yield number + further, message

@@ -102,5 +102,7 @@ def _body_digest(row: Mapping[str, Any]) -> str | None:
     """A digest that tells whether two records of one id carry the same bodies."""
     if row.get("request_id") is None:
         return None
-    bodies = f"{row.get('input_body') or ''}\0{row.get('output_body') or ''}"
-    return blake2b(bodies.encode(), digest_size=BODY_DIGEST_BYTES).hexdigest()
+    digest = blake2b(digest_size=BODY_DIGEST_BYTES)
+    for text in (row.get("input_body") or "", "\0", row.get("output_body") or ""):
+        digest.update(text.encode())
+    return digest.hexdigest()
