@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bedrock_sluice.flows.plan import BATCH_ROWS, Plan
+from bedrock_sluice.flows.plan import Plan, bounded_batches
 from bedrock_sluice.flows.workers import in_order
 from bedrock_sluice.transforms.contamination import (
     EvaluationIndex,
@@ -108,7 +108,7 @@ def inspect_rows(task: Inspecting) -> tuple[pl.DataFrame, Sketches]:
     """What the texts of some rows of a file of exchanges tell, in their order."""
     told, first = [_nothing(task.asked)], 0
     with pq.ParquetFile(task.path) as file, pa.ipc.new_file(task.out, _TEXT) as out:
-        for batch in file.iter_batches(BATCH_ROWS, columns=_READ):
+        for batch in bounded_batches(file, _READ):
             start, end = task.rows.searchsorted([first, first + batch.num_rows])
             here = batch.take(pa.array(task.rows[start:end] - first))
             for exchanges in _pieces(pl.DataFrame(here)):

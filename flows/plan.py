@@ -199,7 +199,13 @@ class Plan:
     def _exchange_batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         for number in range(len(self.chosen)):
             with pq.ParquetFile(self.exchanges_path(number)) as file:
-                yield from file.iter_batches(BATCH_ROWS, columns=list(columns))
+                yield from bounded_batches(file, columns)
+
+
+def bounded_batches(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of a file in batches that end with their row group: those are bounded in bytes."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns))
 
 
 def _numbered(rows: pa.Table | pa.RecordBatch, numbers: pa.Array) -> pl.DataFrame:

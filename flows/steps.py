@@ -127,12 +127,19 @@ def normalise_part(task: Normalising) -> pl.DataFrame:
     rejected = list[pl.DataFrame]()
     with pq.ParquetWriter(task.out, EXCHANGES, compression="zstd") as writer:
         for table in task.reading.rows(LANDED.names):
-            rows = pl.DataFrame(table).join(task.lines, on=KEYS, how="semi", maintain_order="left")
-            landed = rows.to_arrow().cast(LANDED)
-            read = normalise_rows(landed, keep_reasoning=task.asked.keep_reasoning)
-            writer.write_table(read.exchanges)
-            rejected.append(read.rejected)
+            rejected.append(_normalise_rows(task, table, writer))
+            del table  # it may be large; the next one is read without it
+    pa.default_memory_pool().release_unused()
     return pl.concat(rejected)
+
+
+def _normalise_rows(task: Normalising, table: pa.Table, writer: pq.ParquetWriter) -> pl.DataFrame:
+    wanted = pl.DataFrame(table.select(KEYS)).with_row_index("row")
+    rows = wanted.join(task.lines, on=KEYS, how="semi", maintain_order="left")["row"]
+    landed = table if len(rows) == table.num_rows else table.take(rows.to_arrow())
+    read = normalise_rows(landed, keep_reasoning=task.asked.keep_reasoning)
+    writer.write_table(read.exchanges)
+    return read.rejected
 
 
 def render(plan: Plan, prompts: pl.DataFrame) -> Sifted:

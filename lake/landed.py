@@ -125,6 +125,7 @@ def read_rows(
                 table = file.read_row_group(group, columns=list(columns))
                 is_wanted = None if keys is None else pc.is_in(table["object"], value_set=keys)
                 yield table if is_wanted is None else table.filter(is_wanted)
+                del table  # it may be large; the next one is read without it
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
         raise _damaged(path) from None
 

@@ -105,6 +105,32 @@ def test_an_object_of_too_many_lines_is_refused(
     assert refusal.value.reason == Reason.PULL_OBJECT_TOO_LARGE
 
 
+@pytest.mark.parametrize(
+    ("content", "number"),
+    [
+        (b"[" + b"7," * 10 + b"7]", None),
+        (b"[{}," + b"7," * 9 + b"7]", None),
+        (b"[" + b"7," * 9 + b"7]", 10),
+        (b"[" + b"{}," * 10 + b"{}]", None),
+        (b"[" + b'{"a": [1, 2, 3]},' * 9 + b"{}]", 10),
+        (b"[7]\n" + b"{}\n" * 9, 10),
+        (b"}{".join([b'"a":1'] * 12).join([b"{", b"}"]), None),
+    ],
+)
+def test_elements_and_objects_in_a_row_count_as_lines_of_an_object(
+    monkeypatch: pytest.MonkeyPatch, content: bytes, number: int | None
+) -> None:
+    """An array of two million numbers takes 17 KB, and must not become as many rows."""
+    monkeypatch.setattr(lines, "MAX_OBJECT_LINES", 10)
+    try:
+        read = len(list(read_lines(packed(content), separate_objects=True)))
+    except InputError as refusal:
+        assert refusal.reason == Reason.PULL_OBJECT_TOO_LARGE  # noqa: PT017
+        assert number is None
+    else:
+        assert read == number
+
+
 def test_an_object_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "MAX_OBJECT_BYTES", 100)
     assert len(list(read_lines(packed(b"x" * 100)))) == 1

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedrock_sluice.transforms import records
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.records import decode_line, decode_object
@@ -80,6 +81,18 @@ def test_rows_keep_the_numbers_of_their_lines(log_object: Pack, record: Make) ->
     rows = decode_object(log_object(lines), "a.json.gz")
     told = [(row["line"], row.get("request_id"), row.get("reason")) for row in rows]
     assert told == [(1, "a", None), (3, None, Reason.DECODE_BAD_JSON), (4, "b", None)]
+
+
+def test_very_many_rejects_of_an_object_are_one(
+    log_object: Pack, record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MAX_LISTED_REJECTS", 5)
+    lines: list[Json | bytes] = [b"oops"] * 5
+    rows = decode_object(log_object([record(), *lines, record()]), "a")
+    assert [row["line"] for row in rows] == [1, 2, 3, 4, 5, 6, 7]
+    rows = decode_object(log_object([record(), *lines, b"oops", record()]), "a")
+    told = [(row["line"], row.get("reason"), row.get("detail")) for row in rows]
+    assert told == [(0, "pull_too_many_rejects", "6 lines"), (1, None, None), (8, None, None)]
 
 
 def test_a_record_that_is_refused_is_still_found_by_its_id(log_object: Pack, record: Make) -> None:
