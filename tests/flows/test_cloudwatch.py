@@ -10,6 +10,7 @@ import pytest
 
 from bedrock_sluice.lake.folder import FolderStore
 from bedrock_sluice.lake.s3 import S3Store
+from bedrock_sluice.lake.store import Store
 
 Json = dict[str, Any]
 
@@ -90,7 +91,10 @@ def test_every_layout_makes_the_same_lines(
     logged = records(120)
     write_logs(tmp_path / "logs", [logged])
     expected = _lines(sluice("build", recipe()))
-    places = {"export": S3Store(f"s3://{bucket}/x"), "firehose": FolderStore(tmp_path / "there")}
+    places: dict[str, Store] = {
+        "export": S3Store(f"s3://{bucket}/x"),
+        "firehose": FolderStore(tmp_path / "there"),
+    }
     for layout, store in places.items():
         for name, content in _layouts(logged)[layout].items():
             store.put_new(name, content)
