@@ -1,14 +1,16 @@
 """What a text says of its own, where many texts repeat one long instruction.
 
 Prompts of one application share most of their words, and differ in the question. By the words of
-the whole text they are near duplicates; by the question they are not. So where many texts look
-alike (a crowd), the words that most of them share are boilerplate. A text that has a passage of its
-own, of some words on end, is compared by its own words alone, and a word weighs the more, the fewer
-texts of the crowd have it: "how much does … cost" may stand in many questions. A crowd whose
-members differ in a word here and there has no such passages, and stays a crowd of near duplicates.
+the whole text they are near duplicates; by the question they are not. So the words that many texts
+share are boilerplate. A text that has a passage of its own, of some words on end, is compared by
+its own words alone, and a word weighs the more, the fewer texts have it: "how much does … cost" may
+stand in many questions. Where texts that look alike differ in a word here and there, they have no
+such passages, and stay near duplicates.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -26,12 +28,11 @@ from bedrock_sluice.transforms.shingles import (
     words,
 )
 
-MIN_CROWD = 8  # texts that look alike, from which on shared words may be boilerplate
+MIN_CROWD = 8  # texts, from which on the words that they share may be boilerplate
 MIN_PASSAGE_WORDS = 3  # on end; fewer are an edit, and no question
-SHARED_BY = 0.5  # of a crowd: what more of its members have is boilerplate
-PASSAGES_IN = 0.5  # of a crowd: with fewer members that have a passage, it is no template
+MOSTLY = 0.5  # of the texts of a template have a passage of their own; and less of their words
 MAX_WHOLE_GROUP = 32  # texts that share a word, all pairs of which are looked at
-MAX_SAMPLED = 1_000  # members of a crowd that tell what is shared
+MAX_SAMPLED = 2_000  # texts that tell what is common
 
 Rows = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
@@ -42,43 +43,101 @@ OwnWords = dict[int, Hashes]
 """The hashes of the words that a text has for itself, in their order, by its row."""
 
 
-def own_words(rows: Rows, fetch: Fetch) -> OwnWords:
-    """The words of each text of a crowd that stand in a passage of its own.
+class Common(NamedTuple):
+    """What texts have in common: the shingles that many have, and how many have each word.
 
-    `rows` ascend; `fetch` gives their texts, at most `CHUNK_TEXTS` at once. Rows without such a
-    passage are not in the result; nor is any row, where too few have one.
+    `shingles` and `words` are hashes in ascending order; `texts` is how many were counted.
     """
-    if len(rows) < MIN_CROWD:
+
+    shingles: Hashes
+    words: Hashes
+    counts: NDArray[np.int64]
+    texts: int
+
+    def weights(self, hashes: Hashes) -> NDArray[np.float64]:
+        """The weight of each word: the square of the logarithm of its rarity (as of tf-idf)."""
+        places = np.minimum(np.searchsorted(self.words, hashes), len(self.words) - 1)
+        counts = np.where(self.words[places] == hashes, self.counts[places], 1)
+        weights: NDArray[np.float64] = np.log(self.texts / counts) ** 2
+        return weights
+
+
+def count_common(rows: Rows, fetch: Fetch, share: float | None = None) -> Common:
+    """Count what the texts of these (ascending) rows have in common; of many rows, a sample's.
+
+    Shingles count as common that more than a `share` of the texts have; without a share, so many
+    that `MIN_CROWD` of them are not of one group of few. `fetch` gives the texts of ascending rows,
+    at most `CHUNK_TEXTS` at once.
+    """
+    sampled = rows[:: max(1, -(-len(rows) // MAX_SAMPLED))]
+    shingles, spoken = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
+    for _, batch in _batches(sampled, fetch):
+        for chunk in chunks(batch):
+            of = words(chunk)
+            every = grams(of, WIDTH)
+            shingles += _distinct(every.hashes, every.starts)
+            spoken += _distinct(of.hashes, of.starts)
+    hashes, counts = np.unique(np.concatenate(shingles), return_counts=True)
+    is_common = counts >= 2 * MIN_CROWD if share is None else counts > share * len(sampled)
+    known, holders = np.unique(np.concatenate(spoken), return_counts=True)
+    return Common(hashes[is_common], known, holders, max(1, len(sampled)))
+
+
+def _distinct(hashes: Hashes, starts: NDArray[np.int64]) -> list[Hashes]:
+    return [np.unique(hashes[a:b]) for a, b in pairwise(starts.tolist())]
+
+
+def own_words(groups: Sequence[Rows], fetch: Fetch, common: Common) -> OwnWords:
+    """The words of each text that stand in a passage of its own, by its row.
+
+    `groups` are rows of texts that look alike. A group is of a template, if most of its texts have
+    such a passage, and most of their words are common; of other groups, no row is in the result.
+    For `fetch` see `count_common`.
+    """
+    if not groups or not len(common.shingles):
         return {}
-    shared = _shared_shingles(rows, fetch)
     own: OwnWords = {}
-    for places, batch in _batches(rows, fetch):
+    lengths = dict[int, int]()
+    for places, batch in _batches(np.sort(np.concatenate(groups)), fetch):
         start = 0
         for chunk in chunks(batch):
-            own |= {int(places[start + n]): w for n, w in _own_passages(words(chunk), shared)}
+            of = words(chunk)
+            here = places[start : start + len(chunk)].tolist()
+            own |= {here[n]: hashes for n, hashes in _own_passages(of, common.shingles)}
+            lengths |= zip(here, np.diff(of.starts).tolist(), strict=True)
             start += len(chunk)
-    return own if len(own) > PASSAGES_IN * len(rows) else {}
+    return {row: own[row] for group in groups for row in _of_template(group, own, lengths)}
 
 
-def pairs_by_own_words(own: OwnWords, threshold: float) -> tuple[Rows, NDArray[np.float64]]:
+def _of_template(group: Rows, own: OwnWords, lengths: dict[int, int]) -> list[int]:
+    """The rows of a group that have a passage of their own, if the group is of a template."""
+    rows = group.tolist()
+    passages = [row for row in rows if row in own]
+    is_common = sum(len(own[row]) for row in passages) < MOSTLY * sum(lengths[r] for r in rows)
+    return passages if is_common and len(passages) > MOSTLY * len(rows) else []
+
+
+def pairs_by_own_words(
+    own: OwnWords, common: Common, threshold: float
+) -> tuple[Rows, NDArray[np.float64]]:
     """Pairs of rows (i < j) whose own words are as similar as the threshold or more.
 
-    The similarity is the weighted Jaccard index of the sets of words; the weight of a word is the
-    logarithm of how many texts there are to each that has it. Pairs that have their common words in
-    another order are none: "12 minus 7" is not "7 minus 12". A word that many texts have leads each
-    of them to the first alone, so that candidates grow with the texts and not with their square.
+    The similarity is the weighted Jaccard index of the sets of words. Pairs that have their common
+    words in another order are none: "12 minus 7" is not "7 minus 12". A word that many texts have
+    leads each of them to the first alone, so that candidates grow with the texts and not with their
+    square.
     """
     rows = np.array(sorted(own), np.int64)
     sets = [np.unique(own[row]) for row in rows.tolist()]
     values, columns = np.unique(np.concatenate(sets), return_inverse=True)
     starts = np.cumsum([0, *map(len, sets)])
     has = csr_array((np.ones(len(columns)), columns, starts), shape=(len(rows), len(values)))
-    weights = np.log(len(rows) / has.sum(axis=0))
+    weights = common.weights(values)
     left, right = _candidates(has, own, rows)
-    common = has[left].multiply(has[right]) @ weights
+    shared = has[left].multiply(has[right]) @ weights
     totals = has @ weights
-    union = totals[left] + totals[right] - common
-    similarity = np.where(union > 0, common / np.where(union > 0, union, 1), 1.0)
+    union = totals[left] + totals[right] - shared
+    similarity = np.where(union > 0, shared / np.where(union > 0, union, 1), 1.0)
     is_near = similarity >= threshold
     is_near[is_near] = [
         _in_same_order(own[i], own[j])
@@ -118,26 +177,6 @@ def _batches(rows: Rows, fetch: Fetch) -> Iterator[tuple[Rows, pl.Series]]:
     for start in range(0, len(rows), CHUNK_TEXTS):
         places = rows[start : start + CHUNK_TEXTS]
         yield places, fetch(places)
-
-
-def _shared_shingles(rows: Rows, fetch: Fetch) -> Hashes:
-    """The hashes of shingles that more than `SHARED_BY` of the texts have, ascending."""
-    sampled = rows[:: -(-len(rows) // MAX_SAMPLED)]
-    # Each text's shingles are counted once.
-    hashes = [_exact_shingles(batch) for _, batch in _batches(sampled, fetch)]
-    values, counts = np.unique(np.concatenate(hashes), return_counts=True)
-    shared: Hashes = values[counts > SHARED_BY * len(sampled)]
-    return shared
-
-
-def _exact_shingles(texts: pl.Series) -> Hashes:
-    """The distinct shingles of each text, one text after the other."""
-    found = [np.zeros(0, np.uint64)]
-    for chunk in chunks(texts):
-        every = grams(words(chunk), WIDTH)
-        bounds = zip(every.starts[:-1], every.starts[1:], strict=True)
-        found += [np.unique(every.hashes[start:end]) for start, end in bounds]
-    return np.concatenate(found)
 
 
 def _own_passages(of: Words, shared: Hashes) -> Iterator[tuple[int, Hashes]]:

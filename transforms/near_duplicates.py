@@ -12,10 +12,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bedrock_sluice.transforms.boilerplate import (
+    MIN_CROWD,
     Fetch,
     OwnWords,
     Rows,
     as_text,
+    count_common,
     own_words,
     pairs_by_own_words,
 )
@@ -30,6 +32,7 @@ from bedrock_sluice.transforms.shingles import (
 )
 
 VERIFIED_AT_ONCE = 262_144  # pairs
+SHARED_BY = 0.5  # of a crowd: what more of its texts have is boilerplate
 MAX_TEMPLATE_DEPTH = 3  # templates inside of templates that are looked into
 MAX_SHINGLES = 8_000_000  # that verification holds at once, unless one pair has more
 NO_LABEL = -1
@@ -56,20 +59,39 @@ def similar_pairs(
     by_rank = None if scope is None else scope[order]
     pairs = order[candidate_pairs(sketches[order], threshold, by_rank)]
     pairs, similarity = verify(pairs, fetch, threshold)
-    for _ in range(MAX_TEMPLATE_DEPTH):
-        found = [own_words(group, fetch) for group in _groups(pairs)]
-        own = {row: hashes for each in found for row, hashes in each.items()}
-        if not own:
-            break
-        fetch = _overlaid(fetch, own)
-        is_settled = ~np.isin(pairs, list(own)).any(axis=1)
-        again = [pairs_by_own_words(each, threshold) for each in found if each]
-        pairs = np.concatenate([pairs[is_settled], *(each for each, _ in again)])
-        similarity = np.concatenate([similarity[is_settled], *(shares for _, shares in again)])
+    pairs, similarity = _without_boilerplate(pairs, similarity, fetch, len(rank), threshold)
     if scope is None:
         return pairs, similarity
     is_inside = scope[pairs[:, 0]] == scope[pairs[:, 1]]
     return pairs[is_inside], similarity[is_inside]
+
+
+def _without_boilerplate(
+    pairs: Pairs, similarity: NDArray[np.float64], fetch: Fetch, number: int, threshold: float
+) -> tuple[Pairs, NDArray[np.float64]]:
+    """The pairs that are similar without what is common to many of the `number` texts."""
+    every = count_common(np.arange(number), fetch) if len(pairs) else None
+    for _ in range(MAX_TEMPLATE_DEPTH):
+        groups = _groups(pairs)
+        few = [group for group in groups if len(group) < MIN_CROWD]
+        found = [(own_words(few, fetch, every), every)] if every else []
+        for crowd in (group for group in groups if len(group) >= MIN_CROWD):
+            common = count_common(crowd, fetch, SHARED_BY)
+            found.append((own_words([crowd], fetch, common), common))
+        own = {row: hashes for each, _ in found for row, hashes in each.items()}
+        if not own:
+            break
+        again = [pairs_by_own_words(each, common, threshold) for each, common in found if each]
+        label = np.full(number, -1)
+        for n, group in enumerate(groups):
+            label[group] = n
+        is_settled = ~np.isin(pairs, list(own)).any(axis=1)
+        anew, shares = (np.concatenate(each) for each in zip(*again, strict=True))
+        is_inside = label[anew[:, 0]] == label[anew[:, 1]]
+        pairs = np.concatenate([pairs[is_settled], anew[is_inside]])
+        similarity = np.concatenate([similarity[is_settled], shares[is_inside]])
+        fetch = _overlaid(fetch, own)
+    return pairs, similarity
 
 
 def _groups(pairs: Pairs) -> list[Rows]:

@@ -111,21 +111,6 @@ def test_the_columns_are_those_that_were_and_those_promised(exchanges: Make) -> 
     assert after.schema == before.schema | {"conversation": pl.String, "depth": pl.UInt32}
 
 
-def test_no_rows_have_no_conversations(exchanges: Make) -> None:
-    sifted = choose_turns(grouped(exchanges, []), "last")
-    assert (sifted.kept.height, sifted.rejected.height) == (0, 0)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_conversations_that_interleave_come_apart(exchanges: Make, seed: int) -> None:
-    calls = [each for n in range(12) for each in chat(f"chat {n}", 1 + n % 5)]
-    told = group_conversations(
-        frame(exchanges, calls).sample(fraction=1, shuffle=True, seed=seed), None
-    )
-    pairs = told.select("true", "conversation").unique()
-    assert pairs.height == told["conversation"].n_unique() == 12
-
-
 def test_a_system_prompt_that_tells_the_time_parts_nothing(exchanges: Make) -> None:
     calls = [
         each._replace(messages=[Message("system", f"It is 12:0{n}."), *each.messages])
@@ -213,10 +198,6 @@ def test_a_history_cut_in_front_is_joined_to_its_conversation(exchanges: Make, w
     assert told.select("true", "conversation").unique().height == 2
     assert told["conversation"].n_unique() == 2
     assert kept(exchanges, calls, "last") == ["r12", "r24"]
-
-
-def test_a_turn_that_a_cut_history_begins_with_is_no_leaf(exchanges: Make) -> None:
-    assert leaves(grouped(exchanges, chat("a", 5, 3))) == [False] * 4 + [True]
 
 
 @pytest.mark.parametrize("name", "abcde")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bedrock_sluice.transforms import near_duplicates
+from bedrock_sluice.transforms import boilerplate, near_duplicates
 from bedrock_sluice.transforms.candidate_pairs import MIN_RECALL, candidate_pairs, choose_bands
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.near_duplicates import (
@@ -200,7 +200,9 @@ def test_a_very_long_text_is_compared() -> None:
     assert survivors(find([long, "short", long + " and more"])) == {0: 0, 2: 0}
 
 
-def test_only_texts_of_candidates_are_fetched() -> None:
+def test_only_texts_of_candidates_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a sample of all, which tells what many have in common."""
+    monkeypatch.setattr(boilerplate, "MAX_SAMPLED", 2)
     texts = [altered(n, [n], "same" if n in {3, 8} else f"f{n}") for n in range(12)]
     asked: list[int] = []
 
@@ -209,7 +211,7 @@ def test_only_texts_of_candidates_are_fetched() -> None:
         return pl.Series(texts).gather(rows)
 
     similar_pairs(sketch(pl.Series(texts)), fetch, np.arange(12), 0.8)
-    assert asked == [3, 8]
+    assert asked == [3, 8, 0, 6]
 
 
 def test_verification_is_exact_at_the_threshold() -> None:
