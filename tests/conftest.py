@@ -28,19 +28,6 @@ settings.load_profile("sluice")
 
 _bucket_numbers = count(1)
 
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--law-sets`: how many sets of logs the laws of the data are tried on."""
-    parser.addoption("--law-sets", type=int, default=6, help="sets of logs to try the laws on")
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each set of logs is named by its seed, from 0 on."""
-    if "law_set" in metafunc.fixturenames:
-        seeds = range(metafunc.config.getoption("--law-sets"))
-        metafunc.parametrize("law_set", seeds, scope="module")
-
-
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 MODELS = {
     "converse": ("Converse", "us.amazon.nova-lite-v1:0"),
@@ -290,6 +277,8 @@ _EXCHANGE: Json = {
     "has_response": True,
     "is_user_last": True,
     "is_single_turn": True,
+    "label": None,
+    "has_good_response": True,
 }
 
 
@@ -306,11 +295,8 @@ def make_exchanges(rows: Sequence[Json]) -> pl.DataFrame:
     for row in full:
         if isinstance(row.get("request_metadata"), dict):
             row["request_metadata"] = list(row["request_metadata"].items())
-    labels = pl.Series("label", [row.get("label") for row in full], pl.String)
-    good = pl.Series(
-        "has_good_response", [row.get("has_good_response", True) for row in full], pl.Boolean
-    )
-    return pl.DataFrame(pa.Table.from_pylist(full, schema=schema)).with_columns(labels, good)
+    marks = pl.DataFrame(full, schema={"label": pl.String, "has_good_response": pl.Boolean})
+    return pl.DataFrame(pa.Table.from_pylist(full, schema=schema)).hstack(marks)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,11 @@
 
 Each set of logs is made of questions whose truth is known here: which records ask the same, in
 which session, with which label, and whose response is no good. A set is built after each of two
-days. How many sets there are: `--law-sets`.
+days. The environment says how many sets there are (`LAW_SETS`), and their seeds begin with 0.
 """
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from math import sqrt
@@ -22,6 +23,7 @@ from bedrock_sluice.flows.pipeline import build
 Json = dict[str, Any]
 
 FIRST = datetime(2026, 10, 1, 9, tzinfo=UTC)
+LAW_SETS = int(os.environ.get("LAW_SETS", "6"))
 QUESTIONS = 90
 VALIDATION = 0.2
 INSTRUCTION = " ".join(f"rule{n}" for n in range(160))
@@ -140,15 +142,15 @@ def _released(recipe: Path) -> Released:
     return Released(sides, answers, {fate["request_id"]: fate for fate in fates})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=range(LAW_SETS))
 def world(
-    law_set: int,
+    request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     write_logs: Callable[..., None],
     record: Callable[..., Json],
 ) -> World:
     folder = tmp_path_factory.mktemp("laws")
-    more = RECIPES[law_set % len(RECIPES)]
+    more = RECIPES[request.param % len(RECIPES)]
     split = f"validation = {VALIDATION}\n"
     more = more + split if "[split]" in more else f"{more}[split]\n{split}"
     recipe = folder / "laws.toml"
@@ -157,7 +159,7 @@ def world(
         f'[answer]\nfrom = ["labels", "logged"]\nlabels = "labels.jsonl"\n{more}'
     )
     world = World(more, {}, [])
-    for day, records in enumerate(make_world(law_set)):
+    for day, records in enumerate(make_world(request.param)):
         world.asked.update({each.name: each for each in records})
         labels = [each for each in world.asked.values() if each.label is not None]
         rows = [{"request_id": each.name, "final_answer": str(each.label)} for each in labels]

@@ -96,14 +96,6 @@ def kept(make: Make, calls: Sequence[Call], policy: Policy, most: int | None = N
     return [str(each) for each in told]
 
 
-@pytest.mark.parametrize("turns", range(1, 7))
-def test_turns_that_grew_from_each_other_are_one_conversation(exchanges: Make, turns: int) -> None:
-    told = grouped(exchanges, chat("a", turns))
-    assert told["conversation"].n_unique() == 1
-    assert told["depth"].to_list() == [2 * n + 1 for n in range(turns)]
-    assert leaves(told) == [False] * (turns - 1) + [True]
-
-
 def test_the_columns_are_those_that_were_and_those_promised(exchanges: Make) -> None:
     before = frame(exchanges, chat("a", 2))
     after = group_conversations(before, "session")
@@ -111,16 +103,13 @@ def test_the_columns_are_those_that_were_and_those_promised(exchanges: Make) -> 
     assert after.schema == before.schema | {"conversation": pl.String, "depth": pl.UInt32}
 
 
-def test_a_system_prompt_that_tells_the_time_parts_nothing(exchanges: Make) -> None:
-    calls = [
-        each._replace(messages=[Message("system", f"It is 12:0{n}."), *each.messages])
-        for n, each in enumerate(chat("a", 4))
-    ]
-    assert len(set(names(exchanges, calls))) == 1
-
-
 def under(system: str, call: Call) -> Call:
     return call._replace(messages=[Message("system", system), *call.messages])
+
+
+def test_a_system_prompt_that_tells_the_time_parts_nothing(exchanges: Make) -> None:
+    calls = [under(f"It is 12:0{n}.", each) for n, each in enumerate(chat("a", 4))]
+    assert len(set(names(exchanges, calls))) == 1
 
 
 def test_prompts_that_differ_in_the_date_alone_are_no_turns_of_one_conversation(
@@ -241,13 +230,6 @@ def test_a_pair_that_ends_turns_of_several_conversations_joins_none(exchanges: M
     cut = Call("?", [asked, told, user("And on Sundays?")], answer("Never"))
     assert len(set(names(exchanges, [*calls, cut]))) == 4
     assert len(set(names(exchanges, [calls[0], cut]))) == 1
-
-
-def test_the_same_prompt_twice_is_one_conversation(exchanges: Make) -> None:
-    once = Call("a", [user("a")], answer("b"))
-    nothing = Call("", [], answer("to nothing"))
-    told = names(exchanges, [once, once._replace(response=answer("c")), nothing, nothing])
-    assert told[0] == told[1] != told[2] == told[3]
 
 
 def test_a_conversation_is_named_by_its_metadata_where_it_has_the_key(exchanges: Make) -> None:
