@@ -283,10 +283,7 @@ _EXCHANGE: Json = {
 
 
 def make_exchanges(rows: Sequence[Json]) -> pl.DataFrame:
-    """Exchanges without their text, good ones where a row says nothing else.
-
-    Row n (from 1) is request `r<n>`, on line n, with a prompt of its own.
-    """
+    """Exchanges without their text, good where a row says nothing else; row n is request `r<n>`."""
     schema = pa.schema([field for field in EXCHANGES if field.name not in TEXT_COLUMNS])
     full = [
         {**_EXCHANGE, "request_id": f"r{n}", "line": n, "prompt_digest": f"digest-{n}", **row}
