@@ -12,6 +12,7 @@ from bedrock_sluice.flows.plan import Plan
 from bedrock_sluice.flows.spending import check_lengths
 from bedrock_sluice.lake.releases import ID_DIGITS, Release, newest_release, release_digest
 from bedrock_sluice.transforms.errors import SluiceError
+from bedrock_sluice.transforms.languages import check_languages
 from bedrock_sluice.transforms.metadata_filter import why_not_native
 
 PROBE_KEY = "doctor.txt"
@@ -38,7 +39,7 @@ def doctor(path: Path, as_json: bool) -> None:
     """Ask every question and print the findings; exits 1 if one is bad.
 
     Raises:
-        ConfigError: the recipe itself can't be read, or its source is not there.
+        ConfigError: the recipe itself can't be read.
     """
     with opened(path) as plan:
         findings = [_ask(question, check, plan) for question, check in QUESTIONS.items()]
@@ -75,8 +76,13 @@ def _lake_written(plan: Plan) -> str:
     return f"yes, {plan.lake.uri}/{PROBE_KEY} was {'written' if is_new else 'there already'}"
 
 
+def _languages_told(plan: Plan) -> str:
+    languages = plan.recipe.quality.languages
+    check_languages(languages)
+    return f"yes, {', '.join(languages)}" if languages else NothingToTry("none named")
+
+
 def _labels_read(plan: Plan) -> str:
-    plan.find_all_named()
     tables = [*plan.labels, *plan.feedback]
     items = plan.evaluation.items.height
     told = [f"{sum(len(t.rows) for t in tables):,} labels"] if tables else []
@@ -131,6 +137,7 @@ QUESTIONS: dict[str, Callable[[Plan], str]] = {
     "can the logs be listed?": _logs_listed,
     "can a log object be read?": _logs_read,
     "can the lake be written?": _lake_written,
+    "can the languages be told apart?": _languages_told,
     "can the labels be read?": _labels_read,
     "can the grader be read?": _grader_read,
     "would Bedrock take the training job's request?": _job_taken,

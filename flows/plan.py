@@ -62,9 +62,22 @@ class Plan:
 
     recipe: Recipe
     base: Path
-    lake: Store
-    source: Source
     work: Path
+
+    @cached_property
+    def lake(self) -> Store:
+        """The lake, which Sluice owns."""
+        return open_store(self.recipe.lake, self.base)
+
+    @cached_property
+    def source(self) -> Source:
+        """The source of the logs, and where bodies may be stored apart.
+
+        Raises:
+            ConfigError: there are no logs.
+        """
+        bodies = [open_store(uri, self.base).uri for uri in self.recipe.source.bodies]
+        return replace(open_source(self.recipe.source.uri, self.base), bodies=tuple(bodies))
 
     @cached_property
     def template(self) -> Template:
@@ -91,11 +104,12 @@ class Plan:
         return [read_labels(uri, self.base, kind="feedback table") for uri in asked]
 
     def find_all_named(self) -> None:
-        """Read the tables that the recipe names, and find its grader, before it all takes time.
+        """Open all that the recipe names, before it all takes time.
 
         Raises:
             ConfigError: one of them is not there, or broken.
         """
+        _ = self.lake, self.source
         _ = self.labels, self.feedback, self.evaluation
         check_languages(self.recipe.quality.languages)
         grader = self.recipe.grader
@@ -219,14 +233,6 @@ def _day(at: datetime | None) -> str:
 def open_plan(path: Path, recipe: Recipe, work: Path) -> Plan:
     """The plan of a recipe read from `path`; relative places are meant from its folder.
 
-    Raises:
-        ConfigError: the source, the template or a profile is not there.
+    What the recipe names is opened when it is first needed.
     """
-    base = path.absolute().parent
-    template_named(recipe.template.name, recipe.template.options())
-    for name in recipe.template.profiles:
-        profile_named(name)
-    lake = open_store(recipe.lake, base)
-    bodies = [open_store(uri, base).uri for uri in recipe.source.bodies]
-    source = replace(open_source(recipe.source.uri, base), bodies=tuple(bodies))
-    return Plan(recipe, base, lake, source, work)
+    return Plan(recipe, path.absolute().parent, work)

@@ -51,6 +51,28 @@ def test_the_doctor_says_what_is_missing(
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "question"),
+    [
+        ('uri = "logs"', 'uri = "nowhere"', "can the logs be listed?"),
+        ('lake = "lake"', 'lake = "gs://lake"', "can the lake be written?"),
+    ],
+)
+def test_the_doctor_goes_on_after_a_bad_place(
+    sums: Path, sluice: Callable[..., Any], old: str, new: str, question: str
+) -> None:
+    text = sums.read_text()
+    assert old in text
+    sums.write_text(f'{text.replace(old, new)}[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n')
+    ran = sluice("doctor", sums, "--json")
+    findings = {each["question"]: each["is_well"] for each in json.loads(ran.out)}
+    assert ran.code == 1
+    assert findings[question] is False
+    assert findings["can the labels be read?"] is False
+    others = {"can the logs be listed?", "can the lake be written?"} - {question}
+    assert all(findings[each] for each in others)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "told"),
     [
         ("", "", "✓ would Bedrock take the training job's request? yes"),
