@@ -256,6 +256,25 @@ def test_consent_is_asked_before_aws_is(
     assert "NoRegionError; no Region is set; set AWS_REGION" in sluice("train", release).err
 
 
+@pytest.mark.parametrize("is_current", [False, True], ids=["as built", "as it is now"])
+def test_a_recipe_without_job_settings_is_refused_after_consent_and_before_aws_is_asked(
+    sums: Path,
+    settings: Callable[..., Path],
+    sluice: Sluice,
+    monkeypatch: pytest.MonkeyPatch,
+    is_current: bool,
+) -> None:
+    plain = sums.read_text()
+    release = sluice("build", settings() if is_current else sums).out.strip()
+    sums.write_text(plain)
+    current = ("--recipe", sums) if is_current else ()
+    monkeypatch.setattr(job, "bedrock_client", lambda _region=None: pytest.fail("AWS was asked"))
+    assert "is not approved" in sluice("train", release, *current).err
+    sluice("approve", release, "--by", "Dana")
+    ran = sluice("train", release, *current)
+    assert (ran.code, "the recipe of sums has no [train]; add it" in ran.err) == (2, True)
+
+
 def test_a_release_is_named_in_its_report(release: str) -> None:
     manifest = json.loads(Path(release, "manifest.json").read_text())
     page = Path(release, "report.html").read_text()
