@@ -58,6 +58,7 @@ def test_an_archived_object_is_quarantined_until_it_is_restored(
     restore(bucket, keys[1], "GLACIER")
     for _ in range(2):
         assert counts(sluice, recipe) == (0, 120, {"pull_archived": 1})
+    assert json.loads(sluice("pull", recipe, "--json").out)["objects"] == 0
     restore(bucket, keys[1], "STANDARD")
     assert counts(sluice, recipe) == (0, 180, {})
     assert json.loads(sluice("pull", recipe, "--json").out)["objects"] == 0

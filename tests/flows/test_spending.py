@@ -212,8 +212,8 @@ def test_prices_that_say_nothing_are_refused(
 def test_an_estimate_needs_a_job_to_estimate(sums: Path, sluice: Sluice) -> None:
     release = sluice("build", sums).out.strip()
     ran = sluice("estimate", release, "--json")
-    assert (ran.code, ran.out) == (2, "")
-    assert "has no [train]" in ran.err
+    error = json.loads(ran.out)["error"]
+    assert (ran.code, error["kind"], "has no [train]" in error["message"]) == (2, "config", True)
 
 
 @pytest.mark.parametrize("name", ["math", "qa", "text", "format", "tool", "judge"])
