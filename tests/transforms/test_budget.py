@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.budget import select_to_budget, stratum
-from bedrock_sluice.transforms.split import LINKS, split
+from bedrock_sluice.transforms.split import LINKS, SIDES, split
 
 Share = Literal["even", "proportional"]
 
@@ -143,7 +143,8 @@ def test_both_sides_are_cut_in_proportion(
 def test_what_is_kept_stands_in_the_order_of_the_split() -> None:
     ids = [f"r{n}" for n in range(200)]
     frame = pl.DataFrame({"request_id": ids, "prompt_digest": ids, "root": ids, "model_id": "m"})
-    whole = split(frame, LINKS.to_frame(), validation=0.3, salt="s").kept
+    none = LINKS.to_frame(), SIDES.to_frame()
+    whole = split(frame, *none, validation=0.3, salt="s").kept
     some = select_to_budget(whole, max_lines=80, salt="s", strata=["model_id"]).kept
     assert some.equals(whole.join(some, on="request_id", how="semi", maintain_order="left"))
     one_side = whole.filter(split="train")

@@ -228,7 +228,7 @@ def named(
 def test_a_root_is_the_values_of_the_keys_else_the_session_else_what_was_asked_first(
     exchanges: Make,
 ) -> None:
-    rows = [
+    rows: list[Json] = [
         {"path": [1], "metadata": {"user": "u1", "team": "t"}, "session": "a"},
         {"path": [2], "metadata": {"team": "t", "user": "u1"}, "session": "b"},
         {"path": [1], "metadata": {"user": 'u"1'}, "session": "a"},
