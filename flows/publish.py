@@ -24,6 +24,7 @@ from bedrock_sluice.lake.releases import (
 )
 from bedrock_sluice.lake.releases import publish as publish_files
 from bedrock_sluice.lake.source import partition_of
+from bedrock_sluice.lake.split_history import SPLIT_RULES
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 from bedrock_sluice.transforms.tables import PROVENANCE
@@ -170,5 +171,7 @@ def _versions() -> dict[str, str]:
 
 
 def _parent(plan: Plan, release_id: str) -> str | None:
-    parent = newest_release(plan.lake, plan.recipe.name)
+    """The newest release of the same dataset: of this name, and split by the same rules."""
+    rules = {SPLIT_RULES: plan.recipe.split_rules()}
+    parent = newest_release(plan.lake, plan.recipe.name, rules)
     return parent.id if parent and parent.id != release_id else None

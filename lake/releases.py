@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -165,11 +166,16 @@ def open_release(uri: str) -> Release:
     return _read(open_store("/".join(parts[:-3])), _folder(*parts[-2:]))
 
 
-def newest_release(lake: Store, name: str) -> Release | None:
-    """The release of a name whose manifest was written last."""
+def newest_release(
+    lake: Store, name: str, facts: Mapping[str, Any] = MappingProxyType({})
+) -> Release | None:
+    """The release of a name whose manifest was written last, of those that hold these `facts`."""
     manifests = list_manifests(lake, name)
-    newest = max(manifests, key=lambda entry: (entry.modified, entry.key), default=None)
-    return _read(lake, newest.key.removesuffix(MANIFEST)) if newest else None
+    for entry in sorted(manifests, key=lambda each: (each.modified, each.key), reverse=True):
+        release = _read(lake, entry.key.removesuffix(MANIFEST))
+        if facts.items() <= release.manifest.items():
+            return release
+    return None
 
 
 def list_manifests(lake: Store, name: str) -> list[Entry]:

@@ -1,5 +1,6 @@
 """Publishing: what a release shows of metadata, and that a release that is there stays as it is."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,3 +47,22 @@ def test_a_report_that_a_later_version_words_differently_changes_no_release(
     again = sluice("build", sums)
     assert (again.code, again.out) == (0, release)
     assert tree_digest(Path(release.strip())) == before
+
+
+def test_the_parent_is_the_newest_release_that_was_split_by_the_same_rules(
+    sums: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+) -> None:
+    assert sums.exists()
+
+    def built(limit: int, salt: str) -> tuple[str, str | None]:
+        more = f'[curate]\nmax_prompt_tokens = {limit}\n[split]\nsalt = "{salt}"\n'
+        uri = sluice("build", recipe(more)).out.strip()
+        manifest = json.loads(Path(uri, "manifest.json").read_text())
+        return manifest["id"], manifest["parent"]
+
+    first, no_parent = built(4_001, "one")
+    other, other_parent = built(4_002, "two")
+    assert (no_parent, other_parent) == (None, None)
+    second, second_parent = built(4_003, "one")
+    assert second_parent == first
+    assert [built(4_004, salt)[1] for salt in ("one", "two")] == [second, other]
