@@ -102,6 +102,7 @@ def test_good_data_pass_every_check() -> None:
         checks = judge("lines", good_lines(number), LIMITS)
         assert [check.name for check in checks] == list(BREAKS)
         assert (failed(checks), is_passed(checks)) == ([], True)
+        assert all(check.hint and "{" not in check.hint for check in checks)
     checks = judge("split", pl.DataFrame([GOOD_SPLIT]), LIMITS)
     assert [check.name for check in checks] == list(SPLIT_BREAKS)
     assert failed(checks) == []
@@ -146,7 +147,9 @@ def test_what_was_not_measured_of_a_line_is_not_good(column: str) -> None:
     ],
 )
 def test_what_was_not_measured_of_a_release_is_not_good(suite: str, good: dict[str, float]) -> None:
-    assert failed(judge(suite, pl.DataFrame([good]), LIMITS)) == []
+    checks = judge(suite, pl.DataFrame([good]), LIMITS)
+    assert failed(checks) == []
+    assert all(check.hint and "{" not in check.hint for check in checks)
     for column in good:
         measures = pl.DataFrame([good]).with_columns(pl.lit(None, pl.Float64).alias(column))
         (check,) = (each for each in judge(suite, measures, LIMITS) if not each.passed)
