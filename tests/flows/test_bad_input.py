@@ -101,6 +101,7 @@ def test_too_few_lines_are_released_but_rejected(
     assert (check["limit"], check["unit"]) == ({"min": 100, "max": 20_000}, "lines")
     assert check["measured"] == told["counts"]["train"]
     assert check["hint"]
+    assert f"  to fix: {check['hint']}\n" in sluice("build", recipe()).err
     manifest = json.loads((Path(told["release"]) / "manifest.json").read_text())
     assert manifest["verdict"] == "rejected"
 
