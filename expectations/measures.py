@@ -38,7 +38,9 @@ LINE_MEASURES = {
 }
 
 
-LEAKAGE_MEASURES = dict.fromkeys(("exact", "prefix", "near", "evaluated"), pl.Int64)
+LEAKAGE_MEASURES = dict.fromkeys(
+    ("exact", "prefix", "near", "evaluated", "group", "prompt"), pl.Boolean
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +110,25 @@ def chat_of(line: _Line) -> list[Message]:
     return chat if all(message.keys() <= MESSAGE_KEYS for message in messages or ()) else []
 
 
-def measure_split(lines: pl.DataFrame, validation: float, evicted: int = 0) -> pl.DataFrame:
-    """One row: how the lines (`split, group, prompt_digest`) are divided.
+def measure_split(
+    lines: pl.DataFrame, validation: float, evicted: int = 0, unfit: int = 0
+) -> pl.DataFrame:
+    """One row: how the lines (`split, group`) are divided.
 
     The share is that of groups, since whole groups are assigned: large ones do not shift it. Each
     of the `evicted` lines, which were taken from train since they belong with validation, counts
-    as a group of train.
+    as a group of train. The `unfit` lines were dropped since they break a rule of the profiles.
     """
     is_held = lines["split"] == VALIDATION
     groups, prompts = count_groups(lines, evicted), lines.height + evicted
+    rendered = prompts + unfit
     share = lines.filter(is_held)["group"].n_unique() / groups if groups else validation
     return pl.DataFrame(
         {
             "train_lines": [int((lines["split"] == TRAIN).sum())],
             "validation_percent": [100 * share],
             "evicted_percent": [100 * evicted / prompts if prompts else 0.0],
-            "groups_on_both_sides": [_on_both_sides(lines, "group")],
-            "prompts_on_both_sides": [_on_both_sides(lines, "prompt_digest")],
+            "unfit_percent": [100 * unfit / rendered if rendered else 0.0],
         }
     )
 
@@ -137,20 +141,23 @@ def count_groups(lines: pl.DataFrame, evicted: int = 0) -> int:
 def measure_leakage(
     lines: pl.DataFrame, similarity: float, evaluation: EvaluationIndex | None
 ) -> pl.DataFrame:
-    """One row: how many lines (`json, split`) overlap with the other side, or an evaluation set.
+    """For each line (`json, split, group, prompt_digest`), how it overlaps with what it may not.
 
-    See `leakage`; `evaluated` counts lines whose prompt, system message and tools
-    included, overlaps an item of the evaluation sets.
+    See `leakage`; `evaluated`: the prompt, system message and tools included, overlaps an item of
+    the evaluation sets; `group` and `prompt`: these stand on both sides.
     """
     read = [msgspec.json.decode(line) for line in lines["json"]]
     chats = [chat_of(line) for line in read]
-    counts = leakage(chats, lines["split"], similarity)
-    evaluated = 0
+    evaluated = pl.Series([], dtype=pl.UInt32)
     if evaluation:
         tools = (line.get("tools") for line in read)
         parts = prompt_parts(zip(chats, tools, strict=True))
-        evaluated = prompt_overlaps(parts, evaluation, similarity).height
-    return pl.DataFrame({**counts, "evaluated": evaluated}, schema=LEAKAGE_MEASURES)
+        evaluated = prompt_overlaps(parts, evaluation, similarity)["row"]
+    return leakage(chats, lines["split"], similarity).with_columns(
+        pl.int_range(lines.height, eager=True).is_in(evaluated.implode()).alias("evaluated"),
+        _is_on_both_sides(lines, "group").alias("group"),
+        _is_on_both_sides(lines, "prompt_digest").alias("prompt"),
+    )
 
 
 READINESS_MEASURES = {
@@ -184,9 +191,8 @@ def measure_sources(sources: Mapping[str, Mapping[str, int]], prompts: int) -> p
     return pl.DataFrame([matched, percent], schema=SOURCE_MEASURES)
 
 
-def _on_both_sides(lines: pl.DataFrame, column: str) -> int:
-    sides = lines.group_by(column).agg(pl.col("split").n_unique())
-    return int((sides["split"] > 1).sum())
+def _is_on_both_sides(lines: pl.DataFrame, column: str) -> pl.Series:
+    return lines.select(pl.col("split").n_unique().over(column) > 1).to_series()
 
 
 def share_tolerance(groups: int, validation: float) -> float:

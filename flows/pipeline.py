@@ -127,8 +127,7 @@ def build(plan: Plan, step: Step = direct) -> Release:
     if plan.recipe.grader and plan.recipe.grader.is_in_gate:
         tried = step("grade", lambda tick: try_grader(plan, lines, made.voters, tick))
         lines = ledger.enter("grade", lines.height, drop_flat(plan, lines, tried))
-    evicted = ledger.count(Reason.SPLIT_JOINED_VALIDATION)
-    gated = step("gate", lambda _: steps.gate(plan, lines, evicted, tried, facts))
+    gated = step("gate", lambda _: steps.gate(plan, lines, ledger.count, tried, facts))
     fates = ledger.close(lines)
     conserve("release", made.judged.height, lines.height, fates.height - lines.height)
     readiness = readiness_facts(tried.readiness) if tried else None

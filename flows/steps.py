@@ -1,6 +1,6 @@
 """The steps of a build: each takes a plan and frames, asks the pure core, gives frames back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,8 @@ from bedrock_sluice.transforms.tokens import estimate_tokens
 
 MAX_TAG_KEYS = 20  # that a report lists
 MAX_EVICTED_PERCENT = 10  # of prompts, without a warning
+MAX_UNFIT_PERCENT = 10  # of lines that break a rule of the profiles and are dropped
+MAX_UNFIT_PERCENT_UNWARNED = 1
 MIN_MATCHED_PERCENT = 10  # of prompts that a named source of answers has one for, likewise
 
 _NARROW_LANDED = tuple(name for name in LANDED.names if name not in BODY_COLUMNS)
@@ -211,19 +213,26 @@ def _limits(plan: Plan, lines: pl.DataFrame, evicted: int) -> dict[str, float]:
         "min_validation_percent": 100 * max(share - tolerance, 0),
         "max_validation_percent": 100 * (share + tolerance),
         "max_evicted_percent": MAX_EVICTED_PERCENT,
+        "max_unfit_percent": MAX_UNFIT_PERCENT,
+        "max_unfit_percent_unwarned": MAX_UNFIT_PERCENT_UNWARNED,
         "min_matched_percent": MIN_MATCHED_PERCENT,
     }
 
 
 def gate(
-    plan: Plan, lines: pl.DataFrame, evicted: int, tried: Graded | None, facts: Mapping[str, Any]
+    plan: Plan,
+    lines: pl.DataFrame,
+    count: Callable[[Reason], int],
+    tried: Graded | None,
+    facts: Mapping[str, Any],
 ) -> Judged:
     """Run the suites over the lines as they were rendered.
 
-    `evicted` lines were kept from train; `tried` is what the grader gave, where it was run; `facts`
-    are those of the step `answer`.
+    `count` tells how many records were dropped for a reason; `tried` is what the grader gave, where
+    it was run; `facts` are those of the step `answer`.
     """
     asked, template = plan.recipe, plan.template
+    evicted, unfit = count(Reason.SPLIT_JOINED_VALIDATION), count(Reason.RENDER_UNFIT)
     private = asked.privacy.kinds_to("mask") + asked.privacy.kinds_to("drop")
     wanted = Wanted(
         takes=template.takes,
@@ -233,14 +242,14 @@ def gate(
     )
     measures = measure_lines(lines["json"], wanted)
     limits = _limits(plan, lines, evicted)
-    halves = measure_split(lines, asked.split.validation, evicted)
+    halves = measure_split(lines, asked.split.validation, evicted, unfit)
     sets = plan.evaluation.items["text"]
     index = index_evaluation(sets) if len(sets) else None
     leaks = measure_leakage(lines, split_similarity(plan), index)
     checks = [
         *judge("lines", measures, limits, lines["request_id"]),
         *judge("split", halves, limits),
-        *judge("leakage", leaks, {}),
+        *judge("leakage", leaks, {}, lines["request_id"]),
     ]
     if tried:
         findings = [finding.name for finding in tried.readiness.findings]
@@ -248,7 +257,10 @@ def gate(
     if sources := facts["answer_sources"]:
         measured = measure_sources(sources, facts["answerable"])
         checks += judge("answers", measured, limits, pl.Series(list(sources)))
-    certificate = {**leaks.row(0, named=True), "group": int(halves["groups_on_both_sides"][0])}
+    certificate = {
+        kind: int(leaks[kind].sum()) for kind in ("exact", "prefix", "near", "evaluated")
+    }
+    certificate["group"] = lines.filter(leaks["group"])["group"].n_unique()
     by_source = lines["reference_source"].value_counts().sort("reference_source")
     counts = {"certificate": certificate, "answers_by_source": dict(by_source.iter_rows())}
     return Judged(checks, counts)

@@ -10,7 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bedrock_sluice.transforms.chat import Message
-from bedrock_sluice.transforms.conversations import prefix_overlaps
 from bedrock_sluice.transforms.message_digests import conversation_marks, plain_text
 from bedrock_sluice.transforms.near_duplicates import similar_pairs
 from bedrock_sluice.transforms.sketches import sketch
@@ -21,8 +20,8 @@ _IS_HELD = pl.col("split") == VALIDATION
 _IS_TRAINED = pl.col("split") == TRAIN
 
 
-def leakage(chats: Sequence[list[Message]], sides: pl.Series, similarity: float) -> dict[str, int]:
-    """How many lines overlap with the other side: `exact`, `prefix` and `near`.
+def leakage(chats: Sequence[list[Message]], sides: pl.Series, similarity: float) -> pl.DataFrame:
+    """Whether each line overlaps with the other side, as `exact`, `prefix` and `near`.
 
     `chats` has the messages of each line, `sides` the side of each. `exact`: lines of train that
     say the same, but for blanks; `prefix`: lines of either side that begin another's; `near`: lines
@@ -32,7 +31,9 @@ def leakage(chats: Sequence[list[Message]], sides: pl.Series, similarity: float)
     """
     lines = _lines(chats, sides)
     near = _near(lines, sketch(lines["turns"]), similarity)
-    return {"exact": len(_exact(lines)), "prefix": prefix_overlaps(lines), "near": len(near)}
+    found = {"exact": _exact(lines), "prefix": _beginnings(lines), "near": near}
+    rows = lines["row"]
+    return pl.DataFrame({kind: rows.is_in(own.implode()) for kind, own in found.items()})
 
 
 def leaking(chats: Sequence[list[Message]], sides: pl.Series, similarity: float) -> pl.Series:
@@ -78,6 +79,14 @@ def _exact(lines: pl.DataFrame) -> pl.Series:
     """The rows of train that say the same as one of validation."""
     held = lines.filter(_IS_HELD, pl.col("turns") != "")
     return lines.filter(_IS_TRAINED).join(held, on="turns", how="semi")["row"]
+
+
+def _beginnings(lines: pl.DataFrame) -> pl.Series:
+    """The rows of either side that are the beginning, or the whole, of one of the other side."""
+    begun = lines.select("path", other="split").explode("path").unique()
+    tips = lines.select("row", "split", tip=pl.col("path").list.last())
+    crossing = pl.col("split") != pl.col("other")
+    return tips.join(begun, left_on="tip", right_on="path").filter(crossing)["row"]
 
 
 def _begun(lines: pl.DataFrame) -> pl.Series:

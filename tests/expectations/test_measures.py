@@ -135,20 +135,21 @@ def test_measures_hold_no_text() -> None:
     assert set(frame.schema.values()) <= {pl.Int64, pl.Boolean}
     split = pl.DataFrame({"split": ["train"], "group": [canary], "prompt_digest": [canary]})
     assert all(kind.is_numeric() for kind in measure_split(split, 0.1).schema.values())
+    leaks = measure_leakage(split.with_columns(json=pl.lit(text)), 0.8, None)
+    assert set(leaks.schema.values()) == {pl.Boolean}
 
 
 @pytest.mark.parametrize(
     ("rows", "measures"),
     [
-        ([("train", "a", "1"), ("validation", "b", "2")], (1, 50.0, 0, 0, 0)),
-        ([("train", "a", "1"), ("validation", "a", "2")], (1, 100.0, 0, 1, 0)),
-        ([("train", "a", "1"), ("validation", "b", "1")], (1, 50.0, 0, 0, 1)),
-        ([("train", "a", "1"), ("train", "a", "1")], (2, 0.0, 0, 0, 0)),
-        ([], (0, 10.0, 0, 0, 0)),
+        ([("train", "a"), ("validation", "b")], (1, 50.0, 0, 0)),
+        ([("train", "a"), ("validation", "a")], (1, 100.0, 0, 0)),
+        ([("train", "a"), ("train", "a")], (2, 0.0, 0, 0)),
+        ([], (0, 10.0, 0, 0)),
     ],
 )
 def test_the_split_is_measured(rows: list[tuple[str, ...]], measures: tuple[float, ...]) -> None:
-    columns = dict.fromkeys(("split", "group", "prompt_digest"), pl.String)
+    columns = dict.fromkeys(("split", "group"), pl.String)
     frame = pl.DataFrame(rows, schema=columns, orient="row")
     (row,) = measure_split(frame, 0.1).rows()
     assert row == pytest.approx(measures)
@@ -176,6 +177,12 @@ def test_evicted_lines_count_as_groups_of_train(
     assert row["train_lines"] == train
     assert row["validation_percent"] == pytest.approx(percent)
     assert row["evicted_percent"] == pytest.approx(evicted_percent)
+
+
+def test_lines_that_no_profile_takes_are_a_share_of_all() -> None:
+    lines = pl.DataFrame({"split": ["train"] * 90, "group": [str(n) for n in range(90)]})
+    measures = measure_split(lines, 0.1, evicted=5, unfit=5)
+    assert measures["unfit_percent"].to_list() == [5]
 
 
 def test_a_large_group_does_not_shift_the_share() -> None:
@@ -254,6 +261,18 @@ def asking(*texts: str, system: str | None = None) -> str:
     return json.dumps(line(messages=[*head, *asked]))
 
 
+def written(*texts: str) -> pl.DataFrame:
+    """Lines of which the first is of train and the others of validation, each a group."""
+    names = [str(n) for n in range(len(texts))]
+    sides = ["train", *["validation"] * (len(texts) - 1)]
+    return pl.DataFrame({"json": texts, "split": sides, "group": names, "prompt_digest": names})
+
+
+def counts(measures: pl.DataFrame) -> tuple[int, ...]:
+    """How many lines are flagged, by column."""
+    return tuple(measures.sum().row(0))
+
+
 LONG = "how many apples are left in the basket when nine of twelve were eaten on the way"
 
 
@@ -272,31 +291,40 @@ LONG = "how many apples are left in the basket when nine of twelve were eaten on
         "nothing", "exact", "near", "prefix", "an evaluation item", "a part of it", "no messages",
     ],
 )  # fmt: skip
-def test_overlaps_of_written_lines_are_counted(train: str, told: tuple[int, ...]) -> None:
-    lines = pl.DataFrame({"json": [train, asking(LONG)], "split": ["train", "validation"]})
+def test_overlaps_of_written_lines_are_flagged(train: str, told: tuple[int, ...]) -> None:
+    lines = written(train, asking(LONG))
     item = pl.Series(["Name the capital of the canton of Bern in Switzerland"])
     measures = measure_leakage(lines, 0.8, index_evaluation(item))
     assert measures.schema == LEAKAGE_MEASURES
-    assert measures.rows() == [told]
-    assert measure_leakage(lines, 0.8, None).rows() == [(*told[:3], 0)]
+    assert counts(measures) == (*told, 0, 0)
+    assert counts(measure_leakage(lines, 0.8, None)) == (*told[:3], 0, 0, 0)
+
+
+@pytest.mark.parametrize(("column", "kind"), [("group", "group"), ("prompt_digest", "prompt")])
+def test_lines_whose_group_or_prompt_is_on_both_sides_are_flagged(column: str, kind: str) -> None:
+    texts = [asking(text) for text in ("one", "two", "three", "four", "five")]
+    lines = written(*texts).with_columns(pl.Series(column, ["a", "b", "c", "a", "c"]))
+    measures = measure_leakage(lines, 0.8, None)
+    assert measures[kind].to_list() == [True, False, False, True, False]
+    assert sum(counts(measures)) == 2
 
 
 def test_lines_of_both_sides_are_looked_for_in_evaluation_sets() -> None:
-    lines = pl.DataFrame({"json": [asking(LONG)] * 2, "split": ["train", "validation"]})
     index = index_evaluation(pl.Series([LONG]))
-    assert measure_leakage(lines, 0.8, index)["evaluated"].to_list() == [2]
+    lines = written(asking(LONG), asking(LONG))
+    assert measure_leakage(lines, 0.8, index)["evaluated"].to_list() == [True, True]
 
 
 def test_a_question_leaks_under_another_system_message_too() -> None:
-    texts = [asking(LONG, system="a"), asking(LONG, system="b")]
-    lines = pl.DataFrame({"json": texts, "split": ["train", "validation"]})
-    assert measure_leakage(lines, 0.8, None).rows() == [(1, 2, 1, 0)]
+    lines = written(asking(LONG, system="a"), asking(LONG, system="b"))
+    assert counts(measure_leakage(lines, 0.8, None)) == (1, 2, 1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("index", [None, index_evaluation(pl.Series([LONG]))], ids=["no", "one"])
 def test_no_lines_leak_nothing(index: EvaluationIndex | None) -> None:
-    lines = pl.DataFrame(schema={"json": pl.String, "split": pl.String})
-    assert measure_leakage(lines, 0.8, index).rows() == [(0, 0, 0, 0)]
+    measures = measure_leakage(written("", "").clear(), 0.8, index)
+    assert measures.is_empty()
+    assert measures.schema == LEAKAGE_MEASURES
 
 
 def _odd(*turns: Json, **more: object) -> tuple[Json, Json]:

@@ -30,6 +30,7 @@ class Built(NamedTuple):
     fates: dict[str, Json]
     lines: dict[str, Json]
     sides: dict[str, str]
+    checks: list[Json]  # that did not pass
 
 
 Build = Callable[..., Built]
@@ -48,7 +49,8 @@ def build(
     def run(odd: list[Json], more: str = "", swaps: dict[str, str] | None = None) -> Built:
         write_logs(tmp_path / "logs", [records(120, START), odd])
         ran = sluice("build", recipe(more, swaps), "--json")
-        release = Path(json.loads(ran.out)["release"])
+        result = json.loads(ran.out)
+        release = Path(result["release"])
         fates = pl.read_parquet(release / "fates.parquet").to_dicts()
         lines, sides = {}, {}
         for side in ("train", "validation"):
@@ -56,7 +58,8 @@ def build(
                 line = json.loads(text)
                 lines[line["id"]], sides[line["id"]] = line, side
         manifest = json.loads((release / "manifest.json").read_text())
-        return Built(manifest, {fate["request_id"]: fate for fate in fates}, lines, sides)
+        by_id = {fate["request_id"]: fate for fate in fates}
+        return Built(manifest, by_id, lines, sides, result["checks"])
 
     return run
 
@@ -160,6 +163,8 @@ def test_an_evaluation_item_in_the_system_message_is_left_out_and_the_gate_would
     assert "told" in built.lines
     assert built.manifest["certificate"]["evaluated"] == 1
     assert built.manifest["verdict"] == "rejected"
+    examples = {check["name"]: check["examples"] for check in built.checks}
+    assert examples["no_evaluation_leak"] == ["told"]
 
 
 TURNS = ("Tell me of loaves and of bread.", "Bread is baked from flour.", "And how long? ####")

@@ -46,6 +46,8 @@ def test_odd_records_are_dropped_with_a_reason_and_veto_no_release(
     swaps = {'name = "math"\n': 'name = "math"\nhistory = true\n'}
     ran = sluice("build", recipe(swaps=swaps), "--json")
     assert ran.code == 0, ran.err
+    (check,) = json.loads(ran.out)["checks"]
+    assert (check["name"], check["measured"]) == ("unfit_share", 100 * 2 / 152)
     release = Path(json.loads(ran.out)["release"])
     assert json.loads((release / "manifest.json").read_text())["verdict"] == "passed"
     fates = pl.read_parquet(release / "fates.parquet").filter(pl.col("reason").is_not_null())
@@ -55,6 +57,31 @@ def test_odd_records_are_dropped_with_a_reason_and_veto_no_release(
     assert told["turns"] == ("render_unfit", "nova-docs/role")
     assert told["nameless"] == ("render_unfit", "nova-docs/tools-shape")
     assert told[None][0] == "decode_bad_field"
+
+
+def test_many_lines_that_break_a_rule_reject_the_release(
+    sums: Path,
+    tmp_path: Path,
+    write_logs: Callable[..., None],
+    record: Callable[..., Json],
+    bodies: Callable[..., Any],
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+) -> None:
+    assert sums.exists()
+    logged = list[Json]()
+    for n in range(20):
+        asked = {"role": "user", "content": f"What is {n} and {n + 1}? Say #### and the number."}
+        body = bodies("converse", [*TURNS[:3], SAID, asked], SAID, [TOOL])
+        logged.append(record(bodies=body, request_id=f"turns-{n}", at=AT))
+    write_logs(tmp_path / "logs", [logged], hour="2026/10/01/13")
+    swaps = {'name = "math"\n': 'name = "math"\nhistory = true\n'}
+    ran = sluice("build", recipe(swaps=swaps), "--json")
+    result = json.loads(ran.out)
+    assert (ran.code, result["failed_checks"]) == (1, ["unfit_lines"])
+    (failed,) = (each for each in result["checks"] if each["name"] == "unfit_lines")
+    assert (failed["measured"], failed["unit"]) == (100 * 20 / 170, "% of lines")
+    assert "sluice explain RECIPE --reason render_unfit" in failed["hint"]
 
 
 def test_a_markdown_heading_is_no_answer(

@@ -32,6 +32,14 @@ def sided(train: Sequence[Chat], validation: Sequence[Chat]) -> tuple[list[Chat]
     return [*train, *validation], pl.Series(sides, dtype=pl.String)
 
 
+def counts(chats: Sequence[Chat], sides: pl.Series, similarity: float) -> dict[str, int]:
+    """How many lines overlap, by kind."""
+    flags = leakage(chats, sides, similarity)
+    assert set(flags.schema.values()) == {pl.Boolean}
+    assert flags.height == len(chats)
+    return {kind: int(flags[kind].sum()) for kind in flags.columns}
+
+
 @pytest.mark.parametrize(
     ("one", "other", "told"),
     [
@@ -62,19 +70,22 @@ def sided(train: Sequence[Chat], validation: Sequence[Chat]) -> tuple[list[Chat]
 def test_each_overlap_is_counted_as_what_it_is(
     one: Chat, other: Chat, told: dict[str, int]
 ) -> None:
-    counts = CLEAN | told
-    assert leakage(*sided([one], [other]), 0.8) == counts
-    assert leakage(*sided([other], [one]), 0.8) == counts
-    assert leakage(*sided([one, other], []), 0.8) == CLEAN
-    assert leakage(*sided([], [one, other]), 0.8) == CLEAN
-    is_leaking = [any(counts.values()), False]
+    overlaps = CLEAN | told
+    assert counts(*sided([one], [other]), 0.8) == overlaps
+    assert counts(*sided([other], [one]), 0.8) == overlaps
+    assert counts(*sided([one, other], []), 0.8) == CLEAN
+    assert counts(*sided([], [one, other]), 0.8) == CLEAN
+    is_leaking = [any(overlaps.values()), False]
     assert leaking(*sided([one], [other]), 0.8).to_list() == is_leaking
     assert leaking(*sided([other], [one]), 0.8).to_list() == is_leaking
 
 
 def test_lines_of_train_are_counted_each_and_those_of_validation_once() -> None:
     lines = sided([chat("a"), chat("a"), chat("b")], [chat("a"), chat("a", "b", "c")])
-    assert leakage(*lines, 0.8) == {"exact": 2, "prefix": 3, "near": 2}
+    flags = leakage(*lines, 0.8)
+    assert flags["exact"].to_list() == [True, True, False, False, False]
+    assert flags["prefix"].to_list() == [True, True, False, True, False]
+    assert flags["near"].to_list() == [True, True, False, False, False]
     assert leaking(*lines, 0.8).to_list() == [True, True, False, False, False]
 
 
@@ -84,22 +95,22 @@ def test_calls_of_tools_are_part_of_a_turn() -> None:
         spoken = Message("assistant", None, tool_calls=[call])
         return [Message("user", "a"), spoken, Message("tool", "b"), Message("user", "c")]
 
-    assert leakage(*sided([calling("{}")], [calling("{}")]), 0.8)["prefix"] == 2
-    assert leakage(*sided([calling("{}")], [calling("[]")]), 0.8)["prefix"] == 0
+    assert counts(*sided([calling("{}")], [calling("{}")]), 0.8)["prefix"] == 2
+    assert counts(*sided([calling("{}")], [calling("[]")]), 0.8)["prefix"] == 0
 
 
 def test_a_question_is_the_same_under_any_system_message() -> None:
     lines = sided([chat(SENTENCE, system="a"), chat(NEARLY)], [chat(SENTENCE, system="b")])
-    assert leakage(*lines, 0.8) == {"exact": 1, "prefix": 2, "near": 2}
+    assert counts(*lines, 0.8) == {"exact": 1, "prefix": 2, "near": 2}
     assert leaking(*lines, 0.8).to_list() == [True, True, False]
 
 
 def test_one_long_instruction_before_other_questions_is_no_leak() -> None:
     instruction = " ".join(f"rule{n}" for n in range(160))
     asked = [chat(f"{instruction} how much is item{n} of shelf{n} worth") for n in range(40)]
-    assert leakage(*sided(asked[:30], asked[30:]), 0.8) == CLEAN
+    assert counts(*sided(asked[:30], asked[30:]), 0.8) == CLEAN
     again = chat(f"{instruction} how much is item3 of shelf3 worth")
-    assert leakage(*sided(asked[:30], [*asked[30:], again]), 0.8)["near"] == 1
+    assert counts(*sided(asked[:30], [*asked[30:], again]), 0.8)["near"] == 1
 
 
 def test_scopes_are_equal_where_system_messages_are() -> None:
@@ -118,7 +129,7 @@ def test_the_system_message_is_no_turn() -> None:
 @pytest.mark.parametrize("similarity", [0.5, 1.0])
 def test_no_lines_leak_nothing(similarity: float) -> None:
     lines = sided([], [])
-    assert leakage(*lines, similarity) == CLEAN
+    assert counts(*lines, similarity) == CLEAN
     assert leaking(*lines, similarity).to_list() == []
 
 
@@ -154,9 +165,9 @@ def test_once_what_leaks_is_evicted_nothing_is_counted(
     leaks = leaking(chats, frame["split"], similarity)
     kept = evict(frame, leaks).kept
     rest = [chats[n] for n in kept["n"]]
-    assert leakage(rest, kept["split"], similarity) == CLEAN
+    assert counts(rest, kept["split"], similarity) == CLEAN
     assert kept.filter(split="validation").equals(frame.filter(split="validation"))
-    if leakage(chats, frame["split"], similarity) == CLEAN:
+    if counts(chats, frame["split"], similarity) == CLEAN:
         assert not leaks.any()
 
 
@@ -173,4 +184,4 @@ def test_a_crowd_of_likes_leaves_nothing_behind() -> None:
     for similarity in (0.5, 0.6, 0.7, 0.8):
         leaks = leaking(crowd, sides, similarity)
         kept = [each for each, is_leaking in zip(crowd, leaks, strict=True) if not is_leaking]
-        assert leakage(kept, sides.filter(~leaks), similarity) == CLEAN
+        assert counts(kept, sides.filter(~leaks), similarity) == CLEAN
