@@ -3,6 +3,7 @@
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from bedrock_sluice.expectations.measures import chat_of
 from bedrock_sluice.flows.inspection import sketch_turns
@@ -11,8 +12,10 @@ from bedrock_sluice.lake.split_history import SplitHistory
 from bedrock_sluice.transforms.budget import select_to_budget
 from bedrock_sluice.transforms.contamination import SIMILARITY
 from bedrock_sluice.transforms.fates import Sifted
-from bedrock_sluice.transforms.leakage import leaking
-from bedrock_sluice.transforms.near_duplicates import similar_pairs
+from bedrock_sluice.transforms.leakage import NO_RESPONSE, leaking, turns_of
+from bedrock_sluice.transforms.message_digests import conversation_marks
+from bedrock_sluice.transforms.near_duplicates import pairs_to_keep_together
+from bedrock_sluice.transforms.sketches import sketch
 from bedrock_sluice.transforms.split import (
     LINKS,
     VALIDATION,
@@ -32,44 +35,67 @@ def split_similarity(plan: Plan) -> float:
 def split(plan: Plan, prompts: pl.DataFrame, earlier: SplitHistory) -> Sifted:
     """Divide the prompts into train and validation, and keep at most `max_lines`."""
     asked = plan.recipe.split
-    links = [tie(prompts, "conversation"), tie_beginnings(prompts), _near_links(plan, prompts)]
-    halves = split_prompts(
+    known = _with_turns(earlier.lines)
+    paths = pl.concat([frame.select("root", "path") for frame in (prompts, known)])
+    links = [
+        tie(prompts, "conversation"),
+        tie_beginnings(paths),
+        _near_links(plan, prompts, known),
+    ]
+    placed = split_prompts(
         prompts,
         pl.concat(links),
         earlier.sides,
         validation=asked.validation,
         salt=asked.salt,
     )
-    chosen = select_to_budget(
-        halves.kept,
+    return select_to_budget(
+        placed,
         max_lines=asked.max_lines,
         salt=asked.salt,
         strata=asked.strata,
         share=asked.share,
     )
-    return Sifted(chosen.kept, pl.concat([halves.rejected, chosen.rejected], how="diagonal"))
 
 
-def _near_links(plan: Plan, prompts: pl.DataFrame) -> pl.DataFrame:
-    """The links (`LINKS`) between prompts that ask nearly the same, under any system message."""
+def _with_turns(lines: pl.DataFrame) -> pl.DataFrame:
+    """Add to earlier lines what they say: `path`, and the text of their `turns`."""
+    chats = [chat_of(msgspec.json.decode(line)) for line in lines["json"]]
+    paths = [conversation_marks(chat, NO_RESPONSE).path for chat in chats]
+    return lines.with_columns(
+        pl.Series("path", paths, dtype=pl.List(pl.UInt64)),
+        pl.Series("turns", map(turns_of, chats), dtype=pl.String),
+    )
+
+
+def _near_links(plan: Plan, prompts: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """The links (`LINKS`) between what asks nearly the same, under any system message.
+
+    That is among the prompts, and between them and the lines that are `known` from before.
+    """
     ordered = prompts.sort("exchange")
     sketches, texts = sketch_turns(plan, ordered)
-    numbers = np.arange(ordered.height)
-    pairs, _ = similar_pairs(sketches, texts.fetch, numbers, split_similarity(plan))
-    ends = {name: ordered["root"].gather(pairs[:, n]) for n, name in enumerate(LINKS)}
+    first = ordered.height
+
+    def fetch(rows: NDArray[np.int64]) -> pl.Series:
+        new, old = rows[rows < first], rows[rows >= first] - first
+        return pl.concat([texts.fetch(new), known["turns"].gather(old)])
+
+    every = np.concatenate([sketches, sketch(known["turns"])])
+    pairs = pairs_to_keep_together(every, fetch, split_similarity(plan))
+    roots = pl.concat([ordered["root"], known["root"]])
+    ends = {name: roots.gather(pairs[:, n]) for n, name in enumerate(LINKS)}
     return tied_pairs(pl.DataFrame(ends, schema=LINKS))
 
 
 def keep_apart(plan: Plan, rendered: Sifted, earlier: SplitHistory) -> Sifted:
     """Leave out lines of train that say what validation says, or said in an earlier release.
 
-    Groups see to it that there are none; but masks can make two texts alike, and what an earlier
-    release held out need not be among the prompts any more.
+    Only where two sides that were given earlier meet: all else is kept together by its group.
     """
     lines = rendered.kept
-    held = [chat_of(line) for line in earlier.held_lines]
-    chats = [chat_of(msgspec.json.decode(line)) for line in lines["json"]]
+    held = earlier.lines.filter(split=VALIDATION)["json"]
+    chats = [chat_of(msgspec.json.decode(line)) for line in pl.concat([held, lines["json"]])]
     sides = pl.concat([pl.Series([VALIDATION] * len(held), dtype=pl.String), lines["split"]])
-    leaks = leaking([*held, *chats], sides, split_similarity(plan))[len(held) :]
-    apart = evict(lines, leaks)
+    apart = evict(lines, leaking(chats, sides, split_similarity(plan))[len(held) :])
     return Sifted(apart.kept, pl.concat([rendered.rejected, apart.rejected], how="diagonal"))

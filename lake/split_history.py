@@ -5,7 +5,7 @@ not: what stood in the validation file of one is never trained on by a later one
 """
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
@@ -14,24 +14,31 @@ import pyarrow.parquet as pq
 from bedrock_sluice.lake.releases import MANIFEST, Release, list_manifests, open_release
 from bedrock_sluice.lake.store import Store
 from bedrock_sluice.transforms.errors import IntegrityError
-from bedrock_sluice.transforms.split import SIDES
+from bedrock_sluice.transforms.split import SIDES, TRAIN, VALIDATION
 
 SPLIT_RULES = "split_rules"
 """The manifest's digest of the rules of its split: releases with equal ones share a memory."""
 
-_PROVENANCE, _VALIDATION = "provenance.parquet", "validation.jsonl"
-_LINE = msgspec.json.Decoder(dict[str, Any])
+_PROVENANCE = "provenance.parquet"
+
+HELD_OR_LAST = pl.Schema({"root": pl.String, "split": pl.String, "json": pl.String})
+
+
+class _Line(msgspec.Struct):
+    id: str
 
 
 class SplitHistory(NamedTuple):
-    """What earlier releases (ids) decided: the side of each root, and the lines held out.
+    """What earlier releases (ids) decided.
 
-    `sides` has the schema `SIDES`; `held_lines` are the JSON texts of their validation files.
+    `sides` (`SIDES`) has the side of every root that ever had a line. `lines` (`HELD_OR_LAST`) are
+    the lines that were ever held out, and those that the last release trained on: what is nearly
+    the same belongs to them.
     """
 
     releases: list[str]
     sides: pl.DataFrame
-    held_lines: list[dict[str, Any]]
+    lines: pl.DataFrame
 
 
 def read_split_history(
@@ -52,22 +59,27 @@ def read_split_history(
                 "first built on; put it back"
             )
         releases = [each for each in releases if each.id in only]
-    sides = [_sides(each) for each in releases]
+    last = max(releases, key=lambda each: each.id, default=None)
+    provenance = {each.id: _provenance(each) for each in releases}
+    lines = [_lines(each, VALIDATION, provenance[each.id]) for each in releases]
+    lines += [_lines(last, TRAIN, provenance[last.id])] if last else []
+    sides = [each.select(SIDES.names()) for each in provenance.values()]
     return SplitHistory(
         releases=[each.id for each in releases],
         sides=pl.concat([SIDES.to_frame(), *sides]).unique().sort("root", "split"),
-        held_lines=_held_lines(releases),
+        lines=pl.concat([HELD_OR_LAST.to_frame(), *lines]).unique().sort("root", "json", "split"),
     )
 
 
-def _sides(release: Release) -> pl.DataFrame:
-    table = pq.read_table(release.file(_PROVENANCE), columns=SIDES.names())
-    return pl.DataFrame(table).cast(SIDES)
+def _provenance(release: Release) -> pl.DataFrame:
+    table = pq.read_table(release.file(_PROVENANCE), columns=["id", *SIDES.names()])
+    return pl.DataFrame(table)
 
 
-def _held_lines(releases: list[Release]) -> list[dict[str, Any]]:
-    """Each once: most of them stand in many releases."""
-    lines = dict[bytes, None]()
-    for release in releases:
-        lines |= dict.fromkeys(release.file(_VALIDATION).read_bytes().splitlines())
-    return [_LINE.decode(line) for line in lines]
+def _lines(release: Release, side: str, provenance: pl.DataFrame) -> pl.DataFrame:
+    texts = release.file(f"{side}.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = pl.DataFrame(
+        {"id": [msgspec.json.decode(text, type=_Line).id for text in texts], "json": texts},
+        schema={"id": pl.String, "json": pl.String},
+    )
+    return rows.join(provenance, on="id").select(HELD_OR_LAST.names())

@@ -28,7 +28,6 @@ from bedrock_sluice.transforms.shingles import (
     words,
 )
 
-MIN_CROWD = 8  # texts, from which on the words that they share may be boilerplate
 MIN_PASSAGE_WORDS = 3  # on end; fewer are an edit, and no question
 MOSTLY = 0.5  # of the texts of a template have a passage of their own; and less of their words
 MAX_WHOLE_GROUP = 32  # texts that share a word, all pairs of which are looked at
@@ -62,12 +61,11 @@ class Common(NamedTuple):
         return weights
 
 
-def count_common(rows: Rows, fetch: Fetch, share: float | None = None) -> Common:
+def count_common(rows: Rows, fetch: Fetch, share: float, least: int = 1) -> Common:
     """Count what the texts of these (ascending) rows have in common; of many rows, a sample's.
 
-    Shingles count as common that more than a `share` of the texts have; without a share, so many
-    that `MIN_CROWD` of them are not of one group of few. `fetch` gives the texts of ascending rows,
-    at most `CHUNK_TEXTS` at once.
+    Shingles count as common that more than a `share` of the texts have, and `least` of them.
+    `fetch` gives the texts of ascending rows, at most `CHUNK_TEXTS` at once.
     """
     sampled = rows[:: max(1, -(-len(rows) // MAX_SAMPLED))]
     shingles, spoken = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
@@ -78,7 +76,7 @@ def count_common(rows: Rows, fetch: Fetch, share: float | None = None) -> Common
             shingles += _distinct(every.hashes, every.starts)
             spoken += _distinct(of.hashes, of.starts)
     hashes, counts = np.unique(np.concatenate(shingles), return_counts=True)
-    is_common = counts >= 2 * MIN_CROWD if share is None else counts > share * len(sampled)
+    is_common = (counts > share * len(sampled)) & (counts >= least)
     known, holders = np.unique(np.concatenate(spoken), return_counts=True)
     return Common(hashes[is_common], known, holders, max(1, len(sampled)))
 

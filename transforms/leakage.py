@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from bedrock_sluice.transforms.chat import Message
 from bedrock_sluice.transforms.message_digests import conversation_marks, plain_text
-from bedrock_sluice.transforms.near_duplicates import similar_pairs
+from bedrock_sluice.transforms.near_duplicates import pairs_to_keep_together
 from bedrock_sluice.transforms.sketches import sketch
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
-_NO_RESPONSE = Message("assistant", "")
+NO_RESPONSE = Message("assistant", "")
 _IS_HELD = pl.col("split") == VALIDATION
 _IS_TRAINED = pl.col("split") == TRAIN
 
@@ -25,7 +25,7 @@ def leakage(chats: Sequence[list[Message]], sides: pl.Series, similarity: float)
 
     `chats` has the messages of each line, `sides` the side of each. `exact`: lines of train that
     say the same, but for blanks; `prefix`: lines of either side that begin another's; `near`: lines
-    of train that are near duplicates by the `similarity` (Jaccard, see `similar_pairs`). What is
+    of train that are near duplicates by the `similarity` (see `pairs_to_keep_together`). What is
     compared is what was said, under whatever system message: a question that is asked in both
     files is a leak, though each gives it another role. A line that says nothing overlaps with none.
     """
@@ -59,7 +59,7 @@ def scopes(system_digests: pl.Series) -> NDArray[np.uint64]:
 
 def _lines(chats: Sequence[list[Message]], sides: pl.Series) -> pl.DataFrame:
     """One row a line: its side, and what it says."""
-    paths = [conversation_marks(chat, _NO_RESPONSE).path for chat in chats]
+    paths = [conversation_marks(chat, NO_RESPONSE).path for chat in chats]
     turns = [plain_text(turns_of(chat)) for chat in chats]
     lines = pl.DataFrame(
         {
@@ -103,7 +103,7 @@ def _near(lines: pl.DataFrame, sketches: NDArray[np.uint32], similarity: float) 
     # Those of validation come first: in a crowd of likes, they are what the others are compared to.
     ordered = lines.sort(~_IS_HELD, maintain_order=True)
     own = sketches[ordered["row"].to_numpy()]
-    pairs, _ = similar_pairs(own, ordered["turns"].gather, np.arange(ordered.height), similarity)
+    pairs = pairs_to_keep_together(own, ordered["turns"].gather, similarity)
     held = int((ordered["split"] == VALIDATION).sum())
     is_crossing = (pairs < held).sum(axis=1) == 1
     return ordered["row"].gather(np.unique(pairs[is_crossing].max(axis=1)))

@@ -4,6 +4,7 @@ Nothing here depends on the order of the rows: they are gone through by rank, th
 """
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bedrock_sluice.transforms.boilerplate import (
-    MIN_CROWD,
     Fetch,
     OwnWords,
     Rows,
@@ -32,6 +32,8 @@ from bedrock_sluice.transforms.shingles import (
 )
 
 VERIFIED_AT_ONCE = 262_144  # pairs
+MIN_CROWD = 8  # texts that look alike, from which on the words that they share may be boilerplate
+MIN_LARGE_CROWD = 32  # from which on they surely are
 SHARED_BY = 0.5  # of a crowd: what more of its texts have is boilerplate
 MAX_TEMPLATE_DEPTH = 3  # templates inside of templates that are looked into
 MAX_SHINGLES = 8_000_000  # that verification holds at once, unless one pair has more
@@ -40,13 +42,20 @@ NO_LABEL = -1
 SURVIVORS = pl.Schema({"row": pl.UInt32, "survivor": pl.UInt32, "similarity": pl.Float64})
 
 
+class Similar(NamedTuple):
+    """Pairs of rows, and the similarity of each."""
+
+    pairs: Pairs
+    similarity: NDArray[np.float64]
+
+
 def similar_pairs(
     sketches: NDArray[np.uint32],
     fetch: Fetch,
     rank: Rows,
     threshold: float,
     scope: NDArray[np.uint64] | None = None,
-) -> tuple[Pairs, NDArray[np.float64]]:
+) -> Similar:
     """Pairs of rows that are as similar as the threshold or more, with their Jaccard similarity.
 
     `fetch` gives the texts of ascending rows, in that order: at most `CHUNK_TEXTS` of them, and
@@ -58,30 +67,44 @@ def similar_pairs(
     order = np.argsort(rank, kind="stable")
     by_rank = None if scope is None else scope[order]
     pairs = order[candidate_pairs(sketches[order], threshold, by_rank)]
-    pairs, similarity = verify(pairs, fetch, threshold)
-    pairs, similarity = _without_boilerplate(pairs, similarity, fetch, len(rank), threshold)
+    verified = Similar(*verify(pairs, fetch, threshold))
+    found = _without_boilerplate(verified, fetch, len(rank), threshold, MIN_CROWD)
     if scope is None:
-        return pairs, similarity
-    is_inside = scope[pairs[:, 0]] == scope[pairs[:, 1]]
-    return pairs[is_inside], similarity[is_inside]
+        return found
+    is_inside = scope[found.pairs[:, 0]] == scope[found.pairs[:, 1]]
+    return Similar(found.pairs[is_inside], found.similarity[is_inside])
+
+
+def pairs_to_keep_together(sketches: NDArray[np.uint32], fetch: Fetch, threshold: float) -> Pairs:
+    """Pairs of rows that must be on one side of the split; see `similar_pairs`.
+
+    Here only what very many texts share is boilerplate. Whether a smaller crowd asks one question
+    in many ways, or many questions, can't be told for sure: then it is kept together.
+    """
+    pairs = candidate_pairs(sketches, threshold)
+    verified = Similar(*verify(pairs, fetch, threshold))
+    found = _without_boilerplate(verified, fetch, len(sketches), threshold, MIN_LARGE_CROWD)
+    return found.pairs
 
 
 def _without_boilerplate(
-    pairs: Pairs, similarity: NDArray[np.float64], fetch: Fetch, number: int, threshold: float
-) -> tuple[Pairs, NDArray[np.float64]]:
-    """The pairs that are similar without what is common to many of the `number` texts."""
-    every = count_common(np.arange(number), fetch) if len(pairs) else None
+    found: Similar, fetch: Fetch, number: int, threshold: float, least: int
+) -> Similar:
+    """What is similar without what is common to many of the `number` texts, `least` or more."""
+    pairs, similarity = found
+    # So many that `least` of them are not of one group of few.
+    every = count_common(np.arange(number), fetch, 0, 2 * least) if len(pairs) else None
     for _ in range(MAX_TEMPLATE_DEPTH):
         groups = _groups(pairs)
-        few = [group for group in groups if len(group) < MIN_CROWD]
-        found = [(own_words(few, fetch, every), every)] if every else []
-        for crowd in (group for group in groups if len(group) >= MIN_CROWD):
+        few = [group for group in groups if len(group) < least]
+        templates = [(own_words(few, fetch, every), every)] if every else []
+        for crowd in (group for group in groups if len(group) >= least):
             common = count_common(crowd, fetch, SHARED_BY)
-            found.append((own_words([crowd], fetch, common), common))
-        own = {row: hashes for each, _ in found for row, hashes in each.items()}
+            templates.append((own_words([crowd], fetch, common), common))
+        own = {row: hashes for each, _ in templates for row, hashes in each.items()}
         if not own:
             break
-        again = [pairs_by_own_words(each, common, threshold) for each, common in found if each]
+        again = [pairs_by_own_words(each, common, threshold) for each, common in templates if each]
         label = np.full(number, -1)
         for n, group in enumerate(groups):
             label[group] = n
@@ -91,7 +114,7 @@ def _without_boilerplate(
         pairs = np.concatenate([pairs[is_settled], anew[is_inside]])
         similarity = np.concatenate([similarity[is_settled], shares[is_inside]])
         fetch = _overlaid(fetch, own)
-    return pairs, similarity
+    return Similar(pairs, similarity)
 
 
 def _groups(pairs: Pairs) -> list[Rows]:

@@ -7,9 +7,10 @@ that are tied are one group, and a group has one side, however many prompts are 
 share the groups, and a question that is asked in many words weighs no more than another.
 
 What is tied changes as data come and go, and so may the hash of a group. Therefore sides are kept:
-a root that had a line in an earlier release gives its side to its group. Where new data tie a root
-of train to one of validation, validation wins: what was trained on does not become a measure of
-success, so the lines of train are left out, and none goes from validation to train.
+a root that had a line in an earlier release keeps its side, and gives it to the new roots that are
+tied to it. Where new data tie a root of train to one of validation, the new roots go to validation,
+and the tie to the root of train is cut: none changes its side. What the two say alike is left out
+of train, line by line (see `leaking`).
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from hashlib import blake2b
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -31,6 +33,7 @@ SIDES = pl.Schema({"root": pl.String, "split": pl.String})
 """One row per root that had a line in an earlier release, and the side of that line."""
 
 ROOT_BYTES = 16
+_DRAWN = {"is_drawn": pl.Boolean}
 _HALF_BITS = 64
 
 
@@ -96,32 +99,19 @@ def split(
     *,
     validation: float,
     salt: str,
-) -> Sifted:
+) -> pl.DataFrame:
     """Add `split`, and `group`: the lowest of all roots that are tied to the row's, or itself.
 
     `prompts` has `root`, `prompt_digest` and `request_id`; `links` has the schema `LINKS`, and
-    `earlier` that of `SIDES`. A group takes the side that a root of it had earlier; where it had
-    both, validation; where it had none, by a keyed hash of the group. A row whose own root was
-    trained on earlier, in a group that validation holds, is rejected. Rejected rows name the lowest
-    row of validation in their group as `survivor`, where there is one.
+    `earlier` that of `SIDES`; both may name roots that no prompt has (any more). A root that had a
+    side keeps it; where it had both, validation. A root that had none takes the side of the roots
+    that it is tied to, validation first; where they had none either, by a keyed hash of the group.
 
-    Kept rows are shuffled, and stable: their order depends on `salt` and each prompt alone.
+    Rows are shuffled, and stable: their order depends on `salt` and each prompt alone.
     """
-    placed = in_stable_order(prompts, salt).join(
-        _sides(prompts["root"], links, earlier, validation, salt), on="root", how="left"
-    )
-    is_evicted = (pl.col("split") == VALIDATION) & pl.col("was_trained")
-    kept = placed.filter(~is_evicted).sort("order", "request_id")
-    held = kept.filter(pl.col("split") == VALIDATION).group_by("group")
-    survivors = held.agg(survivor=pl.col("request_id").min())
-    return Sifted(
-        kept=kept.drop("order", "was_trained"),
-        rejected=placed.filter(is_evicted)
-        .join(survivors, on="group", how="left")
-        .sort("order", "request_id")
-        .drop("order", "was_trained")
-        .with_columns(reason=pl.lit(Reason.SPLIT_JOINED_VALIDATION.value)),
-    )
+    sides = _sides(prompts["root"], links, earlier, validation, salt)
+    placed = in_stable_order(prompts, salt).join(sides, on="root", how="left")
+    return placed.sort("order", "request_id").drop("order")
 
 
 def evict(prompts: pl.DataFrame, is_evicted: pl.Series) -> Sifted:
@@ -137,35 +127,34 @@ def evict(prompts: pl.DataFrame, is_evicted: pl.Series) -> Sifted:
 def _sides(
     roots: pl.Series, links: pl.DataFrame, earlier: pl.DataFrame, validation: float, salt: str
 ) -> pl.DataFrame:
-    """Of each root: its `group`, its `split`, and whether it was itself trained on earlier."""
+    """Of each root: its `group` and its `split`."""
     names = pl.concat([roots, links["left"], links["right"]]).unique().sort()
-    is_held = (pl.col("split") == VALIDATION).any()
-    known = earlier.group_by("root").agg(was_held=is_held, was_trained=~is_held)
-    grouped = (
-        pl.DataFrame([names.alias("root"), _components(names, links)])
-        .join(known, on="root", how="left")
-        .with_columns(pl.col("was_held", "was_trained").fill_null(value=False))
-        .with_columns(group=pl.col("root").min().over("component"))
+    was_held = names.is_in(earlier.filter(split=VALIDATION)["root"].implode()).to_numpy()
+    was_trained = names.is_in(earlier["root"].implode()).to_numpy() & ~was_held
+    ends = np.stack([names.search_sorted(links[end]).to_numpy() for end in LINKS.names()])
+    # What is tied to a held-out root, but by way of one that was trained on, is held out too.
+    reach = _components(len(names), ends[:, ~was_trained[ends].any(axis=0)])
+    is_held = np.isin(reach, reach[was_held])
+    is_cut = is_held[ends].any(axis=0) & was_trained[ends].any(axis=0)
+    component = pl.Series("component", _components(len(names), ends[:, ~is_cut]))
+    flags = pl.DataFrame({"is_held": is_held, "was_trained": was_trained})
+    grouped = flags.with_columns(names.alias("root"), component).with_columns(
+        pl.col("is_held", "was_trained").any().over("component"),
+        group=pl.col("root").min().over("component"),
     )
     groups = grouped["group"].unique()
-    drawn = {group: _two_numbers(salt, group)[0] < validation for group in groups}
-    is_drawn = pl.col("group").replace_strict(drawn, return_dtype=pl.Boolean)
-    is_validation = (
-        pl.when(pl.col("was_held").any().over("group"))
-        .then(statement=True)
-        .when(pl.col("was_trained").any().over("group"))
-        .then(statement=False)
-        .otherwise(is_drawn)
-    )
+    drawn = [_two_numbers(salt, group)[0] < validation for group in groups]
+    by_hash = pl.DataFrame({"group": groups, "is_drawn": drawn}, schema_overrides=_DRAWN)
+    is_validation = pl.col("is_held") | (~pl.col("was_trained") & pl.col("is_drawn"))
     side = pl.when(is_validation).then(pl.lit(VALIDATION)).otherwise(pl.lit(TRAIN))
-    return grouped.select("root", "group", "was_trained", split=side)
+    return grouped.join(by_hash, on="group").select("root", "group", split=side)
 
 
-def _components(names: pl.Series, links: pl.DataFrame) -> pl.Series:
-    """The number of the component that each of `names` (sorted) belongs to."""
-    ends = [names.search_sorted(links[end]).to_numpy() for end in LINKS.names()]
-    graph = coo_array((np.ones(links.height), ends), shape=(names.len(), names.len()))
-    return pl.Series("component", connected_components(graph, directed=False)[1])
+def _components(number: int, ends: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The number of the component that each of `number` nodes belongs to; one edge a column."""
+    graph = coo_array((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(number, number))
+    labels: NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return labels
 
 
 def in_stable_order(prompts: pl.DataFrame, salt: str, purpose: str = "") -> pl.DataFrame:

@@ -7,8 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bedrock_sluice.transforms.boilerplate import MIN_CROWD
-from bedrock_sluice.transforms.near_duplicates import pick_survivors, similar_pairs
+from bedrock_sluice.transforms.near_duplicates import MIN_CROWD, pick_survivors, similar_pairs
 from bedrock_sluice.transforms.sketches import sketch
 
 THRESHOLD = 0.8

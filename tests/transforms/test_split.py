@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.transforms.fates import Sifted
 from bedrock_sluice.transforms.split import (
     LINKS,
     SIDES,
@@ -54,15 +53,15 @@ def divided(
     earlier: Pairs = (),
     salt: str = "",
     validation: float = 0.5,
-) -> Sifted:
+) -> pl.DataFrame:
     links = linked(pairs)
     return split(prompts(roots), links, sided(earlier), validation=validation, salt=salt)
 
 
-def sides(sifted: Sifted, column: str = "root") -> dict[str, set[str]]:
+def sides(placed: pl.DataFrame, column: str = "root") -> dict[str, set[str]]:
     """The sides on which each value of `column` stands."""
     told: dict[str, set[str]] = {}
-    for value, side in sifted.kept.select(column, "split").rows():
+    for value, side in placed.select(column, "split").rows():
         told.setdefault(value, set()).add(side)
     return told
 
@@ -99,20 +98,18 @@ def test_another_salt_is_another_split() -> None:
     assert 100 < moved < 250  # 2 × 0.3 × 0.7 of them, by chance
 
 
-def test_without_links_a_group_is_its_root_and_nothing_is_rejected() -> None:
-    sifted = divided([*HELD, *TRAINED])
-    assert sifted.kept.columns == ["request_id", "prompt_digest", "root", "group", "split"]
-    assert sifted.kept["group"].equals(sifted.kept["root"], check_names=False)
-    assert sifted.rejected.is_empty()
-    assert divided([]).kept.columns == sifted.kept.columns
+def test_without_links_a_group_is_its_root() -> None:
+    placed = divided([*HELD, *TRAINED])
+    assert placed.columns == ["request_id", "prompt_digest", "root", "group", "split"]
+    assert placed["group"].equals(placed["root"], check_names=False)
+    assert divided([]).columns == placed.columns
 
 
 def test_linked_roots_are_one_group_of_one_side() -> None:
-    sifted = divided([*HELD, *TRAINED], [("g4", "g1"), ("g2", "g4"), ("x", "g2")])
-    assert sides(sifted, "group") == {
+    placed = divided([*HELD, *TRAINED], [("g4", "g1"), ("g2", "g4"), ("x", "g2")])
+    assert sides(placed, "group") == {
         "g0": {"train"}, "g1": {"train"}, "g3": {"validation"}, "g9": {"validation"},
     }  # fmt: skip
-    assert sifted.rejected.is_empty()
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 20])
@@ -139,20 +136,19 @@ def test_the_share_is_one_of_groups_however_large_they_are(size: int) -> None:
 def test_a_group_keeps_the_side_that_it_had(
     pairs: list[tuple[str, str]], earlier: dict[str, str], expected: dict[str, str]
 ) -> None:
-    sifted = divided(["g0", "g1", "g2", "g3"], pairs, list(earlier.items()))
-    told = {root: side for root, (side,) in sides(sifted).items()}
+    placed = divided(["g0", "g1", "g2", "g3"], pairs, list(earlier.items()))
+    told = {root: side for root, (side,) in sides(placed).items()}
     assert told.items() >= expected.items()
-    assert sifted.rejected.is_empty()
 
 
-def test_where_new_data_join_both_sides_validation_wins_and_what_was_trained_on_goes() -> None:
+def test_where_new_data_join_both_sides_each_old_root_keeps_its_own() -> None:
+    """What is new goes to validation, unless only what was trained on leads to it."""
     earlier = [("g2", "validation"), ("g0", "train"), ("g1", "train"), ("g1", "validation")]
-    pairs = [("g0", "g2"), ("g2", "new"), ("g2", "g1")]
-    sifted = divided(["g0", "new", "g2", "g1"], pairs, earlier)
-    assert sides(sifted) == {name: {"validation"} for name in ("g1", "g2", "new")}
-    assert sifted.rejected.select("request_id", "reason", "survivor").rows() == [
-        ("r0", "split_joined_validation", "r1")
-    ]
+    pairs = [("g0", "g2"), ("g2", "new"), ("new", "g0"), ("g2", "g1"), ("g0", "beyond")]
+    placed = divided(["g0", "new", "g2", "g1", "beyond"], pairs, earlier)
+    held = {name: {"validation"} for name in ("g1", "g2", "new")}
+    assert sides(placed) == held | {"g0": {"train"}, "beyond": {"train"}}
+    assert all(len(each) == 1 for each in sides(placed, "group").values())
 
 
 def test_a_link_said_a_thousand_times_still_holds() -> None:
@@ -178,13 +174,12 @@ def test_over_the_days_nothing_moves_between_the_sides(days: Days, window: int) 
         inside = days[max(0, day - window) : day]
         roots = [root for some, _ in inside for root in some]
         pairs = [pair for _, some in inside for pair in some]
-        sifted = divided(roots, pairs, earlier, validation=0.4, salt="s")
-        told = sides(sifted)
-        assert all(len(side) == 1 for side in [*told.values(), *sides(sifted, "group").values()])
+        placed = divided(roots, pairs, earlier, validation=0.4, salt="s")
+        told = sides(placed)
+        assert all(len(side) == 1 for side in [*told.values(), *sides(placed, "group").values()])
         before = dict(earlier)
         assert all(before.get(root, side) == side for root, (side,) in told.items())
-        assert sifted.kept.height + sifted.rejected.height == len(roots)
-        assert {before[root] for root in sifted.rejected["root"]} <= {"train"}
+        assert placed.height == len(roots)
         earlier += [(root, side) for root, (side,) in told.items()]
 
 
@@ -201,16 +196,15 @@ def test_the_order_of_the_rows_changes_nothing(
     shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
     one = split(frame, links, sided(), validation=0.3, salt="")
     other = split(shuffled, swapped, sided(), validation=0.3, salt="")
-    assert one.kept.equals(other.kept)
-    assert one.rejected.equals(other.rejected)
-    assert one.kept.height + one.rejected.height == frame.height
+    assert one.equals(other)
+    assert one.height == frame.height
 
 
 def test_kept_prompts_are_shuffled_and_what_is_added_leaves_their_order() -> None:
     roots = [f"g{n}" for n in range(100)]
-    whole = divided(roots).kept["request_id"].to_list()
+    whole = divided(roots)["request_id"].to_list()
     assert whole != sorted(whole)
-    some = divided(roots[:50]).kept["request_id"].to_list()
+    some = divided(roots[:50])["request_id"].to_list()
     assert [each for each in whole if each in set(some)] == some
 
 
