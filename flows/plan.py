@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -139,10 +139,11 @@ class Plan:
         return [h for h in held if h.key.startswith(self.source.below)]
 
     def _no_logs(self) -> str:
-        since, until = self.recipe.window.since, self.recipe.window.until
+        since, until = map(_minute, (self.recipe.window.since, self.recipe.window.until))
         return (
             f"no log objects under {self.recipe.source.uri} for records from "
-            f"{_day(since)} until {_day(until)}; change [source] since and until, or uri"
+            f"{since or 'the first'} until {until or 'the last'} (UTC); "
+            f"{_days_in_words(self.source.days())}. Change [source] since and until, or uri"
         )
 
     @cached_property
@@ -226,8 +227,14 @@ def _numbered(rows: pa.Table | pa.RecordBatch, numbers: pa.Array) -> pl.DataFram
     return pl.DataFrame(rows).with_columns(exchange=pl.Series(numbers))
 
 
-def _day(at: datetime | None) -> str:
-    return at.isoformat() if at else "ever"
+def _minute(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else ""
+
+
+def _days_in_words(days: Sequence[date]) -> str:
+    if len(days) <= 1:
+        return f"there are logs of {days[0]} alone" if days else "there are no logs of any day"
+    return f"there are logs of {len(days):,} days, {days[0]} to {days[-1]}"
 
 
 def open_plan(path: Path, recipe: Recipe, work: Path) -> Plan:

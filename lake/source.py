@@ -89,6 +89,21 @@ class Source:
         later = self._delivered(last, min(last, _LATEST - week) + week)
         return sum(not is_delivered(each.partition, window) for each in later)
 
+    def days(self) -> list[date]:
+        """The days (of delivery) that have folders; objects are not listed."""
+        folders = self._regions() if self.below else []
+        for _ in ("year", "month", "day"):
+            folders = [
+                f"{folder}{name}/"
+                for folder in folders
+                for name in self.store.folders(folder)
+                if self._is_asked(f"{folder}{name}/")
+            ]
+        return sorted({day for folder in folders if (day := _day(folder))})
+
+    def _is_asked(self, prefix: str) -> bool:
+        return prefix.startswith(self.below) or self.below.startswith(prefix)
+
     def _delivered(self, first: datetime | None, last: datetime | None) -> Iterator[LogObject]:
         prefixes = self._prefixes(first, last)
         with ThreadPoolExecutor(LISTING_WORKERS) as pool:
@@ -111,7 +126,7 @@ class Source:
             for region in self._regions()
             for prefix in _covering(self._years(region), first, last)
         ]
-        return [p for p in days if p.startswith(self.below) or self.below.startswith(p)]
+        return [prefix for prefix in days if self._is_asked(prefix)]
 
     def _years(self, region: str) -> list[int]:
         return [int(name) for name in self.store.folders(region) if _YEAR.fullmatch(name)]
@@ -203,6 +218,14 @@ def _hour(partition: str) -> datetime | None:
     try:
         year, month, day, hour = map(int, partition.split("/")[2:])
         return datetime(year, month, day, hour, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _day(folder: str) -> date | None:
+    """The day of a folder `…/YYYY/MM/DD/`; None where no calendar has it."""
+    try:
+        return date.fromisoformat("-".join(folder.split("/")[-4:-1]))
     except ValueError:
         return None
 

@@ -83,6 +83,31 @@ def test_a_selection_that_matches_nothing_names_what_is_there(
     assert not (tmp_path / "lake/releases").exists()
 
 
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [
+        ([], "there are no logs of any day"),
+        (["2026/10/01/12", "2026/10/01/13"], "there are logs of 2026-10-01 alone"),
+        (["2025/09/30/12", "2026/10/01/12"], "there are logs of 2 days, 2025-09-30 to 2026-10-01"),
+    ],
+)
+def test_a_window_without_log_objects_names_the_days_that_there_are(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    write_logs: Callable[..., None],
+    sluice: Callable[..., Any],
+    hours: list[str],
+    words: str,
+) -> None:
+    (tmp_path / "logs/AWSLogs").mkdir(parents=True)
+    for hour in hours:
+        write_logs(tmp_path / "logs", [[b"{}"]], hour=hour)
+    ran = sluice("build", recipe("", {"2026-10-01": "2026-11-01", "2026-10-02": "2026-11-02"}))
+    assert (ran.code, ran.out) == (2, "")
+    assert "from 2026-11-01 00:00 until 2026-11-02 00:00 (UTC)" in ran.err
+    assert words in ran.err
+
+
 @pytest.mark.usefixtures("tagged")
 def test_a_window_between_the_records_says_when_they_are(
     recipe: Callable[..., Path], sluice: Callable[..., Any]

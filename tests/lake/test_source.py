@@ -1,7 +1,7 @@
 """Finding log objects: at any level of Bedrock's layout, in the days that may matter, no others."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -285,6 +285,27 @@ def test_only_the_days_of_the_window_are_listed(
     store = Noting(FolderStore(tmp_path))
     list(Source(store, below).objects(Window(at(2), at(2, 12))))  # type: ignore[arg-type]
     assert sorted(store.listed) == sorted(listed)
+
+
+@pytest.mark.parametrize(
+    ("below", "days"),
+    [
+        ("AWSLogs/", [date(2025, 12, 31), date(2026, 10, 1), date(2026, 10, 3)]),
+        (f"{WEST}/", [date(2026, 10, 3)]),
+        (f"{EAST}/2026/", [date(2026, 10, 1), date(2026, 10, 3)]),
+        (f"{EAST}/2026/10/03/07/", [date(2026, 10, 3)]),
+        (f"{EAST}/2024/", []),
+    ],
+)
+def test_the_days_that_have_logs_are_told_by_the_names_of_folders(
+    tmp_path: Path, below: str, days: list[date]
+) -> None:
+    for day in ("2025/12/31", "2026/10/01", "2026/10/03", "2026/10/32", "2026/10/data"):
+        (tmp_path / EAST / day / "07").mkdir(parents=True)
+    (tmp_path / WEST / "2026/10/03/07").mkdir(parents=True)
+    store = Noting(FolderStore(tmp_path))
+    assert Source(store, below).days() == days  # type: ignore[arg-type]
+    assert store.listed == []
 
 
 @pytest.mark.parametrize(
