@@ -36,7 +36,7 @@ ReleaseUri = Annotated[
 ]
 JobRecipe = Annotated[
     Path | None,
-    typer.Option(help="Read the job settings from this recipe, not from that of the build."),
+    typer.Option(help="Read the job settings from this recipe instead of that of the build."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Since = Annotated[
@@ -63,7 +63,7 @@ def demo(
 def build(
     recipe: RecipePath, since: Since = None, until: Until = None, as_json: AsJson = False
 ) -> None:
-    """Pull what is new, and make a release. Exits 1 if the gate rejects it."""
+    """Fetch new logs, and build a release. Exits 1 if the gate rejects it."""
     from bedrock_sluice.flows.commands import run_build
 
     run_build(recipe, since, until, as_json)
@@ -73,7 +73,7 @@ def build(
 def pull(
     recipe: RecipePath, since: Since = None, until: Until = None, as_json: AsJson = False
 ) -> None:
-    """Land the log objects that the lake does not hold yet, and stop there."""
+    """Fetch new log objects into the lake without building."""
     from bedrock_sluice.flows.commands import run_pull
 
     run_pull(recipe, since, until, as_json)
@@ -81,11 +81,18 @@ def pull(
 
 @app.command()
 def convert(
-    uri: Annotated[str, typer.Argument(metavar="URI", help="Logs: a file, a folder, or s3://…")],
-    out: Annotated[Path | None, typer.Option(help="Write here instead of to stdout.")] = None,
-    rejects: Annotated[Path | None, typer.Option(help="Write what gave no exchange here.")] = None,
+    uri: Annotated[
+        str,
+        typer.Argument(metavar="URI", help="Logs: a file, a folder, or s3://…"),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Write here instead of to stdout, once all is read.")
+    ] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Write rejected records to this file, with the reason.")
+    ] = None,
 ) -> None:
-    """Turn logs into OpenAI chat JSONL, and nothing else."""
+    """Convert logs to OpenAI chat JSONL: no recipe, no lake, no curation."""
     from bedrock_sluice.flows.convert import convert as run_convert
 
     run_convert(uri, out, rejects)
@@ -94,15 +101,22 @@ def convert(
 @app.command()
 def explain(  # noqa: PLR0913, PLR0917 - options of the command line
     recipe: RecipePath,
-    request_id: Annotated[str | None, typer.Argument(metavar="REQUEST_ID")] = None,
-    reason: Annotated[str | None, typer.Option(help="Show records with this reason.")] = None,
-    number: Annotated[int, typer.Option("-n", min=1, help="How many of them.")] = 5,
+    request_id: Annotated[
+        str | None, typer.Argument(metavar="REQUEST_ID", help="The record to explain.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Show the first records with this reason.")
+    ] = None,
+    number: Annotated[
+        int, typer.Option("-n", min=1, help="How many records with --reason to show.")
+    ] = 5,
     release: Annotated[
-        str | None, typer.Option(help="An id or URI, instead of the recipe's newest release.")
+        str | None,
+        typer.Option(help="Id or URI of a release; default: the newest that this recipe built."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what happened to a record, and why. Exits 1 if there is no such record."""
+    """Show what happened to a record, or to those with a reason. Exits 1 if there are none."""
     from bedrock_sluice.flows.explain import explain as run_explain
     from bedrock_sluice.flows.explain import explain_reason
 
@@ -125,10 +139,10 @@ def doctor(recipe: RecipePath, as_json: AsJson = False) -> None:
 @app.command()
 def approve(
     release: ReleaseUri,
-    by: Annotated[str, typer.Option(help="Who approves, as the record will name them.")],
+    by: Annotated[str, typer.Option(help="Your name, as the approval will record it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Approve a release for training: an immutable record, bound to its digest."""
+    """Approve every byte of a release for training. Each approver has a record of their own."""
     from bedrock_sluice.flows.commands import run_approve
 
     run_approve(release, by, as_json)
@@ -143,7 +157,7 @@ def train(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start the training job of an approved release."""
+    """Start the training job of an approved release. Running it again starts no second job."""
     from bedrock_sluice.flows.commands import run_train
 
     run_train(release, recipe, dry_run, as_json)
@@ -167,12 +181,12 @@ def status(
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="JSON lines, ours or not.")],
     profile: Annotated[
-        list[str] | None, typer.Option(help="Who has to take it; may be given again.")
+        list[str] | None, typer.Option(help="Profile to validate against; repeatable.")
     ] = None,
-    fix: Annotated[Path | None, typer.Option(help="Write a mended copy here.")] = None,
+    fix: Annotated[Path | None, typer.Option(help="Write a repaired copy to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell whether Bedrock, AWS's validators and graders take a dataset. Exits 1 if not."""
+    """Validate a file against Bedrock's rules, AWS validators and graders; exits 1 if it fails."""
     from bedrock_sluice.flows.check import check as run_check
 
     run_check(file, profile or (), fix, as_json)
@@ -188,7 +202,7 @@ def grade(recipe: RecipePath, as_json: AsJson = False) -> None:
 
 @app.command()
 def estimate(release: ReleaseUri, recipe: JobRecipe = None, as_json: AsJson = False) -> None:
-    """Tell what the training job of a release would take: rollouts, tokens, calls, money."""
+    """Estimate the training job of a release: rollouts, tokens, grader calls, cost."""
     from bedrock_sluice.flows.commands import run_estimate
 
     run_estimate(release, recipe, as_json)

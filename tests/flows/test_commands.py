@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
+
+from bedrock_sluice.flows.cli import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 TRAIN = """\
@@ -84,6 +87,14 @@ def test_the_doctor_tries_the_training_request(
     sums: Path, recipe: Callable[..., Path], sluice: Any, old: str, new: str, told: str
 ) -> None:
     assert told in sluice("doctor", recipe(TRAIN.replace(old, new) if old else TRAIN)).err
+
+
+def test_the_readme_shows_every_command_and_help_loses_no_words() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert [name for name in commands if f"sluice {name}" not in README] == []
+    for command in commands.values():
+        helps = [command.help, *(getattr(each, "help", None) for each in command.params)]
+        assert "[" not in "".join(each or "" for each in helps)  # rich reads it as markup
 
 
 def test_only_an_approved_release_can_be_trained_on(
