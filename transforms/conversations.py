@@ -81,21 +81,6 @@ def choose_turns(
     )
 
 
-def prefix_overlaps(lines: pl.DataFrame) -> int:
-    """How many lines are the beginning, or the whole, of a prompt on another side of the split.
-
-    `lines` has `split` and `path`; a line without messages counts as the beginning of none.
-    """
-    begun = lines.select("path", other="split").explode("path").unique()
-    return (
-        lines.with_row_index("number")
-        .select("number", "split", tip=pl.col("path").list.last())
-        .join(begun, left_on="tip", right_on="path")
-        .filter(pl.col("split") != pl.col("other"))["number"]
-        .n_unique()
-    )
-
-
 def session_name(key: str) -> pl.Expr:
     """The name that the metadata `key` gives a conversation; a blank value names nothing."""
     value = pl.col("request_metadata").map.get(key)

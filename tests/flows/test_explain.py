@@ -82,8 +82,14 @@ def test_without_a_release_explain_says_what_to_do(sums: Path, sluice: Callable[
 
 
 def test_another_recipe_of_the_same_name_is_not_explained(
-    built: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+    built: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    record: Callable[..., Json],
+    write_logs: Callable[..., None],
 ) -> None:
+    tagged = record(request_id="tagged", metadata={"team": "x"})
+    write_logs(built.parent / "logs", [[tagged]], "2026/10/01/13")
     other = recipe('[select]\nmetadata = { equals = { team = "x" } }\n', name="other.toml")
     sluice("build", other)
     told = json.loads(sluice("explain", built, "request-7", "--json").out)

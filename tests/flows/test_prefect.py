@@ -74,7 +74,7 @@ def test_the_nightly_builds_every_recipe_and_leaves_the_verdicts(
         ("recipe", "verdict", "release", "train", "validation", "why")
     }
     why = {row["recipe"]: row["why"] for row in rows}
-    assert why["few.toml"] == "line_count"
+    assert why["few.toml"] == "train_count"
     assert "a-typo.toml:4: " in why["a-typo.toml"]
     assert "another recipe of the folder has the name 'twin'" in why["twin.toml"]
     (page,) = _artifacts("sluice-sums")
@@ -229,7 +229,7 @@ def _served() -> list[dict[str, Any]]:
     [
         (("nowhere",), "", 2, "nowhere is not a folder"),
         (("lake",), "", 2, "lake has no recipe"),
-        (("broken",), "", 2, "typo.toml:4: source.url"),
+        (("broken",), "", 2, "typo.toml:4: unknown key `source.url`"),
         ((".", "--cron", "every night"), "", 2, "'every night' is not a cron schedule"),
         ((".",), "", 2, "no Prefect server is named; set PREFECT_API_URL"),
         ((".",), "http://me:secret@127.0.0.1:9/api", 3, "http://127.0.0.1:9/api does not answer"),

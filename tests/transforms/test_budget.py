@@ -144,7 +144,7 @@ def test_what_is_kept_stands_in_the_order_of_the_split() -> None:
     ids = [f"r{n}" for n in range(200)]
     frame = pl.DataFrame({"request_id": ids, "prompt_digest": ids, "root": ids, "model_id": "m"})
     none = LINKS.to_frame(), SIDES.to_frame()
-    whole = split(frame, *none, validation=0.3, salt="s").kept
+    whole = split(frame, *none, validation=0.3, salt="s")
     some = select_to_budget(whole, max_lines=80, salt="s", strata=["model_id"]).kept
     assert some.equals(whole.join(some, on="request_id", how="semi", maintain_order="left"))
     one_side = whole.filter(split="train")
