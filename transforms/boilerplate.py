@@ -37,7 +37,6 @@ Rows = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 Fetch = Callable[[Rows], pl.Series]
 
-
 OwnWords = dict[int, Hashes]
 """The hashes of the words that a text has for itself, in their order, by its row."""
 
@@ -184,9 +183,10 @@ def _own_passages(of: Words, shared: Hashes) -> Iterator[tuple[int, Hashes]]:
     counts = np.diff(every.starts)
     # Shingle n of a text covers its words from n on; a text of fewer words has one shingle.
     first = of.starts[:-1].repeat(counts) + ranges(np.zeros_like(counts), counts)
-    is_covered = np.zeros(len(of.hashes) + WIDTH, np.bool_)
+    first, ends = first[is_shared], of.starts[1:].repeat(counts)[is_shared]
+    is_covered = np.zeros(len(of.hashes), np.bool_)
     for shift in range(WIDTH):
-        is_covered[first[is_shared] + shift] = True
+        is_covered[np.minimum(first + shift, ends - 1)] = True
     for place, (start, end) in enumerate(zip(of.starts[:-1], of.starts[1:], strict=True)):
         is_own = _in_passages(~is_covered[start:end])
         if is_own.any():

@@ -7,7 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from bedrock_sluice.transforms import boilerplate
+from bedrock_sluice.transforms.boilerplate import Common
 from bedrock_sluice.transforms.near_duplicates import MIN_CROWD, pick_survivors, similar_pairs
+from bedrock_sluice.transforms.shingles import shingle, words
 from bedrock_sluice.transforms.sketches import sketch
 
 THRESHOLD = 0.8
@@ -81,3 +84,10 @@ def test_a_few_likes_are_no_template() -> None:
     base = instruction("word", 90)
     texts = [f"{base} thank you very much {n}" for n in range(MIN_CROWD - 1)]
     assert set(dropped(texts).values()) == {0}
+
+
+def test_a_short_text_covers_no_words_of_the_next() -> None:
+    texts = pl.Series(["two words", "five words of its own"])
+    common = Common(shingle(texts[:1]).hashes, np.zeros(1, np.uint64), np.ones(1, np.int64), 2)
+    own = dict(boilerplate._own_passages(words(texts), common.shingles))
+    assert [len(hashes) for hashes in own.values()] == [5]
