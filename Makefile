@@ -1,7 +1,7 @@
 # Everything sets itself up: a virtual environment in .venv, with the pinned versions.
 PYTHON ?= python3.11
 BIN := .venv/bin
-PACKAGES := expectations flows lake rewards sql transforms
+ROOMS := cli demo expectations flows lake rewards sql transforms
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench fuzz
@@ -38,4 +38,5 @@ fuzz: .venv/ready ## read 100,000 mutated records: each is an exchange or has a 
 # The type checker finds the package by its name through links; at run time the installed map does.
 .pkg:
 	@mkdir -p .pkg/bedrock_sluice
-	@for each in $(PACKAGES); do ln -sfn ../../$$each .pkg/bedrock_sluice/$$each; done
+	@for each in api/*.py api/py.typed; do ln -sfn ../../$$each .pkg/bedrock_sluice/; done
+	@for each in $(ROOMS); do ln -sfn ../../$$each .pkg/bedrock_sluice/$$each; done

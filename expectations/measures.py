@@ -8,16 +8,15 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from bedrock_sluice.transforms.chat import ROLES, Message, is_telling
-from bedrock_sluice.transforms.contamination import EvaluationIndex, prompt_overlaps
-from bedrock_sluice.transforms.leakage import leakage
-from bedrock_sluice.transforms.line_changes import kinds_in
-from bedrock_sluice.transforms.prompt_texts import prompt_parts
+from bedrock_sluice.transforms.chat.messages import ROLES, Message, chat_of, is_telling
+from bedrock_sluice.transforms.chat.texts import prompt_parts
+from bedrock_sluice.transforms.chat.tokens import estimate_tokens
+from bedrock_sluice.transforms.chat.tool_calls import has_dangling_tool_calls
+from bedrock_sluice.transforms.dedup.contamination import EvaluationIndex, prompt_overlaps
+from bedrock_sluice.transforms.dedup.leakage import leakage
+from bedrock_sluice.transforms.privacy.masking import kinds_in
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
-from bedrock_sluice.transforms.tokens import estimate_tokens
-from bedrock_sluice.transforms.tool_calls import has_dangling_tool_calls
 
-MESSAGE_KEYS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
 SHARE_SLACK = 0.05
 SHARE_SIGMAS = 4.0
 
@@ -98,16 +97,6 @@ def _has_whole_calls(chat: list[Message], tools: Any) -> bool:
 def _has_id(line: _Line) -> bool:
     name = line.get("id")
     return isinstance(name, str) and bool(name.strip())
-
-
-def chat_of(line: _Line) -> list[Message]:
-    """The messages of a line; empty where they are none that the trainer knows."""
-    messages = line.get("messages")
-    try:
-        chat = msgspec.convert(messages, list[Message])
-    except msgspec.ValidationError:
-        return []
-    return chat if all(message.keys() <= MESSAGE_KEYS for message in messages or ()) else []
 
 
 def measure_split(

@@ -26,10 +26,10 @@ def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_finalized
     )
     rows = sorted(checks, key=lambda check: _ORDER.index(check.result))
-    says = {reason.value: reason.says for reason in Reason}
+    messages = {reason.value: reason.message for reason in Reason}
     text = resource("report.html.j2")
     return page.from_string(text).render(
-        facts, checks=rows, says=says, leaks=LEAKS, row_uses=ROW_USES
+        facts, checks=rows, messages=messages, leaks=LEAKS, row_uses=ROW_USES
     )
 
 

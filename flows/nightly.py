@@ -16,10 +16,10 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
+from bedrock_sluice.flows.prefect_runner import PrefectError, leave_artifact, without_content
 from bedrock_sluice.flows.rebuild import build_release, rebuild
 from bedrock_sluice.flows.recipe import load_folder
-from bedrock_sluice.flows.step import direct
-from bedrock_sluice.flows.tasks import PrefectError, leave_artifact, told_plainly
+from bedrock_sluice.flows.runner import run_directly
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError, SluiceError
 
 Row = dict[str, Any]
@@ -65,7 +65,7 @@ def _summary(path: Path) -> dict[str, Any]:
         raise
     except Exception:  # noqa: S110 - of Prefect, outside of what `rebuild` does
         pass
-    _, facts = told_plainly("rebuild", lambda _: build_release(path, direct))
+    _, facts = without_content("rebuild", lambda _: build_release(path, run_directly))
     return facts
 
 

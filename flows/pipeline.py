@@ -1,69 +1,34 @@
 """The order of a build, written once. The CLI and the Prefect flows differ only in their `Step`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from bedrock_sluice.flows import steps
-from bedrock_sluice.flows.answering import answer
-from bedrock_sluice.flows.curation import curate
-from bedrock_sluice.flows.inputs import EARLIER_RELEASES, TRAINED_BEFORE, split_history
-from bedrock_sluice.flows.no_lines import check_selected
-from bedrock_sluice.flows.plan import Plan
-from bedrock_sluice.flows.publish import Outcome, publish
-from bedrock_sluice.flows.pull import pull
-from bedrock_sluice.flows.splitting import keep_apart, split
-from bedrock_sluice.flows.step import Step, direct
-from bedrock_sluice.flows.trial import drop_flat, try_grader
-from bedrock_sluice.lake.releases import Release
-from bedrock_sluice.lake.split_history import SPLIT_RULES
+from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.runner import StageRunner, run_directly
+from bedrock_sluice.flows.stages.answer import answer
+from bedrock_sluice.flows.stages.curate import curate
+from bedrock_sluice.flows.stages.empty_result import check_selected
+from bedrock_sluice.flows.stages.gate import gate
+from bedrock_sluice.flows.stages.lineage import EARLIER_RELEASES, TRAINED_BEFORE, split_history
+from bedrock_sluice.flows.stages.normalise import normalise
+from bedrock_sluice.flows.stages.publish import Outcome, publish
+from bedrock_sluice.flows.stages.pull import pull
+from bedrock_sluice.flows.stages.render import render
+from bedrock_sluice.flows.stages.select import select, tag_coverage
+from bedrock_sluice.flows.stages.split import keep_apart, split
+from bedrock_sluice.flows.stages.trial import drop_flat, try_grader
+from bedrock_sluice.lake.releases.releases import Release
+from bedrock_sluice.lake.releases.split_history import SPLIT_RULES
 from bedrock_sluice.rewards.readiness_report import facts as readiness_facts
 from bedrock_sluice.transforms.fates import (
     UNREADABLE,
-    Sifted,
+    Ledger,
     conserve,
-    divide,
-    kept_fates,
-    rejected_fates,
+    partition,
 )
-from bedrock_sluice.transforms.reasons import Reason
-
-
-@dataclass
-class Ledger:
-    """Every record's fate, and what each stage took, kept and rejected."""
-
-    fates: list[pl.DataFrame] = field(default_factory=list)
-    stages: list[dict[str, object]] = field(default_factory=list)
-
-    def enter(self, stage: str, before: int, sifted: Sifted) -> pl.DataFrame:
-        """Book what a stage did with `before` records; returns what it kept.
-
-        Raises:
-            IntegrityError: the stage lost or invented a record.
-        """
-        conserve(stage, before, sifted.kept.height, sifted.rejected.height)
-        self.fates.append(rejected_fates(sifted.rejected))
-        reasons = sifted.rejected["reason"].value_counts().sort("reason")
-        self.stages.append(
-            {
-                "stage": stage,
-                "taken": before,
-                "kept": sifted.kept.height,
-                "rejected": dict(reasons.iter_rows()),
-            }
-        )
-        return sifted.kept
-
-    def count(self, reason: Reason) -> int:
-        """How many records were rejected for this reason."""
-        return sum(int((fates["reason"] == reason.value).sum()) for fates in self.fates)
-
-    def close(self, lines: pl.DataFrame) -> pl.DataFrame:
-        """All fates, by object and line, once the lines are known."""
-        return pl.concat([*self.fates, kept_fates(lines)]).sort("object", "line")
 
 
 @dataclass(frozen=True)
@@ -72,14 +37,14 @@ class Prepared:
 
     judged: pl.DataFrame
     lines: pl.DataFrame
-    voters: pl.DataFrame
+    candidate_responses: pl.DataFrame
     ledger: Ledger
     facts: dict[str, Any]
     tags: Mapping[str | None, int]
     matched_without_key: int
 
 
-def prepare(plan: Plan, step: Step = direct) -> Prepared:
+def prepare(plan: BuildContext, step: StageRunner = run_directly) -> Prepared:
     """Pull what is new, and turn the records of the window into lines.
 
     Raises:
@@ -89,34 +54,36 @@ def prepare(plan: Plan, step: Step = direct) -> Prepared:
     step("find", lambda _: plan.find_all_named())
     step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
     later = step("later", lambda _: plan.source.count_later(plan.recipe.window))
-    judged = step("select", lambda _: steps.select(plan))
+    judged = step("select", lambda _: select(plan))
     check_selected(plan, judged)
-    tags = step("tags", lambda _: steps.tag_coverage(plan))
-    readable = ledger.enter("pull", judged.height, divide(judged, UNREADABLE))
-    selected = ledger.enter("select", readable.height, divide(readable))
-    read = step("normalise", lambda tick: steps.normalise(plan, selected, tick))
+    tags = step("tags", lambda _: tag_coverage(plan))
+    readable = ledger.enter("pull", judged.height, partition(judged, UNREADABLE))
+    selected = ledger.enter("select", readable.height, partition(readable))
+    read = step("normalise", lambda tick: normalise(plan, selected, tick))
     exchanges = ledger.enter("normalise", selected.height, read)
     curated = step("curate", lambda _: curate(plan, exchanges))
     prompts = ledger.enter("curate", exchanges.height, curated.sifted)
     told = step(
         "answer",
-        lambda _: answer(plan, prompts, exchanges, curated.voters, judged["request_id"]),
+        lambda _: answer(
+            plan, prompts, exchanges, curated.candidate_responses, judged["request_id"]
+        ),
     )
     answered = ledger.enter("answer", prompts.height, told.sifted)
     trained = {TRAINED_BEFORE: curated.facts[TRAINED_BEFORE]}
     earlier = step("history", lambda _: split_history(plan, trained))
     sided = step("split", lambda _: split(plan, answered, earlier))
     divided = ledger.enter("split", answered.height, sided)
-    rendered = step("render", lambda _: keep_apart(plan, steps.render(plan, divided), earlier))
+    rendered = step("render", lambda _: keep_apart(plan, render(plan, divided), earlier))
     lines = ledger.enter("render", divided.height, rendered)
     facts = curated.facts | told.facts | {"instructed": int(lines["is_instructed"].sum())}
     facts |= {EARLIER_RELEASES: earlier.releases, SPLIT_RULES: plan.recipe.split_rules()}
     facts["delivered_later"] = later
     without_key = int(selected["lacks_negated_key"].sum())
-    return Prepared(judged, lines, curated.voters, ledger, facts, tags, without_key)
+    return Prepared(judged, lines, curated.candidate_responses, ledger, facts, tags, without_key)
 
 
-def build(plan: Plan, step: Step = direct) -> Release:
+def build(plan: BuildContext, step: StageRunner = run_directly) -> Release:
     """Make a release: prepare the lines, try the grader on them, let the gate judge, publish.
 
     Raises:
@@ -125,9 +92,9 @@ def build(plan: Plan, step: Step = direct) -> Release:
     made = prepare(plan, step)
     lines, ledger, facts, tried = made.lines, made.ledger, made.facts, None
     if plan.recipe.grader and plan.recipe.grader.is_in_gate:
-        tried = step("grade", lambda tick: try_grader(plan, lines, made.voters, tick))
+        tried = step("grade", lambda tick: try_grader(plan, lines, made.candidate_responses, tick))
         lines = ledger.enter("grade", lines.height, drop_flat(plan, lines, tried))
-    gated = step("gate", lambda _: steps.gate(plan, lines, ledger.count, tried, facts))
+    gated = step("gate", lambda _: gate(plan, lines, ledger.count, tried, facts))
     fates = ledger.close(lines)
     conserve("release", made.judged.height, lines.height, fates.height - lines.height)
     readiness = readiness_facts(tried.readiness) if tried else None

@@ -15,10 +15,11 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from bedrock_sluice.flows.commands import opened, summary
+from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
-from bedrock_sluice.flows.step import Step
-from bedrock_sluice.flows.tasks import leave_artifact, prefect_step, told_plainly
+from bedrock_sluice.flows.prefect_runner import leave_artifact, run_as_task, without_content
+from bedrock_sluice.flows.runner import StageRunner
+from bedrock_sluice.flows.summary import summary
 
 
 @flow(persist_result=False)
@@ -28,18 +29,18 @@ def rebuild(
     """Build a release; returns what `sluice build --json` prints. The window may be another's."""
 
     def work() -> dict[str, Any]:
-        name, facts = build_release(Path(recipe), prefect_step, since, until)
+        name, facts = build_release(Path(recipe), run_as_task, since, until)
         leave_artifact(create_markdown_artifact, key=f"sluice-{name}", markdown=verdict_page(facts))
         return facts
 
-    return told_plainly("rebuild", lambda _: work())
+    return without_content("rebuild", lambda _: work())
 
 
 def build_release(
-    path: Path, step: Step, since: datetime | None = None, until: datetime | None = None
+    path: Path, step: StageRunner, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[str, dict[str, Any]]:
     """Build a release; its recipe's name, and what `sluice build --json` prints."""
-    with opened(path, since, until) as plan:
+    with open_context(path, since, until) as plan:
         return plan.recipe.name, summary(build(plan, step))
 
 

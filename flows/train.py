@@ -19,11 +19,11 @@ from pathlib import Path
 
 from prefect import flow
 
-from bedrock_sluice.flows.job import prepare, train_on
-from bedrock_sluice.flows.job_request import Request
+from bedrock_sluice.flows.prefect_runner import run_as_task
 from bedrock_sluice.flows.recipe import load_recipe
-from bedrock_sluice.flows.tasks import prefect_step
-from bedrock_sluice.lake.releases import open_release
+from bedrock_sluice.flows.training.job import prepare, train_on
+from bedrock_sluice.flows.training.request import Request
+from bedrock_sluice.lake.releases.releases import open_release
 
 
 @flow(persist_result=False)
@@ -35,4 +35,4 @@ def train(release: str, dry_run: bool = False, recipe: str | None = None) -> str
         job = prepare(open_release(release), current)
         return job.request() if dry_run else train_on(job)
 
-    return prefect_step("train", lambda _: work())
+    return run_as_task("train", lambda _: work())

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
-from bedrock_sluice.lake.store import open_store
+from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.transforms.errors import ConfigError
 
 MAX_ITEMS = 1_000_000  # of all sets together

@@ -8,7 +8,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
-from bedrock_sluice.lake.folder import TEMPORARY_PREFIX
+from bedrock_sluice.lake.stores.folder import TEMPORARY_PREFIX
 from bedrock_sluice.transforms.errors import OutsideError
 
 _MODE = 0o666  # less the umask, as any new file

@@ -18,7 +18,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_sluice.lake.store import Store, open_store
+from bedrock_sluice.lake.stores.opening import open_store
+from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.errors import ConfigError
 
 KEY = "request_id"

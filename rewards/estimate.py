@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from bedrock_sluice.rewards.events import MAX_BATCH_SIZE
+from bedrock_sluice.rewards.running.events import MAX_BATCH_SIZE
+from bedrock_sluice.transforms.chat.tokens import BYTES_PER_TOKEN
 from bedrock_sluice.transforms.errors import ConfigError
-from bedrock_sluice.transforms.tokens import BYTES_PER_TOKEN
 
 MONEY_DIGITS = 4
 MAX_PROMPT = "maxPromptLength"  # the hyperparameter; longer prompts are skipped

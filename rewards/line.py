@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from bedrock_sluice.rewards.template import Template, instructed
+from bedrock_sluice.rewards.templates.base import Template, instructed
 from bedrock_sluice.transforms.errors import ConfigError
 
 OWN_KEYS = frozenset({"id", "messages", "reference_answer", "tools", "metadata"})

@@ -64,7 +64,7 @@ class Finding(NamedTuple):
     """What was found, in one word and in plain ones."""
 
     name: str
-    says: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Length:
     responses: int
     correlation: float | None
     strength: Literal["unknown", "none", "some", "strong"]
-    says: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +349,7 @@ def _findings(of: Measures) -> Iterator[tuple[str, str]]:
     if of.scores:
         yield from _findings_of_scores(of.scores)
     if of.length.strength == "strong":
-        yield "length_biased", f"{of.length.says}: training would teach the length"
+        yield "length_biased", f"{of.length.message}: training would teach the length"
 
 
 def _findings_of_scores(scores: Scores) -> Iterator[tuple[str, str]]:
@@ -375,7 +375,7 @@ def _warnings(of: Measures) -> Iterator[tuple[str, str]]:
     if of.scores:
         yield from _warnings_of_scores(of.scores)
     if of.length.strength == "some":
-        yield "length", f"{of.length.says}: look for reward hacking"
+        yield "length", f"{of.length.message}: look for reward hacking"
     flat = of.within_prompts.zero_variance_share
     if flat and flat >= MAX_FLAT_SHARE and of.within_prompts.prompts >= MIN_FLAT_PROMPTS:
         yield "flat_prompts", f"in {flat:.0%} of repeated prompts, all scores are the same"

@@ -50,7 +50,7 @@ def told(readiness: Readiness) -> list[str]:
     lines += [f"problem, {number:,} times: {printable(text)}" for text, number in of.problems.kinds]
     if of.repeat:
         lines.append(f"graded twice: {of.repeat.compared:,}, differing: {of.repeat.differing:,}")
-    lines.append(f"score and length: {of.length.says}")
+    lines.append(f"score and length: {of.length.message}")
     lines += _told_within(of.within_prompts)
     lines += [_told_slice(each) for each in of.slices]
     lines += [_told_finding("warning", each) for each in readiness.warnings]
@@ -60,7 +60,7 @@ def told(readiness: Readiness) -> list[str]:
 
 
 def _told_finding(word: str, found: Finding) -> str:
-    return f"{word} {found.name}: {found.says}"
+    return f"{word} {found.name}: {found.message}"
 
 
 def _told_scores(scores: Scores) -> list[str]:

@@ -20,6 +20,7 @@ from moto.server import ThreadedMotoServer
 
 from bedrock_sluice.transforms.tables import EXCHANGES, TEXT_COLUMNS
 
+pytest_plugins = ["support.command_line"]
 Json = dict[str, Any]
 
 # The same examples on every run: a failure is a change of the code, never of the dice.
@@ -200,9 +201,9 @@ def _chat_chunks(reply: Json, cut: Cut) -> Iterator[Json | str]:
     deltas: list[Json] = [{"role": "assistant", "content": ""}]
     deltas += [{"content": piece} for text in _texts(said) for piece in cut(text)]
     for index, call in enumerate(said.get("tool_calls", ())):
-        opened = call | {"function": {"name": call["function"]["name"], "arguments": ""}}
+        open_context = call | {"function": {"name": call["function"]["name"], "arguments": ""}}
         pieces = [{"function": {"arguments": p}} for p in cut(call["function"]["arguments"])]
-        deltas += [{"tool_calls": [{"index": index, **each}]} for each in (opened, *pieces)]
+        deltas += [{"tool_calls": [{"index": index, **each}]} for each in (open_context, *pieces)]
     ends = [*((delta, None) for delta in deltas), ({}, choice["finish_reason"])]
     for delta, end in ends:
         part = {"index": 0, "delta": delta, "finish_reason": end}

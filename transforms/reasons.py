@@ -12,13 +12,13 @@ class Reason(StrEnum):
     others mean that it was read and left out (it is dropped).
     """
 
-    says: str
+    message: str
 
-    def __new__(cls, value: str, says: str) -> "Reason":
+    def __new__(cls, value: str, message: str) -> "Reason":
         """Make a member from its value and its sentence."""
         member = str.__new__(cls, value)
         member._value_ = value
-        member.says = says
+        member.message = message
         return member
 
     PULL_CORRUPT_GZIP = "pull_corrupt_gzip", "the log object is damaged; nothing of it was taken"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bedrock_sluice.transforms.fates import Sifted
+from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.reasons import Reason
 
 TRAIN, VALIDATION = "train", "validation"
@@ -114,9 +114,9 @@ def split(
     return placed.sort("order", "request_id").drop("order")
 
 
-def evict(prompts: pl.DataFrame, is_evicted: pl.Series) -> Sifted:
+def evict(prompts: pl.DataFrame, is_evicted: pl.Series) -> FilterResult:
     """Leave out rows of train that say what a line of validation says, or said earlier."""
-    return Sifted(
+    return FilterResult(
         kept=prompts.filter(~is_evicted),
         rejected=prompts.filter(is_evicted).with_columns(
             reason=pl.lit(Reason.SPLIT_JOINED_VALIDATION.value)

@@ -262,9 +262,9 @@ def outcomes(line: bytes) -> list[str]:
     Raises:
         Exception: of any kind, when something became of it that should not.
     """
-    from bedrock_sluice.transforms.normalise import normalise
+    from bedrock_sluice.transforms.decode.records import decode_object
+    from bedrock_sluice.transforms.readers.normalise import normalise
     from bedrock_sluice.transforms.reasons import Reason
-    from bedrock_sluice.transforms.records import decode_object
     from bedrock_sluice.transforms.tables import landed_table
 
     rows = decode_object(line, "fuzz")

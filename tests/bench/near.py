@@ -100,9 +100,9 @@ def _tuples(text: str) -> set[Words]:
 
 def ours(texts: pl.Series, threshold: float) -> tuple[Json, Pairs]:
     """Sketches, candidates, verification and clusters, and the seconds of each."""
-    from bedrock_sluice.transforms.candidate_pairs import candidate_pairs
-    from bedrock_sluice.transforms.near_duplicates import pick_survivors, verify
-    from bedrock_sluice.transforms.sketches import sketch
+    from bedrock_sluice.transforms.dedup.candidate_pairs import candidate_pairs
+    from bedrock_sluice.transforms.dedup.near_duplicates import pick_survivors, verify
+    from bedrock_sluice.transforms.dedup.sketches import sketch
 
     rank = np.arange(len(texts))
     ticks = [perf_counter()]

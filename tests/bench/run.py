@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from bedrock_sluice.flows.step import Tick
+    pass
 
 ROUNDS = 3
 GENERATE = Path(__file__).with_name("generate.py")
@@ -79,7 +79,7 @@ def standard(folder: Path) -> Work:
 
 def convert(folder: Path) -> Work:
     """`sluice convert` of everything, with its worker processes."""
-    from bedrock_sluice.flows.convert import convert as run_convert
+    from bedrock_sluice.cli.convert import convert as run_convert
 
     def work() -> Done:
         return Done(run_convert(str(folder / "logs"), folder / "convert.jsonl", None), {})
@@ -100,9 +100,9 @@ def pull(folder: Path, lake: str = "pulled") -> Work:
     """Land every record in a new lake of that name."""
     import pyarrow.parquet as pq
 
-    from bedrock_sluice.flows.pull import pull as run_pull
-    from bedrock_sluice.lake.source import Window, open_source
-    from bedrock_sluice.lake.store import open_store
+    from bedrock_sluice.flows.stages.pull import pull as run_pull
+    from bedrock_sluice.lake.logs.source import Window, open_source
+    from bedrock_sluice.lake.stores.opening import open_store
 
     shutil.rmtree(folder / lake, ignore_errors=True)
 
@@ -121,7 +121,7 @@ class Timed:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
-    def __call__(self, name: str, work: "Callable[[Tick], T]") -> T:
+    def __call__(self, name: str, work: "Callable[[Callable[[int, int], None]], T]") -> T:
         start = perf_counter()
         result = work(lambda _done, _total: None)
         self.seconds[name] = perf_counter() - start
@@ -130,8 +130,8 @@ class Timed:
 
 def rebuild(folder: Path) -> Work:
     """Build a release from a lake that holds everything already."""
+    from bedrock_sluice.flows.context import BuildContext
     from bedrock_sluice.flows.pipeline import build
-    from bedrock_sluice.flows.plan import open_plan
     from bedrock_sluice.flows.recipe import load_recipe
 
     shutil.rmtree(folder / "lake" / "releases", ignore_errors=True)
@@ -139,7 +139,9 @@ def rebuild(folder: Path) -> Work:
     def work() -> Done:
         step, path = Timed(), folder / "recipe.toml"
         with TemporaryDirectory(dir=folder) as private:
-            release = build(open_plan(path, load_recipe(path), Path(private)), step)
+            release = build(
+                BuildContext(load_recipe(path), path.absolute().parent, Path(private)), step
+            )
         return Done(release.manifest["counts"]["records"], step.seconds)
 
     return work
@@ -147,7 +149,7 @@ def rebuild(folder: Path) -> Work:
 
 MEASURES = {each.__name__: each for each in (floor, standard, convert, pull, rebuild)}
 PREPARE = "prepare"  # lands every record in the lake that `rebuild` reads
-STARTS = {"python": "pass", "sluice": "import bedrock_sluice.flows.cli"}
+STARTS = {"python": "pass", "sluice": "import bedrock_sluice.cli.app"}
 
 
 def measure(name: str, folder: Path) -> Json:

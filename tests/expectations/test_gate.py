@@ -24,8 +24,8 @@ from bedrock_sluice.expectations.measures import (
     measure_sources,
     measure_split,
 )
-from bedrock_sluice.transforms.budget import MAX_LINES, MIN_LINES
 from bedrock_sluice.transforms.errors import IntegrityError
+from bedrock_sluice.transforms.sampling import MAX_LINES, MIN_LINES
 
 LIMITS: dict[str, float] = {
     "min_lines": MIN_LINES,

@@ -93,7 +93,7 @@ def report(hostile: str, checks: Sequence[Check] = ()) -> str:
             "responses": 9,
             "prompts": 8,
             "scores": {"mean": 0.5, "share_zero": 0.1, "share_one": 0.2},
-            "findings": [{"name": hostile, "says": hostile}],
+            "findings": [{"name": hostile, "message": hostile}],
             "warnings": [],
         },
     }

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from httpx import ConnectError
 
-from bedrock_sluice.flows import tasks
-from bedrock_sluice.flows.tasks import told_plainly
+from bedrock_sluice.flows import prefect_runner as tasks
+from bedrock_sluice.flows.prefect_runner import without_content
 from bedrock_sluice.transforms.errors import (
     ConfigError,
     IntegrityError,
@@ -106,7 +106,7 @@ def test_a_connection_that_prefect_lost_is_an_error_that_may_heal() -> None:
         raise ConnectError(CANARY)
 
     with pytest.raises(TransientError, match=r"Prefect's server failed \(ConnectError\)") as error:
-        told_plainly("gate", fail)
+        without_content("gate", fail)
     assert CANARY not in str(error.value)
 
 
@@ -159,7 +159,7 @@ def test_only_what_may_heal_is_tried_again(
         return "done"
 
     monkeypatch.setattr(tasks, "RETRY_DELAYS_SECONDS", [0.0])
-    run = flow(name="try")(lambda: tasks.prefect_step("try", work))
+    run = flow(name="try")(lambda: tasks.run_as_task("try", work))
     if tries == 1:
         with pytest.raises(OutsideError):
             run()
@@ -173,7 +173,7 @@ def test_a_foreign_exception_loses_its_text_before_prefect_sees_it() -> None:
         raise ValueError(CANARY)
 
     with pytest.raises(IntegrityError) as error:
-        told_plainly("curate", fail)
+        without_content("curate", fail)
     assert "ValueError" in str(error.value)
     assert CANARY not in str(error.value)
     assert error.value.__context__ is None
@@ -202,7 +202,7 @@ def test_serve_leaves_other_deployments_alone_and_its_own_active(sums: Path) -> 
 
     before = {each["id"]: each for each in _read("/deployments/filter", {})}
     environment = os.environ | {"PREFECT_API_URL": PREFECT_API_URL.value() or ""}
-    command = [sys.executable, "-m", "bedrock_sluice.flows.cli", "serve", str(sums.parent)]
+    command = [sys.executable, "-m", "bedrock_sluice.cli.app", "serve", str(sums.parent)]
     serving = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + SERVER_START_SECONDS
     while [each["status"] for each in _served()] != ["READY"] * 3:  # each is polled for runs

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bedrock_sluice.flows.cli import app
+from bedrock_sluice.cli.app import app
 from bedrock_sluice.flows.recipe import Recipe, load_recipe
-from bedrock_sluice.flows.recipe_sections import Section
-from bedrock_sluice.rewards.template import template_named
-from bedrock_sluice.transforms.readers import readers
+from bedrock_sluice.flows.recipe.sections import Section
+from bedrock_sluice.rewards.templates.base import template_named
+from bedrock_sluice.transforms.readers.registry import readers
 from bedrock_sluice.transforms.reasons import Reason
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 def test_every_reason_is_in_its_table_with_its_sentence() -> None:
     table = (ROOT / "docs" / "reasons.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", table, re.MULTILINE)
-    assert rows == [(reason.value, reason.fate, reason.says) for reason in Reason]
+    assert rows == [(reason.value, reason.fate, reason.message) for reason in Reason]
 
 
 def test_every_key_of_a_recipe_is_explained() -> None:

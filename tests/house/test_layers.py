@@ -3,7 +3,9 @@
 import ast
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,21 +14,27 @@ ROOT = Path(__file__).parents[2]
 OURS = "bedrock_sluice"
 
 ARROWS = {
+    "api": {"api", "cli", "flows", "lake", "transforms", "rewards", "expectations"},
+    "cli": {"cli", "demo", "flows", "lake", "transforms", "rewards", "expectations", "sql"},
+    "demo": {"demo", "lake", "transforms"},
     "flows": {"flows", "lake", "transforms", "rewards", "expectations", "sql"},
     "expectations": {"expectations", "transforms"},
     "lake": {"lake", "transforms"},
-    "rewards": {"rewards", "transforms"},
+    "rewards": {"rewards", "lake", "transforms"},
     "transforms": {"transforms"},
     "sql": {"sql"},
 }
-"""From each package, the packages that it may import."""
+"""From each folder, the folders that it may import."""
+
+MAX_FILES_PER_FOLDER = 15
+"""Modules of one folder, `__init__` aside; a folder with more is split into rooms."""
 
 HOMES = {
     "great_expectations": ("expectations/gate.py",),
-    "prefect": ("flows/",),
+    "prefect": ("flows/", "cli/serve.py"),
     "duckdb": ("lake/duck.py",),
-    "boto3": ("lake/", "flows/", "rewards/graders/judge_grader.py"),
-    "botocore": ("lake/", "flows/"),
+    "boto3": ("lake/", "flows/", "rewards/running/run.py", "rewards/graders/judge_grader.py"),
+    "botocore": ("lake/", "flows/", "rewards/running/run.py"),
 }
 """Libraries that stay in one place: the paths, or starts of paths, that may import them."""
 
@@ -86,7 +94,7 @@ def imports(*folders: str) -> Iterator[tuple[str, str, str]]:
     [
         ("import os.path as p", ["os.path"]),
         ("from os import path", ["os.path"]),
-        ("def f():\n    from bedrock_sluice.lake import s3", ["bedrock_sluice.lake.s3"]),
+        ("def f():\n    from bedrock_sluice.lake import duck", ["bedrock_sluice.lake.duck"]),
         ("if TYPE_CHECKING:\n    import boto3", ["boto3"]),
         ("from bedrock_sluice import lake", ["bedrock_sluice.lake"]),
         ("from . import errors", [".errors"]),
@@ -138,12 +146,76 @@ def test_the_core_reads_no_clock_and_opens_and_prints_nothing() -> None:
     assert used == []
 
 
+def module_graph() -> dict[str, set[str]]:
+    """Each module of ours, by dotted name, and the modules of ours that it imports."""
+    names = {dotted(path): path for folder in ARROWS for path in modules(folder)}
+    graph = dict[str, set[str]]()
+    for name, path in names.items():
+        imports_of = [each for _, each in imported(ast.parse(path.read_bytes()))]
+        targets = {each if each in names else each.rpartition(".")[0] for each in imports_of}
+        graph[name] = targets & names.keys() - {name}
+    return graph
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[1:] if parts[0] == "api" else parts
+    return ".".join((OURS, *parts)).removesuffix(".__init__")
+
+
+def room(name: str) -> str:
+    """The folder of a module. A file beside folders is a room of its own: `flows/pipeline` uses the
+    stages, which use `flows/context`.
+    """
+    path = "/".join(name.split(".")[1:])
+    folder = ROOT / (path if (ROOT / path).is_dir() else path.rpartition("/")[0])
+    has_rooms = any(each.parent != folder for each in folder.rglob("*.py"))
+    return path if has_rooms else folder.relative_to(ROOT).as_posix()
+
+
+def cycle(graph: dict[str, set[str]]) -> list[str]:
+    """A cycle of the graph, if it has one: else an empty list."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = module_graph()
+    assert len(graph) > 150
+    assert cycle(graph) == []
+
+
+def test_no_folders_import_each_other_in_a_circle() -> None:
+    rooms = defaultdict[str, set[str]](set)
+    for name, targets in module_graph().items():
+        rooms[room(name)] |= {room(target) for target in targets} - {room(name)}
+    assert len(rooms) > 20
+    assert cycle(rooms) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) != []
+
+
+def test_no_folder_is_a_drawer() -> None:
+    sizes = Counter(
+        path.parent.relative_to(ROOT).as_posix()
+        for folder in ARROWS
+        for path in modules(folder)
+        if path.name != "__init__.py"
+    )
+    assert {folder: n for folder, n in sizes.items() if n > MAX_FILES_PER_FOLDER} == {}
+
+
 def test_flows_hide_no_module_of_the_standard_library() -> None:
-    assert {path.stem for path in modules("flows")} & sys.stdlib_module_names == set()
+    assert {path.stem for path in (ROOT / "flows").glob("*.py")} & sys.stdlib_module_names == set()
 
 
 def test_importing_the_command_line_loads_no_heavy_library(tmp_path: Path) -> None:
-    code = f"import sys, {OURS}.flows.cli\nprint(*sys.modules)"
+    code = f"import sys, {OURS}.cli.app\nprint(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("expectations", "flows", "lake", "rewards", "sql", "transforms")
+PACKAGES = ("api", "cli", "demo", "expectations", "flows", "lake", "rewards", "sql", "transforms")
 
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 70

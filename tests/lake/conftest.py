@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import botocore.endpoint
 import pytest
 
-from bedrock_sluice.lake.folder import FolderStore
-from bedrock_sluice.lake.s3 import S3Store
-from bedrock_sluice.lake.store import Store
+from bedrock_sluice.lake.stores.folder import FolderStore
+from bedrock_sluice.lake.stores.s3 import S3Store
+from bedrock_sluice.lake.stores.store import Store
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -10,7 +10,7 @@ import pytest
 
 from bedrock_sluice.lake import evaluation
 from bedrock_sluice.lake.evaluation import FIELDS, ITEMS, Evaluation, read_evaluation
-from bedrock_sluice.lake.store import Store
+from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.errors import ConfigError
 
 CANARY = "a question that nobody may see"
@@ -83,7 +83,7 @@ def test_no_sets_have_no_items(base: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         (CANARY.encode(), "no JSON object"),
         (json.dumps(CANARY).encode(), "no JSON object"),
@@ -106,11 +106,11 @@ def test_no_sets_have_no_items(base: Path) -> None:
     ids=range(17),
 )
 def test_a_bad_line_is_named_and_its_content_is_not_told(
-    base: Path, line: bytes, says: str
+    base: Path, line: bytes, message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         read(base, b'{"prompt": "a"}\n\n' + line + b"\n")
-    assert str(caught.value).startswith(f"evaluation set set.jsonl:3: {says}")
+    assert str(caught.value).startswith(f"evaluation set set.jsonl:3: {message}")
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 

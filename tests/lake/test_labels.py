@@ -105,7 +105,7 @@ def test_a_table_may_lie_on_s3(bucket: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("a.txt", b"", r"must end in one of \.jsonl, \.csv, \.parquet"),
         ("a.jsonl.gz", b"", "must end in one of"),
@@ -159,9 +159,9 @@ def test_a_table_may_lie_on_s3(bucket: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_table_that_is_wrong_is_told_without_its_content(
-    labels: Callable[[str, bytes], list[Json]], name: str, content: bytes, says: str
+    labels: Callable[[str, bytes], list[Json]], name: str, content: bytes, message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=says) as refusal:
+    with pytest.raises(ConfigError, match=message) as refusal:
         labels(name, content)
     assert str(refusal.value).startswith(f"label table {name}")
     assert "SECRET" not in str(refusal.value)

@@ -85,7 +85,7 @@ def test_each_price_is_for_what_its_name_says(
 
 
 @pytest.mark.parametrize(
-    ("prices", "says"),
+    ("prices", "message"),
     [
         ({}, "no price"),
         ({"generated_tokens_per_hour": 5.0}, "no price"),
@@ -95,8 +95,10 @@ def test_each_price_is_for_what_its_name_says(
         ({"per_hour": float("inf")}, "per_hour"),
     ],
 )
-def test_prices_that_would_guard_nothing_are_refused(prices: dict[str, float], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_prices_that_would_guard_nothing_are_refused(
+    prices: dict[str, float], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
         Prices(**prices)  # type: ignore[arg-type]
 
 

@@ -152,16 +152,16 @@ def test_without_a_second_run_nobody_knows_whether_scores_repeat() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lengths", "strength", "says"),
+    ("lengths", "strength", "message"),
     [
         (range(100), "strong", "longer responses score higher (r = +1.00)"),
         (range(100, 0, -1), "strong", "shorter responses score higher (r = -1.00)"),
         ([7] * 100, "unknown", "scores or lengths are all the same"),
     ],
 )
-def test_length_is_told_in_plain_words(lengths: Any, strength: str, says: str) -> None:
+def test_length_is_told_in_plain_words(lengths: Any, strength: str, message: str) -> None:
     found = judged([n / 100 for n in range(100)], response_tokens=list(lengths)).measures.length
-    assert (found.strength, found.says) == (strength, says)
+    assert (found.strength, found.message) == (strength, message)
 
 
 def test_few_responses_tell_nothing_of_length() -> None:
@@ -255,7 +255,7 @@ def test_a_warning_changes_no_verdict(
 def test_responses_that_are_their_own_reference_are_told() -> None:
     found = judge_scores(frame([]), circular=7)
     assert found.verdict == "no_responses"
-    assert "reference answer" in found.findings[0].says
+    assert "reference answer" in found.findings[0].message
     assert "circular" in [each.name for each in found.warnings]
 
 

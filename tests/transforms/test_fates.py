@@ -6,11 +6,11 @@ import pytest
 from bedrock_sluice.transforms.errors import IntegrityError
 from bedrock_sluice.transforms.fates import (
     FATES,
+    apply_rules,
     conserve,
-    divide,
     kept_fates,
+    partition,
     rejected_fates,
-    sift,
 )
 from bedrock_sluice.transforms.reasons import Reason
 
@@ -20,28 +20,28 @@ def test_the_first_broken_rule_is_the_reason() -> None:
         (Reason.CURATE_MEDIA, pl.col("n") > 3),
         (Reason.CURATE_CUT_OFF, pl.col("n") > 1),
     ]
-    sifted = sift(pl.DataFrame({"n": [0, 2, 4]}), rules)
+    sifted = apply_rules(pl.DataFrame({"n": [0, 2, 4]}), rules)
     assert sifted.kept.rows() == [(0,)]
     assert sifted.rejected.rows() == [(2, "curate_cut_off"), (4, "curate_media")]
 
 
 def test_a_rule_that_cannot_be_judged_does_not_hold() -> None:
     frame = pl.DataFrame({"n": [None, 4]}, schema={"n": pl.Int64})
-    sifted = sift(frame, [(Reason.CURATE_MEDIA, pl.col("n") > 3)])
+    sifted = apply_rules(frame, [(Reason.CURATE_MEDIA, pl.col("n") > 3)])
     assert sifted.kept.rows() == [(None,)]
 
 
 def test_without_rules_or_rows_all_is_kept() -> None:
     frame = pl.DataFrame({"n": [1]})
-    assert sift(frame, []).kept.equals(frame)
-    assert sift(frame.clear(), [(Reason.CURATE_MEDIA, pl.col("n") > 3)]).rejected.height == 0
+    assert apply_rules(frame, []).kept.equals(frame)
+    assert apply_rules(frame.clear(), [(Reason.CURATE_MEDIA, pl.col("n") > 3)]).rejected.height == 0
 
 
 def test_judged_rows_are_parted_by_their_reason() -> None:
     told = [None, "select_model", "decode_bad_json"]
     judged = pl.DataFrame({"n": [0, 1, 2], "reason": told})
-    assert divide(judged).kept["n"].to_list() == [0]
-    some = divide(judged, [Reason.DECODE_BAD_JSON])
+    assert partition(judged).kept["n"].to_list() == [0]
+    some = partition(judged, [Reason.DECODE_BAD_JSON])
     assert (some.kept["n"].to_list(), some.rejected["n"].to_list()) == ([0, 1], [2])
 
 
@@ -52,7 +52,7 @@ def test_every_reason_has_a_fate_a_stage_and_a_sentence(reason: Reason) -> None:
     assert told["stage"] == reason.value.partition("_")[0] == reason.stage
     unreadable = reason.stage in ("pull", "decode")
     assert told["fate"] == reason.fate == ("quarantined" if unreadable else "dropped")
-    assert reason.says
+    assert reason.message
 
 
 def test_rejected_rows_keep_survivor_and_detail_where_there_are_any() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bedrock_sluice.lake.duck import query
 from bedrock_sluice.sql import statement
+from bedrock_sluice.transforms.decode.records import decode_object
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.metadata_filter import (
     MAX_CLAUSES,
@@ -22,7 +23,6 @@ from bedrock_sluice.transforms.metadata_filter import (
     parse_filter,
     why_not_native,
 )
-from bedrock_sluice.transforms.records import decode_object
 from bedrock_sluice.transforms.tables import landed_table
 
 Json = dict[str, Any]

@@ -4,8 +4,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.transforms.answer_sources import Sourced, table_usage
-from bedrock_sluice.transforms.answers import ANSWERS
+from bedrock_sluice.transforms.answers.choice import ANSWERS
+from bedrock_sluice.transforms.answers.sources import Sourced, table_usage
 
 NAMES = st.lists(st.sampled_from("abcdef"), max_size=6)
 COUNT = st.integers(0, 3)

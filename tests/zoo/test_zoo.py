@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bedrock_sluice.transforms.normalise import normalise
+from bedrock_sluice.transforms.decode.records import decode_object
+from bedrock_sluice.transforms.readers.normalise import normalise
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.records import decode_object
 from bedrock_sluice.transforms.tables import landed_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "zoo.md"

@@ -1,0 +1,1 @@
+"""Turn Amazon Bedrock model invocation logs into datasets for Reinforcement Fine-Tuning."""

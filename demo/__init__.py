@@ -1,0 +1,1 @@
+"""Sample logs for the demo."""

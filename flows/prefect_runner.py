@@ -1,0 +1,79 @@
+"""Prefect's `Step`: each step of a build is a task. Prefect sees names and timings, no content."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from httpx import HTTPError
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import PrefectException
+from prefect.logging import get_logger
+from prefect.tasks import Task
+
+from bedrock_sluice.flows.faults import place
+from bedrock_sluice.flows.runner import ReportProgress
+from bedrock_sluice.transforms.errors import IntegrityError, SluiceError, TransientError
+
+RETRIES = 3
+RETRY_DELAYS_SECONDS = [10.0, 60.0, 300.0]
+
+T = TypeVar("T")
+
+
+class PrefectError(TransientError):
+    """Prefect's server did not do its part."""
+
+
+def run_as_task(name: str, work: Callable[[ReportProgress], T]) -> T:
+    """Run one step as a task: retried where that may help, never cached, its result not kept.
+
+    `work` is closed over what it needs, so that Prefect is handed no arguments to look through.
+    """
+
+    @task(
+        name=name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=RETRIES,
+        retry_delay_seconds=RETRY_DELAYS_SECONDS,
+        retry_condition_fn=_is_worth_retrying,
+    )
+    def run() -> T:
+        return without_content(name, work)
+
+    return run()
+
+
+def without_content(name: str, work: Callable[[ReportProgress], T]) -> T:
+    """Do the work; a foreign exception loses its text: Prefect would store it, content and all.
+
+    Raises:
+        SluiceError: as the work raised it, or an IntegrityError that names the place.
+        PrefectError: Prefect's server did not answer, or refused.
+    """
+    try:
+        return work(lambda _done, _total: None)
+    except SluiceError:
+        raise
+    except (HTTPError, PrefectException) as error:
+        message = f"step {name}: Prefect's server failed ({type(error).__name__}); see that it runs"
+        failure: SluiceError = PrefectError(message)
+    except Exception as error:
+        message = f"step {name}: {place(error)}; a bug in Sluice, please report it"
+        failure = IntegrityError(message)
+    raise failure
+
+
+def leave_artifact(create: Callable[..., object], **content: Any) -> None:
+    """Create an artifact if that can be: a release that is published does not fail for it."""
+    try:
+        create(**content)
+    except Exception as error:
+        get_logger(__name__).warning(
+            "artifact %s was not written: %s", content["key"], type(error).__name__
+        )
+
+
+def _is_worth_retrying(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    return isinstance(state.result(raise_on_failure=False), TransientError)

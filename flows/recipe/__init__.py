@@ -1,0 +1,211 @@
+"""The recipe: one TOML file that says how a dataset is made. Nothing else configures a build."""
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, time, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+from pydantic import ValidationError, model_validator
+
+from bedrock_sluice.flows.recipe.errors import RecipeError, explain, line_of, unknown
+from bedrock_sluice.flows.recipe.sections import (
+    AnswerSection,
+    CurateSection,
+    DeriveSection,
+    GraderSection,
+    NormaliseSection,
+    PrivacySection,
+    QualitySection,
+    Section,
+    SelectSection,
+    SourceSection,
+    SplitSection,
+    TemplateSection,
+    TrainSection,
+)
+from bedrock_sluice.flows.recipe.values import Name, Text, as_utc
+from bedrock_sluice.lake.logs.source import Window
+from bedrock_sluice.rewards.profiles import profiles
+from bedrock_sluice.rewards.templates.base import template_named, template_names
+from bedrock_sluice.transforms.errors import ConfigError
+
+PATHS = {
+    "source": ("uri", "bodies"),
+    "answer": ("labels", "feedback"),
+    "grader": ("lambda_arn",),
+}
+"""Where things lie: no part of what a recipe asks for."""
+
+CUSTOM = "custom"  # the template
+SPLIT_FORMAT = 1  # of the names of roots: with another, no earlier side is known again
+
+
+class Recipe(Section):
+    """One dataset: from which logs, which records, which answers, in which shape."""
+
+    name: Name
+    lake: Text
+    source: SourceSection
+    template: TemplateSection
+    derive: tuple[DeriveSection, ...] = ()
+    normalise: NormaliseSection = NormaliseSection()
+    select: SelectSection = SelectSection()
+    curate: CurateSection = CurateSection()
+    quality: QualitySection = QualitySection()
+    privacy: PrivacySection = PrivacySection()
+    answer: AnswerSection = AnswerSection()
+    split: SplitSection = SplitSection()
+    grader: GraderSection | None = None
+    train: TrainSection | None = None
+
+    @model_validator(mode="after")
+    def _knows_the_metadata_key(self) -> Self:
+        """Only `custom` has answers of several keys, and names them itself."""
+        asked = self.answer
+        if "metadata" in asked.sources and not asked.metadata_key and self.template.name != CUSTOM:
+            raise ValueError('answer.from has "metadata", but there is no metadata_key = "KEY"')
+        return self
+
+    def at(
+        self, now: datetime, since: datetime | None = None, until: datetime | None = None
+    ) -> "Recipe":
+        """This recipe with a fixed window; `last_days` end with the last whole day before `now`."""
+        source = self.source
+        if not (since or until or source.last_days):
+            return self
+        window = {"since": since or source.since, "until": until or source.until}
+        if source.last_days:
+            midnight = datetime.combine(now.astimezone(UTC).date(), time(), tzinfo=UTC)
+            end = as_utc(until) or midnight
+            window = {"since": since or end - timedelta(days=source.last_days), "until": end}
+        fixed = source.model_dump() | window | {"last_days": None}
+        try:
+            return self.model_copy(update={"source": SourceSection.model_validate(fixed)})
+        except ValidationError as error:
+            (fault, *_) = error.errors()
+            raise ConfigError(f"window: {fault['msg'].removeprefix('Value error, ')}") from None
+
+    @property
+    def window(self) -> Window:
+        """The window of record time; open where the recipe says nothing."""
+        return Window(self.source.since, self.source.until)
+
+    @property
+    def lineage(self) -> str:
+        """The training jobs that build on each other: none is trained on what another was."""
+        return (self.train.lineage if self.train else None) or self.name
+
+    def written(self) -> dict[str, Any]:
+        """The recipe as JSON values, for manifests."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def split_rules(self) -> str:
+        """A digest (hex) of what decides who belongs on one side, and which: see `split_history`.
+
+        Another validation share, salt or grouping makes another split, from the beginning.
+        """
+        rules = {
+            "format": SPLIT_FORMAT,
+            "validation": self.split.validation,
+            "salt": self.split.salt,
+            "group_by": self.split.group_by,
+            "conversation_key": self.curate.conversation_key,
+        }
+        return sha256(msgspec.json.encode(rules, order="deterministic")).hexdigest()
+
+    def digest(self) -> str:
+        """See `recipe_digest`."""
+        return recipe_digest(self.written())
+
+
+def recipe_digest(written: Mapping[str, Any]) -> str:
+    """SHA-256 of what decides the data, wherever lake, logs, labels and grader lie.
+
+    Job settings ([train]) are left out, and a grader that no build tries. `written` is the recipe
+    as its manifest holds it: one of an older version keeps its digest.
+    """
+    asked = {k: v for k, v in written.items() if k not in ("lake", "train")}
+    grader = asked.get("grader", {})
+    if not grader.get("in_gate", "python" in grader):  # see `GraderSection.is_in_gate`
+        asked.pop("grader", None)
+    for section in asked.keys() & PATHS.keys():
+        asked[section] = {k: v for k, v in asked[section].items() if k not in PATHS[section]}
+    return sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        ConfigError: it can't be read, is not TOML, or has wrong keys or values; the message
+            names file and line, and for an unknown key the nearest known one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise RecipeError(path, [(0, str(why))]) from None
+    try:
+        recipe = Recipe.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        fault = (int(line[1]) if line else 0, f"invalid TOML: {error}")
+        raise RecipeError(path, [fault]) from None
+    except ValidationError as error:
+        raise explain(error, path, text, Recipe) from None
+    _check_template(recipe.template, path, text)
+    return recipe
+
+
+def _check_template(section: TemplateSection, path: Path, text: str) -> None:
+    """See that there is such a template with such options, and such profiles.
+
+    A recipe in a manifest is not held to that: what it was built with may be gone.
+    """
+
+    def wrong(key: str, reason: str) -> RecipeError:
+        return RecipeError(path, [(line_of(text, ("template", key)), f"template.{key}: {reason}")])
+
+    if section.name not in template_names():
+        raise wrong("name", unknown(section.name, template_names()))
+    for name in section.profiles:
+        if name not in profiles():
+            raise wrong("profiles", unknown(name, profiles()))
+    try:
+        template_named(section.name, section.options())
+    except ConfigError as error:
+        raise RecipeError(path, [(line_of(text, ("template",)), str(error))]) from None
+
+
+def load_folder(folder: Path) -> dict[Path, Recipe | ConfigError]:
+    """Each `*.toml` of a folder, by name: its recipe, or what is wrong with it.
+
+    Of recipes with one `name` none can be built: each would take the other's releases for its own.
+
+    Raises:
+        ConfigError: there is no such folder, or no recipe in it.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder; name one that holds recipes (*.toml)")
+    paths = sorted(folder.glob("*.toml"))
+    if not paths:
+        raise ConfigError(f"{folder} has no recipe; name a folder with *.toml files")
+    recipes = {path: _load_or_error(path) for path in paths}
+    names = Counter(recipe.name for recipe in recipes.values() if isinstance(recipe, Recipe))
+    for path, recipe in recipes.items():
+        if isinstance(recipe, Recipe) and names[recipe.name] > 1:
+            message = f"{path}: another recipe of the folder has the name {recipe.name!r}, too"
+            recipes[path] = ConfigError(f"{message}; rename one of them")
+    return recipes
+
+
+def _load_or_error(path: Path) -> Recipe | ConfigError:
+    try:
+        return load_recipe(path)
+    except ConfigError as error:
+        return error

@@ -1,0 +1,129 @@
+"""The step `answer`: each prompt's reference answer, from the first source that has one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import polars as pl
+
+from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.stages.empty_result import check_answered, metadata_values
+from bedrock_sluice.transforms.answers.choice import choose_answers, trusted
+from bedrock_sluice.transforms.answers.extract import Extraction, parse_path
+from bedrock_sluice.transforms.answers.feedback import Judged, Scale, feedback_answers
+from bedrock_sluice.transforms.answers.sources import (
+    REQUEST_ID,
+    AnswerContext,
+    Sourced,
+    agreement_answers,
+    extracted_answers,
+    label_answers,
+    logged_answers,
+    metadata_answers,
+    table_usage,
+)
+from bedrock_sluice.transforms.fates import FilterResult, apply_rules
+from bedrock_sluice.transforms.reasons import Reason
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Prompts with their answers, those that have none, and how the named sources were used."""
+
+    sifted: FilterResult
+    facts: dict[str, Any]
+
+
+def answer(
+    plan: BuildContext,
+    prompts: pl.DataFrame,
+    exchanges: pl.DataFrame,
+    candidate_responses: pl.DataFrame,
+    logged_ids: pl.Series,
+) -> Answered:
+    """Find the reference answer of each prompt.
+
+    `exchanges` are all that were read, `voters` those whose responses may be an answer;
+    `logged_ids` are the request ids of all records, whatever became of them.
+
+    Raises:
+        ConfigError: no source has an answer for any prompt.
+    """
+    asked = plan.recipe.answer
+    material = AnswerContext(
+        prompts,
+        exchanges,
+        candidate_responses,
+        lambda wanted: plan.exchanges(("response",), wanted),
+        plan.template,
+    )
+    used = trusted(asked.sources, asked.minimum_trust)
+    tables = dict[str, Sourced]()
+    judged = judge_feedback(plan, material) if "feedback" in used else None
+    if judged:
+        tables["feedback"] = judged.sourced
+    if "labels" in used:
+        rows = chain.from_iterable(table.rows for table in plan.labels)
+        tables["labels"] = label_answers(
+            material, rows, asked.label_key, asked.conflicts, asked.labelled_before
+        )
+    makers = _makers(plan, material, judged.wrong if judged else None)
+    found = [(name, tables[name].answers if name in tables else makers[name]()) for name in used]
+    chosen = _with_tools(plan, choose_answers(prompts, found))
+    sources = {
+        name: _usage(plan, name, sourced, chosen, logged_ids) for name, sourced in tables.items()
+    }
+    if "metadata" in used:
+        sources["metadata"] = {"prompts": dict(found)["metadata"]["reference_answer"].count()}
+    check_answered(plan, material, chosen, found, sources)
+    facts = {"answer_sources": dict(sorted(sources.items())), "answerable": prompts.height}
+    return Answered(chosen, facts)
+
+
+def _usage(
+    plan: BuildContext, name: str, sourced: Sourced, chosen: FilterResult, logged_ids: pl.Series
+) -> dict[str, int]:
+    """How the rows of a table were used: for an answer, or to say that the logged one is wrong."""
+    key = plan.recipe.answer.label_key if name == "labels" else REQUEST_ID
+    seen = logged_ids if key == REQUEST_ID else metadata_values(plan, key)
+    answered = chosen.kept.filter(pl.col("reference_source") == name)
+    rejected = chosen.rejected.filter(pl.col("reason") == Reason.ANSWER_REJECTED.value)
+    decided = pl.concat([answered["prompt_digest"], rejected["prompt_digest"]])
+    return table_usage(sourced, seen, decided)._asdict()
+
+
+def judge_feedback(plan: BuildContext, material: AnswerContext) -> Judged:
+    """What people said of logged responses: answers, and responses that are wrong."""
+    asked = plan.recipe.answer
+    rows = chain.from_iterable(table.placed() for table in plan.feedback)
+    scale = Scale(asked.good_score, asked.bad_score)
+    return feedback_answers(material, rows, asked.conflicts, asked.labelled_before, scale)
+
+
+def _makers(
+    plan: BuildContext, material: AnswerContext, wrong: pl.DataFrame | None
+) -> dict[str, Callable[[], pl.DataFrame]]:
+    """How answers of the other sources are made; `wrong` are those that people judged so."""
+    asked = plan.recipe.answer
+    steps = parse_path(asked.extract_path) if asked.extract_path else ()
+    extraction = Extraction(asked.extract_pattern, steps)
+    return {
+        "metadata": lambda: metadata_answers(material, asked.metadata_key),
+        "agreement": lambda: agreement_answers(
+            material, wrong, asked.minimum_share, asked.minimum_responses
+        ),
+        "extracted": lambda: extracted_answers(material, extraction, wrong),
+        "logged": lambda: logged_answers(material, wrong),
+    }
+
+
+def _with_tools(plan: BuildContext, chosen: FilterResult) -> FilterResult:
+    """Of templates that need tools, prompts without them have no use for their answer."""
+    if not plan.template.needs_tools:
+        return chosen
+    tools = pl.concat(plan.exchanges(("tools",), chosen.kept))
+    told = chosen.kept.join(tools, on="exchange", how="left", maintain_order="left")
+    fit = apply_rules(told, [(Reason.ANSWER_UNFIT, pl.col("tools").is_null())])
+    rejected = fit.rejected.select(chosen.rejected.columns)
+    return FilterResult(fit.kept.drop("tools"), pl.concat([chosen.rejected, rejected]))

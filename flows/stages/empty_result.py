@@ -1,0 +1,223 @@
+"""Recipes that select nothing, or whose template fits no answer: say so at once, and why.
+
+Values of metadata that are named here are names (of projects, of stages), at most ten a key.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from bedrock_sluice.flows.context import KEYS, BuildContext
+from bedrock_sluice.rewards.templates.base import Template, templates
+from bedrock_sluice.transforms.answers.sources import AnswerContext
+from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.fates import FilterResult
+from bedrock_sluice.transforms.metadata_filter import Clause, Literal, describe, parse_filter
+from bedrock_sluice.transforms.reasons import Reason
+
+MAX_VALUES = 10  # that a message names
+MAX_VALUE_CHARS = 128
+MAX_TRIED_RESPONSES = 200  # on which other templates are tried
+OBVIOUS_SHARE = 0.8  # of those, from which on another template is worth naming
+
+_COLUMNS = (*KEYS, "timestamp", "operation", "model_id", "request_metadata")
+
+
+def check_selected(plan: BuildContext, judged: pl.DataFrame) -> None:
+    """See that `[select]` and the window leave something to build from.
+
+    `judged` has the `reason` of each record that is left out. Logs that can't be read at all are
+    not the recipe's fault, and stop nothing.
+
+    Raises:
+        ConfigError: they leave nothing; the message names what each of them asks for, and what the
+            logs have instead.
+    """
+    if judged["reason"].null_count():
+        return
+    reasons = [Reason.SELECT_OPERATION, Reason.SELECT_MODEL, Reason.SELECT_METADATA]
+    explained = [told for reason in reasons if (told := _explain(plan, judged, reason))]
+    if not explained:  # records outside of the window lie beside every build
+        explained = [_explain(plan, judged, Reason.SELECT_OUTSIDE_WINDOW)]
+    if any(explained):
+        raise ConfigError(f"the recipe selects no record: {'; '.join(explained)}")
+
+
+def _explain(plan: BuildContext, judged: pl.DataFrame, reason: Reason) -> str:
+    """Why records are left out for this reason, in words; empty if none is."""
+    rows = judged.filter(pl.col("reason") == reason.value).select(KEYS)
+    if rows.is_empty():
+        return ""
+    return _EXPLAIN[reason](plan, landed_rows(plan, _COLUMNS).join(rows, on=KEYS, how="semi"))
+
+
+def landed_rows(plan: BuildContext, columns: Sequence[str]) -> pl.DataFrame:
+    """These columns of all landed records in the window, with derived metadata."""
+    return pl.concat(
+        [pl.DataFrame(rows) for reading in plan.reading() for rows in reading.rows(columns)]
+    )
+
+
+def metadata_values(plan: BuildContext, key: str) -> pl.Series:
+    """The values that a metadata key has in the logs."""
+    value = pl.col("request_metadata").map.get(key)
+    return landed_rows(plan, ["request_metadata"]).select(value.alias(key)).to_series().unique()
+
+
+def _window(plan: BuildContext, records: pl.DataFrame) -> str:
+    window, times = plan.recipe.window, records["timestamp"].drop_nulls().sort()
+    since, until = _minute(window.since) or "the first", _minute(window.until) or "the last"
+    seen = f"; seen: {_minute(times[0])} to {_minute(times[-1])}" if len(times) else ""
+    return (
+        f"none is from {since} until {until} (UTC){seen}. Correct since and until in [source], or "
+        "leave them out"
+    )
+
+
+def _minute(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else ""
+
+
+def _operations(plan: BuildContext, records: pl.DataFrame) -> str:
+    asked = ", ".join(plan.recipe.select.operations)
+    return f"[select] operations: no record has {asked}; seen: {_seen(records['operation'])}"
+
+
+def _models(plan: BuildContext, records: pl.DataFrame) -> str:
+    asked = ", ".join(plan.recipe.select.models)
+    return f"[select] models: no record has {asked}; seen: {_seen(records['model_id'])}"
+
+
+def _metadata(plan: BuildContext, records: pl.DataFrame) -> str:
+    """The clauses that no record meets; where there is none, how many records meet each."""
+    clauses = parse_filter(plan.recipe.select.metadata or {})
+    meeting = [records.select(_meets(clause).sum()).item() for clause in clauses]
+    told = list[str]()
+    for clause, number in zip(clauses, meeting, strict=True):
+        if not number:
+            told.append(f"no record matches {describe(clause)}; {_values(records, clause)}")
+    if told:
+        return f"[select] metadata: {'; '.join(told)}"
+    each = (f"{describe(c)} {n:,}" for c, n in zip(clauses, meeting, strict=True))
+    return f"[select] metadata: no record meets all of it; each part alone: {', '.join(each)}"
+
+
+_EXPLAIN = {
+    Reason.SELECT_OUTSIDE_WINDOW: _window,
+    Reason.SELECT_OPERATION: _operations,
+    Reason.SELECT_MODEL: _models,
+    Reason.SELECT_METADATA: _metadata,
+}
+
+
+def _meets(clause: Clause) -> pl.Expr:
+    return pl.any_horizontal(_holds(literal) for literal in clause)
+
+
+def _holds(literal: Literal) -> pl.Expr:
+    value = pl.col("request_metadata").map.get(literal.key)
+    is_met = value.is_in(literal.vals) if literal.vals else value.is_not_null()
+    return is_met.fill_null(value=False) != literal.negated
+
+
+def _values(records: pl.DataFrame, clause: Clause) -> str:
+    """What the logs have under the keys of a clause; the keys that there are, if none of them."""
+    metadata = pl.col("request_metadata")
+    told = list[str]()
+    for key in dict.fromkeys(literal.key for literal in clause):
+        values = records.select(metadata.map.get(key).alias(key)).to_series()
+        if values.null_count() == values.len():
+            keys = records.select(metadata.map.keys().explode(empty_as_null=True)).to_series()
+            told.append(f"no record has the key {key}; keys: {_seen(keys.drop_nulls()) or 'none'}")
+        else:
+            told.append(f"seen: {_seen(values)}")
+    return "; ".join(told)
+
+
+def _seen(values: pl.Series) -> str:
+    """The values with their numbers, the most frequent first."""
+    counted = (
+        values.alias("value")
+        .value_counts()
+        .sort("count", "value", descending=[True, False], nulls_last=True)
+    )
+    missing = counted.filter(pl.col("value").is_null())["count"].to_list()
+    present = counted.drop_nulls("value")
+    told = [f"{value[:MAX_VALUE_CHARS]} {n:,}" for value, n in present.head(MAX_VALUES).iter_rows()]
+    if present.height > MAX_VALUES:
+        told.append(f"and {present.height - MAX_VALUES:,} more")
+    told += [f"(none) {n:,}" for n in missing]
+    return ", ".join(told)
+
+
+def check_answered(
+    plan: BuildContext,
+    material: AnswerContext,
+    chosen: FilterResult,
+    found: Sequence[tuple[str, pl.DataFrame]],
+    tables: Mapping[str, Mapping[str, int]],
+) -> None:
+    """See that there is an answer for any prompt.
+
+    Raises:
+        ConfigError: there is none; the message names the sources that were tried, what the template
+            reads, and another one that fits.
+    """
+    prompts = chosen.rejected.height
+    if chosen.kept.height or not prompts:
+        return
+    template = plan.template
+    tried = "; ".join(_source_in_words(name, answers, tables) for name, answers in found)
+    marker = f'; it reads "{template.marker}" in a response' if template.marker else ""
+    better = _better_templates(material, template)
+    advice = f". {better}" if better else ""
+    raise ConfigError(
+        f"template {template.name} has no answer for any of {prompts:,} prompts{marker}. "
+        f"Tried: {tried}{advice}. Change [template] name, or from in [answer]"
+    )
+
+
+def _source_in_words(
+    name: str, answers: pl.DataFrame, tables: Mapping[str, Mapping[str, int]]
+) -> str:
+    reasons = answers["problem"].drop_nulls().value_counts().sort("problem").iter_rows()
+    details = [f"{number:,} {reason}" for reason, number in reasons]
+    if "rows" in (usage := tables.get(name, {})):
+        details = [usage_in_words(usage)]
+    detail = f" ({', '.join(details)})" if details else ""
+    return f"{name}: {answers['reference_answer'].count():,} answers{detail}"
+
+
+def usage_in_words(usage: Mapping[str, int]) -> str:
+    """How the rows of a table were used, in one line; see `TableUsage`."""
+    counts = [
+        f"{usage['not_selected']:,} for requests not selected",
+        f"{usage['unknown']:,} unknown",
+        f"{usage['unreadable']:,} unreadable",
+    ]
+    others = {"late": "too late", "undated": "without a time", "unused": "overruled"}
+    counts += [f"{usage[name]:,} {words}" for name, words in others.items() if usage[name]]
+    return f"{usage['rows']:,} rows, {usage['used']:,} used; {', '.join(counts)}"
+
+
+def _better_templates(material: AnswerContext, current: Template) -> str:
+    """Other templates that read most of the logged responses, in words."""
+    messages = list(_responses(material))
+    told = list[str]()
+    for name, other in templates().items():
+        if name == current.name or not (other.marker or other.needs_tools):
+            continue
+        fitting = sum(other.from_response(message) is not None for message in messages)
+        if messages and fitting >= OBVIOUS_SHARE * len(messages):
+            mark = f' ("{other.marker}")' if other.marker else ""
+            told.append(f"{name}{mark} fits {fitting:,} of {len(messages):,} logged responses")
+    return "; ".join(told)
+
+
+def _responses(material: AnswerContext) -> Iterator[dict[str, Any]]:
+    for piece in material.responses(material.prompts.head(MAX_TRIED_RESPONSES)):
+        for response in piece["response"]:
+            yield msgspec.json.decode(response)

@@ -1,0 +1,76 @@
+"""What a build is made from, as its manifest tells it; and which trained-on prompts it heeds."""
+
+from hashlib import sha256
+from typing import Any
+
+import polars as pl
+
+from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.lake.releases.registry import find_built, trained_on
+from bedrock_sluice.lake.releases.split_history import SplitHistory, read_split_history
+from bedrock_sluice.transforms.curate.trained_before import as_heeded, registry_facts
+
+Facts = dict[str, Any]
+
+TRAINED_BEFORE = "trained_before"  # the manifest's list of the releases that were heeded
+EARLIER_RELEASES = "earlier_releases"  # the manifest's list of those whose split was carried on
+
+
+def input_facts(plan: BuildContext) -> Facts:
+    """The recipe's digest, and the files that were read."""
+    return {
+        "recipe_digest": plan.recipe.digest(),
+        "inputs": _inputs(plan),
+        "labels_sha256": [table.sha256 for table in plan.labels],
+        "feedback_sha256": [table.sha256 for table in plan.feedback],
+        "evaluation_sha256": plan.evaluation.sha256,
+        "grader_sha256": _grader_sha256(plan),
+    }
+
+
+def _grader_sha256(plan: BuildContext) -> str | None:
+    """Of the file of a local grader: what it scores may decide which lines there are."""
+    grader = plan.recipe.grader
+    if grader is None or grader.python is None:
+        return None
+    path = plan.base / grader.python.rpartition(":")[0]
+    return sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def _inputs(plan: BuildContext) -> list[Facts]:
+    """Each log object that was read; a folder has no ETags of its own worth keeping."""
+    is_folder = "://" not in plan.source.store.uri
+    held = sorted((h for _, objects in plan.chosen for h in objects), key=lambda h: h.key)
+    return [
+        {
+            "object": h.key,
+            "size": h.size,
+            "etag": None if is_folder else h.etag,
+            "sha256": h.sha256,
+        }
+        for h in held
+    ]
+
+
+def excluded_prompts(plan: BuildContext) -> pl.DataFrame:
+    """What earlier jobs of the lineage were trained on (`TRAINED`).
+
+    Where this very build was made before, and trained on since: what it heeded then, so that it
+    comes out the same.
+    """
+    trained = trained_on(plan.lake, plan.recipe.lineage)
+    own = find_built(plan.lake, plan.recipe.name, registry_facts(trained), input_facts(plan))
+    return as_heeded(trained, own.manifest.get(TRAINED_BEFORE, [])) if own else trained
+
+
+def split_history(plan: BuildContext, trained: Facts) -> SplitHistory:
+    """The sides that earlier releases of this name gave, where the rules of the split are the same.
+
+    Where this very build was made before: what it knew then, so that it comes out the same.
+    `trained` are the facts of what earlier jobs were trained on.
+    """
+    facts = input_facts(plan) | trained
+    name, rules = plan.recipe.name, plan.recipe.split_rules()
+    own = find_built(plan.lake, name, None, facts)
+    only = own.manifest.get(EARLIER_RELEASES) if own else None
+    return read_split_history(plan.lake, name, rules, only)

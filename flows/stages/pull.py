@@ -1,0 +1,166 @@
+"""Pull: fetch the log objects that the lake does not hold yet, and land them as Parquet parts."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from bedrock_sluice.flows.executor import in_order
+from bedrock_sluice.flows.runner import ReportProgress
+from bedrock_sluice.lake.logs.bodies import SIDES, Bodies
+from bedrock_sluice.lake.logs.fetch import fetch
+from bedrock_sluice.lake.logs.landed import (
+    UNREAD,
+    Batch,
+    Held,
+    batches,
+    missing,
+    open_part,
+    part_key,
+    read_parts,
+    source_name,
+    write_footer,
+)
+from bedrock_sluice.lake.logs.source import LogObject, Source, Window
+from bedrock_sluice.lake.stores.opening import reopen_store
+from bedrock_sluice.lake.stores.store import ObjectRefusedError, Store
+from bedrock_sluice.transforms.decode.records import decode_rows
+from bedrock_sluice.transforms.errors import ConfigError, OutsideError
+from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.tables import landed_table
+
+FETCHERS = 4  # objects of one batch fetched at once
+MAX_PACKED_BYTES = 256 << 20  # a larger log object is not fetched
+PIECE_BYTES = 16 << 20  # of bodies held before they are written, and read again, at once
+PIECE_ROWS = 4_096
+REFUSALS = (Reason.PULL_ARCHIVED, Reason.PULL_DENIED)  # of one object, which may be lifted
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a worker reads and writes, as data that can be sent to it."""
+
+    logs: str
+    lake: str
+    bodies: tuple[str, ...]
+    source_name: str
+
+
+def pull(source: Source, lake: Store, window: Window, tick: ReportProgress) -> int:
+    """Land what is listed in the window and not landed whole; returns the number of log objects.
+
+    Safe to run again, and twice at once: parts are named after what they hold, and put if absent.
+    An object whose bodies were not all there is tried again, and landed again if there are more;
+    so is one that may not be read, or is archived: it is quarantined until it can be.
+
+    Raises:
+        ConfigError: the lake would be read as logs.
+        OutsideError: the logs can't be listed, or not one of them can be read.
+    """
+    if not source.below and f"{lake.uri}/".startswith(f"{source.store.uri}/"):
+        raise ConfigError(f"the lake {lake.uri} lies below the logs; put it elsewhere")
+    reopen_store.cache_clear()
+    name = source_name(source)
+    parts = read_parts(lake, name, window)
+    wanted = missing(source.objects(window), parts)
+    places = Places(source.store.uri, lake.uri, (source.store.uri, *source.bodies), name)
+    size = sum(each.entry.size for each, _ in wanted)
+    done = landed = unread = 0
+    tick(done, len(wanted))
+    for batch, (number, refused) in zip(
+        batches(wanted), in_order(partial(_land, places), batches(wanted), size), strict=True
+    ):
+        done, landed, unread = done + len(batch), landed + number, unread + refused
+        tick(done, len(wanted))
+    if unread and unread == landed and not parts:
+        raise OutsideError(
+            f"none of the {unread:,} log objects under {source.store.uri} may be read, or all are "
+            "archived; check the policy (s3:GetObject, kms:Decrypt) and the storage class"
+        )
+    return landed
+
+
+def _land(places: Places, batch: Batch) -> tuple[int, int]:
+    """Land one batch as a part; returns how many objects it has, and how many can't be read."""
+    logs, lake = reopen_store(places.logs), reopen_store(places.lake)
+    bodies = Bodies([reopen_store(uri) for uri in places.bodies])
+    held = list[Held]()
+    with (
+        TemporaryDirectory(prefix="sluice-pull-") as folder,
+        ThreadPoolExecutor(FETCHERS) as pool,
+    ):
+        path = Path(folder, "part.parquet")
+        with open_part(path) as part:
+            piece = Piece(part)
+            raws = pool.map(partial(_fetch, logs), (each for each, _ in batch))
+            for (each, waiting), raw in zip(batch, raws, strict=True):
+                if waiting is None or _count_waiting(each, raw, bodies) < waiting:
+                    held.append(_hold(piece, each, raw, bodies))
+            piece.flush()
+            write_footer(part, held)
+        if held:
+            lake.put_new(part_key(places.source_name, batch[0][0].partition, held), path)
+    return len(held), sum(each.waiting == UNREAD for each in held)
+
+
+class Piece:
+    """Rows on their way into a part: written, as a row group, when they are many bytes."""
+
+    def __init__(self, part: pq.ParquetWriter) -> None:
+        self._part = part
+        self._rows = list[Row]()
+        self._bytes = 0
+
+    def add(self, row: Row) -> None:
+        """Take a row, and write what has come together if it is much."""
+        self._rows.append(row)
+        self._bytes += sum(len(row.get(f"{side}_body") or "") for side in SIDES)
+        if self._bytes > PIECE_BYTES or len(self._rows) == PIECE_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what there is. A part without rows has an empty row group."""
+        self._part.write_table(landed_table(self._rows))
+        self._rows, self._bytes = [], 0
+
+
+def _fetch(logs: Store, each: LogObject) -> bytes | Reason:
+    """The bytes of a log object, or why they can't be had."""
+    if each.entry.size > MAX_PACKED_BYTES:
+        return Reason.PULL_OBJECT_TOO_LARGE
+    try:
+        return fetch(logs, each.entry)
+    except ObjectRefusedError as error:
+        return error.reason
+
+
+def _decode(each: LogObject, raw: bytes | Reason) -> Iterator[Row]:
+    if isinstance(raw, bytes):
+        return decode_rows(raw, each.entry.key)
+    return iter([{"object": each.entry.key, "line": 0, "reason": raw}])
+
+
+def _count_waiting(each: LogObject, raw: bytes | Reason, bodies: Bodies) -> int:
+    return UNREAD if raw in REFUSALS else bodies.count_waiting(_decode(each, raw))
+
+
+def _hold(piece: Piece, each: LogObject, raw: bytes | Reason, bodies: Bodies) -> Held:
+    """Write the rows of one object with their bodies; returns what the part holds of it."""
+    rows = waiting = 0
+    for row in map(bodies.resolve, _decode(each, raw)):
+        waiting += row.get("reason") in (Reason.PULL_BODY_MISSING, *REFUSALS)
+        rows += 1
+        piece.add(row)
+        del row  # a row may be large; the next one is decoded without it
+    entry = each.entry
+    waiting = UNREAD if raw in REFUSALS else waiting
+    digest = sha256(raw if isinstance(raw, bytes) else b"").hexdigest()
+    return Held(entry.key, entry.etag, entry.size, entry.modified, digest, rows, waiting)

@@ -1,0 +1,67 @@
+"""The stage `render`: prompts and their answers to lines."""
+
+from functools import partial
+
+import msgspec
+import polars as pl
+
+from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.rewards.conformance.check import line_errors
+from bedrock_sluice.rewards.line import instruct
+from bedrock_sluice.rewards.line import render as render_lines
+from bedrock_sluice.transforms.chat.messages import JsonObject, chat_of
+from bedrock_sluice.transforms.chat.tokens import estimate_tokens
+from bedrock_sluice.transforms.fates import FilterResult, apply_rules
+from bedrock_sluice.transforms.privacy.detection import SECRETS
+from bedrock_sluice.transforms.privacy.masking import escape_lines, mask_lines
+from bedrock_sluice.transforms.reasons import Reason
+
+
+def render(plan: BuildContext, prompts: pl.DataFrame) -> FilterResult:
+    """Add each prompt's line, as `json`: masked, and with reserved words broken up, as asked.
+
+    What can't be written as it must be is left out: lines that masking did not make clean, whose
+    answer it spoilt, that have become too long, or that break a rule of the profiles (`detail`
+    names it).
+    """
+    lines = _rendered(plan, prompts)
+    decoded = [msgspec.json.decode(line) for line in lines["json"]]
+    tokens = [estimate_tokens(chat_of(line), line.get("tools") or ()) for line in decoded]
+    judged = lines.with_columns(
+        fits=pl.Series([bool(plan.template.takes(line)) for line in decoded], dtype=pl.Boolean),
+        detail=pl.Series(map(partial(_broken_rule, plan), decoded), dtype=pl.String),
+        tokens=pl.Series(tokens, dtype=pl.Int64),
+    )
+    clean = apply_rules(
+        judged,
+        [
+            (Reason.CURATE_SECRET, pl.col("unclean").is_in(SECRETS)),
+            (Reason.CURATE_PERSONAL_DATA, pl.col("unclean").is_not_null()),
+            (Reason.CURATE_TOO_LONG, pl.col("tokens") > plan.recipe.curate.max_prompt_tokens),
+            (Reason.ANSWER_UNFIT, ~pl.col("fits")),
+            (Reason.RENDER_UNFIT, pl.col("detail").is_not_null()),
+        ],
+    )
+    is_unfit = pl.col("reason") == Reason.RENDER_UNFIT.value
+    rejected = clean.rejected.with_columns(detail=pl.when(is_unfit).then("detail"))
+    return FilterResult(clean.kept.drop("unclean", "fits", "detail", "tokens"), rejected)
+
+
+def _broken_rule(plan: BuildContext, line: JsonObject) -> str | None:
+    """The first rule of the profiles that a line breaks, as `profile/rule`."""
+    return next(iter(line_errors(line, plan.profiles)), None)
+
+
+def _rendered(plan: BuildContext, prompts: pl.DataFrame) -> pl.DataFrame:
+    asked = plan.recipe
+    texts = pl.concat(plan.exchanges(("messages", "tools"), prompts))
+    whole = prompts.join(texts, on="exchange", how="left", maintain_order="left", validate="1:1")
+    whole = whole.with_columns(is_instructed=pl.lit(value=False))
+    if asked.template.instruct:
+        whole = instruct(whole, plan.template)
+    lines = render_lines(whole, asked.template.fields)
+    mask, drop = (asked.privacy.kinds_to(action) for action in ("mask", "drop"))
+    lines, unclean = mask_lines(lines, prompts["is_clean"], asked.split.salt, mask, drop)
+    if asked.quality.reserved_words == "escape":
+        lines = escape_lines(lines)
+    return prompts.with_columns(lines, unclean, whole["is_instructed"])

@@ -1,0 +1,101 @@
+"""The step `split`: each group of prompts gets one side, and keeps it."""
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.stages.features import sketch_turns
+from bedrock_sluice.lake.releases.split_history import SplitHistory
+from bedrock_sluice.transforms.chat.digests import conversation_marks
+from bedrock_sluice.transforms.chat.messages import chat_of
+from bedrock_sluice.transforms.dedup.contamination import SIMILARITY
+from bedrock_sluice.transforms.dedup.leakage import NO_RESPONSE, leaking, turns_of
+from bedrock_sluice.transforms.dedup.near_duplicates import pairs_to_keep_together
+from bedrock_sluice.transforms.dedup.sketches import sketch
+from bedrock_sluice.transforms.fates import FilterResult
+from bedrock_sluice.transforms.sampling import select_to_budget
+from bedrock_sluice.transforms.split import (
+    LINKS,
+    VALIDATION,
+    evict,
+    tie,
+    tie_beginnings,
+    tied_pairs,
+)
+from bedrock_sluice.transforms.split import split as split_prompts
+
+
+def split_similarity(plan: BuildContext) -> float:
+    """From which similarity on two prompts may not stand on both sides, whatever is dropped."""
+    return min(plan.recipe.curate.near_duplicates or SIMILARITY, SIMILARITY)
+
+
+def split(plan: BuildContext, prompts: pl.DataFrame, earlier: SplitHistory) -> FilterResult:
+    """Divide the prompts into train and validation, and keep at most `max_lines`."""
+    asked = plan.recipe.split
+    known = _with_turns(earlier.lines)
+    paths = pl.concat([frame.select("root", "path") for frame in (prompts, known)])
+    links = [
+        tie(prompts, "conversation"),
+        tie_beginnings(paths),
+        _near_links(plan, prompts, known),
+    ]
+    placed = split_prompts(
+        prompts,
+        pl.concat(links),
+        earlier.sides,
+        validation=asked.validation,
+        salt=asked.salt,
+    )
+    return select_to_budget(
+        placed,
+        max_lines=asked.max_lines,
+        salt=asked.salt,
+        strata=asked.strata,
+        share=asked.share,
+    )
+
+
+def _with_turns(lines: pl.DataFrame) -> pl.DataFrame:
+    """Add to earlier lines what they say: `path`, and the text of their `turns`."""
+    chats = [chat_of(msgspec.json.decode(line)) for line in lines["json"]]
+    paths = [conversation_marks(chat, NO_RESPONSE).path for chat in chats]
+    return lines.with_columns(
+        pl.Series("path", paths, dtype=pl.List(pl.UInt64)),
+        pl.Series("turns", map(turns_of, chats), dtype=pl.String),
+    )
+
+
+def _near_links(plan: BuildContext, prompts: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """The links (`LINKS`) between what asks nearly the same, under any system message.
+
+    That is among the prompts, and between them and the lines that are `known` from before.
+    """
+    ordered = prompts.sort("exchange")
+    sketches, texts = sketch_turns(plan, ordered)
+    first = ordered.height
+
+    def fetch(rows: NDArray[np.int64]) -> pl.Series:
+        new, old = rows[rows < first], rows[rows >= first] - first
+        return pl.concat([texts.fetch(new), known["turns"].gather(old)])
+
+    every = np.concatenate([sketches, sketch(known["turns"])])
+    pairs = pairs_to_keep_together(every, fetch, split_similarity(plan))
+    roots = pl.concat([ordered["root"], known["root"]])
+    ends = {name: roots.gather(pairs[:, n]) for n, name in enumerate(LINKS)}
+    return tied_pairs(pl.DataFrame(ends, schema=LINKS))
+
+
+def keep_apart(plan: BuildContext, rendered: FilterResult, earlier: SplitHistory) -> FilterResult:
+    """Leave out lines of train that say what validation says, or said in an earlier release.
+
+    Only where two sides that were given earlier meet: all else is kept together by its group.
+    """
+    lines = rendered.kept
+    held = earlier.lines.filter(split=VALIDATION)["json"]
+    chats = [chat_of(msgspec.json.decode(line)) for line in pl.concat([held, lines["json"]])]
+    sides = pl.concat([pl.Series([VALIDATION] * len(held), dtype=pl.String), lines["split"]])
+    apart = evict(lines, leaking(chats, sides, split_similarity(plan))[len(held) :])
+    return FilterResult(apart.kept, pl.concat([rendered.rejected, apart.rejected], how="diagonal"))

@@ -1,0 +1,33 @@
+"""The summary of a release, as JSON for machines."""
+
+from typing import Any
+
+from msgspec import to_builtins
+
+from bedrock_sluice.expectations.checks import Check, decode_checks
+from bedrock_sluice.lake.releases.releases import Release
+
+
+def summary(release: Release) -> dict[str, Any]:
+    """What `build --json` prints; `failed_checks` are those that made the gate say no.
+
+    `checks` are all that did not pass, as they stand in `checks.json`.
+    """
+    checks = failed_checks(release)
+    counts = ("records", "train", "validation", "dropped", "quarantined")
+    return {
+        "release": release.uri,
+        "id": release.id,
+        "verdict": release.manifest["verdict"],
+        "counts": {name: release.manifest["counts"][name] for name in counts},
+        "answers_by_source": release.manifest["answers_by_source"],
+        "answer_sources": release.manifest["answer_sources"],
+        "failed_checks": [check.name for check in checks if check.result == "failed"],
+        "checks": [to_builtins(check) for check in checks],
+    }
+
+
+def failed_checks(release: Release) -> list[Check]:
+    """The checks that did not pass, failures before warnings."""
+    checks = decode_checks(release.file("checks.json").read_bytes())
+    return sorted((check for check in checks if not check.passed), key=lambda c: c.severity)

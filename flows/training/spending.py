@@ -1,0 +1,108 @@
+"""What a job over a release would take, and whether budget and length of prompts allow it."""
+
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from bedrock_sluice.flows.recipe import Recipe
+from bedrock_sluice.flows.recipe.sections import TrainSection
+from bedrock_sluice.lake.releases.releases import Release
+from bedrock_sluice.rewards.estimate import (
+    MAX_PROMPT,
+    Estimate,
+    Judge,
+    estimate,
+    fitting_prompts,
+    over_budget,
+    rollouts_asked,
+    told,
+)
+from bedrock_sluice.rewards.templates.base import template_named
+from bedrock_sluice.transforms.chat.messages import Message
+from bedrock_sluice.transforms.chat.tokens import estimate_tokens
+from bedrock_sluice.transforms.errors import ConfigError, RefusedError
+from bedrock_sluice.transforms.sampling import MIN_LINES
+from bedrock_sluice.transforms.split import TRAIN, VALIDATION
+
+JUDGE_GRADER = "judge_grader"
+JUDGE = Judge(instruction_tokens=400, max_answer_tokens=512)  # as our judge is written
+
+
+class _Line(msgspec.Struct):
+    messages: list[Message]
+    tools: list[dict[str, Any]] = []
+
+
+_LINE = msgspec.json.Decoder(_Line)
+
+
+def estimate_release(release: Release, recipe: Recipe) -> Estimate:
+    """What the job of `[train]` takes over the lines of a release, without those that it skips.
+
+    Raises:
+        ConfigError: the recipe has no [train], or its hyperparameters are no good.
+    """
+    if recipe.train is None:
+        raise ConfigError(f"the recipe of {recipe.name} has no [train]; add it to have an estimate")
+    template = template_named(recipe.template.name, recipe.template.options())
+    readiness = release.manifest.get("readiness") or {}
+    rollouts = rollouts_asked(recipe.train.hyper_parameters)
+    train = _prompt_tokens(release, TRAIN)
+    fitting = fitting_prompts(train, recipe.train.hyper_parameters)
+    held_out = _prompt_tokens(release, VALIDATION) if recipe.train.validation else None
+    return estimate(
+        fitting,
+        rollouts,
+        skipped_lines=train.len() - fitting.len(),
+        validation_prompt_tokens=held_out,
+        mean_response_tokens=readiness.get("mean_response_tokens"),
+        judge=JUDGE if template.grader == JUDGE_GRADER else None,
+        prices=recipe.train.price_table(),
+    )
+
+
+def check_lengths(release: Release, train: TrainSection) -> str:
+    """See that enough lines are within the job's maxPromptLength; how many are not, in words.
+
+    Raises:
+        RefusedError: fewer would remain than Bedrock takes.
+        ConfigError: maxPromptLength is no whole number above 0.
+    """
+    if MAX_PROMPT not in train.hyper_parameters:
+        return "no limit (maxPromptLength)"
+    tokens = _prompt_tokens(release, TRAIN)
+    remaining = fitting_prompts(tokens, train.hyper_parameters).len()
+    skipped = tokens.len() - remaining
+    told = f"the job skips {skipped:,} of {tokens.len():,} lines, which are over maxPromptLength"
+    if skipped and remaining < MIN_LINES:
+        raise RefusedError(
+            f"{told}; Bedrock needs {MIN_LINES} lines. Raise maxPromptLength in [train], or build "
+            "with a lower max_prompt_tokens in [curate]"
+        )
+    return told if skipped else "no line is over maxPromptLength"
+
+
+def _prompt_tokens(release: Release, side: str) -> pl.Series:
+    with release.file(f"{side}.jsonl").open("rb") as file:
+        lines = [_LINE.decode(line) for line in file]
+    return pl.Series([estimate_tokens(line.messages, line.tools) for line in lines], dtype=pl.Int64)
+
+
+def keep_to_budget(release: Release, recipe: Recipe) -> None:
+    """See that the job can't cost more than the recipe's budget.
+
+    Raises:
+        RefusedError: it could; the message tells the estimate.
+        ConfigError: the recipe has no [train], or its hyperparameters are no good.
+    """
+    budget = recipe.train.budget if recipe.train else None
+    if budget is None:
+        return
+    estimated = estimate_release(release, recipe)
+    if over_budget(estimated, budget):
+        shown = "\n".join(f"  {line}" for line in told(estimated))
+        raise RefusedError(
+            f"the job may cost more than the budget of {budget:g} in [train]; raise it, or ask for "
+            f"less (max_lines, epochCount, trainingSamplePerPrompt):\n{shown}"
+        )

@@ -1,0 +1,1 @@
+"""Source logs and the parts that they are landed in."""

@@ -1,0 +1,202 @@
+"""Landed parts: immutable Parquet files of records, and the knowledge of what they hold.
+
+    landed/<source>/<account>/<region>/YYYY/MM/DD/HH/<digest of the footer>.parquet
+
+A part's footer lists the log objects that it holds, so what is landed is known from the parts
+themselves: there is no index beside them that could be wrong. The name is the digest of that list.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bedrock_sluice.lake.logs.source import LogObject, Source, Window, is_delivered
+from bedrock_sluice.lake.stores.store import Entry, Store
+from bedrock_sluice.transforms.errors import IntegrityError, OutsideError
+from bedrock_sluice.transforms.tables import LANDED
+
+MAX_BATCH_BYTES = 4 << 20  # of compressed log objects in one part
+MAX_BATCH_OBJECTS = 256
+FOOTER_WORKERS = 16
+NAME_DIGITS = 24
+SOURCE_DIGITS = 12
+LAYOUT = 2  # of the parts; those of another layout are not seen, and their logs are landed again
+
+UNREAD = 1 << 30  # bodies that are waited for in an object that could not be read at all
+
+_FOOTER_KEY = b"sluice.objects"
+
+
+class Held(msgspec.Struct, frozen=True):
+    """One log object as a part holds it: its listing, the digest of its bytes, its rows."""
+
+    key: str
+    etag: str
+    size: int
+    modified: datetime
+    sha256: str
+    rows: int
+    waiting: int = 0  # bodies that were stored apart, and were not there yet
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Parquet file of the lake, and the log objects in it."""
+
+    entry: Entry
+    objects: tuple[Held, ...]
+
+
+Batch = tuple[tuple[LogObject, int | None], ...]  # of one partition, for one part; see `missing`
+
+
+def source_name(source: Source) -> str:
+    """The name of a source inside the lake; several sources may share one lake.
+
+    The places of large bodies belong to it: they decide which bodies parts hold.
+    """
+    identity = [LAYOUT, source.store.uri, source.bodies]
+    return sha256(msgspec.json.encode(identity)).hexdigest()[:SOURCE_DIGITS]
+
+
+def batches(wanted: Iterable[tuple[LogObject, int | None]]) -> Iterator[Batch]:
+    """Group what `missing` found (by key) into parts: one partition, bounded in size."""
+    batch, size = list[tuple[LogObject, int | None]](), 0
+    for each in wanted:
+        entry = each[0].entry
+        is_full = size + entry.size > MAX_BATCH_BYTES or len(batch) == MAX_BATCH_OBJECTS
+        if batch and (is_full or batch[0][0].partition != each[0].partition):
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(each)
+        size += entry.size
+    if batch:
+        yield tuple(batch)
+
+
+def part_key(source: str, partition: str, objects: Sequence[Held]) -> str:
+    """The key of the part that holds these objects; the same objects always have the same key."""
+    return f"landed/{source}/{partition}/{_part_name(objects)}"
+
+
+def _part_name(objects: Sequence[Held]) -> str:
+    return f"{sha256(msgspec.json.encode(objects)).hexdigest()[:NAME_DIGITS]}.parquet"
+
+
+@contextmanager
+def open_part(path: Path) -> Iterator[pq.ParquetWriter]:
+    """Write a part (schema `tables.LANDED`) to a local file, a table at a time."""
+    with pq.ParquetWriter(
+        path,
+        LANDED,
+        compression="zstd",
+        write_page_checksum=True,
+        use_dictionary=["account_id", "region", "model_id", "operation", "identity_arn", "object"],
+    ) as writer:
+        yield writer
+
+
+def write_footer(writer: pq.ParquetWriter, objects: Sequence[Held]) -> None:
+    """Say what the part holds. It is the last thing that is written to it."""
+    writer.add_key_value_metadata({_FOOTER_KEY: msgspec.json.encode(objects)})
+
+
+def read_rows(
+    path: Path, columns: Sequence[str], objects: Sequence[str] | None
+) -> Iterator[pa.Table]:
+    """Columns of a part's rows, of all its log objects or of those named, a row group at a time.
+
+    Raises:
+        IntegrityError: its bytes are not those that were written.
+    """
+    keys = pa.array(objects, pa.string()) if objects is not None else None
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=list(columns))
+                is_wanted = None if keys is None else pc.is_in(table["object"], value_set=keys)
+                yield table if is_wanted is None else table.filter(is_wanted)
+                del table  # it may be large; the next one is read without it
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        raise _damaged(path) from None
+
+
+def read_parts(lake: Store, source: str, window: Window) -> list[Part]:
+    """The parts of a source that may hold records of the window, by key.
+
+    Raises:
+        IntegrityError: a file in the lake is not a part as Sluice wrote it.
+        OutsideError: a part may not be read.
+    """
+    root = f"landed/{source}/"
+    entries = [
+        entry
+        for entry in lake.entries(root)
+        if is_delivered(entry.key.removeprefix(root).rpartition("/")[0], window)
+    ]
+    with ThreadPoolExecutor(FOOTER_WORKERS) as pool:
+        return list(pool.map(lambda entry: _part(lake, entry), entries))
+
+
+def _part(lake: Store, entry: Entry) -> Part:
+    path = lake.local(entry)
+    try:
+        with path.open("rb") as file:
+            metadata = pq.read_metadata(file)
+        objects = msgspec.json.decode(metadata.metadata[_FOOTER_KEY], type=tuple[Held, ...])
+        schema = metadata.schema.to_arrow_schema()
+    except PermissionError:
+        raise OutsideError(f"{path} may not be read; check its permissions") from None
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        raise _damaged(f"{lake.uri}/{entry.key}") from None
+    is_as_named = entry.key.rpartition("/")[2] == _part_name(objects)
+    is_as_listed = metadata.num_rows == sum(each.rows for each in objects)
+    if not (is_as_named and is_as_listed and schema.equals(LANDED)):
+        raise _damaged(f"{lake.uri}/{entry.key}")
+    return Part(entry, objects)
+
+
+def _damaged(place: str | Path) -> IntegrityError:
+    return IntegrityError(
+        f"{place} is not a landed part as Sluice wrote it: it is damaged or another file. "
+        "Delete it, and pull again"
+    )
+
+
+def missing(
+    objects: Iterable[LogObject], parts: Iterable[Part]
+) -> list[tuple[LogObject, int | None]]:
+    """Listed objects that no part holds whole in the version listed now.
+
+    With each goes the number of its bodies that the best part still waits for, None if there is no
+    part of it.
+    """
+    waiting = dict[tuple[str, str, int], int]()
+    for held in (held for part in parts for held in part.objects):
+        version = (held.key, held.etag, held.size)
+        waiting[version] = min(held.waiting, waiting.get(version, held.waiting))
+    found = ((o, waiting.get((o.entry.key, o.entry.etag, o.entry.size))) for o in objects)
+    return [(each, number) for each, number in found if number != 0]
+
+
+def choose_versions(parts: Sequence[Part]) -> Mapping[str, list[Held]]:
+    """Which part (by its key) each object is read from: the newest version that is most whole."""
+    newest = dict[str, tuple[tuple[datetime, str, int, str], Held]]()
+    for part in parts:
+        for held in part.objects:
+            rank = (held.modified, held.etag, -held.waiting, part.entry.key)
+            if held.key not in newest or newest[held.key][0] < rank:
+                newest[held.key] = (rank, held)
+    chosen = dict[str, list[Held]]()
+    for (*_, key), held in newest.values():
+        chosen.setdefault(key, []).append(held)
+    return chosen

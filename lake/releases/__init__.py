@@ -1,0 +1,1 @@
+"""Releases and what is recorded about them: training jobs and the sides of the split."""

@@ -1,0 +1,249 @@
+"""A store below an S3 prefix. Credentials, region and endpoint come from the usual AWS settings."""
+
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+)
+
+from bedrock_sluice.lake.aws import CLIENT_CONFIG, remedy, unreached
+from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, ObjectRefusedError
+from bedrock_sluice.transforms.errors import (
+    ConfigError,
+    OutsideError,
+    SluiceError,
+    TransientError,
+)
+from bedrock_sluice.transforms.reasons import Reason
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef, ObjectTypeDef
+else:
+    S3Client = Any
+
+READ_ATTEMPTS = 3
+PUT_ATTEMPTS = 5  # where another writer is at the same key; botocore does not try that again
+
+_URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?")
+_MISSING = frozenset({"NoSuchBucket", "404", "NotFound"})
+_GONE = frozenset({"NoSuchKey", "PreconditionFailed", "412"})
+_DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "403", "Forbidden"})
+_ARCHIVED = "InvalidObjectState"  # of storage classes whose objects must be restored first
+_POLICY = "check the policy (s3:ListBucket, s3:GetObject, s3:PutObject, kms:Decrypt)"
+_KMS = "KMS."  # how codes begin that are about the key of one object
+_TAKEN = frozenset({"PreconditionFailed", "412"})
+_CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".parquet": "application/vnd.apache.parquet",
+}
+_BUSY = frozenset({"SlowDown", "Throttling", "RequestTimeout"})
+
+
+class S3Store:
+    """Objects below `s3://bucket/prefix`.
+
+    Immutable objects that must be read as files are kept in a cache folder, by URI and ETag.
+    """
+
+    def __init__(self, uri: str, client: S3Client | None = None) -> None:
+        match = _URI.fullmatch(uri)
+        if not match:
+            raise ConfigError(f"{uri} is no S3 URI: s3://bucket/prefix, bucket in lower case")
+        self.bucket = match["bucket"]
+        prefix = (match["prefix"] or "").strip("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._client = client or _client()
+        self._cache = Path(tempfile.gettempdir()) / f"sluice-cache-{os.getuid()}"
+
+    @property
+    def uri(self) -> str:
+        """The prefix as an `s3://` URI, without a slash at its end."""
+        return f"{S3_SCHEME}{self.bucket}/{self._prefix}".rstrip("/")
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """See `Store.entries`."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with self._told(prefix):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self._prefix + prefix):
+                yield from map(self._entry, self._checked(page).get("Contents", ()))
+
+    def _checked(self, page: "ListObjectsV2OutputTypeDef") -> "ListObjectsV2OutputTypeDef":
+        """A page of a listing that is S3's own: it tells how much it holds.
+
+        Raises:
+            TransientError: it is empty or another server's, such as a proxy's.
+        """
+        if page.get("KeyCount") != len(page.get("Contents", ())) + len(
+            page.get("CommonPrefixes", ())
+        ):
+            raise TransientError(
+                f"{self.uri}: the answer to a listing is not one of S3's; check for a proxy "
+                "between here and S3, and run again"
+            )
+        return page
+
+    def _entry(self, found: "ObjectTypeDef") -> Entry:
+        key, etag = found["Key"].removeprefix(self._prefix), found["ETag"].strip('"')
+        return Entry(key, found["Size"], etag, found["LastModified"])
+
+    def entry(self, key: str) -> Entry | None:
+        """See `Store.entry`."""
+        with self._told(key):  # of the keys that begin with this one, it is the first
+            page = self._client.list_objects_v2(
+                Bucket=self.bucket, Prefix=self._prefix + key, MaxKeys=1
+            )
+        found = next(map(self._entry, self._checked(page).get("Contents", ())), None)
+        return found if found and found.key == key else None
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """See `Store.folders`."""
+        start = self._prefix + prefix
+        pages = self._client.get_paginator("list_objects_v2")
+        with self._told(prefix):
+            found = [
+                common["Prefix"].removeprefix(start).rstrip("/")
+                for page in pages.paginate(Bucket=self.bucket, Prefix=start, Delimiter="/")
+                for common in self._checked(page).get("CommonPrefixes", ())
+            ]
+        return sorted(found)
+
+    def read(self, entry: Entry) -> bytes:
+        """See `Store.read`. botocore tries requests again, but not the reading of a body."""
+        for _ in range(READ_ATTEMPTS):
+            content = self._get(entry)
+            if content is not None and len(content) == entry.size:
+                return content
+        told = "came over the network damaged or cut off, each time; run again"
+        raise TransientError(f"{self.uri}/{entry.key} {told}")
+
+    def _get(self, entry: Entry) -> bytes | None:
+        """The bytes that came, or None if they stopped coming or do not check out."""
+        key = self._prefix + entry.key
+        with self._told(entry.key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, IfMatch=f'"{entry.etag}"')
+        try:
+            return answer["Body"].read()
+        except (HTTPClientError, IncompleteReadError, FlexibleChecksumError):
+            return None
+
+    def local(self, entry: Entry) -> Path:
+        """See `Store.local`; a copy in the cache folder is taken if its size is right."""
+        name = sha256(f"{self.uri}/{entry.key} {entry.etag}".encode()).hexdigest()
+        path = _private(self._cache) / name
+        if not (path.is_file() and path.stat().st_size == entry.size):
+            part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+            with part.open("wb") as file:
+                file.write(self.read(entry))
+                file.flush()
+                os.fsync(file.fileno())  # before the name: a crash leaves no torn copy under it
+            part.replace(path)
+        return path
+
+    def put_new(self, key: str, content: bytes | Path) -> bool:
+        """See `Store.put_new`; S3's conditional write decides between two writers."""
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        for attempt in range(1, PUT_ATTEMPTS + 1):
+            try:
+                with self._told(key):
+                    answer = self._client.put_object(
+                        Bucket=self.bucket,
+                        Key=self._prefix + key,
+                        Body=data,
+                        IfNoneMatch="*",
+                        ContentType=_CONTENT_TYPES.get(Path(key).suffix, "binary/octet-stream"),
+                    )
+            except _TakenError:
+                return False
+            except _ContestedError:
+                if attempt == PUT_ATTEMPTS:
+                    raise
+            else:
+                if "ETag" in answer:
+                    return True
+                raise TransientError(
+                    f"{self.uri}/{key}: the answer to a Put is not one of S3's; check for a proxy "
+                    "between here and S3, and run again"
+                )
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def _told(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            raise self._explained(error, key) from None
+        except (HTTPClientError, BotoCoreError) as error:
+            raise unreached(error, f"{self.uri}/{key}") from None
+
+    def _explained(self, error: ClientError, key: str) -> SluiceError:
+        code = error.response.get("Error", {}).get("Code", "?")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        where = f"{self.uri}/{key}"
+        if error.operation_name == "PutObject" and code in _TAKEN:
+            return _TakenError(where)
+        if status == 409:
+            return _ContestedError(f"{where}: another writer was at it ({code}); run again")
+        if code in _GONE:
+            return TransientError(f"{where} changed or went after it was listed; run again")
+        if code in _MISSING:
+            return ConfigError(f"{where}: there is no such bucket; correct the URI")
+        is_passing = code in _BUSY or status >= 500
+        other = TransientError if is_passing else OutsideError
+        return _refusal(error, code, where) or other(
+            f"{where}: {error.operation_name} failed ({code})"
+        )
+
+
+def _refusal(error: ClientError, code: str, where: str) -> OutsideError | None:
+    """What S3 does not let us do, and what to do about it; a single object may be the cause."""
+    is_get = error.operation_name == "GetObject"
+    if is_get and code == _ARCHIVED:
+        told = f"{where} is archived ({code}); restore it to a class that can be read at once"
+        return ObjectRefusedError(told, Reason.PULL_ARCHIVED)
+    hint = _POLICY if code in _DENIED else remedy(error)
+    if hint is None:
+        return None
+    message = f"{where}: S3 refused {error.operation_name} ({code}); {hint}"
+    if is_get and (code in _DENIED or code.startswith(_KMS)):
+        return ObjectRefusedError(message, Reason.PULL_DENIED)
+    return OutsideError(message)
+
+
+class _ContestedError(TransientError):
+    """Two conditional writes met; S3 asks to try again."""
+
+
+class _TakenError(OutsideError):
+    """A conditional write found the key taken."""
+
+
+def _private(folder: Path) -> Path:
+    """The folder, made if need be; nobody else may write to it, or they could swap our data."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.stat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise OutsideError(f"{folder} can be written by others; delete it, and run again")
+    return folder
+
+
+def _client() -> S3Client:
+    try:
+        return boto3.session.Session().client("s3", config=CLIENT_CONFIG)
+    except (BotoCoreError, ValueError) as error:
+        raise unreached(error, "S3") from None

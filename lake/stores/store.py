@@ -1,0 +1,72 @@
+"""One port for every place that holds objects: a folder or an S3 prefix."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from bedrock_sluice.transforms.errors import OutsideError
+from bedrock_sluice.transforms.reasons import Reason
+
+S3_SCHEME = "s3://"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One listed object: its key below the store's root, size in bytes, and ETag without quotes."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+class ObjectRefusedError(OutsideError):
+    """One object can't be read, though its store can; `reason` is why."""
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Store(Protocol):
+    """Objects below one root. Keys are relative, with `/` between their parts.
+
+    A folder that is not there holds nothing. Every method raises ConfigError where a bucket does
+    not exist, OutsideError where access is refused, and TransientError where trying again may help.
+    """
+
+    @property
+    def uri(self) -> str:
+        """The root: `s3://bucket/prefix` or an absolute path."""
+        ...
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """All objects whose key starts with `prefix`, by key."""
+        ...
+
+    def entry(self, key: str) -> Entry | None:
+        """The object with exactly this key, as it is listed; None if it is not there."""
+        ...
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """The names of the folders right below `prefix` (which is empty or ends in `/`), sorted."""
+        ...
+
+    def read(self, entry: Entry) -> bytes:
+        """The bytes of a listed object; what was listed is what is read.
+
+        Raises:
+            ObjectRefusedError: this object may not be read, or is archived.
+            TransientError: the object is no longer the one that was listed.
+        """
+        ...
+
+    def local(self, entry: Entry) -> Path:
+        """A file that holds the bytes of a listed, immutable object; for reading only."""
+        ...
+
+    def put_new(self, key: str, content: bytes | Path) -> bool:
+        """Create an object; False, and nothing changed, if the key is there already."""
+        ...

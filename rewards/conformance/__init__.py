@@ -1,0 +1,1 @@
+"""Profiles of the readers of RFT datasets, and checking a file against them."""

@@ -1,0 +1,189 @@
+"""Lines made to fit, where that takes no data that are not there.
+
+Mending is idempotent: a line that was mended needs no mending. What still breaks a rule afterwards
+is set aside with the names of the rules.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+
+from bedrock_sluice.rewards.conformance.chat_rules import content_kind, metadata_reference
+from bedrock_sluice.rewards.conformance.check import line_errors
+from bedrock_sluice.rewards.conformance.line_text import TRAILING_COMMA, Fault, decode_line
+from bedrock_sluice.rewards.conformance.profile import Mend, Profile
+from bedrock_sluice.transforms.chat.messages import JsonObject
+from bedrock_sluice.transforms.decode.lines import Line
+from bedrock_sluice.transforms.reasons import Reason
+
+ROLES = {"developer": "system", "human": "user"}  # other names of the roles that RFT knows
+GIVEN_ID = Mend("an id is made from the content of the line", lambda _: False)
+COMMA = Mend("the comma after the line is dropped", lambda _: False)
+
+_ID_BYTES = 16
+_LINE_ENDS = frozenset(b"\r\n")  # between tokens, where JSON allows them and lines do not
+
+
+class Mended(NamedTuple):
+    """One line after mending.
+
+    `text` is its JSON, or None if it was set aside because of `rules`; `raw` is what it was.
+    """
+
+    line: int
+    raw: bytes
+    text: bytes | None
+    mends: tuple[Mend, ...]
+    rules: tuple[str, ...]
+
+
+def mend_lines(lines: Iterable[Line], profiles: Sequence[Profile]) -> Iterator[Mended]:
+    """Mend lines for all of the profiles; line by line, in their order."""
+    mends = (*MENDS, *dict.fromkeys(mend for profile in profiles for mend in profile.mends))
+    given = Counter[str]()
+    for number, raw in lines:
+        if isinstance(raw, Reason):
+            yield Mended(number, b"", None, (), (raw.value,))
+        else:
+            yield _mend(number, raw, mends, profiles, given)
+
+
+def _mend(
+    number: int, raw: bytes, mends: Sequence[Mend], profiles: Sequence[Profile], given: Counter[str]
+) -> Mended:
+    line, done = decode_line(raw), list[Mend]()
+    if line is TRAILING_COMMA:
+        line, done = decode_line(raw.removesuffix(b",")), [COMMA]
+    if isinstance(line, Fault):
+        return Mended(number, raw, None, (), (f"file/{line.name}",))
+    done += [mend for mend in mends if mend.apply(line)]
+    if broken := line_errors(line, profiles):
+        return Mended(number, raw, None, (), tuple(broken))
+    if _give_id(line, given):
+        done.append(GIVEN_ID)
+    is_as_it_was = not done and not _LINE_ENDS.intersection(raw)
+    return Mended(number, raw, raw if is_as_it_was else msgspec.json.encode(line), tuple(done), ())
+
+
+def _give_id(line: JsonObject, given: Counter[str]) -> bool:
+    """Make an id for a line without one; equal lines get ids with a number behind."""
+    found = line.get("id")
+    if isinstance(found, int) and not isinstance(found, bool):
+        line["id"] = str(found)
+        return True
+    if found is not None and not (isinstance(found, str) and not found.strip()):
+        return False
+    line.pop("id", None)
+    encoded = msgspec.json.encode(line, order="sorted")
+    digest = blake2b(encoded, digest_size=_ID_BYTES).hexdigest()
+    given[digest] += 1
+    made = digest if given[digest] == 1 else f"{digest}-{given[digest]}"
+    rest = dict(line)
+    line.clear()
+    line.update({"id": made}, **rest)
+    return True
+
+
+# --- what every profile wants
+
+
+def _ask(line: JsonObject) -> bool:
+    """A row of `question` and, if there, `system` becomes messages."""
+    question, system = line.get("question"), line.get("system")
+    if "messages" in line or not isinstance(question, str) or not isinstance(system, str | None):
+        return False
+    said = [{"role": "system", "content": line.pop("system")}] if system else []
+    line["messages"] = [*said, {"role": "user", "content": line.pop("question")}]
+    return True
+
+
+def _lift_reference(line: JsonObject) -> bool:
+    """The reference leaves `metadata`, which goes if nothing else is in it."""
+    if line.get("reference_answer") is not None or metadata_reference(line) is None:
+        return False
+    line["reference_answer"] = line["metadata"].pop("reference_answer")
+    if not line["metadata"]:
+        del line["metadata"]
+    return True
+
+
+def _messages(line: JsonObject) -> list[JsonObject]:
+    found = line.get("messages")
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _in_messages(change: Callable[[JsonObject], bool]) -> Callable[[JsonObject], bool]:
+    """A change of one message, made in all of them."""
+
+    def apply(line: JsonObject) -> bool:
+        changed = [change(message) for message in _messages(line)]  # all, not up to the first
+        return any(changed)
+
+    return apply
+
+
+def _rename_role(message: JsonObject) -> bool:
+    role = message.get("role")
+    if not isinstance(role, str):
+        return False
+    named = ROLES.get(role.lower(), role.lower())
+    message["role"] = named
+    return named != role
+
+
+def _drop_empty_keys(message: JsonObject) -> bool:
+    """Keys that hold nothing go, as clients write them: `"refusal": null`, `"tool_calls": []`."""
+    empty = [key for key, value in message.items() if key != "content" and value in (None, [], "")]
+    for key in empty:
+        del message[key]
+    return bool(empty)
+
+
+def _join_blocks(message: JsonObject) -> bool:
+    """Blocks of an assistant are pieces of one text; those of others stand on lines of their own.
+
+    The same as `transforms.chat.Turn` does with logged messages.
+    """
+    content = message.get("content")
+    if not isinstance(content, list) or content_kind(content) != "blocks":
+        return False
+    between = "" if message.get("role") == "assistant" else "\n"
+    message["content"] = between.join(block["text"] for block in content)
+    return True
+
+
+def _merge_systems(line: JsonObject) -> bool:
+    """One system message, first; blank ones go. Where one holds more than text, nothing is done."""
+    messages = _messages(line)
+    systems = [message for message in messages if message.get("role") == "system"]
+    if not systems or len(messages) != len(line["messages"]):
+        return False
+    contents: list[Any] = [m.get("content") for m in systems if m.keys() <= {"role", "content"}]
+    if len(contents) < len(systems) or not all(isinstance(c, str | None) for c in contents):
+        return False
+    texts = [content for content in contents if content and content.strip()]
+    first = [{"role": "system", "content": "\n".join(texts)}] if texts else []
+    merged = [*first, *(message for message in messages if message.get("role") != "system")]
+    line["messages"] = merged
+    return merged != messages
+
+
+def _drop_tools(line: JsonObject) -> bool:
+    if "tools" not in line or line["tools"] not in (None, []):
+        return False
+    del line["tools"]
+    return True
+
+
+MENDS = (
+    Mend("`question` and `system` become messages", _ask),
+    Mend("`reference_answer` leaves `metadata`", _lift_reference),
+    Mend("roles take the names that RFT knows", _in_messages(_rename_role)),
+    Mend("keys of messages that hold nothing are dropped", _in_messages(_drop_empty_keys)),
+    Mend("text blocks are joined to one text", _in_messages(_join_blocks)),
+    Mend("system messages become one, and stand first", _merge_systems),
+    Mend("`tools` without any is dropped", _drop_tools),
+)

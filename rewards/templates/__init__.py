@@ -1,0 +1,1 @@
+"""Templates: one contract per module, found by its `TEMPLATE`."""

@@ -1,0 +1,60 @@
+"""Template `code`: test cases that a program has to pass.
+
+Each case has `expected_output`, as AWS's documents want it, and the same as text in `output`, which
+AWS's Codeforces sample grader compares with what a program prints when it reads `input`. Sluice has
+no grader for it: grading runs what a model wrote, and that belongs in a sandbox of your own. In
+CSV, `test_cases` is JSON text.
+Sources: Amazon Nova user guide, data preparation for RFT, "Code"; amazon-bedrock-samples,
+reward-functions/codeforces_rew_func.py.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bedrock_sluice.rewards.templates.base import Reference, Template, from_cell
+
+
+class CodeTemplate(Template):
+    """`{"code": "...", "test_cases": [{"input", "expected_output", "output"}], ...}`."""
+
+    name = "code"
+    about = '{"code": "…", "test_cases": [{"input": "1 2", "expected_output": 3, "output": "3"}]}'
+    profiles = ("nova-docs", "code")
+
+    def from_fields(self, fields: Mapping[str, Any]) -> Reference | None:
+        """From `test_cases`, and `code` and `all_tests_pass` if they are there.
+
+        A case has `input`, and `expected_output` or `output`; the other is made from it.
+        Nothing is run: `all_tests_pass` is what the label says.
+        """
+        made = dict[str, Any]()
+        code, passes = fields.get("code"), from_cell(fields.get("all_tests_pass"))
+        if isinstance(code, str) and code.strip():
+            made["code"] = code
+        cases = from_cell(fields.get("test_cases"))
+        made["test_cases"] = [_case(each) for each in cases] if isinstance(cases, list) else None
+        if isinstance(passes, bool):
+            made["all_tests_pass"] = passes
+        return self._sound(made)
+
+    def fits(self, reference: object) -> bool:
+        """Whether there are test cases, each with `input` and `expected_output`."""
+        cases = reference.get("test_cases") if isinstance(reference, dict) else None
+        return isinstance(cases, list) and bool(cases) and all(map(_is_case, cases))
+
+
+def _case(case: object) -> object:
+    """The case with what is expected under both names; `output` as Python would print it."""
+    if not isinstance(case, dict) or not case.keys() & {"expected_output", "output"}:
+        return case
+    expected = case.get("expected_output", case.get("output"))
+    output = case.get("output", expected)
+    text = output if isinstance(output, str) else str(output)
+    return {**case, "expected_output": expected, "output": text}
+
+
+def _is_case(case: object) -> bool:
+    return isinstance(case, dict) and case.keys() >= {"input", "expected_output"}
+
+
+TEMPLATE = CodeTemplate()

@@ -1,0 +1,160 @@
+"""Bad input: a clear error or a counted reject, the exit code that was promised, nothing lost."""
+
+import gzip
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from bedrock_sluice.flows.faults import place
+
+Json = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("more", "swaps", "told"),
+    [
+        ("", {"logs": "nowhere"}, "nowhere: no logs there"),
+        ("", {"since = 2026-10-01": "since = 2025-01-01", "2026-10-02": "2025-01-02"}, "no log"),
+        ("[split]\nvalidaton = 0.2\n", {}, "sums.toml:10: unknown key `split.validaton`"),
+        ("[split]\nvalidaton = 0.2\n", {}, "did you mean `validation`?"),
+        ('[split]\nmax_lines = "all"\n', {}, "sums.toml:10: split.max_lines: must be an integer"),
+        (
+            "",
+            {'"math"': '"maths"'},
+            "sums.toml:8: template.name: unknown value `maths`; did you mean `math`?",
+        ),
+        ("[select]\nmetadata = { is = 1 }\n", {}, "metadata has the unknown word 'is'"),
+        ('[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n', {}, "none.csv: no such file"),
+        ("[split\n", {}, "sums.toml:9: invalid TOML"),
+    ],
+)
+def test_a_wrong_recipe_is_told_in_one_message_and_nothing_is_written(
+    sums: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    more: str,
+    swaps: dict[str, str],
+    told: str,
+) -> None:
+    ran = sluice("build", recipe(more, swaps))
+    assert ran.code == 2
+    assert told in ran.err
+    assert "Traceback" not in ran.err
+    assert not (sums.parent / "lake" / "releases").exists()
+
+
+def test_a_recipe_that_is_not_there_is_told(tmp_path: Path, sluice: Callable[..., Any]) -> None:
+    ran = sluice("build", tmp_path / "none.toml")
+    assert (ran.code, ran.out) == (2, "")
+    assert "none.toml: No such file" in ran.err
+
+
+def test_damaged_objects_and_lines_are_counted_and_cost_only_themselves(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    write_logs: Callable[..., None],
+    records: Callable[..., list[Json]],
+    log_object: Callable[..., bytes],
+) -> None:
+    good = records(130)
+    whole = log_object(good[:100])
+    torn = gzip.compress(json.dumps(good[100]).encode() + b'\n{"requestId": "torn", "times')
+    mixed = log_object([b"no json", *good[101:], b'{"some": "json"}'])
+    write_logs(tmp_path / "logs", [whole, torn, mixed, whole[:-9], b""])
+    told = json.loads(sluice("build", recipe(), "--json").out)
+    assert told["counts"]["quarantined"] == {
+        "decode_bad_json": 1,
+        "decode_not_a_record": 1,
+        "decode_torn_line": 1,
+        "pull_corrupt_gzip": 1,
+        "pull_empty_object": 1,
+    }
+    assert told["counts"]["train"] + told["counts"]["validation"] == 130
+    assert told["counts"]["records"] == 135
+    fates = pl.read_parquet(Path(told["release"]) / "fates.parquet")
+    damaged = fates.filter(pl.col("reason") == "pull_corrupt_gzip")
+    assert damaged["line"].to_list() == [0]
+
+
+def test_too_few_lines_are_released_but_rejected(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    write_logs: Callable[..., None],
+    records: Callable[..., list[Json]],
+) -> None:
+    write_logs(tmp_path / "logs", [records(99)])
+    ran = sluice("build", recipe(), "--json")
+    told = json.loads(ran.out)
+    assert ran.code == 1
+    assert told["verdict"] == "rejected"
+    assert told["failed_checks"] == ["train_count"]
+    (check,) = told["checks"]
+    assert (check["limit"], check["unit"]) == ({"min": 100, "max": 20_000}, "lines")
+    assert check["measured"] == told["counts"]["train"]
+    assert check["hint"]
+    assert f"  to fix: {check['hint']}\n" in sluice("build", recipe()).err
+    manifest = json.loads((Path(told["release"]) / "manifest.json").read_text())
+    assert manifest["verdict"] == "rejected"
+
+
+def test_a_bug_of_ours_is_told_by_its_place_without_content(
+    sums: Path, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("the secret is 123-45-6789")
+
+    monkeypatch.setattr("bedrock_sluice.flows.pipeline.curate", fail)
+    ran = sluice("build", sums)
+    assert ran.code == 70
+    assert "ValueError at flows/pipeline.py" in ran.err
+    assert "123-45" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("swaps", "kind", "code", "where"),
+    [
+        ({"uri =": "url ="}, "recipe", 2, "sums.toml:3"),
+        ({'"logs"': '"nowhere"'}, "config", 2, None),
+    ],
+)
+def test_with_json_an_error_is_one_object_on_stdout(
+    sums: Path,
+    recipe: Callable[..., Path],
+    sluice: Callable[..., Any],
+    swaps: dict[str, str],
+    kind: str,
+    code: int,
+    where: str | None,
+) -> None:
+    ran = sluice("build", recipe(swaps=swaps), "--json")
+    error = json.loads(ran.out)["error"]
+    assert (ran.code, error["kind"]) == (code, kind)
+    assert error["where"] == (where and str(sums.with_name(where)))
+    assert ran.err == f"sluice: {error['message']}\n"
+
+
+def test_a_bug_in_a_nested_package_is_told_by_its_own_place(
+    sums: Path, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bedrock_sluice.transforms.readers.chat_dialects import converse
+
+    with pytest.raises((TypeError, AttributeError)) as error:
+        converse.read(None, None)  # type: ignore[arg-type]
+    assert re.search(r"at transforms/readers/chat_dialects/converse\.py:\d+$", place(error.value))
+
+
+def test_without_docstrings_a_build_is_refused_in_one_line(sums: Path) -> None:
+    command = [sys.executable, "-OO", "-m", "bedrock_sluice.cli.app", "build", str(sums)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("sluice: Python runs without docstrings (-OO, PYTHONOPTIMIZE=2)")
+    assert len(ran.stderr.splitlines()) == 1

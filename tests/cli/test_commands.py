@@ -1,0 +1,128 @@
+"""Commands as the README shows them: the demo, the doctor, approval and a dry run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from bedrock_sluice.cli.app import app
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+TRAIN = """\
+[grader]
+lambda_arn = "arn:aws:lambda:us-east-1:111122223333:function:grade"
+[train]
+model = "amazon.nova-2-lite-v1:0:256k"
+role_arn = "arn:aws:iam::111122223333:role/rft"
+output_uri = "s3://models/rft"
+data_uri = "s3://data/rft"
+"""
+
+
+def test_the_demo_shows_the_funnel_of_the_readme_and_what_to_open(
+    tmp_path: Path, sluice: Callable[..., Any]
+) -> None:
+    ran = sluice("demo", "--out", tmp_path / "demo")
+    funnel = ran.err[ran.err.index("demo: from records") : ran.err.index("release passed")]
+    open_context = [line.removeprefix("open ") for line in ran.err.splitlines() if "open " in line]
+    assert ran.code == 0
+    assert funnel.strip() in README
+    assert len(open_context) == 3
+    assert all(Path(path).is_file() for path in open_context)
+    assert Path(ran.out.strip(), "manifest.json").is_file()
+
+
+def test_the_doctor_finds_a_good_recipe_well(sums: Path, sluice: Callable[..., Any]) -> None:
+    ran = sluice("doctor", sums, "--json")
+    assert ran.code == 0
+    findings = {each["question"]: each["ok"] for each in json.loads(ran.out)}
+    assert findings["can the logs be listed?"] is True
+    assert findings["can the labels be read?"] is None
+    assert False not in findings.values()
+    assert "– can the labels be read? none named" in sluice("doctor", sums).err
+
+
+def test_the_doctor_says_what_is_missing(
+    sums: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+) -> None:
+    ran = sluice("doctor", recipe('[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n'))
+    assert ran.code == 1
+    assert "✗ can the labels be read? label table none.csv: no such file" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "question"),
+    [
+        ('uri = "logs"', 'uri = "nowhere"', "can the logs be listed?"),
+        ('lake = "lake"', 'lake = "gs://lake"', "can the lake be written?"),
+    ],
+)
+def test_the_doctor_goes_on_after_a_bad_place(
+    sums: Path, sluice: Callable[..., Any], old: str, new: str, question: str
+) -> None:
+    text = sums.read_text()
+    assert old in text
+    sums.write_text(f'{text.replace(old, new)}[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n')
+    ran = sluice("doctor", sums, "--json")
+    findings = {each["question"]: each["ok"] for each in json.loads(ran.out)}
+    assert ran.code == 1
+    assert findings[question] is False
+    assert findings["can the labels be read?"] is False
+    others = {"can the logs be listed?", "can the lake be written?"} - {question}
+    assert all(findings[each] for each in others)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("", "", "✓ would Bedrock take the training job's request? yes"),
+        ("role/rft", "user/rft", "roleArn: must match"),
+        ('data_uri = "s3://data/rft"', "", "set data_uri in [train]"),
+    ],
+)
+def test_the_doctor_tries_the_training_request(
+    sums: Path, recipe: Callable[..., Path], sluice: Any, old: str, new: str, told: str
+) -> None:
+    assert told in sluice("doctor", recipe(TRAIN.replace(old, new) if old else TRAIN)).err
+
+
+def test_the_readme_shows_every_command_and_help_loses_no_words() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert [name for name in commands if f"sluice {name}" not in README] == []
+    for command in commands.values():
+        helps = [command.help, *(getattr(each, "help", None) for each in command.params)]
+        assert "[" not in "".join(each or "" for each in helps)  # rich reads it as markup
+
+
+def test_only_an_approved_release_can_be_trained_on(
+    sums: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+) -> None:
+    release = sluice("build", recipe(TRAIN)).out.strip()
+    refused = sluice("train", release, "--dry-run")
+    approved = json.loads(sluice("approve", release, "--by", "A. Person", "--json").out)
+    request = json.loads(sluice("train", release, "--dry-run").out)
+    manifest = json.loads((Path(release) / "manifest.json").read_text())
+    assert (refused.code, "is not approved" in refused.err) == (1, True)
+    assert (approved["by"], approved["digest"]) == ("A. Person", manifest["digest"])
+    assert request["customizationType"] == "REINFORCEMENT_FINE_TUNING"
+    assert request["trainingDataConfig"]["s3Uri"].endswith(f"{manifest['id']}/train.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("build",), "Missing argument"),
+        (("frobnicate",), "No such command"),
+        (("train", "/no/such/release"), "is no release"),
+        (("approve", "/a/releases/b/c", "--by", "me"), "there is no whole release"),
+    ],
+)
+def test_wrong_usage_exits_2(
+    sluice: Callable[..., Any], arguments: tuple[str, ...], told: str
+) -> None:
+    ran = sluice(*arguments)
+    assert ran.code == 2
+    assert told in ran.err

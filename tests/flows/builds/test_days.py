@@ -1,0 +1,275 @@
+"""Days of logs, one after the other: what was held out stays so, and no line goes without a cause.
+
+Each story is a stream of made-up days, built anew after each. Conversations grow, answers are asked
+for again, prompts come again word for word or nearly so, and labels arrive late.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import combinations, pairwise
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import msgspec
+import polars as pl
+import pytest
+
+from bedrock_sluice.expectations.measures import measure_leakage
+from bedrock_sluice.flows.context import open_context
+from bedrock_sluice.flows.pipeline import build
+from bedrock_sluice.flows.runner import ReportProgress
+from bedrock_sluice.flows.stages.split import split_similarity
+from bedrock_sluice.transforms.chat.messages import Message
+from bedrock_sluice.transforms.dedup.leakage import leakage
+from bedrock_sluice.transforms.split import TRAIN, VALIDATION
+
+Json = dict[str, Any]
+
+FIRST = datetime(2026, 10, 1, 12, tzinfo=UTC)
+DAYS = 3
+PER_DAY = 45
+WORDS = [a + b for a in ("ba", "de", "fo", "gu", "li", "mo", "ne") for b in ("rk", "st", "lm", "n")]
+SYSTEMS = ("", "", "Be brief.", "It is 3 May. Be kind.", "It is 4 June. Be kind.")
+ANSWERED = '[answer]\nfrom = ["labels", "logged"]\nlabels = "labels.jsonl"\n'
+STORIES = (
+    ("last", False, 0.8, 20_000, ""),
+    ("last", True, 0.8, 20_000, ""),
+    ("first", True, 0.7, 40, ""),
+    ("each", True, 0.8, 20_000, ""),
+    ("each", True, 0.5, 30, 'group_by = ["customer"]\n'),
+    ("last", True, 0.6, 20_000, 'group_by = ["customer"]\n'),
+    ("last", True, 0.9, 25, 'strata = ["customer"]\n'),
+)
+CAUSES = {
+    "answer_conflict",
+    "curate_conversation_turn",
+    "curate_exact_duplicate",
+    "curate_near_duplicate",
+    "split_joined_validation",
+    "split_over_max_lines",
+}
+NAMING = {"curate_conversation_turn", "curate_exact_duplicate", "curate_near_duplicate"}
+HARD = (8, 22, 23, 43, 57)  # stories in which something like what was held out would come back
+TOLD = [*range(len(STORIES)), *HARD]
+
+
+class Fate(NamedTuple):
+    """Why a record is no line."""
+
+    reason: str
+    survivor: str | None
+
+
+@dataclass
+class Built:
+    """What a build came to, by request id; `counts` are those of the leakage certificate."""
+
+    records: int
+    lines: dict[str, str]
+    sides: dict[str, str]
+    fates: dict[str, Fate]
+    counts: Json
+
+    def chats(self, side: str) -> list[list[Message]]:
+        """The messages of the lines of a side."""
+        told = [json.loads(self.lines[name]) for name, at in self.sides.items() if at == side]
+        return [msgspec.convert(line["messages"], list[Message]) for line in told]
+
+
+@dataclass
+class Stream:
+    """A made-up service: what was said so far, and how it is logged; `heard` has the last day's."""
+
+    dice: Random
+    record: Callable[..., Json]
+    chats: list[tuple[str, tuple[str, ...], str, str]] = field(default_factory=list)
+    labels: list[Json] = field(default_factory=list)
+    heard: set[str] = field(default_factory=set)
+
+    def day(self, number: int) -> list[Json]:
+        """The records of one more day."""
+        told = [self._one(number, nth) for nth in range(PER_DAY)]
+        self.heard = {record["requestId"] for record in told}
+        for name in self.dice.sample([chat[0] for chat in self.chats], 6):
+            self.labels.append({"request_id": name, "final_answer": str(self.dice.randrange(9))})
+        return told
+
+    def _one(self, number: int, nth: int) -> Json:
+        name = f"day-{number}-{nth}"
+        system, said, customer = self._said()
+        reply = f"{self._text(12)} #### {self.dice.randrange(100)}"
+        self.chats.append((name, (*said, reply), system, customer))
+        turns = [
+            {"role": ("user", "assistant")[n % 2], "content": [{"text": t}]}
+            for n, t in enumerate(said)
+        ]
+        answer = {"message": {"role": "assistant", "content": [{"text": reply}]}}
+        bodies = (
+            {"messages": turns, "system": [{"text": system}] if system else []},
+            {"output": answer, "stopReason": "end_turn"},
+        )
+        at = FIRST + timedelta(days=number, minutes=self.dice.randrange(600))
+        told = {"customer": customer} if customer else None
+        return self.record(request_id=name, bodies=bodies, at=at, metadata=told)
+
+    def _said(self) -> tuple[str, tuple[str, ...], str]:
+        """A new question; or an old one again, reworded or not; or one turn more."""
+        customer = self.dice.choice(["", "a", "b", "c", "d", "e", "f"])
+        kind = self.dice.choice(["new", "grown", "grown", "reworded", "reworded", "again"])
+        if kind == "new" or not self.chats:
+            return self.dice.choice(SYSTEMS), (self._text(self.dice.randrange(18, 40)),), customer
+        _, (*said, reply), system, owner = self.dice.choice(self.chats)
+        if kind == "grown":
+            cut = self.dice.choice([0, 0, 0, 2]) if len(said) > 2 else 0
+            return system, (*said[cut:], reply, self._text(9)), owner
+        if kind == "reworded":
+            said[-1] = self._reworded(said[-1])
+        return system, tuple(said), customer
+
+    def _text(self, words: int) -> str:
+        return " ".join(self.dice.choices(WORDS, k=words))
+
+    def _reworded(self, text: str) -> str:
+        words = text.split()
+        words[self.dice.choice([0, 1, -1, len(words) // 2])] = self.dice.choice(WORDS)
+        return " ".join(words)
+
+
+def _built(path: Path) -> Built:
+    """A release, and what its stages did."""
+    done: Json = {}
+
+    def step(name: str, work: Callable[[ReportProgress], Any]) -> Any:
+        done[name] = work(lambda _done, _total: None)
+        return done[name]
+
+    with open_context(path) as plan:
+        build(plan, step)
+        lines = done["render"].kept
+        leaks = measure_leakage(lines, split_similarity(plan), None)
+    sifted = [done["normalise"], done["curate"].sifted, done["answer"].sifted]
+    sifted += [done["split"], done["render"]]
+    lost = pl.concat([each.rejected for each in sifted], how="diagonal")
+    fates = lost.select("request_id", "reason", "survivor").iter_rows()
+    return Built(
+        records=done["select"].height,
+        lines=dict(lines.select("request_id", "json").iter_rows()),
+        sides=dict(lines.select("request_id", "split").iter_rows()),
+        fates={name: Fate(*told) for name, *told in fates},
+        counts=leaks.sum().row(0, named=True),
+    )
+
+
+class Story(NamedTuple):
+    """What was built after each day, what was new then, and how near is near."""
+
+    number: int
+    built: list[Built]
+    heard: list[set[str]]
+    labelled: list[set[str]]
+    similarity: float
+
+
+def _told(
+    folder: Path, number: int, write_logs: Callable[..., None], record: Callable[..., Json]
+) -> Story:
+    policy, history, similarity, most, more = STORIES[number % len(STORIES)]
+    stream = Stream(Random(number), record)
+    recipe = folder / "days.toml"
+    recipe.write_text(
+        'name = "days"\nlake = "lake"\n[source]\nuri = "logs"\n[template]\nname = "math"\n'
+        f"history = {str(history).lower()}\n{ANSWERED}"
+        f'[curate]\nconversations = "{policy}"\nnear_duplicates = {similarity}\n'
+        f"[split]\nvalidation = 0.3\nmax_lines = {most}\n{more}"
+    )
+    story = Story(number, [], [], [], similarity)
+    for day in range(DAYS):
+        write_logs(folder / "logs", [stream.day(day)], f"2026/10/{1 + day:02}/12")
+        rows = "".join(json.dumps(row) + "\n" for row in stream.labels)
+        (folder / "labels.jsonl").write_text(rows)
+        story.built.append(_built(recipe))
+        story.heard.append(stream.heard)
+        story.labelled.append({row["request_id"] for row in stream.labels})
+    assert {TRAIN, VALIDATION} <= {side for each in story.built for side in each.sides.values()}
+    return story
+
+
+@pytest.fixture(scope="module", params=TOLD)
+def story(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    write_logs: Callable[..., None],
+    record: Callable[..., Json],
+) -> Story:
+    """A story of days, told once for all laws."""
+    return _told(tmp_path_factory.mktemp("days"), request.param, write_logs, record)
+
+
+def test_every_record_has_one_fate_and_its_survivor_is_a_record(story: Story) -> None:
+    seen = set[str]()
+    for built, heard in zip(story.built, story.heard, strict=True):
+        seen |= heard
+        assert built.lines.keys() | built.fates.keys() == seen
+        assert len(built.lines) + len(built.fates) == built.records
+        named = {f.survivor for f in built.fates.values() if f.reason in NAMING}
+        assert named <= seen
+
+
+def test_sides_never_overlap_in_what_was_written(story: Story) -> None:
+    assert [built.counts for built in story.built if any(built.counts.values())] == []
+
+
+def test_no_record_ever_changes_its_side(story: Story) -> None:
+    sides = dict[str, str]()
+    for built in story.built:
+        assert {n: sides[n] for n in built.sides.keys() & sides.keys()}.items() <= (
+            built.sides.items()
+        )
+        sides |= built.sides
+
+
+def test_what_was_held_out_is_never_trained_on_later(story: Story) -> None:
+    for before, after in combinations(story.built, 2):
+        held, trained = before.chats(VALIDATION), after.chats(TRAIN)
+        sides = pl.Series([VALIDATION] * len(held) + [TRAIN] * len(trained))
+        found = leakage([*held, *trained], sides, min(story.similarity, 0.8))
+        assert found.sum().row(0, named=True) == dict.fromkeys(found.columns, 0)
+
+
+def relabelled(story: Story, today: int) -> set[str]:
+    """Who got a label today, and who says the same word for word, so that it has it too."""
+    new = story.labelled[today] - story.labelled[today - 1]
+    same = {
+        names
+        for built in story.built[today - 1 : today + 1]
+        for name, fate in built.fates.items()
+        if fate.reason == "curate_exact_duplicate" and fate.survivor
+        for names in ((name, fate.survivor), (fate.survivor, name))
+    }
+    for _ in range(3):  # a duplicate of a duplicate's survivor, the day before and today
+        new = new | {other for name, other in same if name in new}
+    return new
+
+
+def test_a_line_goes_only_for_a_cause_that_is_named(story: Story) -> None:
+    for today, (before, after) in enumerate(pairwise(story.built), start=1):
+        lost = {name: after.fates[name] for name in before.lines.keys() - after.lines.keys()}
+        came = after.lines.keys() - before.lines.keys()
+        over = [fate for fate in lost.values() if fate.reason == "split_over_max_lines"]
+        assert {fate.reason for fate in lost.values()} <= CAUSES
+        assert len(over) <= len(came)
+        # Who says the same word for word gives way to the newest alone, or to one with a new label.
+        fresh = story.heard[today] | relabelled(story, today)
+        freed = {name for name, fate in before.fates.items() if fate.reason in NAMING}
+        taken = {f.survivor for f in lost.values() if f.reason == "curate_exact_duplicate"}
+        assert taken <= fresh | freed
+
+
+def test_a_line_that_stays_is_the_same_but_for_a_new_label(story: Story) -> None:
+    for today, (before, after) in enumerate(pairwise(story.built), start=1):
+        both = before.lines.keys() & after.lines.keys()
+        changed = {name for name in both if before.lines[name] != after.lines[name]}
+        assert changed <= relabelled(story, today)

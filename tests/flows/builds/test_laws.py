@@ -1,0 +1,288 @@
+"""Laws of the data, judged from the released files and from what was logged, and nothing else.
+
+Each set of logs is made of questions whose truth is known here: which records ask the same, in
+which session, with which label, and whose response is no good. A set is built after each of two
+days. The environment says how many sets there are (`LAW_SETS`), and their seeds begin with 0.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from math import sqrt
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import polars as pl
+import pytest
+
+from bedrock_sluice.flows.context import open_context
+from bedrock_sluice.flows.pipeline import build
+
+Json = dict[str, Any]
+
+FIRST = datetime(2026, 10, 1, 9, tzinfo=UTC)
+LAW_SETS = int(os.environ.get("LAW_SETS", "6"))
+QUESTIONS = 90
+VALIDATION = 0.2
+INSTRUCTION = " ".join(f"rule{n}" for n in range(160))
+SYSTEMS = ("", "You are a tutor, version one.", "You are a tutor, version two.", "Today is {day}.")
+BAD_STOPS = ("max_tokens", "malformed_model_output", "refusal", "guardrail_intervened", "novel")
+RECIPES = (
+    "",
+    "[curate]\nwithin_system = false\n",
+    "[curate]\nnear_duplicates = false\n",
+    '[curate]\nconversation_key = "session"\nconversations = "each"\n',
+    '[curate]\nconversation_key = "session"\n',
+    '[split]\ngroup_by = ["session"]\n',
+)
+
+
+class Question(NamedTuple):
+    """One record, and what is true of it."""
+
+    name: str
+    question: int
+    text: str
+    system: str
+    session: str | None
+    label: int | None
+    answer: int
+    stop: str
+
+    @property
+    def is_good(self) -> bool:
+        return self.stop == "end_turn"
+
+
+class Released(NamedTuple):
+    """A release as its reader finds it: the side and the answer of each line, and all fates."""
+
+    sides: dict[str, str]
+    answers: dict[str, str]
+    fates: dict[str, Json]
+
+
+class World(NamedTuple):
+    """What was logged on two days, and what was released after each."""
+
+    recipe: str
+    asked: dict[str, Question]
+    released: list[Released]
+
+
+def make_world(seed: int) -> list[list[Question]]:
+    """The records of two days: questions in variants, some of them asked on both days."""
+    dice = Random(seed)
+    texts = [_question(n, dice) for n in range(QUESTIONS)]
+    days = list[list[Question]]()
+    for day in range(2):
+        records = list[Question]()
+        for question in range(day * 20, QUESTIONS - 20 * (1 - day)):
+            label = dice.randrange(1_000, 2_000) if dice.random() < 0.4 else None
+            times = dice.choice((1, 1, 2, 3, 5))
+            labelled = dice.randrange(times) if label is not None else None
+            for nth in range(times):
+                records.append(
+                    Question(
+                        name=f"day{day}-q{question}-{nth}",
+                        question=question,
+                        text=_variant(texts[question], dice),
+                        system=dice.choice(SYSTEMS).format(day=f"2026-10-{1 + day:02}"),
+                        session=f"s{dice.randrange(25)}" if dice.random() < 0.5 else None,
+                        label=label if nth == labelled else None,
+                        answer=10_000 * (day + 1) + len(records),
+                        stop="end_turn" if dice.random() < 0.85 else dice.choice(BAD_STOPS[:3]),
+                    )
+                )
+        days.append(records)
+    return days
+
+
+def _question(number: int, dice: Random) -> str:
+    """Sixty words of its own; or one instruction, and a short question."""
+    if number % 3:
+        return f"{INSTRUCTION} what does item{number} of shelf{number} cost in town{number} now"
+    return " ".join(f"q{number}w{dice.randrange(10**6)}" for _ in range(60))
+
+
+def _variant(text: str, dice: Random) -> str:
+    """The question, maybe with another first or last word: nearly the same, pair by pair."""
+    first, *middle, last = text.split()
+    words = [dice.choice((first, first, "Please")), *middle, dice.choice((last, last, "thanks"))]
+    return " ".join(words)
+
+
+def _logged(asked: Question, at: datetime, record: Callable[..., Json]) -> Json:
+    system = [{"text": asked.system}] if asked.system else []
+    bodies = (
+        {"messages": [{"role": "user", "content": [{"text": asked.text}]}], "system": system},
+        {
+            "output": {
+                "message": {"role": "assistant", "content": [{"text": f"#### {asked.answer}"}]}
+            },
+            "stopReason": asked.stop,
+        },
+    )
+    metadata = {"session": asked.session} if asked.session else None
+    return record(request_id=asked.name, bodies=bodies, at=at, metadata=metadata)
+
+
+def _released(recipe: Path) -> Released:
+    with open_context(recipe) as plan:
+        release = Path(build(plan).uri)
+    sides, answers = dict[str, str](), dict[str, str]()
+    for side in ("train", "validation"):
+        for text in (release / f"{side}.jsonl").read_text(encoding="utf-8").splitlines():
+            line = json.loads(text)
+            sides[line["id"]] = side
+            answers[line["id"]] = line["reference_answer"]["final_answer"]
+    fates = pl.read_parquet(release / "fates.parquet").to_dicts()
+    return Released(sides, answers, {fate["request_id"]: fate for fate in fates})
+
+
+@pytest.fixture(scope="module", params=range(LAW_SETS))
+def world(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    write_logs: Callable[..., None],
+    record: Callable[..., Json],
+) -> World:
+    folder = tmp_path_factory.mktemp("laws")
+    more = RECIPES[request.param % len(RECIPES)]
+    split = f"validation = {VALIDATION}\n"
+    more = more + split if "[split]" in more else f"{more}[split]\n{split}"
+    recipe = folder / "laws.toml"
+    recipe.write_text(
+        'name = "laws"\nlake = "lake"\n[source]\nuri = "logs"\n[template]\nname = "math"\n'
+        f'[answer]\nfrom = ["labels", "logged"]\nlabels = "labels.jsonl"\n{more}'
+    )
+    world = World(more, {}, [])
+    for day, records in enumerate(make_world(request.param)):
+        world.asked.update({each.name: each for each in records})
+        labels = [each for each in world.asked.values() if each.label is not None]
+        rows = [{"request_id": each.name, "final_answer": str(each.label)} for each in labels]
+        (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        start = FIRST + timedelta(days=day)
+        logged = [
+            _logged(each, start + timedelta(seconds=n), record) for n, each in enumerate(records)
+        ]
+        write_logs(folder / "logs", [logged], f"{start:%Y/%m/%d/%H}")
+        world.released.append(_released(recipe))
+    return world
+
+
+def _groups(world: World) -> dict[int, int]:
+    """The lowest question that each one hangs together with, by the sessions of the recipe."""
+    lowest = {each.question: each.question for each in world.asked.values()}
+    if "session" not in world.recipe:
+        return lowest
+    by_session = dict[str, set[int]]()
+    for name in world.released[0].sides:
+        if session := world.asked[name].session:
+            by_session.setdefault(session, set()).add(world.asked[name].question)
+    for _ in range(len(lowest)):
+        for questions in by_session.values():
+            least = min(lowest[question] for question in questions)
+            lowest |= dict.fromkeys(questions, least)
+    return lowest
+
+
+def test_no_question_is_in_both_files_of_any_two_releases(world: World) -> None:
+    """Whatever its system message; and what was held out once is never trained on later."""
+    held = set[int]()
+    for released in world.released:
+        of_side = {"train": set[int](), "validation": held}
+        for name, side in released.sides.items():
+            of_side[side].add(world.asked[name].question)
+        assert of_side["train"] & held == set()
+
+
+def test_validation_has_its_share_of_what_hangs_together(world: World) -> None:
+    """Of the first release; where the second one joins sessions of both sides, validation wins."""
+    groups = _groups(world)
+    for released in world.released[: 1 if "session" in world.recipe else 2]:
+        sides = {groups[world.asked[name].question]: s for name, s in released.sides.items()}
+        held = sum(side == "validation" for side in sides.values())
+        slack = 4 * sqrt(len(sides) * VALIDATION * (1 - VALIDATION)) + 1
+        assert abs(held - VALIDATION * len(sides)) <= slack
+
+
+def test_every_label_is_the_answer_of_a_line(world: World) -> None:
+    """But of a question that is held out, whose lines of train had to go."""
+    for day, released in enumerate(world.released):
+        answers = {(world.asked[n].question, answer) for n, answer in released.answers.items()}
+        gone = {
+            world.asked[name].question
+            for name, fate in released.fates.items()
+            if fate["reason"] == "split_joined_validation"
+        }
+        labelled = [
+            each
+            for each in world.asked.values()
+            if each.label is not None and int(each.name[3]) <= day and each.question not in gone
+        ]
+        lost = {each.name for each in labelled if not _is_answered(each, labelled, answers)}
+        if '"session"\nconversations' in world.recipe or "conversation_key" not in world.recipe:
+            assert lost == set()
+        assert {released.fates[name]["reason"] for name in lost} <= {"answer_conflict"}
+
+
+def _is_answered(each: Question, labelled: list[Question], answers: set[tuple[int, str]]) -> bool:
+    """Whether its label is an answer; labels of one and the same prompt may contradict."""
+    same = {
+        other.label for other in labelled if (other.text, other.system) == (each.text, each.system)
+    }
+    return len(same) > 1 or (each.question, str(each.label)) in answers
+
+
+def test_only_a_label_or_a_good_response_is_an_answer(world: World) -> None:
+    bad = {str(each.answer) for each in world.asked.values() if not each.is_good}
+    for released in world.released:
+        assert bad & set(released.answers.values()) == set()
+
+
+def test_nothing_goes_for_the_split_but_where_sessions_of_both_sides_meet(world: World) -> None:
+    """A question that is asked again in other words keeps its side, and its line."""
+    for released in world.released[: 1 if "session" in world.recipe else 2]:
+        reasons = {fate["reason"] for fate in released.fates.values()}
+        assert "split_joined_validation" not in reasons
+
+
+def test_a_session_lies_on_one_side(world: World) -> None:
+    if "session" not in world.recipe:
+        pytest.skip("no sessions in this recipe")
+    for released in world.released:
+        sides = dict[str, set[str]]()
+        for name, side in released.sides.items():
+            if session := world.asked[name].session:
+                sides.setdefault(session, set()).add(side)
+        assert [session for session, both in sides.items() if len(both) > 1] == []
+
+
+def test_every_question_that_can_be_answered_has_a_line(world: World) -> None:
+    """One long instruction makes no two questions the same, nor do dates or system messages."""
+    for day, released in enumerate(world.released):
+        records = [each for each in world.asked.values() if int(each.name[3]) <= day]
+        answerable = {e.question for e in records if e.is_good or e.label is not None}
+        lines = {world.asked[name].question for name in released.sides}
+        gone = {
+            world.asked[name].question
+            for name, fate in released.fates.items()
+            if fate["reason"] in {"split_joined_validation", "curate_conversation_turn"}
+            or fate["reason"] == "answer_conflict"
+        }
+        assert answerable - lines - gone == set()
+        if "near_duplicates = false" in world.recipe:
+            prompts = {(each.text, each.system) for each in records if each.is_good}
+            kept = {(world.asked[n].text, world.asked[n].system) for n in released.sides}
+            lost = {
+                (world.asked[n].text, world.asked[n].system)
+                for n, fate in released.fates.items()
+                if fate["reason"] in GIVING_WAY
+            }
+            assert prompts <= kept | lost
+
+
+GIVING_WAY = {"split_joined_validation", "answer_conflict"}

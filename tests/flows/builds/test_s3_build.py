@@ -1,0 +1,94 @@
+"""The same logs in a bucket: the same release, to the byte; and what S3 refuses is told."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from bedrock_sluice.lake.stores.folder import FolderStore
+from bedrock_sluice.lake.stores.s3 import S3Store
+from bedrock_sluice.lake.stores.store import Entry
+
+SWAPS = {'"lake"': '"s3://{0}/lake"', '"logs"': '"s3://{0}/logs"'}
+
+
+@pytest.fixture
+def in_s3(bucket: str, sums: Path, recipe: Callable[..., Path]) -> Path:
+    """The recipe `sums` with its logs and its lake in a bucket."""
+    here = sums.parent / "logs"
+    for entry in FolderStore(here).entries():
+        S3Store(f"s3://{bucket}/logs").put_new(entry.key, here / entry.key)
+    swaps = {old: new.format(bucket) for old, new in SWAPS.items()}
+    return recipe(swaps=swaps, name="s3.toml")
+
+
+def test_logs_in_s3_make_the_same_release_as_logs_in_a_folder(
+    sums: Path, in_s3: Path, sluice: Callable[..., Any], tmp_path: Path
+) -> None:
+    here = json.loads(sluice("build", sums, "--json").out)
+    there = json.loads(sluice("build", in_s3, "--json").out)
+    assert there["id"] == here["id"]
+    assert there["counts"] == here["counts"]
+    store = S3Store(there["release"])
+    told = {entry.key: store.read(entry) for entry in store.entries()}
+    folder = Path(here["release"])
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert told.keys() == files.keys()
+    assert {n for n in told if told[n] != files[n]} == {"manifest.json"}  # it names the places
+
+
+def test_a_second_pull_from_s3_fetches_nothing_and_explain_reads_the_lake(
+    in_s3: Path, sluice: Callable[..., Any]
+) -> None:
+    sluice("build", in_s3)
+    assert json.loads(sluice("pull", in_s3, "--json").out)["objects"] == 0
+    assert sluice("explain", in_s3, "request-7").code == 0
+    assert sluice("doctor", in_s3).code == 0
+
+
+def test_a_bucket_that_is_not_there_is_the_recipes_fault(
+    aws: Callable[[str], None], moto_url: str, recipe: Callable[..., Path], sluice: Any
+) -> None:
+    aws(moto_url)
+    ran = sluice("build", recipe(swaps={'"logs"': '"s3://no-such-bucket/x"'}))
+    assert ran.code == 2
+    assert "there is no such bucket" in ran.err
+
+
+def test_a_byte_that_changes_on_the_way_leaves_nothing_in_the_lake(
+    in_s3: Path, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in a log object nor in its magic bytes, where it would pass for plain text."""
+    read = S3Store.read
+    seen = set[str]()
+
+    def flip_once(store: S3Store, entry: Entry) -> bytes:
+        content = read(store, entry)
+        if entry.key in seen or not entry.key.endswith(".json.gz"):
+            return content
+        at = len(seen) % 2 * 100
+        seen.add(entry.key)
+        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+    monkeypatch.setattr(S3Store, "read", flip_once)
+    counts = json.loads(sluice("build", in_s3, "--json").out)["counts"]
+    assert (len(seen), counts["records"], counts["quarantined"]) == (3, 150, {})
+
+
+def test_an_object_that_changes_after_it_was_listed_is_not_mixed_in(
+    in_s3: Path, bucket: str, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = S3Store.read
+
+    def swap(store: S3Store, entry: Any) -> bytes:
+        client = boto3.client("s3")
+        client.put_object(Bucket=bucket, Key=f"logs/{entry.key}", Body=b"other")
+        return read(store, entry)
+
+    monkeypatch.setattr(S3Store, "read", swap)
+    ran = sluice("build", in_s3)
+    assert ran.code == 3
+    assert "changed or went after it was listed; run again" in ran.err

@@ -1,0 +1,226 @@
+"""Grading logged responses with real local graders: what is chosen, judged and told."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from bedrock_sluice.cli.commands import show_readiness
+from bedrock_sluice.flows.stages.grade import Graded, GradeOptions, grade
+from bedrock_sluice.rewards.readiness import SCORED, zero_variance_prompts
+from bedrock_sluice.rewards.readiness_report import facts
+from bedrock_sluice.rewards.running.logged_responses import LINES, Logged, choose_responses
+from bedrock_sluice.rewards.running.process import LocalGrader
+
+Write = Callable[..., LocalGrader]
+
+SECRET = "hidden-content"
+LENGTH = "min(1.0, len(s['messages'][-1]['content']) / 200)"
+
+
+@pytest.fixture
+def grader(tmp_path: Path) -> Write:
+    """Write a grader that gives each sample `s` a `score`."""
+
+    def write(score: str, metrics: str = "[]") -> LocalGrader:
+        (tmp_path / "grader.py").write_text(
+            "import random, time\n"
+            "random.seed(0)\n"
+            "def lambda_handler(event, context):\n"
+            "    return [\n"
+            "        {'id': s['id'], 'aggregate_reward_score': " + score + ",\n"
+            "         'metrics_list': " + metrics + "} for s in event\n"
+            "    ]\n"
+        )
+        return LocalGrader("grader.py:lambda_handler", tmp_path)
+
+    return write
+
+
+def lines(number: int, source: str = "labels") -> pl.DataFrame:
+    """Lines `r0, r1, …` of prompts `p0, p1, …`."""
+    rows = [
+        {
+            "id": f"r{n}",
+            "request_id": f"r{n}",
+            "prompt_digest": f"p{n}",
+            "reference_source": source,
+            "json": json.dumps(
+                {
+                    "id": f"r{n}",
+                    "messages": [{"role": "user", "content": SECRET}],
+                    "reference_answer": {"final_answer": "72"},
+                }
+            ),
+        }
+        for n in range(number)
+    ]
+    return pl.DataFrame(rows, schema=LINES)
+
+
+def said(prompt: int, text: str, request_id: str, **metadata: str) -> Logged:
+    message = json.dumps({"role": "assistant", "content": text})
+    return Logged(f"p{prompt}", request_id, message, "model-a", metadata)
+
+
+def logged(number: int) -> list[Logged]:
+    """A response to each prompt, of a length that follows no order."""
+    toss = random.Random(1)
+    return [said(n, "x" * toss.randint(1, 200), f"r{n}") for n in range(number)]
+
+
+def graded(grader: LocalGrader, number: int = 60, **options: Any) -> Graded:
+    return grade(lines(number), logged(number), grader, GradeOptions(batch_size=7, **options))
+
+
+@pytest.mark.parametrize(
+    ("score", "verdict"),
+    [
+        ("1.0", "rft_unnecessary"),
+        ("0.0", "fine_tune_first"),
+        ("random.random()", "non_deterministic"),  # though its seed is the same in every process
+        (LENGTH, "length_biased"),
+        ("1 / 0", "fix_grader"),
+        ("float(len(s['messages'][-1]['content']) % 2)", "ready"),
+    ],
+)
+def test_each_kind_of_grader_has_its_verdict(grader: Write, score: str, verdict: str) -> None:
+    found = graded(grader(score))
+    assert found.readiness.verdict == verdict
+    assert found.scored.height == 60
+
+
+def test_a_score_that_depends_on_the_batch_is_found(grader: Write) -> None:
+    assert graded(grader("event.index(s) / len(event)")).readiness.verdict == "non_deterministic"
+
+
+def test_a_grader_that_is_too_slow_is_told_as_timeouts(grader: Write) -> None:
+    slow = grader("time.sleep(9 * (s['id'] == 'r1')) or 0.5")
+    options = GradeOptions(timeout_seconds=0.5, max_repeated=0)
+    found = grade(lines(3), logged(3), slow, options).readiness
+    assert found.verdict == "fix_grader"
+    assert found.measures.problems.timeout_share == pytest.approx(1 / 3)
+
+
+def test_what_our_own_graders_call_malformed_is_a_problem_and_no_zero(grader: Write) -> None:
+    metrics = "[{'name': 'malformed', 'value': 1.0, 'type': 'Metric'}]"
+    assert graded(grader("0.0", metrics), 10).readiness.verdict == "fix_grader"
+
+
+def test_every_logged_response_of_a_prompt_is_a_free_rollout(grader: Write) -> None:
+    rows = [said(n, f"{'no' if n == 1 else i}", f"q{n}-{i}") for n in range(3) for i in range(4)]
+    found = grade(lines(3), rows, grader("float(s['messages'][-1]['content'] == '1')"))
+    within = found.readiness.measures.within_prompts
+    assert found.readiness.measures.responses == 4 + 1 + 4  # the same text again is graded once
+    assert (within.prompts, within.zero_variance_share) == (2, 0.0)
+    flat = grade(lines(3), rows, grader("1.0"))
+    assert zero_variance_prompts(flat.scored).to_list() == ["p0", "p2"]
+
+
+def test_a_response_is_never_graded_against_itself(grader: Write) -> None:
+    rows = [*logged(5), said(2, "said otherwise", "other")]
+    found = grade(lines(5, "logged"), rows, grader("1.0"))
+    assert found.scored["request_id"].to_list() == ["other"]
+    assert found.readiness.measures.circular == 5
+    alone = grade(lines(5, "logged"), logged(5), grader("1.0")).readiness
+    assert (alone.verdict, alone.measures.circular) == ("no_responses", 5)
+
+
+def chosen(rows: list[Logged], number: int = 40, **options: Any) -> list[tuple[str, str]]:
+    found, _ = choose_responses(lines(number), rows, GradeOptions(**options))
+    return [(each.line_id, each.logged.request_id) for each in found]
+
+
+def test_the_choice_depends_on_no_order_and_stays_when_the_log_grows() -> None:
+    rows = [said(n % 50, f"text {n % 400}", f"q{n}") for n in range(600)]
+    shuffled = random.Random(3).sample(rows, len(rows))
+    limits = {"max_samples": 30, "max_responses_per_prompt": 3}
+    first = chosen(rows, **limits)
+    assert len(first) == 30
+    assert chosen(shuffled, **limits) == first
+    assert chosen(shuffled + rows, **limits) == first
+    grown = chosen([*rows, said(3, "one more", "new")], **limits)
+    assert len(set(first) - set(grown)) <= 1
+    assert chosen(rows, salt="other", **limits) != first
+
+
+def test_the_choice_is_within_its_limits_and_brings_whole_prompts() -> None:
+    rows = [said(n % 40, f"text {n}", f"q{n}") for n in range(400)]
+    names = [line for line, _ in chosen(rows, max_samples=20, max_responses_per_prompt=4)]
+    assert sorted(names.count(name) for name in set(names)) == [4] * 5
+    assert len(set(names[:5])) == 5  # first responses come first
+
+
+@pytest.mark.parametrize("limit", [1, 7, 39, 40, 1_000])
+def test_forgetting_early_changes_no_choice(limit: int) -> None:
+    rows = [said(n * 17 % 40, f"text {n % 90}", f"q{n}") for n in range(500)]
+    everything = chosen(rows, max_samples=10_000, max_responses_per_prompt=2)
+    few = chosen(rows, max_samples=limit, max_responses_per_prompt=2)
+    assert set(few) <= set(everything)
+    assert len(few) == min(limit, len(everything))
+
+
+def test_only_prompts_that_are_chosen_are_counted_as_circular() -> None:
+    rows = [*logged(40), *(said(n % 40, f"text {n}", f"q{n}") for n in range(160))]
+    for shuffled in (rows, rows[::-1]):
+        found, circular = choose_responses(
+            lines(40, "logged"), shuffled, GradeOptions(max_samples=20)
+        )
+        assert (len(found), circular) == (20, 5)
+
+
+def test_slices_are_the_model_and_the_named_keys(grader: Write) -> None:
+    rows = [said(n, f"text {n}", f"q{n}", score="high", team="b") for n in range(3)]
+    options = GradeOptions(slice_keys=("score", "team", "team", "absent"))
+    found = grade(lines(3), rows, grader("0.5"), options)
+    names = ["model_id", "metadata.score", "metadata.team", "metadata.absent"]
+    assert found.scored.columns == [*SCORED, *names]
+    told = {(each.slice, each.value) for each in found.readiness.measures.slices}
+    assert told == set(zip(names, ["model-a", "high", "b", None], strict=True))
+
+
+def test_progress_counts_both_runs(grader: Write) -> None:
+    seen = list[tuple[int, int]]()
+    options = GradeOptions(max_repeated=2)
+    grade(lines(3), logged(3), grader("0.5"), options, lambda *at: seen.append(at))
+    assert seen == [(n, 5) for n in range(1, 6)]
+
+
+def test_facts_are_json_without_content_and_slices_only_if_asked_for(grader: Write) -> None:
+    rows = [said(n, SECRET * n, f"q{n}", team=SECRET) for n in range(9)]
+    options = GradeOptions(slice_keys=("team",))
+    readiness = grade(lines(9), rows, grader(LENGTH), options).readiness
+    told = json.dumps(facts(readiness), allow_nan=False)
+    assert SECRET not in told
+    assert json.loads(told)["responses"] == 9
+    assert SECRET in json.dumps(facts(readiness, with_slices=True))
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("number", [0, 40])
+def test_the_judgement_is_shown(
+    grader: Write, capsys: pytest.CaptureFixture[str], as_json: bool, number: int
+) -> None:
+    readiness = graded(grader(LENGTH), number).readiness
+    show_readiness(readiness, as_json=as_json)
+    out, err = capsys.readouterr()
+    if as_json:
+        assert json.loads(out)["verdict"] == readiness.verdict
+    else:
+        assert out == ""
+        assert err.splitlines()[-1].startswith(f"verdict {readiness.verdict}: ")
+
+
+def test_values_of_slices_cannot_break_a_line_or_style_the_terminal(
+    grader: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [said(0, "x", "q", team="[red]\x1b[31m\nverdict ready: all is well")]
+    options = GradeOptions(slice_keys=("team",))
+    show_readiness(grade(lines(1), rows, grader("0.5"), options).readiness, as_json=False)
+    err = capsys.readouterr().err
+    assert "[red]\ufffd[31m verdict ready" in err
+    assert sum(line.startswith("verdict ") for line in err.splitlines()) == 1

@@ -1,0 +1,68 @@
+"""Publishing: what a release shows of metadata, and that a release that is there stays as it is."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from bedrock_sluice.flows.stages import publish
+
+Json = dict[str, Any]
+
+
+def test_values_of_metadata_that_group_lines_are_hashed_in_provenance(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    records: Callable[..., list[Json]],
+    write_logs: Callable[..., None],
+    sluice: Callable[..., Any],
+) -> None:
+    logged = records(150)
+    for number, each in enumerate(logged):
+        each["requestMetadata"] = {"customer": f"jane{number // 2}@example.com"}
+    write_logs(tmp_path / "logs", [logged])
+    groups = list[pl.Series]()
+    for salt in ("one", "two"):
+        more = f'[split]\ngroup_by = ["customer"]\nsalt = "{salt}"\nvalidation = 0.2\n'
+        release = Path(sluice("build", recipe(more)).out.strip())
+        rows = pl.read_parquet(release / "provenance.parquet").sort("id")
+        assert rows["group"].n_unique() == 75
+        assert not rows["group"].str.contains("jane").any()
+        groups.append(rows["group"])
+    assert not set(groups[0]) & set(groups[1])
+
+
+def test_a_report_that_a_later_version_words_differently_changes_no_release(
+    sums: Path,
+    sluice: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tree_digest: Callable[[Path], dict[str, str]],
+) -> None:
+    release = sluice("build", sums).out
+    before = tree_digest(Path(release.strip()))
+    monkeypatch.setattr(publish, "render_report", lambda *_: "another page")
+    again = sluice("build", sums)
+    assert (again.code, again.out) == (0, release)
+    assert tree_digest(Path(release.strip())) == before
+
+
+def test_the_parent_is_the_newest_release_that_was_split_by_the_same_rules(
+    sums: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+) -> None:
+    assert sums.exists()
+
+    def built(limit: int, salt: str) -> tuple[str, str | None]:
+        more = f'[curate]\nmax_prompt_tokens = {limit}\n[split]\nsalt = "{salt}"\n'
+        uri = sluice("build", recipe(more)).out.strip()
+        manifest = json.loads(Path(uri, "manifest.json").read_text())
+        return manifest["id"], manifest["parent"]
+
+    first, no_parent = built(4_001, "one")
+    other, other_parent = built(4_002, "two")
+    assert (no_parent, other_parent) == (None, None)
+    second, second_parent = built(4_003, "one")
+    assert second_parent == first
+    assert [built(4_004, salt)[1] for salt in ("one", "two")] == [second, other]

@@ -1,0 +1,270 @@
+"""A grader tried on logged responses: verdicts and exit codes, the gate, and graders that fail."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+Json = dict[str, Any]
+Ran = Any
+
+START = datetime(2026, 10, 1, 12, tzinfo=UTC)
+MODEL = "amazon.nova-lite-v1:0"
+NUMBER = 120
+CANARY = "hidden-content"
+ONE = "1.0"
+TEXT = 'sample["messages"][-1]["content"]'
+DIGEST = f"sum({TEXT}.encode()) % 2"
+GRADER = """\
+import json, os, random, sys, time
+
+def lambda_handler(event, context):
+    {first}
+    return [
+        {{"id": sample["id"], "aggregate_reward_score": {score}, "metrics_list": []}}
+        for sample in event{some}
+    ]
+"""
+SECTION = '[grader]\npython = "grader.py:lambda_handler"\n'
+
+
+@pytest.fixture
+def grader(tmp_path: Path) -> Callable[..., None]:
+    """Write a grader beside the recipe; `first` is done before it scores, `some` slices events."""
+
+    def write(score: str = DIGEST, first: str = "pass", some: str = "") -> None:
+        text = GRADER.format(score=score, first=first, some=some)
+        (tmp_path / "grader.py").write_text(text)
+
+    return write
+
+
+@pytest.fixture
+def recipe_over(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    record: Callable[..., Json],
+    write_logs: Callable[..., None],
+) -> Callable[..., Path]:
+    """A recipe with a grader over labelled sums of responses of many lengths, and odd records."""
+
+    def write(more: str = "", odd: Sequence[Json] = ()) -> Path:
+        sums = [
+            record(
+                ask=f"What is {n} plus {n}? End with #### and the number.",
+                reply=f"{CANARY} {'and so on ' * (n * 7 % 60)}\n#### {n}",
+                request_id=f"request-{n}",
+                at=START + timedelta(seconds=n),
+                metadata={"team": f"team-{n % 2}"},
+                modelId=f"{'arn:aws:bedrock:us-east-1::foundation-model/' * (n % 2)}{MODEL}",
+            )
+            for n in range(NUMBER)
+        ]
+        write_logs(tmp_path / "logs", [[*sums, *odd]])
+        asked = {each["requestId"]: "1" for each in (*sums, *odd)}
+        labels = [{"request_id": name, "final_answer": answer} for name, answer in asked.items()]
+        (tmp_path / "labels.jsonl").write_text("\n".join(map(json.dumps, labels)))
+        answer = '[answer]\nfrom = ["labels"]\nlabels = "labels.jsonl"\n'
+        return recipe(f"{answer}{SECTION}{more}")
+
+    return write
+
+
+def graded(sluice: Callable[..., Ran], path: Path) -> tuple[int, Json]:
+    """`sluice grade --json`: its code and what it told, which holds no content."""
+    ran = sluice("grade", path, "--json")
+    assert CANARY not in ran.err + ran.out
+    return ran.code, json.loads(ran.out)
+
+
+VERDICTS = [
+    (ONE, "rft_unnecessary", "rejected"),
+    ("0.0", "fine_tune_first", "rejected"),
+    ("0.5", "no_signal", "rejected"),
+    ("random.random()", "non_deterministic", "rejected"),
+    (f"len({TEXT}) / 10_000", "length_biased", "passed"),
+    (DIGEST, "ready", "passed"),
+]
+
+
+@pytest.mark.parametrize(("score", "verdict", "release"), VERDICTS)
+def test_a_grader_is_judged_by_its_scores_and_the_gate_follows(
+    recipe_over: Callable[..., Path],
+    grader: Callable[..., None],
+    sluice: Callable[..., Ran],
+    score: str,
+    verdict: str,
+    release: str,
+) -> None:
+    grader(score)
+    path = recipe_over()
+    code, told = graded(sluice, path)
+    assert (told["verdict"], code) == (verdict, int(verdict != "ready"))
+    assert told["responses"] == NUMBER
+    assert not list(path.parent.glob("lake/releases/*/*"))
+    built = sluice("build", path, "--json")
+    summary = json.loads(built.out)
+    assert (summary["verdict"], built.code) == (release, int(release == "rejected"))
+    manifest = json.loads((Path(summary["release"]) / "manifest.json").read_text())
+    assert manifest["readiness"]["verdict"] == verdict
+    failed = {"non_deterministic": "grader_works"}.get(verdict, "reward_signal")
+    assert summary["failed_checks"] == ([failed] if release == "rejected" else [])
+    assert CANARY not in built.err + json.dumps(manifest)
+
+
+def test_people_are_told_the_verdict_last_and_slices_by_value(
+    recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: Callable[..., Ran]
+) -> None:
+    grader()
+    ran = sluice("grade", recipe_over('slices = ["team"]\n'))
+    assert (ran.code, ran.out) == (0, "")
+    assert "team-1: 60 responses" in ran.err
+    assert f"{MODEL}: {NUMBER} responses" in ran.err
+    assert "arn:aws" not in ran.err
+    assert ran.err.strip().splitlines()[-1].startswith("verdict ready")
+    assert CANARY not in ran.err
+
+
+def test_a_grader_out_of_the_gate_is_not_run(
+    recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: Callable[..., Ran]
+) -> None:
+    grader("0.0", first="os._exit(1)")
+    ran = sluice("build", recipe_over("in_gate = false\n"), "--json")
+    assert ran.code == 0
+    manifest = Path(json.loads(ran.out)["release"]) / "manifest.json"
+    assert json.loads(manifest.read_text()).get("readiness") is None
+
+
+FAILING = {
+    "hangs": ({"first": "time.sleep(60)"}, "gave no answer within"),
+    "exits": ({"first": "os._exit(3)"}, "ended"),
+    "raises": ({"first": f'raise RuntimeError("{CANARY}")'}, "raised RuntimeError"),
+    "NaN": ({"score": 'float("nan")'}, "NaN or infinite"),
+    "text": ({"score": '"1.0"'}, "is a text, not a number"),
+    "no id": ({"score": '1, "id": None'}, "no result for this id"),
+    "fewer": ({"some": "[:-1]"}, "no result for this id"),
+    "quotes": ({"first": f'return "{CANARY}"'}, "return a list"),
+    "not JSON": ({"score": "{1}"}, "no JSON"),
+    "eats": ({"first": "x = bytearray(10 ** 10)"}, "MemoryError"),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_grader_that_fails_is_told_of_and_not_trusted(
+    recipe_over: Callable[..., Path],
+    grader: Callable[..., None],
+    sluice: Callable[..., Ran],
+    name: str,
+) -> None:
+    how, message = FAILING[name]
+    grader(**how)
+    limits = "timeout_seconds = 0.2\nmax_samples = 6\nbatch_size = 2\nmemory_mb = 256\n"
+    code, told = graded(sluice, recipe_over(limits))
+    assert (code, told["verdict"]) == (1, "fix_grader")
+    assert any(message in kind for kind, _ in told["problems"]["kinds"])
+    assert told["responses"] == 6
+
+
+def test_a_grader_prints_in_vain(
+    recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: Callable[..., Ran]
+) -> None:
+    grader(first="print(json.dumps(event), flush=True); print(event, file=sys.stderr)")
+    ran = sluice("grade", recipe_over("max_samples = 100\n"))
+    assert ran.code == 0
+    assert CANARY not in ran.err + ran.out
+
+
+def test_a_grader_sees_no_credentials_and_no_home(
+    recipe_over: Callable[..., Path],
+    grader: Callable[..., None],
+    sluice: Callable[..., Ran],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/credentials").write_text("[default]\n")
+    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.setenv(key, CANARY)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    held = [f'"{CANARY}" in str(os.environ)', 'os.path.exists(os.path.expanduser("~/.aws"))']
+    grader(f"100.0 if {' or '.join(held)} else {DIGEST}")
+    code, told = graded(sluice, recipe_over("max_samples = 100\n"))
+    assert (code, told["verdict"], told["scores"]["edges"]) == (0, "ready", [0.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such file"),
+        ("def lambda_handler(:", "SyntaxError"),
+        (f"raise ValueError('{CANARY}')", "ValueError"),
+    ],
+)
+def test_a_grader_that_can_not_be_loaded_is_a_fault_of_the_recipe(
+    recipe_over: Callable[..., Path],
+    sluice: Callable[..., Ran],
+    tmp_path: Path,
+    content: str | None,
+    message: str,
+) -> None:
+    if content:
+        (tmp_path / "grader.py").write_text(content)
+    ran = sluice("grade", recipe_over())
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert CANARY not in ran.err
+
+
+def test_without_a_grader_there_is_nothing_to_try(sums: Path, sluice: Callable[..., Ran]) -> None:
+    ran = sluice("grade", sums)
+    assert (ran.code, "[grader]" in ran.err) == (2, True)
+
+
+def asked_again(record: Callable[..., Json], name: str, replies: Sequence[str]) -> list[Json]:
+    """Exact duplicates of one prompt, with these replies."""
+    return [
+        record(
+            ask=f"Which {name} do you mean? End with #### and the number.",
+            reply=reply,
+            request_id=f"{name}-{n}",
+            at=START + timedelta(hours=1, minutes=n),
+            metadata={"team": name},
+        )
+        for n, reply in enumerate(replies)
+    ]
+
+
+def test_prompts_without_variance_are_dropped_and_every_record_has_one_fate(
+    recipe_over: Callable[..., Path],
+    grader: Callable[..., None],
+    sluice: Callable[..., Ran],
+    record: Callable[..., Json],
+) -> None:
+    grader(f'float("right" in {TEXT})')
+    said = {
+        "flat": [f"wrong {n}" for n in range(4)],
+        "mixed": [*(f"wrong {n}" for n in range(4)), "right"],
+        "few": [f"wrong {n}" for n in range(3)],
+        "same": ["wrong"] * 6,
+    }
+    odd = [each for name, replies in said.items() for each in asked_again(record, name, replies)]
+    path = recipe_over("drop_zero_variance = true\n", odd)
+    release = Path(json.loads(sluice("build", path, "--json").out)["release"])
+    fates = pl.read_parquet(release / "fates.parquet")
+    counts = json.loads((release / "manifest.json").read_text())["counts"]
+    assert fates["request_id"].is_unique().all()
+    assert fates.height == NUMBER + len(odd) == counts["records"]
+    flat = fates.filter(pl.col("reason") == "grade_zero_variance")["request_id"].to_list()
+    assert [name.rpartition("-")[0] for name in flat] == ["flat"]
+    assert counts["dropped"]["grade_zero_variance"] == 1
+    lines = sum(
+        (release / f"{side}.jsonl").read_bytes().count(b"\n") for side in ("train", "validation")
+    )
+    assert lines == counts["train"] + counts["validation"] == NUMBER + 3
+    assert pl.read_parquet(release / "provenance.parquet").height == lines
+    told = sluice("explain", path, flat[0]).err
+    assert "same score" in told

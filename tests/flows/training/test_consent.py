@@ -1,0 +1,135 @@
+"""What is changed after the approval is not trained on, whatever it is and however it is forged."""
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+import pytest
+
+from bedrock_sluice.lake.releases.releases import open_release, release_digest
+from bedrock_sluice.transforms.errors import IntegrityError
+
+Json = dict[str, Any]
+Sluice = Callable[..., Any]
+Edit = Callable[[Path, Path], object]
+
+TRAIN = """\
+[grader]
+lambda_arn = "arn:aws:lambda:us-east-1:111122223333:function:grade"
+[train]
+model = "amazon.nova-2-lite-v1:0:256k"
+role_arn = "arn:aws:iam::111122223333:role/rft"
+output_uri = "s3://models/rft"
+data_uri = "s3://data/rft"
+"""
+
+
+@pytest.fixture
+def approved(sums: Path, recipe: Callable[..., Path], sluice: Sluice) -> str:
+    """An approved release over 150 sums, whose job could be started."""
+    assert sums.exists()
+    uri: str = sluice("build", recipe(TRAIN)).out.strip()
+    assert sluice("approve", uri, "--by", "Dana").code == 0
+    assert sluice("train", uri, "--dry-run").code == 0
+    return uri
+
+
+def changed(path: Path, change: Callable[[Json], object]) -> None:
+    """Rewrite a JSON file."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def append(name: str) -> Edit:
+    def edit(release: Path, _approval: Path) -> None:
+        path = release / name
+        path.write_bytes(path.read_bytes() + b"\n")
+
+    return edit
+
+
+def manifest(key: str, value: object) -> Edit:
+    return lambda release, _: changed(release / "manifest.json", lambda m: m.update({key: value}))
+
+
+def approval(change: Callable[[Json], object]) -> Edit:
+    return lambda _, path: changed(path, change)
+
+
+def forge(release: Path, approval: Path) -> None:
+    """Other lines, with a digest and an approval that fit them; the id keeps the old digest."""
+    lines = release / "train.jsonl"
+    lines.write_bytes(lines.read_bytes() + lines.read_bytes().splitlines(keepends=True)[0])
+    told = json.loads((release / "manifest.json").read_text())
+    content = lines.read_bytes()
+    told["files"]["train.jsonl"] = {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
+    told["digest"] = release_digest(told["recipe_digest"], told["files"])
+    (release / "manifest.json").write_text(json.dumps(told))
+    record = json.loads(approval.read_text()) | {"digest": told["digest"], "checksum": ""}
+    record["manifest"] = sha256((release / "manifest.json").read_bytes()).hexdigest()
+    unsealed = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    approval.write_text(json.dumps(record | {"checksum": sha256(unsealed).hexdigest()}))
+
+
+EDITS: dict[str, Edit] = {
+    "report": append("report.html"),
+    "fates": append("fates.parquet"),
+    "validation": append("validation.jsonl"),
+    "provenance": append("provenance.parquet"),
+    "checks": append("checks.json"),
+    **{key: manifest(key, {}) for key in ("counts", "inputs", "stages", "versions")},
+    **{key: manifest(key, None) for key in ("certificate", "labels_sha256", "parent", "format")},
+    "bytes of validation": lambda release, _: changed(
+        release / "manifest.json", lambda m: m["files"]["validation.jsonl"].update(bytes=0)
+    ),
+    "no validation": lambda release, _: changed(
+        release / "manifest.json", lambda m: m["files"].pop("validation.jsonl")
+    ),
+    "approved by nobody": approval(lambda record: record.pop("by")),
+    "approved at no time": approval(lambda record: record.pop("at")),
+    "approved by another": approval(lambda record: record.update(by="Eve")),
+    "approved at another time": approval(lambda record: record.update(at="2026-01-01T00:00:00Z")),
+    "approval of another release": approval(lambda record: record.update(release="x")),
+    "damaged approval": lambda _, path: path.write_bytes(b"\xff" + path.read_bytes()),
+    "damaged manifest": lambda release, _: (release / "manifest.json").write_bytes(b"\xff{}"),
+    "all forged together": forge,
+}
+
+
+def test_no_edit_after_the_approval_is_trained_on(approved: str, sluice: Sluice) -> None:
+    release = Path(approved)
+    (path,) = (release.parents[2] / "approvals/sums" / release.name).iterdir()
+    kept = {each: each.read_bytes() for each in (*release.iterdir(), path)}
+    for name, edit in EDITS.items():
+        edit(release, path)
+        ran = sluice("train", approved, "--dry-run")
+        assert (name, ran.code, ran.out) == (name, 1, "")
+        assert "bug in Sluice" not in ran.err, name
+        for each, content in kept.items():
+            each.write_bytes(content)
+    assert sluice("train", approved, "--dry-run").code == 0
+
+
+def test_a_torn_copy_of_the_lines_is_never_handed_on(
+    sums: Path, recipe: Callable[..., Path], sluice: Sluice, bucket: str
+) -> None:
+    assert sums.exists()
+    uri = sluice("build", recipe(TRAIN, {'"lake"': f'"s3://{bucket}/lake"'})).out.strip()
+    sluice("approve", uri, "--by", "Dana")
+    release = open_release(uri)
+    whole = release.file("train.jsonl").read_bytes()
+    copies = [p for p in Path(gettempdir()).glob("sluice-cache-*/*") if p.read_bytes() == whole]
+    assert copies
+    for copy in copies:
+        copy.write_bytes(whole[:2_000])  # as a crash before it was on disk leaves it
+    assert release.file("train.jsonl").read_bytes() == whole
+    for copy in copies:
+        copy.write_bytes(whole.swapcase())  # the size is right
+    with pytest.raises(IntegrityError, match=r"delete the copy .*sluice-cache"):
+        release.file("train.jsonl")
+    ran = sluice("train", uri, "--dry-run")
+    assert (ran.code, ran.out) == (1, "")

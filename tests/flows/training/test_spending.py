@@ -1,0 +1,255 @@
+"""What a job would take, and the budget that stops it; and graders of ours made ready to deploy."""
+
+import json
+from collections.abc import Callable
+from math import ceil
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+from bedrock_sluice.flows import prefect_runner as tasks
+from bedrock_sluice.transforms.errors import RefusedError
+
+Json = dict[str, Any]
+Ran = Any
+Sluice = Callable[..., Ran]
+
+EPOCHS, SAMPLES, LONGEST = 2, 4, 1_000
+TRAIN = f"""\
+[train]
+model = "amazon.nova-2-lite-v1:0:256k"
+role_arn = "arn:aws:iam::111122223333:role/rft"
+output_uri = "s3://models/rft"
+data_uri = "s3://data/rft"
+hyper_parameters = {{ epochCount = {EPOCHS}, trainingSamplePerPrompt = {SAMPLES}, \
+inferenceMaxTokens = {LONGEST} }}
+"""
+GRADER = '[grader]\nlambda_arn = "arn:aws:lambda:us-east-1:111122223333:function:grade"\n'
+PRICES = 'prices = { currency = "EUR", per_1k_output_tokens = 0.002, per_1k_grader_calls = 0.5 }\n'
+NO_JUDGE = {"low": 0, "high": 0}
+
+
+@pytest.fixture
+def built(sums: Path, recipe: Callable[..., Path], sluice: Sluice) -> Callable[..., str]:
+    """Builds a release over 150 sums, and approves it."""
+
+    def make(more: str, grader: str = GRADER) -> str:
+        assert sums.exists()
+        ran = sluice("build", recipe(grader + TRAIN + more))
+        assert ran.code == 0, ran.err
+        release: str = ran.out.strip()
+        assert sluice("approve", release, "--by", "Dana").code == 0
+        return release
+
+    return make
+
+
+def counts(release: str) -> tuple[int, int]:
+    told = json.loads((Path(release) / "manifest.json").read_text())["counts"]
+    return told["train"], told["validation"]
+
+
+def test_without_prices_only_quantities_are_told(built: Callable[..., str], sluice: Sluice) -> None:
+    release = built("")
+    ran = sluice("estimate", release, "--json")
+    told = json.loads(ran.out)
+    train, validation = counts(release)
+    evaluations = ceil(train * SAMPLES / 128) * EPOCHS // 10 + 1
+    low = train * EPOCHS * SAMPLES
+    high = low + evaluations * validation
+    assert (ran.code, told["cost"]) == (0, None)
+    assert (told["lines"], told["validation_lines"]) == (train, validation)
+    assert told["rollouts"] == {"low": low, "high": high}
+    assert told["generated_tokens"] == {"low": low * LONGEST, "high": high * LONGEST}
+    assert told["grader_calls"] == {"low": ceil(low / 128), "high": high}
+    assert told["judge_input_tokens"] == told["judge_output_tokens"] == NO_JUDGE
+    people = sluice("estimate", release)
+    assert (people.code, people.out) == (0, "")
+    assert f"rollouts: {low:,} to {high:,}" in people.err
+    assert "cost: not told" in people.err
+    assert "What is" not in people.err
+
+
+def test_prices_make_a_range_and_logged_lengths_its_lower_end(
+    built: Callable[..., str], sluice: Sluice, tmp_path: Path
+) -> None:
+    (tmp_path / "grader.py").write_text(
+        "def lambda_handler(event, _):\n"
+        '    return [{"id": s["id"], "aggregate_reward_score": len(s["id"]) % 2} for s in event]\n'
+    )
+    (tmp_path / "labels.jsonl").write_text(
+        "\n".join(f'{{"request_id": "request-{n}", "final_answer": {n}}}' for n in range(150))
+    )
+    answer = '[answer]\nfrom = ["labels"]\nlabels = "labels.jsonl"\n'
+    grader = f'{answer}{GRADER}python = "grader.py:lambda_handler"\n'
+    release = built(f"validation = false\n{PRICES}", grader)
+    told = json.loads(sluice("estimate", release, "--json").out)
+    readiness = json.loads((Path(release) / "manifest.json").read_text())["readiness"]
+    low = told["rollouts"]["low"]
+    assert told["rollouts"]["high"] == low
+    assert told["validation_lines"] == 0
+    assert told["generated_tokens"]["low"] == ceil(low * readiness["mean_response_tokens"])
+    for end in ("low", "high"):
+        cost = 0.002 * told["generated_tokens"][end] + 0.5 * told["grader_calls"][end]
+        assert told["cost"][end] == pytest.approx(cost / 1_000, abs=1e-4)
+    assert told["cost"]["currency"] == "EUR"
+    assert sluice("estimate", release).err.rstrip().endswith("EUR")
+
+
+def test_a_judge_is_counted(sums: Path, recipe: Callable[..., Path], sluice: Sluice) -> None:
+    assert sums.exists()
+    path = recipe(GRADER + TRAIN, {'name = "math"\n': 'name = "judge"\n'})
+    told = json.loads(sluice("estimate", sluice("build", path).out.strip(), "--json").out)
+    assert told["judge_input_tokens"]["low"] > told["input_tokens"]["low"]
+    assert told["judge_output_tokens"]["low"] == 512 * told["rollouts"]["low"]
+
+
+def test_settings_given_after_the_build_are_those_of_the_estimate(
+    built: Callable[..., str], recipe: Callable[..., Path], sluice: Sluice
+) -> None:
+    release = built("")
+    later = recipe(GRADER + TRAIN.replace("epochCount = 2", "epochCount = 4") + PRICES)
+    then, now = (
+        json.loads(sluice("estimate", release, "--json", *more).out)
+        for more in ((), ("--recipe", later))
+    )
+    assert now["rollouts"]["low"] == 2 * then["rollouts"]["low"]
+    assert (then["cost"], now["cost"]["currency"]) == (None, "EUR")
+
+
+def test_lines_over_the_jobs_prompt_length_are_told_and_too_many_refused(
+    tmp_path: Path,
+    recipe: Callable[..., Path],
+    records: Callable[..., list[Json]],
+    write_logs: Callable[..., None],
+    sluice: Sluice,
+) -> None:
+    logged = records(150)
+    for number in range(20):
+        words = " ".join(f"word{number}x{place}" for place in range(60))
+        text = json.dumps(logged[number]).replace("What is", f"Not: {words}. What is")
+        logged[number] = json.loads(text)
+    write_logs(tmp_path / "logs", [logged])
+    release = sluice("build", recipe(GRADER + TRAIN)).out.strip()
+    assert sluice("approve", release, "--by", "Dana").code == 0
+    texts = Path(release, "train.jsonl").read_text().splitlines()
+    long = sum("Not: " in text for text in texts)
+    assert long
+
+    def limited(limit: int) -> Path:
+        more = f"maxPromptLength = {limit}, epochCount"
+        return recipe(GRADER + TRAIN.replace("epochCount", more))
+
+    told = json.loads(sluice("estimate", release, "--json", "--recipe", limited(64)).out)
+    assert (told["skipped_lines"], told["lines"]) == (long, len(texts) - long)
+    assert f"skips {long} of {len(texts)} lines" in sluice("doctor", limited(64)).err
+    assert sluice("train", release, "--dry-run", "--recipe", limited(64)).code == 0
+    for ran in (
+        sluice("train", release, "--dry-run", "--recipe", limited(5)),
+        sluice("doctor", limited(5)),
+    ):
+        assert ran.code == 1
+        assert f"skips {len(texts)} of {len(texts)} lines" in ran.err
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_job_over_the_budget_is_not_started_by_anyone(
+    built: Callable[..., str], sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bedrock_sluice.flows import train
+    from bedrock_sluice.flows.training import job
+
+    def start(*_: object) -> None:
+        raise AssertionError("a job was asked for")
+
+    for name in ("_upload", "reserve", "_create"):
+        monkeypatch.setattr(job, name, start)
+    release = built(f"{PRICES}budget = 0.5\n")
+    for arguments in (("--dry-run",), ()):
+        ran = sluice("train", release, *arguments)
+        assert (ran.code, ran.out) == (1, "")
+        assert "the budget of 0.5" in ran.err
+        assert "cost: " in ran.err
+    # What Prefect's task runs, without a server: `test_prefect.py` has one.
+    monkeypatch.setattr(train, "prefect_step", tasks.without_content)
+    for dry_run in (True, False):
+        with pytest.raises(RefusedError, match=r"the budget of 0\.5"):
+            train.train.fn(release, dry_run)
+    assert not list(Path(release).parents[2].glob("registry/**/*.json"))
+
+
+def test_a_job_within_the_budget_is_rehearsed(built: Callable[..., str], sluice: Sluice) -> None:
+    release = built(f"{PRICES}budget = 1e6\n")
+    request = json.loads(sluice("train", release, "--dry-run").out)
+    told = request["customizationConfig"]["rftConfig"]["hyperParameters"]
+    assert (told["epochCount"], told["trainingSamplePerPrompt"]) == (EPOCHS, SAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("budget = 5.0\n", "a budget needs prices"),
+        ("prices = {}\nbudget = 5.0\n", "has no price"),
+        (PRICES + "budget = nan\n", "budget"),
+        ("prices = { per_1k_output_tokens = -1 }\n", "per_1k_output_tokens"),
+        ("prices = { per_1k_output_tokens = inf }\n", "per_1k_output_tokens"),
+        ('prices = { per_1k_output_tokens = "0.1" }\n', "prices"),
+        ("prices = { per_1k_outputs = 1 }\n", "per_1k_outputs"),
+        ("prices = { per_hour = 1 }\n", "generated_tokens_per_hour"),
+    ],
+)
+def test_prices_that_say_nothing_are_refused(
+    sums: Path, recipe: Callable[..., Path], sluice: Sluice, more: str, message: str
+) -> None:
+    assert sums.exists()
+    ran = sluice("build", recipe(GRADER + TRAIN + more))
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert "bug in Sluice" not in ran.err
+
+
+def test_an_estimate_needs_a_job_to_estimate(sums: Path, sluice: Sluice) -> None:
+    release = sluice("build", sums).out.strip()
+    ran = sluice("estimate", release, "--json")
+    error = json.loads(ran.out)["error"]
+    assert (ran.code, error["kind"], "has no [train]" in error["message"]) == (2, "config", True)
+
+
+@pytest.mark.parametrize("name", ["math", "qa", "text", "format", "tool", "judge"])
+def test_a_grader_is_exported_for_lambda(tmp_path: Path, sluice: Sluice, name: str) -> None:
+    model = ("--model", "us.amazon.nova-pro-v1:0") if name == "judge" else ()
+    ran = sluice("grader", "export", name, "--out", tmp_path / "deploy", *model)
+    assert (ran.code, ran.out.strip()) == (0, str(tmp_path / f"deploy/{name}.zip"))
+    assert "lambda_function.lambda_handler" in ran.err
+    with ZipFile(tmp_path / f"deploy/{name}.zip") as archive:
+        code: Json = {}
+        exec(archive.read("lambda_function.py"), code)
+    assert code["lambda_handler"]([], None) == []
+    policy = json.loads((tmp_path / "deploy/policy.json").read_text())
+    actions = {
+        statement["Action"]
+        for statement in policy["Statement"]
+        if isinstance(statement["Action"], str)
+    }
+    assert ("bedrock:InvokeModel" in actions) == (name == "judge")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("code",), "there are format, judge, math"),
+        (("../math",), "no grader"),
+        (("judge",), "needs the model"),
+        (("math", "--model", "x"), "calls no model"),
+        (("judge", "--model", "*"), "neither an id nor an ARN"),
+    ],
+)
+def test_a_grader_that_can_not_be_exported_leaves_nothing(
+    tmp_path: Path, sluice: Sluice, arguments: tuple[str, ...], message: str
+) -> None:
+    ran = sluice("grader", "export", *arguments, "--out", tmp_path / "deploy")
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert not (tmp_path / "deploy").exists()

@@ -1,0 +1,392 @@
+"""Graders that behave, and graders that don't: each sample has one clear result, within limits."""
+
+import io
+import json
+import os
+import select
+from collections.abc import Callable
+from importlib.resources import files
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+from bedrock_sluice.rewards import graders
+from bedrock_sluice.rewards.running.events import FORMS, Sample
+from bedrock_sluice.rewards.running.grader_results import GraderResult
+from bedrock_sluice.rewards.running.process import LocalGrader
+from bedrock_sluice.rewards.running.run import (
+    MAX_LOST_CALLS,
+    WAITS_SECONDS,
+    LambdaGrader,
+    run_grader,
+)
+from bedrock_sluice.transforms.errors import (
+    ConfigError,
+    OutsideError,
+    SluiceError,
+    TransientError,
+)
+
+Json = dict[str, Any]
+Write = Callable[..., LocalGrader]
+
+MB = 1 << 20
+SECRET = "hidden-content"
+ALONE = "graded alone, because its batch failed"
+
+
+def samples(number: int) -> list[Sample]:
+    """Lines `0`, `1`, …, each with its own number as a right answer."""
+    asked = {"messages": [{"role": "user", "content": SECRET}]}
+    right = {str(n): f"#### {n}" for n in range(number)}
+    return [Sample({"id": i, "reference_answer": r, **asked}, r) for i, r in right.items()]
+
+
+@pytest.fixture
+def grader(tmp_path: Path) -> Write:
+    """Write a grader that does `body` for each sample `s`, after `top`, and scores it 1."""
+
+    def write(body: str, top: str = "") -> LocalGrader:
+        (tmp_path / "grader.py").write_text(
+            f"import os, sys, time\n{top}\n"
+            "def lambda_handler(event, context):\n"
+            "    rows = []\n"
+            "    for s in event:\n"
+            "        row = {'id': s['id'], 'aggregate_reward_score': 1.0}\n"
+            f"        {body}\n"
+            "        rows.append(row)\n"
+            "    return rows\n"
+        )
+        return LocalGrader("grader.py:lambda_handler", tmp_path)
+
+    return write
+
+
+def run(grader: LocalGrader | LambdaGrader, number: int = 3, **limits: Any) -> list[GraderResult]:
+    limits = {"timeout_seconds": 5.0, "memory_bytes": 512 * MB, **limits}
+    return list(run_grader(grader, samples(number), **limits))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_our_own_grader_scores_every_form_in_order(form: Any) -> None:
+    ours = LocalGrader("math_grader.py:lambda_handler", Path(str(files(graders))))
+    results = run(ours, 5, batch_size=2, form=form)
+    assert [(each.id, each.score) for each in results] == [(str(n), 1.0) for n in range(5)]
+    assert {each.problem or each.note for each in results} == {None}
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("if s['id'] == '1': raise ValueError(s)", "the grader raised ValueError"),
+        ("if s['id'] == '1': sys.exit(2)", "the grader raised SystemExit"),
+        ("if s['id'] == '1': os._exit(3)", "the grader ended its process with exit code 3"),
+        ("if s['id'] == '1': os.abort()", "the grader was ended by SIGABRT"),
+        ("if s['id'] == '1': os.kill(os.getpid(), 9)", "the grader was ended by SIGKILL"),
+        (
+            "if s['id'] == '1': row['x'] = {1}",
+            "the grader answered with what is no JSON (TypeError)",
+        ),
+        (
+            "if s['id'] == '1': bytearray(4 << 30)",
+            "the grader raised MemoryError: it needs more than its 512 MB",
+        ),
+        (
+            "if s['id'] == '1': row['x'] = 'x' * (7 << 20)",
+            "the grader answered with more than the 6 MB that Lambda returns",
+        ),
+        (
+            "if s['id'] == '1': os.closerange(3, 99); time.sleep(60)",
+            "the grader gave no answer within 1 s",
+        ),
+        ("while s['id'] == '1': pass", "the grader gave no answer within 1 s"),
+        (
+            "if s['id'] == '1': os.fork() or time.sleep(60); os._exit(3)",
+            "the grader ended its process with exit code 3",
+        ),
+    ],
+)
+def test_the_guilty_sample_is_named_and_the_others_have_their_scores(
+    grader: Write, body: str, problem: str
+) -> None:
+    first, guilty, last = run(grader(body), timeout_seconds=1.0)
+    assert (guilty.score, guilty.problem) == (None, problem)
+    assert [(each.score, each.note) for each in (first, last)] == [(1.0, ALONE)] * 2
+    assert SECRET not in str((first, guilty, last))
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (
+            "row['aggregate_reward_score'] = float('nan')",
+            "aggregate_reward_score is NaN or infinite",
+        ),
+        ("del row['aggregate_reward_score']", "aggregate_reward_score is missing"),
+        ("if s['id'] != '0': continue", "no result for this id"),
+        ("return {'score': 1}", "the answer is an object; return a list with one object a sample"),
+    ],
+)
+def test_an_answer_against_the_contract_is_told(grader: Write, body: str, problem: str) -> None:
+    assert run(grader(body))[1].problem == problem
+
+
+@pytest.mark.parametrize(
+    ("body", "note"),
+    [
+        ("print('x' * 999_999)", "printed 3,000,000 bytes"),
+        ("os.write(1, b'x' * 1_000_000); os.write(2, b'y')", "printed 3,000,003 bytes"),
+        ("os.fork() or time.sleep(600)", "left a process running"),
+    ],
+)
+def test_what_disturbs_nobody_is_noted(grader: Write, body: str, note: str) -> None:
+    assert {(each.score, each.problem, each.note) for each in run(grader(body))} == {
+        (1.0, None, note)
+    }
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "os.fork() or time.sleep(600)",
+        "os.fork() or (os.setsid(), os.fork() and os._exit(0), time.sleep(600))",
+    ],
+    ids=["child", "daemon"],
+)
+def test_a_process_that_a_grader_left_is_ended_with_it(
+    grader: Write, tmp_path: Path, left: str
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    held = f"os.open({str(tmp_path / 'fifo')!r}, os.O_WRONLY); {left}; time.sleep(0.3)"
+    assert run(grader(held), 1)[0].score == 1.0
+    assert select.select([reader], [], [], 10)[0]  # which comes once nobody is left to write
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
+def test_a_forked_grader_answers_once(grader: Write) -> None:
+    results = run(grader("os.fork()"), 2, batch_size=1)
+    assert [(each.id, each.score) for each in results] == [("0", 1.0), ("1", 1.0)]
+
+
+def test_a_grader_reads_nothing_from_its_caller(grader: Write) -> None:
+    assert {each.score for each in run(grader("assert sys.stdin.read() == ''"))} == {1.0}
+
+
+def test_a_grader_sees_no_credentials(
+    grader: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "me"
+    (home / ".aws").mkdir(parents=True)
+    (home / ".aws" / "credentials").write_text(
+        "[default]\naws_access_key_id = a\naws_secret_access_key = b\n"
+    )
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "MY_TOKEN"):
+        monkeypatch.setenv(name, "default")
+    seen = "row['aggregate_reward_score'] = len([k for k in os.environ if k not in KNOWN])"
+    known = "KNOWN = {'PATH', 'LANG', 'TMPDIR', 'HOME', 'AWS_EC2_METADATA_DISABLED', 'LC_CTYPE'}"
+    asked = (
+        "import boto3\nassert boto3.Session().get_credentials() is None\n"
+        "assert not os.listdir(os.path.expanduser('~'))"
+    )
+    assert [each.score for each in run(grader(seen, f"{known}\n{asked}"), 1)] == [0.0]
+
+
+def test_a_grader_has_the_context_of_a_lambda(grader: Write) -> None:
+    body = "assert 0 < context.get_remaining_time_in_millis() <= 5000"
+    assert run(grader(f"{body} and context.memory_limit_in_mb == 512"), 1)[0].problem is None
+
+
+def test_a_grader_that_is_lost_again_and_again_is_given_up(grader: Write) -> None:
+    results = run(grader("os._exit(1)"), 30)
+    given_up = [each for each in results if (each.problem or "").startswith("not graded")]
+    assert len(results) == 30
+    assert len(given_up) == 30 - (MAX_LOST_CALLS - 1)  # the first loss was that of the batch
+
+
+def test_nothing_is_left_on_disk(
+    grader: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    made = grader("open('x', 'w').close(); open(os.environ['TMPDIR'] + '/y', 'w').close()")
+    assert run(made, 1)[0].problem is None
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["grader.py", "tmp"]
+
+
+@pytest.mark.parametrize(
+    ("python", "top", "message"),
+    [
+        ("grader.py", "", "write path/grader.py:lambda_handler"),
+        ("grader.py:not a name", "", "write path/grader.py:lambda_handler"),
+        ("other.py:lambda_handler", "", "other.py: there is no such file"),
+        ("grader.py:other", "", "can't be loaded: no other"),
+        ("grader.py:time", "", "can't be loaded: no time"),
+        ("grader.py:lambda_handler", "import not_there", "it raised ModuleNotFoundError"),
+        ("grader.py:lambda_handler", "(", "it raised SyntaxError"),
+        ("grader.py:lambda_handler", "os._exit(4)", "it ended its process with exit code 4"),
+    ],
+)
+def test_a_grader_that_cannot_be_loaded_is_told_before_any_score(
+    grader: Write, python: str, top: str, message: str
+) -> None:
+    made = grader("", top)
+    with pytest.raises(ConfigError, match=message):
+        run(LocalGrader(python, made.base))
+
+
+def test_a_grader_that_hangs_while_it_is_loaded_is_stopped(
+    grader: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bedrock_sluice.rewards.running.process.LOAD_SECONDS", 0.5)
+    with pytest.raises(ConfigError, match=r"it gave no answer within 0\.5 s"):
+        run(grader("", "while True: pass"))
+
+
+def test_samples_are_split_until_lambda_would_take_them(
+    grader: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bedrock_sluice.rewards.running.run.MAX_EVENT_BYTES", 500)
+    few = samples(5)
+    few[2] = Sample(few[2].line, "x" * 500)
+    results = list(run_grader(grader("row['aggregate_reward_score'] = len(event)"), few))
+    assert [each.score for each in results] == [2.0, 2.0, None, 2.0, 2.0]
+    assert (results[2].problem or "").startswith("its event is larger than")
+
+
+def test_a_large_event_is_handed_over_whole(grader: Write) -> None:
+    big = [Sample(samples(1)[0].line, "x" * (3 * MB))]
+    made = grader("row['aggregate_reward_score'] = len(s['messages'][-1]['content'])")
+    assert [each.score for each in run_grader(made, big)] == [3.0 * MB]
+
+
+# --- Lambda
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits between attempts, which take no time."""
+    waited: list[float] = []
+    monkeypatch.setattr("bedrock_sluice.rewards.running.run.sleep", waited.append)
+    return waited
+
+
+@pytest.fixture
+def function(waits: list[float]) -> LambdaGrader:
+    once = Config(retries={"total_max_attempts": 1})
+    client = boto3.client(
+        "lambda", "us-east-1", config=once, aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    return LambdaGrader("grade", client)
+
+
+def answers(stub: Stubber, told: object, error: str | None = None) -> None:
+    raw = told if isinstance(told, bytes) else json.dumps(told).encode()
+    answer: Json = {"StatusCode": 200, "Payload": StreamingBody(io.BytesIO(raw), len(raw))}
+    stub.add_response("invoke", answer | ({"FunctionError": error} if error else {}))
+
+
+def test_a_lambda_is_handed_the_event_and_its_scores_are_read(function: LambdaGrader) -> None:
+    with Stubber(function.client) as stub:
+        answers(stub, [{"id": str(n), "aggregate_reward_score": n} for n in range(3)])
+        assert [each.score for each in run(function)] == [0.0, 1.0, 2.0]
+        stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "problem"),
+    [
+        (
+            {"errorType": "KeyError", "errorMessage": SECRET},
+            "Unhandled",
+            "the grader raised KeyError",
+        ),
+        ({"errorType": SECRET + "!"}, "Unhandled", "the grader raised an exception"),
+        (None, "Unhandled", "the grader raised an exception"),
+        (
+            {"errorMessage": "2026 1a Task timed out after 3.00 seconds"},
+            "Unhandled",
+            "the grader was stopped by Lambda: Task timed out after 3.00 seconds",
+        ),
+        (b"{", None, "the grader answered with what is no JSON"),
+        ({"errors": 1}, None, "the answer is an object; return a list with one object a sample"),
+    ],
+)
+def test_what_is_wrong_with_a_lambda_is_told(
+    function: LambdaGrader, told: object, error: str | None, problem: str
+) -> None:
+    with Stubber(function.client) as stub:
+        answers(stub, told, error)
+        (scored,) = run(function, 1)
+    assert (scored.score, scored.problem) == (None, problem)
+
+
+def test_a_batch_that_a_lambda_fails_is_graded_one_by_one(function: LambdaGrader) -> None:
+    good, bad = [{"id": "0", "aggregate_reward_score": 1}], {"errorType": "Runtime.ExitError"}
+    with Stubber(function.client) as stub:
+        answers(stub, bad, "Unhandled")
+        answers(stub, good)
+        answers(stub, bad, "Unhandled")
+        first, second = run(function, 2)
+    assert (first.score, first.note) == (1.0, ALONE)
+    assert second.problem == "the grader raised Runtime.ExitError"
+
+
+def test_a_busy_lambda_is_asked_again(function: LambdaGrader, waits: list[float]) -> None:
+    with Stubber(function.client) as stub:
+        stub.add_client_error("invoke", "TooManyRequestsException", http_status_code=429)
+        stub.add_client_error("invoke", "ServiceException", http_status_code=500)
+        answers(stub, [{"id": "0", "aggregate_reward_score": 1}])
+        assert run(function, 1)[0].score == 1.0
+    assert waits == list(WAITS_SECONDS[:2])
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "times", "error", "message"),
+    [
+        (
+            "ResourceNotFoundException",
+            404,
+            1,
+            ConfigError,
+            "lambda_arn in .grader. names a function",
+        ),
+        ("AccessDeniedException", 403, 1, OutsideError, "needs lambda:InvokeFunction"),
+        ("KMSDisabledException", 502, 5, TransientError, "KMSDisabledException"),
+        ("InvalidParameterValueException", 400, 1, OutsideError, "look for the code"),
+        ("TooManyRequestsException", 429, 5, TransientError, "run again"),
+    ],
+)
+def test_what_lambda_refuses_is_told_by_what_to_do(
+    function: LambdaGrader,
+    code: str,
+    status: int,
+    times: int,
+    error: type[SluiceError],
+    message: str,
+) -> None:
+    with Stubber(function.client) as stub:
+        for _ in repeat(None, times):
+            stub.add_client_error("invoke", code, SECRET, http_status_code=status)
+        with pytest.raises(SluiceError, match=message) as told:
+            run(function, 1)
+        stub.assert_no_pending_responses()
+    assert told.type is error
+    assert SECRET not in str(told.value)
+
+
+def test_a_lambda_that_is_not_reached_may_be_reached_later(
+    aws: Callable[[str], None],
+) -> None:
+    aws("http://127.0.0.1:9")
+    with pytest.raises(TransientError, match="Lambda grade: EndpointConnectionError"):
+        run(LambdaGrader("grade"), 1)

@@ -1,0 +1,217 @@
+"""Reference answers: the first source with a fitting one wins, and contradictions are told."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_sluice.transforms.answers.choice import (
+    ANSWERS,
+    TOLD,
+    TRUST,
+    ConflictRule,
+    choose_answers,
+    decide,
+    settle,
+    told_before,
+    trusted,
+)
+
+Row = tuple[str, str | None, str | None]
+
+
+def answers(*rows: Row) -> pl.DataFrame:
+    """A frame of answers: request id, answer, problem."""
+    return pl.DataFrame([(*row, None) for row in rows], schema=ANSWERS, orient="row")
+
+
+def prompts(*ids: str) -> pl.DataFrame:
+    """A frame of prompts."""
+    schema = {"request_id": pl.String, "line": pl.UInt32}
+    return pl.DataFrame({"request_id": ids, "line": range(len(ids))}, schema=schema)
+
+
+LABELS = ("labels", answers(("a", '{"n":1}', None), ("b", None, "answer_unfit")))
+TAGS = ("metadata", answers(("a", '{"n":2}', None), ("c", None, "answer_conflict")))
+LOGGED = ("logged", answers(("b", '{"n":3}', None), ("c", None, "answer_unfit")))
+
+
+@pytest.mark.parametrize(
+    ("sources", "kept", "rejected"),
+    [
+        (
+            [LABELS],
+            [("a", '{"n":1}', "labels")],
+            [("b", "answer_unfit"), ("c", "answer_missing"), ("d", "answer_missing")],
+        ),
+        (
+            [LABELS, TAGS, LOGGED],
+            [("a", '{"n":1}', "labels"), ("b", '{"n":3}', "logged")],
+            [("c", "answer_conflict"), ("d", "answer_missing")],
+        ),
+        (
+            [LOGGED, TAGS, LABELS],
+            [("a", '{"n":2}', "metadata"), ("b", '{"n":3}', "logged")],
+            [("c", "answer_conflict"), ("d", "answer_missing")],
+        ),
+        (
+            [LABELS, LABELS],
+            [("a", '{"n":1}', "labels")],
+            [("b", "answer_unfit"), ("c", "answer_missing"), ("d", "answer_missing")],
+        ),
+    ],
+    ids=["one", "three", "three the other way round", "the same twice"],
+)
+def test_the_first_fitting_answer_wins(
+    sources: Sequence[tuple[str, pl.DataFrame]], kept: list[Any], rejected: list[Any]
+) -> None:
+    sifted = choose_answers(prompts("a", "b", "c", "d"), sources)
+    told = sifted.kept.select("request_id", "reference_answer", "reference_source")
+    assert told.rows() == kept
+    assert sifted.rejected.select("request_id", "reason").rows() == rejected
+
+
+def test_prompts_keep_their_order_and_columns() -> None:
+    source = ("labels", answers(*((i, "{}", None) for i in "abcdef")))
+    sifted = choose_answers(prompts("f", "a", "x", "c"), [source])
+    added = ["reference_answer", "reference_source", "riding"]
+    assert sifted.kept.columns == ["request_id", "line", *added]
+    assert sifted.kept.rows() == [
+        ("f", 0, "{}", "labels", None),
+        ("a", 1, "{}", "labels", None),
+        ("c", 3, "{}", "labels", None),
+    ]
+
+
+def test_what_rides_along_is_that_of_the_answer_that_was_chosen() -> None:
+    first = answers(("a", "1", None), ("b", None, "answer_unfit"), ("c", "3", None))
+    first = first.with_columns(riding=pl.Series([None, "{}", '{"x":1}']))
+    second = answers(("a", "1", None), ("b", "2", None)).with_columns(riding=pl.lit('{"y":2}'))
+    kept = choose_answers(prompts("a", "b", "c"), [("labels", first), ("more", second)]).kept
+    assert kept["riding"].to_list() == [None, '{"y":2}', '{"x":1}']
+
+
+def test_no_prompts_need_no_answers() -> None:
+    sifted = choose_answers(prompts(), [LABELS])
+    assert (sifted.kept.height, sifted.rejected.height) == (0, 0)
+
+
+def test_a_conflict_ends_the_search_and_an_earlier_answer_forestalls_it() -> None:
+    prompts = pl.DataFrame({"request_id": ["a"]})
+    logged = pl.DataFrame([{"request_id": "a", "reference_answer": "1"}], schema=ANSWERS)
+    disputed = pl.DataFrame([{"request_id": "a", "problem": "answer_conflict"}], schema=ANSWERS)
+    late = choose_answers(prompts, [("labels", disputed), ("logged", logged)])
+    assert late.rejected["reason"].to_list() == ["answer_conflict"]
+    early = choose_answers(prompts, [("logged", logged), ("labels", disputed)])
+    assert early.kept["reference_source"].to_list() == ["logged"]
+
+
+DAY = datetime(2026, 10, 1, tzinfo=UTC)
+
+
+def told(*rows: tuple[str, str | None, int | None]) -> pl.DataFrame:
+    """Answers that were told: prompt, answer (its first letter is its form), day."""
+    return pl.DataFrame(
+        [
+            (
+                prompt,
+                text,
+                text and f"on {day}",
+                text and text[0],
+                None if day is None else DAY + timedelta(days=day),
+            )
+            for prompt, text, day in rows
+        ],
+        schema=TOLD,
+        orient="row",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "drop", "newest", "majority"),
+    [
+        ([("x", 0)], "x", "x", "x"),
+        ([("x", 0), ("x", None)], "x", "x", "x"),
+        ([(None, 0)], "unfit", "unfit", "unfit"),
+        ([("x", 0), ("y", 1)], "conflict", "y", "conflict"),
+        ([("x", 0), ("y", 1), ("x", 2)], "conflict", "x", "x"),
+        ([("x", 0), ("x", 1), ("y", 2)], "conflict", "y", "x"),
+        ([("x", None), ("y", 0)], "conflict", "y", "conflict"),
+        ([("x", None), ("y", None)], "conflict", "conflict", "conflict"),
+        ([("x", 1), ("y", 1)], "conflict", "conflict", "conflict"),
+        ([("x", 0), (None, 1)], "conflict", "unfit", "conflict"),
+        ([("x1", 0), ("x2", 1)], "x2", "x2", "x2"),
+        ([("x1", None), ("x2", None)], "x1", "x1", "x1"),
+        ([("x2", None), ("x1", 0)], "x1", "x1", "x1"),
+    ],
+)
+def test_the_rule_settles_what_is_told_twice(
+    rows: list[tuple[str | None, int | None]], drop: str, newest: str, majority: str
+) -> None:
+    rules: dict[ConflictRule, str] = {"drop": drop, "newest": newest, "majority": majority}
+    for rule, outcome in rules.items():
+        for order in (rows, rows[::-1]):
+            settled = settle(told(*(("p", *row) for row in order), ("q", "z", None)), rule)
+            (_, answer, riding, problem), other = settled.rows()
+            assert (answer or problem.removeprefix("answer_")) == outcome
+            assert (riding is None) == (answer is None)
+            assert other == ("q", "z", "on None", None)
+    assert settle(told(), "drop").is_empty()
+
+
+_ROWS = st.lists(
+    st.tuples(
+        st.sampled_from("pq"),
+        st.sampled_from(["x1", "x2", "y", None]),
+        st.sampled_from([None, 0, 1]),
+    ),
+    max_size=8,
+)
+
+
+@given(
+    rows=_ROWS,
+    rule=st.sampled_from(["drop", "newest", "majority"]),
+    data=st.data(),
+)
+def test_what_is_settled_does_not_depend_on_the_order(
+    rows: list[tuple[str, str | None, int | None]], rule: ConflictRule, data: st.DataObject
+) -> None:
+    one = settle(told(*rows), rule)
+    assert one.equals(settle(told(*data.draw(st.permutations(rows))), rule))
+    assert one["prompt_digest"].to_list() == sorted({prompt for prompt, *_ in rows})
+    assert one.filter(
+        pl.col("reference_answer").is_null() == pl.col("problem").is_null()
+    ).is_empty()
+
+
+def test_a_subject_may_have_several_columns_and_a_value_may_be_a_flag() -> None:
+    frame = told(("p", "x", 0), ("p", "x", 1), ("p", "y", 0)).with_columns(
+        is_right=pl.Series([True, False, True])
+    )
+    decided = decide(frame, ["prompt_digest", "form"], "is_right", "drop")
+    assert decided.rows() == [("p", "x", None, True), ("p", "y", True, False)]
+
+
+def test_a_cut_off_counts_what_it_leaves_out() -> None:
+    rows = told(("p", "x", -1), ("p", "y", 0), ("q", "z", None), ("q", "z", 5), ("q", "z", None))
+    early, late, undated = told_before(rows, DAY)
+    assert (early["form"].to_list(), late, undated) == (["x"], 2, 2)
+    assert told_before(rows, None).told.equals(rows)
+
+
+@pytest.mark.parametrize(
+    ("minimum", "used"),
+    [("labels", ["labels"]), ("metadata", ["metadata", "labels"]), ("logged", None)],
+)
+def test_sources_that_are_trusted_too_little_are_not_used(
+    minimum: str, used: list[str] | None
+) -> None:
+    assert trusted(["logged", "metadata", "labels"], minimum) == (
+        used or ["logged", "metadata", "labels"]
+    )
+    assert trusted(TRUST, "agreement") == list(TRUST[:4])

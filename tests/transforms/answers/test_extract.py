@@ -1,0 +1,182 @@
+"""What is taken out of a logged response, by a pattern or a path; and which of them are refused."""
+
+import time
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_sluice.transforms.answers.extract import (
+    MAX_PATH_STEPS,
+    Extraction,
+    extract,
+    extraction_fault,
+    parse_path,
+)
+
+
+def response(content: str | None, *arguments: str) -> str:
+    """The JSON of an assistant's message, with a tool call for each of the arguments."""
+    calls = [
+        {"id": str(n), "type": "function", "function": {"name": "tell", "arguments": each}}
+        for n, each in enumerate(arguments)
+    ]
+    message = {"role": "assistant", "content": content, "tool_calls": calls}
+    return msgspec.json.encode(message).decode()
+
+
+def taken(asked: Extraction, *responses: str) -> list[Any]:
+    return extract(pl.Series(responses, dtype=pl.String), asked)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "content", "told"),
+    [
+        (r"total: (\d+)", "total: 12, total: 13", "12"),
+        (r"(?s).*total: (\d+)", "total: 12\ntotal: 13", "13"),
+        (r"(?i)ANSWER: (?:about )?(\S+)", "answer: about ½", "½"),
+        (r"<a>(.*?)</a>", "<a></a>", ""),
+        (r"total: (\d+)", "none", None),
+        (r"total: (\d+)", None, None),
+        (r"(?:x(\d))?y", "y", None),
+    ],
+)
+def test_a_pattern_takes_its_group(pattern: str, content: str | None, told: str | None) -> None:
+    assert taken(Extraction(pattern), response(content)) == [told]
+
+
+def test_a_pattern_takes_linear_time() -> None:
+    assert taken(Extraction(r"((?:a+)+)b"), response("a" * 100_000)) == [None]
+
+
+DOCUMENT = '{"result": {"items": [{"total": 1}, {"total": 2}], "a.b": "c", "0": "zero"}, "n": null}'
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("result.items[0].total", 1),
+        ("result.items[-1].total", 2),
+        ("result.items[1]", {"total": 2}),
+        ('result["a.b"]', "c"),
+        ('["result"].0', "zero"),
+        ("result.items[2].total", None),
+        ("result.items[-3]", None),
+        ("result[0]", None),
+        ("result.items.0", None),
+        ("result.none.deeper", None),
+        ("n", None),
+        ("n.deeper", None),
+    ],
+)
+def test_a_path_leads_to_a_value_or_nowhere(path: str, told: Any) -> None:
+    assert taken(Extraction(path=parse_path(path)), response(DOCUMENT)) == [told]
+
+
+@pytest.mark.parametrize(
+    ("logged", "told"),
+    [
+        (response(' {"a": 1}\n'), 1),
+        (response('```json\n{"a": 1}\n```'), 1),
+        (response('```\n{"a": "```"}\n```\n'), "```"),
+        (response('Here it is: {"a": 1}'), None),
+        (response("Let me see.", '{"a": 2}'), 2),
+        (response(None, '{"a": 2}'), 2),
+        (response('{"a": 1}', '{"a": 2}', '{"a": 3}'), 1),
+        (response(None), None),
+        (response("[" * 100_000), None),
+        (response("[" + "1," * 200_000 + "1]"), None),
+        (response("9" * 10_000), None),
+        (response('"a"'), None),
+    ],
+    ids=[
+        "content", "fenced", "a fence within", "text around it", "the only call", "call alone",
+        "two calls", "nothing", "too deep", "too wide", "a long number", "a text",
+    ],
+)  # fmt: skip
+def test_the_document_is_the_content_or_the_only_tool_call(logged: str, told: Any) -> None:
+    assert taken(Extraction(path=("a",)), logged) == [told]
+
+
+def test_answers_stand_in_the_order_of_the_responses() -> None:
+    logged = [response(f'{{"a": {n}}}') for n in (3, 1, 2)]
+    assert taken(Extraction(path=("a",)), *logged) == [3, 1, 2]
+    assert taken(Extraction(path=("a",))) == []
+    assert taken(Extraction("(.)")) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"),
+    [
+        (r"a(b)c", None),
+        (r"a(?P<name>b)", None),
+        (r"a", "needs a group"),
+        (r"(a)(b)", "needs one group"),
+        (r"(a", "is no regular expression"),
+        (r"(?=a)(b)", "is no regular expression"),
+        (r"((?:a{1000}){1000}){9}", "is no regular expression"),
+        ("(" + "a" * 1_000 + ")", "is over 1000 characters long"),
+    ],
+)
+def test_a_pattern_that_can_not_be_used_is_told(pattern: str, fault: str | None) -> None:
+    told = extraction_fault(pattern)
+    assert told is None if fault is None else (told or "").startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "needs 1 to 32 steps"),
+        (".a", "at character 1"),
+        ("a..b", "at character 2"),
+        ("a.", "at character 2"),
+        ("a b", "at character 2"),
+        ("a[x]", "at character 2"),
+        ("a[1", "at character 2"),
+        ("a[9999999]", "at character 2"),
+        ("a]", "at character 2"),
+        (r'a["\x"]', "no JSON text"),
+        (".".join("a" * (MAX_PATH_STEPS + 1)), "needs 1 to 32 steps"),
+    ],
+)
+def test_a_path_that_can_not_be_read_is_told(path: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_path(path)
+
+
+_STEPS = st.lists(st.text() | st.integers(-999_999, 999_999), min_size=1, max_size=8)
+
+
+@given(steps=_STEPS)
+def test_every_path_can_be_written(steps: list[str | int]) -> None:
+    written = "".join(f"[{msgspec.json.encode(step).decode()}]" for step in steps)
+    assert parse_path(written) == tuple(steps)
+
+
+# --- time
+
+
+def seconds(said: str) -> float:
+    """Processor time to look into a response for a path, the best of three."""
+    responses = pl.Series([response(said)])
+    asked = Extraction(path=("total",))
+    took = list[float]()
+    for _ in range(3):
+        start = time.process_time()
+        extract(responses, asked)
+        took.append(time.process_time() - start)
+        if took[0] > 1:
+            break
+    return min(took)
+
+
+@pytest.mark.parametrize("end", ["x", "```"])
+@pytest.mark.parametrize("filler", ["\n", " \n", "a", "`", "```\n"])
+def test_twice_the_response_takes_no_more_than_about_twice_the_time(filler: str, end: str) -> None:
+    size, took = 250, 0.0
+    while size < 1 << 15 and took < 0.02:  # until there is something to measure, if ever
+        size, took = 2 * size, seconds("```" + filler * 2 * size + end)
+    assert seconds("```" + filler * 2 * size + end) < 3.5 * took + 0.01

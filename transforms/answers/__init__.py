@@ -1,0 +1,1 @@
+"""Reference answers: the sources they come from, and the choice between them."""

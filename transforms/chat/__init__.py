@@ -1,0 +1,1 @@
+"""Chat messages: their types, texts, digests and token estimates."""

@@ -1,0 +1,94 @@
+"""The texts of exchanges, as curation reads them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from bedrock_sluice.transforms.chat.messages import Message
+
+TEXTS = pl.Schema(
+    {
+        "last_user": pl.String,  # what the user said last
+        "turns": pl.String,  # all that was said, but for the system message
+        "prompt": pl.String,  # with the system message
+        "response": pl.String,
+    }
+)
+PARTS = pl.Schema({"turns": pl.String, "system": pl.String, "tools": pl.String})
+"""All texts of a prompt, by where they are: `tools` has the arguments of calls and the schemas."""
+
+_MESSAGES = msgspec.json.Decoder(list[Message])
+_MESSAGE = msgspec.json.Decoder(Message)
+
+
+def prompt_texts(exchanges: pl.DataFrame) -> pl.DataFrame:
+    """The texts (`TEXTS`) of `messages` and `response` (JSON), a row for each, in their order."""
+    pairs = exchanges.select("messages", "response").iter_rows()
+    rows = [_texts(_MESSAGES.decode(messages), _MESSAGE.decode(each)) for messages, each in pairs]
+    return pl.DataFrame(rows, schema=TEXTS, orient="row")
+
+
+def _texts(messages: list[Message], response: Message) -> tuple[str, str, str, str]:
+    last = next((m.content or "" for m in reversed(messages) if m.role == "user"), "")
+    turns, system = _turns(messages), _system(messages)
+    has_system = any(message.role == "system" for message in messages)
+    return last, turns, f"{system}\n{turns}" if has_system else turns, response.content or ""
+
+
+def _turns(messages: Sequence[Message]) -> str:
+    return "\n".join([m.content or "" for m in messages if m.role != "system"])
+
+
+def _system(messages: Sequence[Message]) -> str:
+    return "\n".join([m.content or "" for m in messages if m.role == "system"])
+
+
+def turn_texts(messages: pl.Series) -> pl.Series:
+    """What is said in each of `messages` (JSON), but for the system message."""
+    return pl.Series("turns", [_turns(_MESSAGES.decode(m)) for m in messages], dtype=pl.String)
+
+
+def exchange_parts(exchanges: pl.DataFrame) -> pl.DataFrame:
+    """The texts (`PARTS`) of `messages` and `tools` (JSON), a row for each, in their order."""
+    pairs = exchanges.select("messages", "tools").iter_rows()
+    return prompt_parts(
+        (_MESSAGES.decode(messages), msgspec.json.decode(tools) if tools else None)
+        for messages, tools in pairs
+    )
+
+
+def prompt_parts(prompts: Iterable[tuple[Sequence[Message], Any]]) -> pl.DataFrame:
+    """The texts (`PARTS`) of prompts: the messages and the tools of each."""
+    rows = [
+        (_turns(messages), _system(messages), _tool_texts(messages, tools))
+        for messages, tools in prompts
+    ]
+    return pl.DataFrame(rows, schema=PARTS, orient="row")
+
+
+def _tool_texts(messages: Sequence[Message], tools: Any) -> str:
+    calls = [call.function for message in messages for call in message.tool_calls]
+    arguments = [text for call in calls for text in _strings(_decode(call.arguments))]
+    return "\n".join([*arguments, *_strings(tools)])
+
+
+def _decode(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings of a JSON value but its keys, in their order."""
+    values = [value]
+    while values:
+        match values.pop():
+            case dict() as members:
+                values += reversed(members.values())
+            case list() as items:
+                values += reversed(items)
+            case str() as text:
+                yield text

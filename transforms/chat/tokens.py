@@ -1,0 +1,26 @@
+"""How long a prompt is, in estimated tokens.
+
+The tokenizers of the models that RFT trains are not public, so this is an estimate: a token is
+taken as 4 bytes of UTF-8, with 4 more tokens a message for its frame. Tool definitions count too.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bedrock_sluice.transforms.chat.messages import JsonObject, Message
+
+BYTES_PER_TOKEN = 4
+FRAME_TOKENS_PER_MESSAGE = 4
+
+
+def estimate_tokens(messages: Sequence[Message], tools: Sequence[JsonObject] = ()) -> int:
+    """Estimated tokens of a prompt, rounded up."""
+    size = sum(_bytes(message) for message in messages)
+    size += len(msgspec.json.encode(tools)) if tools else 0
+    return -(-size // BYTES_PER_TOKEN) + FRAME_TOKENS_PER_MESSAGE * len(messages)
+
+
+def _bytes(message: Message) -> int:
+    calls = sum(len(c.function.name) + len(c.function.arguments) for c in message.tool_calls)
+    return len((message.content or "").encode()) + calls

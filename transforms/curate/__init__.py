@@ -1,0 +1,1 @@
+"""Rules that choose which exchanges become prompts: conversations, caps, earlier training."""

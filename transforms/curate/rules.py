@@ -1,0 +1,155 @@
+"""Exchanges to prompts: drop what cannot teach, and all but one of what says the same."""
+
+from collections.abc import Collection
+
+import polars as pl
+
+from bedrock_sluice.transforms.chat.messages import BROKEN_OFF, GOOD_STOP_REASONS
+from bedrock_sluice.transforms.fates import FilterResult, apply_rules
+from bedrock_sluice.transforms.privacy.detection import PERSONAL, SECRETS
+from bedrock_sluice.transforms.readers.guardrail import OUTPUT, OUTPUT_MASKED
+from bedrock_sluice.transforms.reasons import Reason
+
+_BLOCKED = ("guardrail_intervened", "content_filtered")
+_OUTPUT_BLOCKED = (OUTPUT, OUTPUT_MASKED)
+_MALFORMED = ("malformed_model_output", "malformed_tool_use")
+_CUT_OFF = ("max_tokens", "model_context_window_exceeded", BROKEN_OFF)
+
+_IS_GOOD_STOP = pl.col("stop_reason").is_in(GOOD_STOP_REASONS).fill_null(value=False)
+
+_PROMPT_RULES = (
+    (Reason.CURATE_MEDIA, pl.col("has_media")),
+    (Reason.CURATE_GUARDRAIL, pl.col("stop_reason").is_in(_BLOCKED)),
+    (Reason.CURATE_GUARDRAIL_INPUT, pl.col("stop_reason") == "guardrail_input"),
+    (Reason.CURATE_EMPTY_PROMPT, ~pl.col("has_prompt")),
+    (Reason.CURATE_BLANK_TURN, pl.col("has_blank_turn")),
+    (Reason.CURATE_DANGLING_TOOL_CALL, pl.col("has_dangling_call")),
+    (Reason.CURATE_LAST_NOT_USER, ~pl.col("is_user_last")),
+)
+RESPONSE_RULES = (
+    (Reason.CURATE_GUARDRAIL_OUTPUT, pl.col("stop_reason").is_in(_OUTPUT_BLOCKED)),
+    (Reason.CURATE_REFUSAL, pl.col("stop_reason") == "refusal"),
+    (Reason.CURATE_MALFORMED, pl.col("stop_reason").is_in(_MALFORMED)),
+    (Reason.CURATE_CUT_OFF, pl.col("stop_reason").is_in(_CUT_OFF)),
+    (Reason.CURATE_UNFINISHED, ~_IS_GOOD_STOP),
+    (Reason.CURATE_EMPTY_RESPONSE, ~pl.col("has_response")),
+)
+"""What is wrong with a response, however good its prompt."""
+
+
+def with_response_flags(exchanges: pl.DataFrame) -> pl.DataFrame:
+    """Add `has_good_response`: whether the response may be an answer, a vote, or be graded."""
+    is_bad = pl.any_horizontal(is_broken.fill_null(value=False) for _, is_broken in RESPONSE_RULES)
+    return exchanges.with_columns(has_good_response=~is_bad)
+
+
+def drop_unteachable(
+    exchanges: pl.DataFrame, *, max_prompt_tokens: int, takes_history: bool
+) -> FilterResult:
+    """Drop exchanges that no reward function can learn from, or that the template can't hold.
+
+    `exchanges` has the columns of `tables.EXCHANGES`, with or without the text, and `label` (null:
+    none). What is wrong with a response drops none that has a label: its answer is the label.
+    """
+    is_labelled = pl.col("label").is_not_null()
+    rules = [
+        *_PROMPT_RULES,
+        (Reason.CURATE_MULTI_TURN, ~pl.col("is_single_turn") & ~pl.lit(takes_history)),
+        (Reason.CURATE_TOO_LONG, pl.col("prompt_tokens") > max_prompt_tokens),
+        *((reason, is_broken & ~is_labelled) for reason, is_broken in RESPONSE_RULES),
+    ]
+    return apply_rules(exchanges, rules)
+
+
+def drop_private(prompts: pl.DataFrame, kinds: Collection[str]) -> FilterResult:
+    """Drop prompts that hold any of the `kinds` of personal data or secrets.
+
+    `prompts` has a column for each kind: how many of it there are.
+    """
+    rules = [
+        (reason, pl.any_horizontal(pl.col(kind) > 0 for kind in asked))
+        for reason, group in (
+            (Reason.CURATE_SECRET, SECRETS),
+            (Reason.CURATE_PERSONAL_DATA, PERSONAL),
+        )
+        if (asked := [kind for kind in group if kind in kinds])
+    ]
+    return apply_rules(prompts, rules)
+
+
+def drop_evaluated(prompts: pl.DataFrame) -> FilterResult:
+    """Drop prompts that overlap an evaluation item: those whose `overlap` tells of one."""
+    found = apply_rules(prompts, [(Reason.CURATE_EVALUATION, pl.col("overlap").is_not_null())])
+    return FilterResult(found.kept, found.rejected.with_columns(detail=pl.col("overlap")))
+
+
+def in_survival_order(exchanges: pl.DataFrame) -> pl.DataFrame:
+    """Sort by who survives among those that say the same: the first does.
+
+    Those with a `label` (null: none), then those whose response may be an answer
+    (`has_good_response`), then the newest, then the lowest id. The side of the split plays no part:
+    if it did, the more often a question is asked, the more likely it would be held out.
+    """
+    return exchanges.sort(
+        pl.col("label").is_not_null(),
+        "has_good_response",
+        "timestamp",
+        "request_id",
+        "object",
+        "line",
+        descending=[True, True, True, False, False, False],
+        nulls_last=True,
+    )
+
+
+def drop_exact_duplicates(exchanges: pl.DataFrame) -> FilterResult:
+    """Keep the first of each `prompt_digest` (see `in_survival_order`), and count the others.
+
+    Kept rows gain `duplicates` (u32, itself not counted). Rejected rows name their `survivor`.
+    """
+    counted = in_survival_order(exchanges).with_columns(
+        survivor=pl.col("request_id").first().over("prompt_digest"),
+        nth=pl.int_range(pl.len()).over("prompt_digest"),
+        duplicates=(pl.len().over("prompt_digest") - 1).cast(pl.UInt32),
+    )
+    is_first = pl.col("nth") == 0
+    return FilterResult(
+        kept=counted.filter(is_first).drop("nth", "survivor").sort("object", "line"),
+        rejected=counted.filter(~is_first)
+        .drop("nth", "duplicates")
+        .with_columns(reason=pl.lit(Reason.CURATE_EXACT_DUPLICATE.value))
+        .sort("object", "line"),
+    )
+
+
+def drop_near_duplicates(prompts: pl.DataFrame, near: pl.DataFrame) -> FilterResult:
+    """Keep the survivors of near duplicates, and count the others among their `duplicates`.
+
+    `near` has the schema `near_duplicates.SURVIVORS`; its numbers are those of the rows of
+    `prompts`, which `drop_exact_duplicates` kept. Rejected rows name their `survivor`, and in
+    `detail` how similar the two are.
+    """
+    numbered = prompts.with_row_index("row")
+    names = numbered.select(survivor="row", survivor_id="request_id")
+    matched = numbered.join(
+        near.join(names, on="survivor"), on="row", how="left", maintain_order="left"
+    )
+    is_lost = (pl.col("row") != pl.col("survivor")).fill_null(value=False)
+    lost = matched.filter(is_lost)
+    gained = lost.group_by(row="survivor").agg(gained=(pl.col("duplicates") + 1).sum())
+    kept = matched.filter(~is_lost).join(gained, on="row", how="left", maintain_order="left")
+    total = (pl.col("duplicates") + pl.col("gained").fill_null(0)).cast(pl.UInt32)
+    return FilterResult(
+        kept=kept.with_columns(duplicates=total).select(prompts.columns).sort("object", "line"),
+        rejected=lost.select(
+            *(name for name in prompts.columns if name != "duplicates"),
+            reason=pl.lit(Reason.CURATE_NEAR_DUPLICATE.value),
+            survivor="survivor_id",
+            detail=pl.format("{} of their 5-word shingles are the same", _percent("similarity")),
+        ).sort("object", "line"),
+    )
+
+
+def _percent(share: str) -> pl.Expr:
+    """Rounded down, so that what is not the same is not told as 100 %."""
+    return pl.format("{} %", (pl.col(share) * 100).floor().cast(pl.Int64))

@@ -1,0 +1,1 @@
+"""Bytes of log objects to landed rows."""

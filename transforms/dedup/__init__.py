@@ -1,0 +1,1 @@
+"""Similarity of texts: sketches, near duplicates, and overlap between sets."""

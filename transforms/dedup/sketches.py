@@ -1,0 +1,40 @@
+"""MinHash sketches: the share of equal numbers in two of them estimates the Jaccard similarity."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bedrock_sluice.transforms.dedup.shingles import WIDTH, Shingles, chunks, grams, mix, words
+
+PERMUTATIONS = 48  # numbers of a sketch, of 4 bytes each
+EMPTY = np.uint32(0xFFFFFFFF)  # each number of the sketch of a text without words
+
+_SEEDS = mix(np.arange(1, 2 * PERMUTATIONS + 1, dtype=np.uint64))
+_FACTORS = (_SEEDS[:PERMUTATIONS] >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
+_SHIFTS = (_SEEDS[PERMUTATIONS:] >> np.uint64(32)).astype(np.uint32)
+
+
+def sketch(texts: pl.Series) -> NDArray[np.uint32]:
+    """One row of `PERMUTATIONS` numbers for each text; a null counts as empty."""
+    sketches = np.full((len(texts), PERMUTATIONS), EMPTY)
+    start = 0
+    for chunk in chunks(texts):
+        rows = sketches[start : start + len(chunk)]
+        _sketch_into(rows, grams(words(chunk), WIDTH))
+        start += len(chunk)
+    return sketches
+
+
+def _sketch_into(rows: NDArray[np.uint32], of: Shingles) -> None:
+    """Set each row to the least number that any of the text's shingles has, by permutation."""
+    filled = np.flatnonzero(of.counts)
+    if not len(filled):
+        return
+    starts = of.starts[filled]
+    low = of.hashes.astype(np.uint32)
+    permuted, least = np.empty_like(low), np.empty((PERMUTATIONS, len(filled)), np.uint32)
+    for factor, shift, row in zip(_FACTORS, _SHIFTS, least, strict=True):
+        np.multiply(low, factor, out=permuted)
+        np.add(permuted, shift, out=permuted)
+        np.minimum.reduceat(permuted, starts, out=row)
+    rows[filled] = least.T

@@ -1,0 +1,1 @@
+"""Measurements of a text: its language, its quality, the characters it holds."""

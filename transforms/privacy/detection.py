@@ -1,0 +1,204 @@
+"""Personal data and secrets in text: finding them, counting them, and masking them.
+
+What is found depends on the text alone, and a mask on the value and a key alone: the order of
+records, the machine, and what was seen before change nothing.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from functools import cache
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from bedrock_sluice.transforms.decode.json_limits import check_limits
+from bedrock_sluice.transforms.errors import InputError
+from bedrock_sluice.transforms.privacy import personal_data_kinds, secret_kinds
+from bedrock_sluice.transforms.privacy.personal_data_kinds import Detector, Finding
+
+SECRETS = secret_kinds.SECRETS
+PERSONAL = personal_data_kinds.PERSONAL
+KINDS = SECRETS + PERSONAL
+
+DETECTORS: tuple[Detector, ...] = secret_kinds.DETECTORS + personal_data_kinds.DETECTORS
+"""Another detector has its place here, and its kind in one of the two groups."""
+
+MASK_DIGITS = 6  # hexadecimal
+_MAX_PASSES = 16  # of a text that was made to need them
+
+_RANK = {kind: rank for rank, kind in enumerate(KINDS)}
+_MASK = re.compile(rf"\[(?:{'|'.join(kind.upper() for kind in KINDS)})_[0-9a-f]{{{MASK_DIGITS}}}\]")
+# JSON text may hold JSON text: there, each level doubles the backslashes.
+_ESCAPE = re.compile(r"""\\++(?:u[0-9a-fA-F]{4}|[nrtbf]|(?P<quote>["'/]))?""")
+_ESCAPES = (
+    *((f"\\{each}", "\n\n") for each in "nrtbf"),
+    *((f"\\{each}", each * 2) for each in "\"'/"),
+)
+
+
+def find_personal_data(text: str) -> list[Finding]:
+    """What there is, in the order of the text, without overlaps.
+
+    Of findings that overlap, the kind that stands first in `KINDS` wins (it says most), then the
+    longest, then the first. Text may be JSON, or JSON in a string of JSON: its escapes part words.
+    """
+    plain, masks = _plain_view(text)
+    found = [each for detect in DETECTORS for each in detect(plain)]
+    if not found:
+        return found
+    taken = bytearray(len(text))  # a flag for each char
+    for start, end in masks:
+        taken[start:end] = b"\1" * (end - start)
+    kept = []
+    for each in sorted(found, key=lambda f: (_RANK[f.kind], f.start - f.end, f.start)):
+        if not any(taken[each.start : each.end]):
+            taken[each.start : each.end] = b"\1" * (each.end - each.start)
+            kept.append(each)
+    return sorted(kept, key=lambda f: f.start)
+
+
+def _plain_view(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """The text with as many chars, but without escapes and masks; and where the masks are.
+
+    Escapes become line ends (quotes stay quotes), so that no value begins or ends within one.
+    """
+    if "\\" in text:
+        text = _without_escapes(text)
+    masks = [match.span() for match in _MASK.finditer(text)] if "[" in text else []
+    if masks:
+        text = _MASK.sub(lambda match: "x" * len(match[0]), text)
+    return text, masks
+
+
+def _without_escapes(text: str) -> str:
+    if "\\\\" not in text:  # so each backslash stands for itself, and the usual ones go faster
+        for escape, plain in _ESCAPES:
+            text = text.replace(escape, plain)
+    return _ESCAPE.sub(_without_escape, text) if "\\" in text else text
+
+
+def _without_escape(match: re.Match[str]) -> str:
+    return (match["quote"] or "\n") * len(match[0])
+
+
+def count_personal_data(texts: pl.Series) -> pl.DataFrame:
+    """How many of each kind each text holds: a u32 column a kind, in the order of `KINDS`."""
+    counts: dict[str, list[int]] = {kind: [0] * len(texts) for kind in KINDS}
+    for row, text in enumerate(texts):
+        for each in find_personal_data(text) if text else ():
+            counts[each.kind][row] += 1
+    return pl.DataFrame(counts, schema=dict.fromkeys(KINDS, pl.UInt32))
+
+
+def mask_personal_data(text: str, key: str, kinds: Collection[str] | None = None) -> str:
+    """The text with each value of `kinds` (all, if None) as a mask like `[EMAIL_3f9a1c]`.
+
+    The digits are a hash, with the `key`, of the value as it is without separators or case, so the
+    same value has the same mask wherever it stands. Masks are never found, so masking twice is
+    masking once.
+    """
+    return _mask_after("", text, key, kinds)
+
+
+def _mask_after(lead: str, text: str, key: str, kinds: Collection[str] | None) -> str:
+    """The text masked as it is after the `lead`, which ends with a quote, or is empty.
+
+    What stood too close to a value to be one may be one beside its mask; so it is read again until
+    nothing is found. That each time takes chars away, and hardly ever happens twice.
+    """
+    for _ in range(_MAX_PASSES):
+        found = find_personal_data(f'{lead}{text}"' if lead else text)
+        wanted = [f for f in found if f.start >= len(lead) and (kinds is None or f.kind in kinds)]
+        if not wanted:
+            break
+        text = _masked(text, wanted, len(lead), key)
+    return text
+
+
+def _masked(text: str, found: Iterable[Finding], offset: int, key: str) -> str:
+    pieces, end = [], 0
+    for each in found:
+        start, stop = each.start - offset, each.end - offset
+        pieces += [text[end:start], _mask(each.kind, text[start:stop], key)]
+        end = stop
+    return "".join([*pieces, text[end:]])
+
+
+def _mask(kind: str, value: str, key: str) -> str:
+    digest = blake2b(
+        _canonical(kind, value).encode("utf-8", "surrogatepass"),
+        key=_fixed_length(key),
+        person=kind.encode(),
+        digest_size=MASK_DIGITS // 2,
+    )
+    return f"[{kind.upper()}_{digest.hexdigest()}]"
+
+
+@cache
+def _fixed_length(key: str) -> bytes:
+    return blake2b(key.encode()).digest()
+
+
+def _canonical(kind: str, value: str) -> str:
+    """The value as it is however it was written."""
+    match kind:
+        case "email":
+            return value.lower()
+        case "card" | "us_ssn":
+            return re.sub(r"[^0-9]", "", value)
+        case "phone":
+            digits = re.sub(r"[^0-9]", "", value.replace("(0)", ""))
+            return digits.removeprefix("00")
+        case "iban":
+            return re.sub(r"[^A-Za-z0-9]", "", value).upper()
+        case "pem":
+            return re.sub(r"\s|\\+[nrt]|\\", "", value)
+        case _:
+            return value
+
+
+def mask_json(value: Any, key: str, kinds: Collection[str] | None = None) -> Any:
+    """A JSON value, at most `json_limits.MAX_JSON_DEPTH` deep, with its strings masked.
+
+    Keys stay; a value is read beside its key, which may tell what it is. A whole number that is
+    personal data becomes a string. Where a string is JSON text itself, it stays JSON text.
+    """
+    return _mask_value("", value, key, kinds)
+
+
+def _mask_value(lead: str, value: Any, key: str, kinds: Collection[str] | None) -> Any:
+    match value:
+        case dict():
+            return {k: _mask_value(f'"{k}": "', v, key, kinds) for k, v in value.items()}
+        case list():
+            return [_mask_value("", each, key, kinds) for each in value]
+        case str():
+            return _mask_string(lead, value, key, kinds)
+        case int() if not isinstance(value, bool):
+            masked = _mask_after(lead, str(value), key, kinds)
+            return value if masked == str(value) else masked
+        case _:
+            return value
+
+
+def _mask_string(lead: str, text: str, key: str, kinds: Collection[str] | None) -> str:
+    masked = _mask_after(lead, text, key, kinds)
+    if masked == text or not text.lstrip().startswith(("{", "[")):
+        return masked
+    value = _decoded(text)
+    if value is _NO_JSON or _decoded(masked) is not _NO_JSON:
+        return masked
+    return msgspec.json.encode(mask_json(value, key, kinds)).decode()  # a bare number was masked
+
+
+_NO_JSON = object()
+
+
+def _decoded(text: str) -> Any:
+    try:
+        check_limits(text.encode())
+        return msgspec.json.decode(text)
+    except (InputError, ValueError, RecursionError):
+        return _NO_JSON

@@ -1,0 +1,96 @@
+"""What is changed in the text of lines before they are written: masks, and words broken up."""
+
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+import polars as pl
+
+from bedrock_sluice.transforms.features.quality import escape_reserved
+from bedrock_sluice.transforms.privacy.detection import find_personal_data, mask_json
+
+ID = "id"  # names the record, and is no text
+PROMPT_KEYS = ("messages", "tools")
+TOOL_KEYS = frozenset({"tools", "tool_calls", "tool_call_id"})
+"""What calls and their schemas must agree on; nobody reads it for reserved words."""
+
+
+class Masked(NamedTuple):
+    """Lines, and of each the first kind that masking left in it, or null."""
+
+    lines: pl.Series
+    unclean: pl.Series
+
+
+def mask_lines(
+    lines: pl.Series, is_clean: pl.Series, key: str, mask: Collection[str], forbid: Collection[str]
+) -> Masked:
+    """The lines (JSON objects) with all personal data and secrets of the kinds `mask` masked.
+
+    Prompt, reference answer and passthrough fields are masked alike: a value that the prompt and
+    the answer share has the same mask in both. Keys and the id stay; so does, to the byte, a line
+    without any. Where `is_clean`, the prompt and its tools are known to hold none, and are not read
+    again. What is left (in a key, in the id), or of the kinds in `forbid`, is named in `unclean`.
+    """
+    kinds = {*mask, *forbid}
+    pairs = zip(lines, is_clean, strict=True)
+    told = [_masked(line, clean, key, mask, kinds) for line, clean in pairs] if kinds else []
+    texts = [text for text, _ in told] if kinds else lines
+    left = [kind for _, kind in told] if kinds else [None] * len(lines)
+    return Masked(
+        pl.Series(lines.name, texts, dtype=pl.String), pl.Series("unclean", left, dtype=pl.String)
+    )
+
+
+def _masked(
+    text: str, is_clean: bool, key: str, mask: Collection[str], kinds: set[str]
+) -> tuple[str, str | None]:
+    line = msgspec.json.decode(text)
+    skipped = PROMPT_KEYS if is_clean else ()
+    read = {name: value for name, value in line.items() if name not in skipped}
+    masked = read | mask_json({k: v for k, v in read.items() if k != ID}, key, mask)
+    left = kinds.intersection(kinds_in(msgspec.json.encode(masked).decode()))
+    written = text if masked == read else msgspec.json.encode(line | masked).decode()
+    return written, min(left, default=None)
+
+
+def kinds_in(text: str) -> set[str]:
+    """The kinds of personal data and secrets in a line (a JSON object), keys and id included."""
+    return {finding.kind for finding in find_personal_data(text)}
+
+
+def escape_lines(lines: pl.Series) -> pl.Series:
+    """The lines (JSON objects) with the words broken up that AWS's validators reserve.
+
+    Prompt, reference answer and what rides along are changed alike. Keys stay, and `TOOL_KEYS` with
+    all that is in them; so does, to the byte, a line without such words.
+    """
+    return _mapped(lines, partial(_each_text, escape_reserved))
+
+
+def _mapped(lines: pl.Series, change: Callable[[Any], Any]) -> pl.Series:
+    return pl.Series(lines.name, [_changed(line, change) for line in lines], dtype=pl.String)
+
+
+def _changed(text: str, change: Callable[[Any], Any]) -> str:
+    line = msgspec.json.decode(text)
+    told = {key: value for key, value in line.items() if key != ID}
+    made = change(told)
+    return text if made == told else msgspec.json.encode(line | made).decode()
+
+
+def _each_text(change: Callable[[str], str], value: Any) -> Any:
+    """A JSON value with each of its texts changed, but for those of tools."""
+    match value:
+        case dict():
+            return {
+                key: each if key in TOOL_KEYS else _each_text(change, each)
+                for key, each in value.items()
+            }
+        case list():
+            return [_each_text(change, each) for each in value]
+        case str():
+            return change(value)
+        case _:
+            return value

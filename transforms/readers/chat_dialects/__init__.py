@@ -1,0 +1,1 @@
+"""Readers of chat bodies: one dialect per module."""

@@ -1,0 +1,125 @@
+"""Landed records to exchanges: the bodies of any dialect become OpenAI chat messages."""
+
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+
+from bedrock_sluice.transforms.chat.digests import conversation_marks, plain_text
+from bedrock_sluice.transforms.chat.messages import Exchange, is_telling
+from bedrock_sluice.transforms.chat.tokens import estimate_tokens
+from bedrock_sluice.transforms.chat.tool_calls import has_dangling_tool_calls
+from bedrock_sluice.transforms.errors import InputError
+from bedrock_sluice.transforms.readers.exchanges import read_exchange, rejected_row
+from bedrock_sluice.transforms.tables import EXCHANGES, LANDED
+
+PROMPT_DIGEST_BYTES = 16
+
+_KEYS = ["object", "line", "request_id"]
+_PASSED = [name for name in EXCHANGES.names if name in LANDED.names]
+_MADE = [name for name in EXCHANGES.names if name not in LANDED.names]
+_READ = ["input_body", "output_body", "input_body_uri", "output_body_uri", "error_code"]
+_READ += ["model_id", "reason", "detail"]
+
+_Row = dict[str, Any]
+
+
+class Normalised(NamedTuple):
+    """Exchanges (schema `tables.EXCHANGES`) and the rows that gave none, with their reason."""
+
+    exchanges: pa.Table
+    rejected: pl.DataFrame
+
+
+def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
+    """Read each landed row (schema `tables.LANDED`) into an exchange, or reject it.
+
+    Reasoning goes to a column of its own, and with `keep_reasoning` stays in the response too.
+    """
+    kept, made = list[int](), list[_Row]()
+    refused, told = list[int](), list[_Row]()
+    for number, row in enumerate(landed.select(_READ).to_pylist()):
+        try:
+            made.append(_made(row, keep_reasoning))
+            kept.append(number)
+        except InputError as error:
+            told.append(rejected_row(row, error))
+            refused.append(number)
+    return Normalised(_exchanges(landed, kept, made), _rejected(landed, refused, told))
+
+
+def _exchanges(landed: pa.Table, kept: list[int], made: list[_Row]) -> pa.Table:
+    passed = landed.select(_PASSED).take(pa.array(kept, pa.int64()))
+    columns: dict[str, Any] = {name: [row[name] for row in made] for name in _MADE}
+    columns |= {name: passed[name] for name in _PASSED}
+    return pa.table({name: columns[name] for name in EXCHANGES.names}, schema=EXCHANGES)
+
+
+def _rejected(landed: pa.Table, refused: list[int], told: list[_Row]) -> pl.DataFrame:
+    keys = landed.select(_KEYS).take(pa.array(refused, pa.int64()))
+    texts = {name: [row[name] for row in told] for name in ("reason", "detail")}
+    return pl.DataFrame(keys).with_columns(
+        pl.Series(name, values, dtype=pl.String) for name, values in texts.items()
+    )
+
+
+def _made(row: _Row, keep_reasoning: bool) -> _Row:
+    """What an exchange has beyond the columns that it takes over from its landed row."""
+    dialect, exchange = read_exchange(row)
+    judged = _judged(exchange)
+    if keep_reasoning and exchange.reasoning:
+        told = exchange.response.content or ""
+        exchange.response.content = f"<reasoning>{exchange.reasoning}</reasoning>{told}"
+    return {
+        "messages": _json(exchange.messages),
+        "response": _json(exchange.response),
+        "tools": _json(exchange.tools) if exchange.tools else None,
+        "reasoning": exchange.reasoning or None,
+        "stop_reason": exchange.stop_reason,
+        "dialect": dialect,
+        "has_media": exchange.has_media,
+        **judged,
+    }
+
+
+def _judged(exchange: Exchange) -> _Row:
+    """What curation needs to know of an exchange, so that it need not read its text again."""
+    messages, response = exchange.messages, exchange.response
+    asked = [m for m in messages if m.role == "user" and (m.content or "").strip()]
+    return {
+        "prompt_digest": _prompt_digest(exchange),
+        "prompt_tokens": estimate_tokens(messages, exchange.tools),
+        "has_prompt": bool(asked),
+        "has_blank_turn": not all(is_telling(message) for message in messages),
+        "has_dangling_call": _has_dangling_call(exchange),
+        "has_response": bool(response.tool_calls or (response.content or "").strip()),
+        "is_user_last": bool(messages) and messages[-1].role == "user",
+        "is_single_turn": [m.role for m in messages if m.role != "system"] == ["user"],
+        **conversation_marks(messages, response)._asdict(),
+    }
+
+
+def _has_dangling_call(exchange: Exchange) -> bool:
+    if not any(message.tool_calls or message.role == "tool" for message in exchange.messages):
+        return False  # as most histories are
+    return has_dangling_tool_calls(msgspec.to_builtins(exchange.messages), exchange.tools)
+
+
+def _prompt_digest(exchange: Exchange) -> str:
+    """Digest of the prompt after normalising Unicode (NFC) and runs of blanks."""
+    state = blake2b(digest_size=PROMPT_DIGEST_BYTES)
+    for message in exchange.messages:
+        text = plain_text(message.content or "").encode()
+        state.update(b"%s %d " % (message.role.encode(), len(text)))
+        state.update(text)
+        if message.tool_calls:
+            state.update(_json(message.tool_calls).encode())
+    if exchange.tools:
+        state.update(_json(exchange.tools).encode())
+    return state.hexdigest()
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value, order="deterministic").decode()

@@ -1,0 +1,1 @@
+"""Readers of text-completion bodies: one dialect per module."""
