@@ -20,6 +20,8 @@ import typer
 PACKAGE = "bedrock_sluice."
 EXIT_NO = 1  # the gate or a check said no
 EXIT_INTERNAL = 70  # a bug of ours; the other codes are those of transforms/errors.py
+EXTRAS = {"prefect": "flows", "httpx": "flows"}
+"""The extra of the distribution that installs a module."""
 SIGNAL_EXIT = 128  # plus the number of the signal that ended the run
 
 app = typer.Typer(
@@ -277,8 +279,13 @@ def _report(error: Exception) -> int:
 
     A bug of ours is told by its place alone: the text of a foreign exception may hold content.
     """
-    from bedrock_sluice.transforms.errors import OutsideError, SluiceError
+    from bedrock_sluice.transforms.errors import ConfigError, OutsideError, SluiceError
 
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        error = ConfigError(
+            f"{error.name} is not installed; this command needs an extra: "
+            f"pip install 'bedrock-sluice[{EXTRAS[error.name]}]'"
+        )
     if isinstance(error, BrokenPipeError):  # the reader of stdout went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SIGNAL_EXIT + signal.SIGPIPE
