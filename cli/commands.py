@@ -40,8 +40,8 @@ EXIT_REJECTED = 1
 
 def run_build(path: Path, since: datetime | None, until: datetime | None, as_json: bool) -> None:
     """`sluice build`."""
-    with open_context(path, since, until) as plan, ProgressRunner() as step:
-        release = build(plan, step)
+    with open_context(path, since, until) as context, ProgressRunner() as run_stage:
+        release = build(context, run_stage)
     _show(release, as_json)
 
 
@@ -62,8 +62,8 @@ def run_demo(records: int, out: Path, as_json: bool) -> None:
     people.print(f"writing {records:,} made-up records to ", end="")
     people.print(str(out.absolute()), markup=False)
     recipe = write_demo(out, records)
-    with open_context(recipe) as plan, ProgressRunner() as step:
-        release = build(plan, step)
+    with open_context(recipe) as context, ProgressRunner() as run_stage:
+        release = build(context, run_stage)
     _show(release, as_json, look_at=("report.html", "train.jsonl", "fates.parquet"))
 
 
@@ -129,11 +129,14 @@ def run_status(path: Path, never_started: Sequence[str], as_json: bool) -> None:
 
 def run_grade(path: Path, as_json: bool) -> None:
     """`sluice grade`."""
-    with open_context(path) as plan, ProgressRunner() as step:
-        grader_section(plan)
-        made = prepare(plan, step)
-        tried = step(
-            "grade", lambda tick: try_grader(plan, made.lines, made.candidate_responses, tick)
+    with open_context(path) as context, ProgressRunner() as run_stage:
+        grader_section(context)
+        made = prepare(context, run_stage)
+        tried = run_stage(
+            "grade",
+            lambda report_progress: try_grader(
+                context, made.lines, made.candidate_responses, report_progress
+            ),
         )
     show_readiness(tried.readiness, as_json=as_json)
     if not tried.readiness.is_ready:
@@ -165,13 +168,18 @@ def run_export(name: str, out: Path, model: str | None) -> None:
 
 def run_pull(path: Path, since: datetime | None, until: datetime | None, as_json: bool) -> None:
     """`sluice pull`."""
-    with open_context(path, since, until) as plan, ProgressRunner() as step:
-        number = step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
+    with open_context(path, since, until) as context, ProgressRunner() as run_stage:
+        number = run_stage(
+            "pull",
+            lambda report_progress: pull(
+                context.source, context.lake, context.recipe.window, report_progress
+            ),
+        )
     if as_json:
-        print_json({"objects": number, "lake": plan.lake.uri})
+        print_json({"objects": number, "lake": context.lake.uri})
     else:
         people.print(f"landed {number:,} log objects in ", end="")
-        people.print(plan.lake.uri, markup=False)
+        people.print(context.lake.uri, markup=False)
 
 
 def show_readiness(readiness: Readiness, *, as_json: bool) -> None:

@@ -44,7 +44,7 @@ def _write_line(line: bytes) -> None:
 
 
 class ProgressRunner:
-    """A `Step` that shows each step's progress on a terminal, and nothing elsewhere."""
+    """A `StageRunner` that shows the progress of each stage on a terminal, else nothing."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn())
@@ -60,13 +60,13 @@ class ProgressRunner:
         self._progress.stop()
 
     def __call__(self, name: str, work: Callable[[ReportProgress], T]) -> T:
-        """See `step.Step`."""
+        """Run one stage under a row of the progress display; see `runner.StageRunner`."""
         row = self._progress.add_task(name, total=None)
 
-        def tick(done: int, total: int) -> None:
+        def report_progress(done: int, total: int) -> None:
             self._progress.update(row, completed=done, total=total)
 
-        result = work(tick)
+        result = work(report_progress)
         total = self._progress.tasks[row].total
         self._progress.update(row, completed=total or 1, total=total or 1)
         return result

@@ -40,8 +40,8 @@ def doctor(path: Path, as_json: bool) -> None:
     Raises:
         ConfigError: the recipe itself can't be read.
     """
-    with open_context(path) as plan:
-        findings = [_ask(question, check, plan) for question, check in QUESTIONS.items()]
+    with open_context(path) as context:
+        findings = [_ask(question, check, context) for question, check in QUESTIONS.items()]
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:
@@ -50,64 +50,66 @@ def doctor(path: Path, as_json: bool) -> None:
         raise SystemExit(EXIT_UNWELL)
 
 
-def _ask(question: str, check: Callable[[BuildContext], str], plan: BuildContext) -> Finding:
+def _ask(question: str, check: Callable[[BuildContext], str], context: BuildContext) -> Finding:
     try:
-        answer = check(plan)
+        answer = check(context)
         return Finding(question, None if isinstance(answer, NothingToTry) else True, str(answer))
     except SluiceError as error:
         return Finding(question, False, str(error))
 
 
-def _logs_listed(plan: BuildContext) -> str:
-    first = next(plan.source.objects(plan.recipe.window), None)
+def _logs_listed(context: BuildContext) -> str:
+    first = next(context.source.objects(context.recipe.window), None)
     return f"yes, from {first.partition}" if first else "yes, but none of the window is there yet"
 
 
-def _logs_read(plan: BuildContext) -> str:
-    first = next(plan.source.objects(plan.recipe.window), None)
+def _logs_read(context: BuildContext) -> str:
+    first = next(context.source.objects(context.recipe.window), None)
     return (
-        f"yes, {len(plan.source.store.read(first.entry)):,} bytes" if first else "nothing to read"
+        f"yes, {len(context.source.store.read(first.entry)):,} bytes"
+        if first
+        else "nothing to read"
     )
 
 
-def _lake_written(plan: BuildContext) -> str:
-    is_new = plan.lake.put_new(PROBE_KEY, PROBE)
-    return f"yes, {plan.lake.uri}/{PROBE_KEY} was {'written' if is_new else 'there already'}"
+def _lake_written(context: BuildContext) -> str:
+    is_new = context.lake.put_new(PROBE_KEY, PROBE)
+    return f"yes, {context.lake.uri}/{PROBE_KEY} was {'written' if is_new else 'there already'}"
 
 
-def _languages_told(plan: BuildContext) -> str:
-    languages = plan.recipe.quality.languages
+def _languages_told(context: BuildContext) -> str:
+    languages = context.recipe.quality.languages
     check_languages(languages)
     return f"yes, {', '.join(languages)}" if languages else NothingToTry("none named")
 
 
-def _labels_read(plan: BuildContext) -> str:
-    tables = [*plan.labels, *plan.feedback]
-    items = plan.evaluation.items.height
+def _labels_read(context: BuildContext) -> str:
+    tables = [*context.labels, *context.feedback]
+    items = context.evaluation.items.height
     told = [f"{sum(len(t.rows) for t in tables):,} labels"] if tables else []
     told += [f"{items:,} evaluation items"] if items else []
     return f"yes, {' and '.join(told)}" if told else NothingToTry("none named")
 
 
-def _filter_native(plan: BuildContext) -> str:
-    metadata = plan.recipe.select.metadata
+def _filter_native(context: BuildContext) -> str:
+    metadata = context.recipe.select.metadata
     if not metadata:
         return NothingToTry("no filter")
     why = why_not_native(metadata)
     return f"no: {why}; Sluice filters all the same" if why else "yes, word for word"
 
 
-def _grader_read(plan: BuildContext) -> str:
-    grader = plan.recipe.grader
+def _grader_read(context: BuildContext) -> str:
+    grader = context.recipe.grader
     if grader is None or grader.python is None:
         return NothingToTry("no local one named")
-    path, function = LocalGrader(grader.python, plan.base).place()
+    path, function = LocalGrader(grader.python, context.base).place()
     return f"yes, {path}:{function}"
 
 
-def _job_taken(plan: BuildContext) -> str:
+def _job_taken(context: BuildContext) -> str:
     """Whether Bedrock's own service model finds no fault with the request of a job."""
-    recipe = plan.recipe
+    recipe = context.recipe
     if recipe.train is None:
         return NothingToTry("there is no [train]")
     digest = release_digest(recipe.digest(), {})
@@ -117,19 +119,19 @@ def _job_taken(plan: BuildContext) -> str:
         "digest": digest,
         "files": {},
     }
-    release = Release(plan.lake, draft, manifest_sha256="")
+    release = Release(context.lake, draft, manifest_sha256="")
     job_request(release, recipe, lines_uri(release, recipe.train))
     return "yes, by Bedrock's own service model"
 
 
-def _lines_within_limit(plan: BuildContext) -> str:
+def _lines_within_limit(context: BuildContext) -> str:
     """Whether the job's maxPromptLength leaves enough of the newest release's lines."""
-    if plan.recipe.train is None:
+    if context.recipe.train is None:
         return NothingToTry("there is no [train]")
-    release = newest_release(plan.lake, plan.recipe.name)
+    release = newest_release(context.lake, context.recipe.name)
     if release is None:
         return NothingToTry("there is no release yet")
-    return f"{check_lengths(release, plan.recipe.train)} ({release.id})"
+    return f"{check_lengths(release, context.recipe.train)} ({release.id})"
 
 
 QUESTIONS: dict[str, Callable[[BuildContext], str]] = {

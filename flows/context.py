@@ -1,4 +1,4 @@
-"""The plan of one build: the recipe, and the places that it names, opened."""
+"""The context of one build: an opened recipe, and the stores and tables that it names."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -246,7 +246,7 @@ def _days_in_words(days: Sequence[date]) -> str:
 def open_context(
     path: Path, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[BuildContext]:
-    """The plan of a recipe, its window fixed now, with a work folder that goes in the end.
+    """Open a recipe: fix its window now, and lend it a work folder that is removed at the end.
 
     Raises:
         ConfigError: the recipe is wrong; or Python runs in a way that the gate can't.

@@ -1,4 +1,4 @@
-"""The order of a build, written once. The CLI and the Prefect flows differ only in their `Step`."""
+"""The order of a build, written once; the CLI and Prefect flows differ in their `StageRunner`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,57 +44,69 @@ class Prepared:
     matched_without_key: int
 
 
-def prepare(plan: BuildContext, step: StageRunner = run_directly) -> Prepared:
+def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Prepared:
     """Pull what is new, and turn the records of the window into lines.
 
     Raises:
         ConfigError, OutsideError, IntegrityError: there is nothing to make lines of.
     """
     ledger = Ledger()
-    step("find", lambda _: plan.find_all_named())
-    step("pull", lambda tick: pull(plan.source, plan.lake, plan.recipe.window, tick))
-    later = step("later", lambda _: plan.source.count_later(plan.recipe.window))
-    judged = step("select", lambda _: select(plan))
-    check_selected(plan, judged)
-    tags = step("tags", lambda _: tag_coverage(plan))
+    run_stage("find", lambda _: context.find_all_named())
+    run_stage(
+        "pull",
+        lambda report_progress: pull(
+            context.source, context.lake, context.recipe.window, report_progress
+        ),
+    )
+    later = run_stage("later", lambda _: context.source.count_later(context.recipe.window))
+    judged = run_stage("select", lambda _: select(context))
+    check_selected(context, judged)
+    tags = run_stage("tags", lambda _: tag_coverage(context))
     readable = ledger.enter("pull", judged.height, partition(judged, UNREADABLE))
     selected = ledger.enter("select", readable.height, partition(readable))
-    read = step("normalise", lambda tick: normalise(plan, selected, tick))
+    read = run_stage(
+        "normalise", lambda report_progress: normalise(context, selected, report_progress)
+    )
     exchanges = ledger.enter("normalise", selected.height, read)
-    curated = step("curate", lambda _: curate(plan, exchanges))
+    curated = run_stage("curate", lambda _: curate(context, exchanges))
     prompts = ledger.enter("curate", exchanges.height, curated.sifted)
-    told = step(
+    told = run_stage(
         "answer",
         lambda _: answer(
-            plan, prompts, exchanges, curated.candidate_responses, judged["request_id"]
+            context, prompts, exchanges, curated.candidate_responses, judged["request_id"]
         ),
     )
     answered = ledger.enter("answer", prompts.height, told.sifted)
     trained = {TRAINED_BEFORE: curated.facts[TRAINED_BEFORE]}
-    earlier = step("history", lambda _: split_history(plan, trained))
-    sided = step("split", lambda _: split(plan, answered, earlier))
+    earlier = run_stage("history", lambda _: split_history(context, trained))
+    sided = run_stage("split", lambda _: split(context, answered, earlier))
     divided = ledger.enter("split", answered.height, sided)
-    rendered = step("render", lambda _: keep_apart(plan, render(plan, divided), earlier))
+    rendered = run_stage("render", lambda _: keep_apart(context, render(context, divided), earlier))
     lines = ledger.enter("render", divided.height, rendered)
     facts = curated.facts | told.facts | {"instructed": int(lines["is_instructed"].sum())}
-    facts |= {EARLIER_RELEASES: earlier.releases, SPLIT_RULES: plan.recipe.split_rules()}
+    facts |= {EARLIER_RELEASES: earlier.releases, SPLIT_RULES: context.recipe.split_rules()}
     facts["delivered_later"] = later
     without_key = int(selected["lacks_negated_key"].sum())
     return Prepared(judged, lines, curated.candidate_responses, ledger, facts, tags, without_key)
 
 
-def build(plan: BuildContext, step: StageRunner = run_directly) -> Release:
+def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Release:
     """Make a release: prepare the lines, try the grader on them, let the gate judge, publish.
 
     Raises:
         ConfigError, OutsideError, IntegrityError: nothing was published.
     """
-    made = prepare(plan, step)
+    made = prepare(context, run_stage)
     lines, ledger, facts, tried = made.lines, made.ledger, made.facts, None
-    if plan.recipe.grader and plan.recipe.grader.is_in_gate:
-        tried = step("grade", lambda tick: try_grader(plan, lines, made.candidate_responses, tick))
-        lines = ledger.enter("grade", lines.height, drop_flat(plan, lines, tried))
-    gated = step("gate", lambda _: gate(plan, lines, ledger.count, tried, facts))
+    if context.recipe.grader and context.recipe.grader.is_in_gate:
+        tried = run_stage(
+            "grade",
+            lambda report_progress: try_grader(
+                context, lines, made.candidate_responses, report_progress
+            ),
+        )
+        lines = ledger.enter("grade", lines.height, drop_flat(context, lines, tried))
+    gated = run_stage("gate", lambda _: gate(context, lines, ledger.count, tried, facts))
     fates = ledger.close(lines)
     conserve("release", made.judged.height, lines.height, fates.height - lines.height)
     readiness = readiness_facts(tried.readiness) if tried else None
@@ -102,4 +114,4 @@ def build(plan: BuildContext, step: StageRunner = run_directly) -> Release:
     outcome = Outcome(
         lines, fates, gated.checks, ledger.stages, made.matched_without_key, made.tags, facts
     )
-    return step("release", lambda _: publish(plan, outcome))
+    return run_stage("release", lambda _: publish(context, outcome))

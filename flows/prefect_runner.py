@@ -1,4 +1,4 @@
-"""Prefect's `Step`: each step of a build is a task. Prefect sees names and timings, no content."""
+"""The `StageRunner` of Prefect: a task for each stage. Prefect sees names and times, no content."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ class PrefectError(TransientError):
 
 
 def run_as_task(name: str, work: Callable[[ReportProgress], T]) -> T:
-    """Run one step as a task: retried where that may help, never cached, its result not kept.
+    """Run one stage as a task, with retries for transient errors, without cache or stored result.
 
     `work` is closed over what it needs, so that Prefect is handed no arguments to look through.
     """

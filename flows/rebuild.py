@@ -37,11 +37,11 @@ def rebuild(
 
 
 def build_release(
-    path: Path, step: StageRunner, since: datetime | None = None, until: datetime | None = None
+    path: Path, run_stage: StageRunner, since: datetime | None = None, until: datetime | None = None
 ) -> tuple[str, dict[str, Any]]:
     """Build a release; its recipe's name, and what `sluice build --json` prints."""
-    with open_context(path, since, until) as plan:
-        return plan.recipe.name, summary(build(plan, step))
+    with open_context(path, since, until) as context:
+        return context.recipe.name, summary(build(context, run_stage))
 
 
 def verdict_page(told: dict[str, Any]) -> str:

@@ -1,21 +1,21 @@
-"""How one step of a build is run: the only thing in which the CLI and the Prefect flows differ."""
+"""How one stage of a build is run: the only thing in which the CLI and the Prefect flows differ."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-ReportProgress = Callable[[int, int], None]  # done and total, of whatever a step counts
+ReportProgress = Callable[[int, int], None]  # done and total, of whatever a stage counts
 
 T = TypeVar("T")
 
 
 class StageRunner(Protocol):
-    """How a step is run: called directly under a progress bar, or as a Prefect task."""
+    """Run a stage: directly, under a progress bar, or as a Prefect task."""
 
     def __call__(self, name: str, work: Callable[[ReportProgress], T]) -> T:
-        """Do the work and return its result; `work` reports progress to the `Tick` it is given."""
+        """Do the work and return its result; `work` is called with a `ReportProgress`."""
         ...
 
 
-def run_directly(name: str, work: Callable[[ReportProgress], T]) -> T:  # noqa: ARG001 - a `Step`
-    """The plainest `Step`: just do it."""
+def run_directly(name: str, work: Callable[[ReportProgress], T]) -> T:  # noqa: ARG001 - a protocol
+    """Run a stage without progress, retries or a task around it."""
     return work(lambda _done, _total: None)

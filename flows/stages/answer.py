@@ -36,7 +36,7 @@ class Answered:
 
 
 def answer(
-    plan: BuildContext,
+    context: BuildContext,
     prompts: pl.DataFrame,
     exchanges: pl.DataFrame,
     candidate_responses: pl.DataFrame,
@@ -50,62 +50,62 @@ def answer(
     Raises:
         ConfigError: no source has an answer for any prompt.
     """
-    asked = plan.recipe.answer
+    asked = context.recipe.answer
     material = AnswerContext(
         prompts,
         exchanges,
         candidate_responses,
-        lambda wanted: plan.exchanges(("response",), wanted),
-        plan.template,
+        lambda wanted: context.exchanges(("response",), wanted),
+        context.template,
     )
     used = trusted(asked.sources, asked.minimum_trust)
     tables = dict[str, Sourced]()
-    judged = judge_feedback(plan, material) if "feedback" in used else None
+    judged = judge_feedback(context, material) if "feedback" in used else None
     if judged:
         tables["feedback"] = judged.sourced
     if "labels" in used:
-        rows = chain.from_iterable(table.rows for table in plan.labels)
+        rows = chain.from_iterable(table.rows for table in context.labels)
         tables["labels"] = label_answers(
             material, rows, asked.label_key, asked.conflicts, asked.labelled_before
         )
-    makers = _makers(plan, material, judged.wrong if judged else None)
+    makers = _makers(context, material, judged.wrong if judged else None)
     found = [(name, tables[name].answers if name in tables else makers[name]()) for name in used]
-    chosen = _with_tools(plan, choose_answers(prompts, found))
+    chosen = _with_tools(context, choose_answers(prompts, found))
     sources = {
-        name: _usage(plan, name, sourced, chosen, logged_ids) for name, sourced in tables.items()
+        name: _usage(context, name, sourced, chosen, logged_ids) for name, sourced in tables.items()
     }
     if "metadata" in used:
         sources["metadata"] = {"prompts": dict(found)["metadata"]["reference_answer"].count()}
-    check_answered(plan, material, chosen, found, sources)
+    check_answered(context, material, chosen, found, sources)
     facts = {"answer_sources": dict(sorted(sources.items())), "answerable": prompts.height}
     return Answered(chosen, facts)
 
 
 def _usage(
-    plan: BuildContext, name: str, sourced: Sourced, chosen: FilterResult, logged_ids: pl.Series
+    context: BuildContext, name: str, sourced: Sourced, chosen: FilterResult, logged_ids: pl.Series
 ) -> dict[str, int]:
     """How the rows of a table were used: for an answer, or to say that the logged one is wrong."""
-    key = plan.recipe.answer.label_key if name == "labels" else REQUEST_ID
-    seen = logged_ids if key == REQUEST_ID else metadata_values(plan, key)
+    key = context.recipe.answer.label_key if name == "labels" else REQUEST_ID
+    seen = logged_ids if key == REQUEST_ID else metadata_values(context, key)
     answered = chosen.kept.filter(pl.col("reference_source") == name)
     rejected = chosen.rejected.filter(pl.col("reason") == Reason.ANSWER_REJECTED.value)
     decided = pl.concat([answered["prompt_digest"], rejected["prompt_digest"]])
     return table_usage(sourced, seen, decided)._asdict()
 
 
-def judge_feedback(plan: BuildContext, material: AnswerContext) -> Judged:
+def judge_feedback(context: BuildContext, material: AnswerContext) -> Judged:
     """What people said of logged responses: answers, and responses that are wrong."""
-    asked = plan.recipe.answer
-    rows = chain.from_iterable(table.placed() for table in plan.feedback)
+    asked = context.recipe.answer
+    rows = chain.from_iterable(table.placed() for table in context.feedback)
     scale = Scale(asked.good_score, asked.bad_score)
     return feedback_answers(material, rows, asked.conflicts, asked.labelled_before, scale)
 
 
 def _makers(
-    plan: BuildContext, material: AnswerContext, wrong: pl.DataFrame | None
+    context: BuildContext, material: AnswerContext, wrong: pl.DataFrame | None
 ) -> dict[str, Callable[[], pl.DataFrame]]:
     """How answers of the other sources are made; `wrong` are those that people judged so."""
-    asked = plan.recipe.answer
+    asked = context.recipe.answer
     steps = parse_path(asked.extract_path) if asked.extract_path else ()
     extraction = Extraction(asked.extract_pattern, steps)
     return {
@@ -118,11 +118,11 @@ def _makers(
     }
 
 
-def _with_tools(plan: BuildContext, chosen: FilterResult) -> FilterResult:
+def _with_tools(context: BuildContext, chosen: FilterResult) -> FilterResult:
     """Of templates that need tools, prompts without them have no use for their answer."""
-    if not plan.template.needs_tools:
+    if not context.template.needs_tools:
         return chosen
-    tools = pl.concat(plan.exchanges(("tools",), chosen.kept))
+    tools = pl.concat(context.exchanges(("tools",), chosen.kept))
     told = chosen.kept.join(tools, on="exchange", how="left", maintain_order="left")
     fit = apply_rules(told, [(Reason.ANSWER_UNFIT, pl.col("tools").is_null())])
     rejected = fit.rejected.select(chosen.rejected.columns)

@@ -83,90 +83,90 @@ class Curated:
     facts: dict[str, Any]
 
 
-def curate(plan: BuildContext, exchanges: pl.DataFrame) -> Curated:
+def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     """Drop what cannot teach, what says the same again, and what must not be trained on."""
-    asked = plan.recipe.curate
-    labelled = with_labels(plan, with_response_flags(exchanges))
-    sieves = Sieves(_grouped(plan, labelled))
+    asked = context.recipe.curate
+    labelled = with_labels(context, with_response_flags(exchanges))
+    sieves = Sieves(_grouped(context, labelled))
     sieves.pass_on(
         drop_unteachable(
             sieves.kept,
             max_prompt_tokens=asked.max_prompt_tokens,
-            takes_history=plan.recipe.template.history,
+            takes_history=context.recipe.template.history,
         )
     )
-    salt, trained = plan.recipe.split.salt, excluded_prompts(plan)
+    salt, trained = context.recipe.split.salt, excluded_prompts(context)
     sieves.pass_on(drop_trained(sieves.kept, trained, keep_share=asked.trained_share, salt=salt))
     if most := asked.max_burst:
-        judged, minutes = _judged_requests(plan, exchanges), asked.burst_minutes
+        judged, minutes = _judged_requests(context, exchanges), asked.burst_minutes
         sieves.pass_on(drop_bursts(sieves.kept, judged, max_burst=most, burst_minutes=minutes))
     candidate_responses = sieves.kept.filter(
         "has_good_response"
     )  # of a burst, its first record alone
     sieves.pass_on(drop_exact_duplicates(sieves.kept))
-    inspected = inspect(plan, sieves.kept, _asked(plan))
+    inspected = inspect(context, sieves.kept, _asked(context))
     is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)
     sieves.kept = inspected.prompts.with_columns(is_clean=is_clean)
     facts = _facts(inspected.prompts) | {TRAINED_BEFORE: registry_facts(trained)}
-    if plan.recipe.quality.drop_refusals:
+    if context.recipe.quality.drop_refusals:
         refusing = sieves.kept.filter("is_refusal").select("exchange")
         candidate_responses = candidate_responses.join(
             refusing, on="exchange", how="anti", maintain_order="left"
         )
-    sieves.pass_on(apply_rules(sieves.kept, quality_rules(plan.recipe.quality.limits())))
-    sieves.pass_on(drop_private(sieves.kept, plan.recipe.privacy.kinds_to("drop")))
+    sieves.pass_on(apply_rules(sieves.kept, quality_rules(context.recipe.quality.limits())))
+    sieves.pass_on(drop_private(sieves.kept, context.recipe.privacy.kinds_to("drop")))
     sieves.pass_on(drop_evaluated(sieves.kept))
     sieves.pass_on(choose_turns(sieves.kept, asked.conversations, asked.max_per_conversation))
     if asked.near_duplicates:
-        near, sizes = _near(plan, sieves.kept, inspected, asked.near_duplicates)
+        near, sizes = _near(context, sieves.kept, inspected, asked.near_duplicates)
         sieves.pass_on(drop_near_duplicates(sieves.kept, near))
         facts |= {ALIKE: {"prompts": int(sizes.sum()), "largest": int(sizes.max(initial=0))}}
-    _cap(plan, sieves)
+    _cap(context, sieves)
     sifted = FilterResult(sieves.kept, pl.concat(sieves.rejected))
     return Curated(sifted, candidate_responses, facts)
 
 
-def _judged_requests(plan: BuildContext, exchanges: pl.DataFrame) -> pl.Series:
+def _judged_requests(context: BuildContext, exchanges: pl.DataFrame) -> pl.Series:
     """The requests that have a label which counts; labels that don't must decide nothing."""
-    asked = plan.recipe.answer
+    asked = context.recipe.answer
     is_asked = "labels" in trusted(asked.sources, asked.minimum_trust)
     before = asked.labelled_before
     rows = [
         row
-        for table in (plan.labels if is_asked else ())
+        for table in (context.labels if is_asked else ())
         for row in table.rows
         if before is None or ((at := row.get(LABELLED_AT)) and at < before)
     ]
     return labelled_requests(exchanges, rows, asked.label_key)
 
 
-def _cap(plan: BuildContext, sieves: Sieves) -> None:
-    asked, salt = plan.recipe.curate, plan.recipe.split.salt
+def _cap(context: BuildContext, sieves: Sieves) -> None:
+    asked, salt = context.recipe.curate, context.recipe.split.salt
     if most := asked.max_per_identity:
         sieves.pass_on(cap_identities(sieves.kept, max_per_identity=most, salt=salt))
     if most := asked.max_per_system:
         sieves.pass_on(cap_systems(sieves.kept, max_per_system=most, salt=salt))
 
 
-def _grouped(plan: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
+def _grouped(context: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
     """The exchanges with their conversation, and the root that decides their side."""
-    key, asked = plan.recipe.curate.conversation_key, plan.recipe.split
+    key, asked = context.recipe.curate.conversation_key, context.recipe.split
     session = session_name(key) if key else None
     grouped = group_conversations(exchanges, key)
     return name_roots(grouped, group_by=asked.group_by, session=session, salt=asked.salt)
 
 
-def _asked(plan: BuildContext) -> FeatureOptions:
-    asked = plan.recipe.curate
+def _asked(context: BuildContext) -> FeatureOptions:
+    asked = context.recipe.curate
     path = None
     if asked.against:
-        path = plan.work / "evaluation.parquet"
-        plan.evaluation.items.write_parquet(path)
+        path = context.work / "evaluation.parquet"
+        context.evaluation.items.write_parquet(path)
     return FeatureOptions(
         scope=asked.near_scope if asked.near_duplicates else None,
         similarity=asked.near_duplicates or SIMILARITY,
         evaluation=path,
-        has_languages=bool(plan.recipe.quality.languages),
+        has_languages=bool(context.recipe.quality.languages),
     )
 
 
@@ -184,7 +184,7 @@ def _facts(prompts: pl.DataFrame) -> dict[str, Any]:
 
 
 def _near(
-    plan: BuildContext, prompts: pl.DataFrame, inspected: Inspected, similarity: float
+    context: BuildContext, prompts: pl.DataFrame, inspected: Inspected, similarity: float
 ) -> tuple[pl.DataFrame, NDArray[np.int64]]:
     """The near duplicates among the prompts (`SURVIVORS`), by the numbers of their rows.
 
@@ -199,7 +199,7 @@ def _near(
         lambda rows: inspected.texts.fetch(seats[rows]),
         rank,
         similarity,
-        scopes(prompts["system_digest"]) if plan.recipe.curate.within_system else None,
+        scopes(prompts["system_digest"]) if context.recipe.curate.within_system else None,
     )
     labels = prompts["label"].rank("dense").cast(pl.Int64).fill_null(NO_LABEL).to_numpy()
     differ = have_different_labels(pairs, labels)

@@ -26,7 +26,7 @@ OBVIOUS_SHARE = 0.8  # of those, from which on another template is worth naming
 _COLUMNS = (*KEYS, "timestamp", "operation", "model_id", "request_metadata")
 
 
-def check_selected(plan: BuildContext, judged: pl.DataFrame) -> None:
+def check_selected(context: BuildContext, judged: pl.DataFrame) -> None:
     """See that `[select]` and the window leave something to build from.
 
     `judged` has the `reason` of each record that is left out. Logs that can't be read at all are
@@ -39,36 +39,36 @@ def check_selected(plan: BuildContext, judged: pl.DataFrame) -> None:
     if judged["reason"].null_count():
         return
     reasons = [Reason.SELECT_OPERATION, Reason.SELECT_MODEL, Reason.SELECT_METADATA]
-    explained = [told for reason in reasons if (told := _explain(plan, judged, reason))]
+    explained = [told for reason in reasons if (told := _explain(context, judged, reason))]
     if not explained:  # records outside of the window lie beside every build
-        explained = [_explain(plan, judged, Reason.SELECT_OUTSIDE_WINDOW)]
+        explained = [_explain(context, judged, Reason.SELECT_OUTSIDE_WINDOW)]
     if any(explained):
         raise ConfigError(f"the recipe selects no record: {'; '.join(explained)}")
 
 
-def _explain(plan: BuildContext, judged: pl.DataFrame, reason: Reason) -> str:
+def _explain(context: BuildContext, judged: pl.DataFrame, reason: Reason) -> str:
     """Why records are left out for this reason, in words; empty if none is."""
     rows = judged.filter(pl.col("reason") == reason.value).select(KEYS)
     if rows.is_empty():
         return ""
-    return _EXPLAIN[reason](plan, landed_rows(plan, _COLUMNS).join(rows, on=KEYS, how="semi"))
+    return _EXPLAIN[reason](context, landed_rows(context, _COLUMNS).join(rows, on=KEYS, how="semi"))
 
 
-def landed_rows(plan: BuildContext, columns: Sequence[str]) -> pl.DataFrame:
+def landed_rows(context: BuildContext, columns: Sequence[str]) -> pl.DataFrame:
     """These columns of all landed records in the window, with derived metadata."""
     return pl.concat(
-        [pl.DataFrame(rows) for reading in plan.reading() for rows in reading.rows(columns)]
+        [pl.DataFrame(rows) for reading in context.reading() for rows in reading.rows(columns)]
     )
 
 
-def metadata_values(plan: BuildContext, key: str) -> pl.Series:
+def metadata_values(context: BuildContext, key: str) -> pl.Series:
     """The values that a metadata key has in the logs."""
     value = pl.col("request_metadata").map.get(key)
-    return landed_rows(plan, ["request_metadata"]).select(value.alias(key)).to_series().unique()
+    return landed_rows(context, ["request_metadata"]).select(value.alias(key)).to_series().unique()
 
 
-def _window(plan: BuildContext, records: pl.DataFrame) -> str:
-    window, times = plan.recipe.window, records["timestamp"].drop_nulls().sort()
+def _window(context: BuildContext, records: pl.DataFrame) -> str:
+    window, times = context.recipe.window, records["timestamp"].drop_nulls().sort()
     since, until = _minute(window.since) or "the first", _minute(window.until) or "the last"
     seen = f"; seen: {_minute(times[0])} to {_minute(times[-1])}" if len(times) else ""
     return (
@@ -81,19 +81,19 @@ def _minute(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M}" if at else ""
 
 
-def _operations(plan: BuildContext, records: pl.DataFrame) -> str:
-    asked = ", ".join(plan.recipe.select.operations)
+def _operations(context: BuildContext, records: pl.DataFrame) -> str:
+    asked = ", ".join(context.recipe.select.operations)
     return f"[select] operations: no record has {asked}; seen: {_seen(records['operation'])}"
 
 
-def _models(plan: BuildContext, records: pl.DataFrame) -> str:
-    asked = ", ".join(plan.recipe.select.models)
+def _models(context: BuildContext, records: pl.DataFrame) -> str:
+    asked = ", ".join(context.recipe.select.models)
     return f"[select] models: no record has {asked}; seen: {_seen(records['model_id'])}"
 
 
-def _metadata(plan: BuildContext, records: pl.DataFrame) -> str:
+def _metadata(context: BuildContext, records: pl.DataFrame) -> str:
     """The clauses that no record meets; where there is none, how many records meet each."""
-    clauses = parse_filter(plan.recipe.select.metadata or {})
+    clauses = parse_filter(context.recipe.select.metadata or {})
     meeting = [records.select(_meets(clause).sum()).item() for clause in clauses]
     told = list[str]()
     for clause, number in zip(clauses, meeting, strict=True):
@@ -154,7 +154,7 @@ def _seen(values: pl.Series) -> str:
 
 
 def check_answered(
-    plan: BuildContext,
+    context: BuildContext,
     material: AnswerContext,
     chosen: FilterResult,
     found: Sequence[tuple[str, pl.DataFrame]],
@@ -169,7 +169,7 @@ def check_answered(
     prompts = chosen.rejected.height
     if chosen.kept.height or not prompts:
         return
-    template = plan.template
+    template = context.template
     tried = "; ".join(_source_in_words(name, answers, tables) for name, answers in found)
     marker = f'; it reads "{template.marker}" in a response' if template.marker else ""
     better = _better_templates(material, template)

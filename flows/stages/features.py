@@ -86,7 +86,7 @@ class Inspected(NamedTuple):
     texts: Texts
 
 
-def inspect(plan: BuildContext, prompts: pl.DataFrame, asked: FeatureOptions) -> Inspected:
+def inspect(context: BuildContext, prompts: pl.DataFrame, asked: FeatureOptions) -> Inspected:
     """Add to `prompts` what their texts tell.
 
     Columns: those of `quality.MEASURES`, a count for each kind of personal data, `language`, and
@@ -95,7 +95,7 @@ def inspect(plan: BuildContext, prompts: pl.DataFrame, asked: FeatureOptions) ->
     ordered = prompts.sort("exchange").with_row_index("sketch_row")
     tasks = [
         FeatureTask(path, rows, asked, path.with_suffix(".texts"))
-        for path, rows in plan.exchange_rows(ordered["exchange"].to_numpy())
+        for path, rows in context.exchange_rows(ordered["exchange"].to_numpy())
     ]
     size = sum(task.path.stat().st_size for task in tasks)
     told = list(in_order(inspect_rows, tasks, size)) or [_nothing(asked)]
@@ -121,15 +121,15 @@ def inspect_rows(task: FeatureTask) -> tuple[pl.DataFrame, Sketches]:
     return pl.concat([each for each, _ in told]), np.concatenate([each for _, each in told])
 
 
-def sketch_turns(plan: BuildContext, prompts: pl.DataFrame) -> tuple[Sketches, Texts]:
+def sketch_turns(context: BuildContext, prompts: pl.DataFrame) -> tuple[Sketches, Texts]:
     """Sketch what is said in the prompts (ascending by `exchange`), but for the system message.
 
     The texts lie on disk, by the same numbers.
     """
-    path = plan.work / "turns.texts"
+    path = context.work / "turns.texts"
     sketches = [sketch(pl.Series([], dtype=pl.String))]
     with pa.ipc.new_file(path, _TEXT) as out:
-        for exchanges in plan.exchanges(("messages",), prompts):
+        for exchanges in context.exchanges(("messages",), prompts):
             turns = turn_texts(exchanges["messages"])
             sketches.append(sketch(turns))
             out.write(pa.record_batch([turns.to_arrow()], schema=_TEXT))

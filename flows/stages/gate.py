@@ -40,13 +40,13 @@ class Judged:
     facts: dict[str, Any]
 
 
-def _limits(plan: BuildContext, lines: pl.DataFrame, evicted: int) -> dict[str, float]:
-    share = plan.recipe.split.validation
+def _limits(context: BuildContext, lines: pl.DataFrame, evicted: int) -> dict[str, float]:
+    share = context.recipe.split.validation
     tolerance = share_tolerance(count_groups(lines, evicted), share)
     return {
         "min_lines": MIN_LINES,
         "max_lines": MAX_LINES,
-        "max_prompt_tokens": plan.recipe.curate.max_prompt_tokens,
+        "max_prompt_tokens": context.recipe.curate.max_prompt_tokens,
         "asked_percent": 100 * share,
         "min_validation_percent": 100 * max(share - tolerance, 0),
         "max_validation_percent": 100 * (share + tolerance),
@@ -58,7 +58,7 @@ def _limits(plan: BuildContext, lines: pl.DataFrame, evicted: int) -> dict[str, 
 
 
 def gate(
-    plan: BuildContext,
+    context: BuildContext,
     lines: pl.DataFrame,
     count: Callable[[Reason], int],
     tried: Graded | None,
@@ -69,21 +69,21 @@ def gate(
     `count` tells how many records were dropped for a reason; `tried` is what the grader gave, where
     it was run; `facts` are those of the step `answer`.
     """
-    asked, template = plan.recipe, plan.template
+    asked, template = context.recipe, context.template
     evicted, unfit = count(Reason.SPLIT_JOINED_VALIDATION), count(Reason.RENDER_UNFIT)
     private = asked.privacy.kinds_to("mask") + asked.privacy.kinds_to("drop")
     wanted = Wanted(
         takes=template.takes,
-        conforms=lambda line: not line_errors(line, plan.profiles),
+        conforms=lambda line: not line_errors(line, context.profiles),
         marker=template.marker,
         private=frozenset(private),
     )
     measures = measure_lines(lines["json"], wanted)
-    limits = _limits(plan, lines, evicted)
+    limits = _limits(context, lines, evicted)
     halves = measure_split(lines, asked.split.validation, evicted, unfit)
-    sets = plan.evaluation.items["text"]
+    sets = context.evaluation.items["text"]
     index = index_evaluation(sets) if len(sets) else None
-    leaks = measure_leakage(lines, split_similarity(plan), index)
+    leaks = measure_leakage(lines, split_similarity(context), index)
     checks = [
         *judge("lines", measures, limits, lines["request_id"]),
         *judge("split", halves, limits),

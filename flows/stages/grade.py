@@ -59,7 +59,7 @@ def grade(
     logged: Iterable[Logged],
     grader: LocalGrader | LambdaGrader,
     options: GradeOptions | None = None,
-    tick: ReportProgress | None = None,
+    report_progress: ReportProgress | None = None,
 ) -> Graded:
     """Grade what was logged for the prompts of `lines` (`LINES`), some of it twice, and judge.
 
@@ -74,7 +74,7 @@ def grade(
     asked = options or GradeOptions()
     chosen, circular = choose_responses(lines, logged, asked)
     repeated = chosen[: asked.max_repeated][::-1]
-    done = _Counter(len(chosen) + len(repeated), tick)
+    done = _Counter(len(chosen) + len(repeated), report_progress)
     scored = _run(chosen, grader, asked, done)
     again = _run(repeated, grader, asked, done) if repeated else None
     return Graded(judge_scores(scored, again, circular=circular), scored)
@@ -83,14 +83,14 @@ def grade(
 class _Counter:
     """Counts samples over both runs."""
 
-    def __init__(self, total: int, tick: ReportProgress | None) -> None:
-        self._done, self._total, self._tick = 0, total, tick
+    def __init__(self, total: int, report_progress: ReportProgress | None) -> None:
+        self._done, self._total, self._report_progress = 0, total, report_progress
 
     def add(self) -> None:
         """One more is done."""
         self._done += 1
-        if self._tick:
-            self._tick(self._done, self._total)
+        if self._report_progress:
+            self._report_progress(self._done, self._total)
 
 
 def _run(

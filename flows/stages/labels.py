@@ -22,28 +22,28 @@ OWN_SOURCES = ("labels", "feedback", "metadata")
 """Sources of answers that do not rest on the logged response alone."""
 
 
-def with_labels(plan: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
+def with_labels(context: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
     """Add `label`: what a grader reads in the exchange's own answer (hex), or null without one.
 
     Equal labels are one answer to the grader. An answer that does not fit the template, or that
     contradicts another of the same prompt, is none. `exchanges` has `has_good_response`.
     """
-    asked = plan.recipe.answer
+    asked = context.recipe.answer
     material = AnswerContext(
         exchanges,
         exchanges,
         exchanges.filter("has_good_response"),
-        lambda rows: plan.exchanges(("response",), rows),
-        plan.template,
+        lambda rows: context.exchanges(("response",), rows),
+        context.template,
     )
 
     def answers(source: str) -> pl.DataFrame:
         if source == "labels":
-            rows = chain.from_iterable(table.rows for table in plan.labels)
+            rows = chain.from_iterable(table.rows for table in context.labels)
             rule, before = asked.conflicts, asked.labelled_before
             return label_answers(material, rows, asked.label_key, rule, before).answers
         if source == "feedback":
-            return judge_feedback(plan, material).sourced.answers
+            return judge_feedback(context, material).sourced.answers
         return metadata_answers(material, asked.metadata_key)
 
     sources = trusted(asked.sources, asked.minimum_trust)

@@ -16,31 +16,31 @@ TRAINED_BEFORE = "trained_before"  # the manifest's list of the releases that we
 EARLIER_RELEASES = "earlier_releases"  # the manifest's list of those whose split was carried on
 
 
-def input_facts(plan: BuildContext) -> Facts:
+def input_facts(context: BuildContext) -> Facts:
     """The recipe's digest, and the files that were read."""
     return {
-        "recipe_digest": plan.recipe.digest(),
-        "inputs": _inputs(plan),
-        "labels_sha256": [table.sha256 for table in plan.labels],
-        "feedback_sha256": [table.sha256 for table in plan.feedback],
-        "evaluation_sha256": plan.evaluation.sha256,
-        "grader_sha256": _grader_sha256(plan),
+        "recipe_digest": context.recipe.digest(),
+        "inputs": _inputs(context),
+        "labels_sha256": [table.sha256 for table in context.labels],
+        "feedback_sha256": [table.sha256 for table in context.feedback],
+        "evaluation_sha256": context.evaluation.sha256,
+        "grader_sha256": _grader_sha256(context),
     }
 
 
-def _grader_sha256(plan: BuildContext) -> str | None:
+def _grader_sha256(context: BuildContext) -> str | None:
     """Of the file of a local grader: what it scores may decide which lines there are."""
-    grader = plan.recipe.grader
+    grader = context.recipe.grader
     if grader is None or grader.python is None:
         return None
-    path = plan.base / grader.python.rpartition(":")[0]
+    path = context.base / grader.python.rpartition(":")[0]
     return sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
-def _inputs(plan: BuildContext) -> list[Facts]:
+def _inputs(context: BuildContext) -> list[Facts]:
     """Each log object that was read; a folder has no ETags of its own worth keeping."""
-    is_folder = "://" not in plan.source.store.uri
-    held = sorted((h for _, objects in plan.chosen for h in objects), key=lambda h: h.key)
+    is_folder = "://" not in context.source.store.uri
+    held = sorted((h for _, objects in context.chosen for h in objects), key=lambda h: h.key)
     return [
         {
             "object": h.key,
@@ -52,25 +52,27 @@ def _inputs(plan: BuildContext) -> list[Facts]:
     ]
 
 
-def excluded_prompts(plan: BuildContext) -> pl.DataFrame:
+def excluded_prompts(context: BuildContext) -> pl.DataFrame:
     """What earlier jobs of the lineage were trained on (`TRAINED`).
 
     Where this very build was made before, and trained on since: what it heeded then, so that it
     comes out the same.
     """
-    trained = trained_on(plan.lake, plan.recipe.lineage)
-    own = find_built(plan.lake, plan.recipe.name, registry_facts(trained), input_facts(plan))
+    trained = trained_on(context.lake, context.recipe.lineage)
+    own = find_built(
+        context.lake, context.recipe.name, registry_facts(trained), input_facts(context)
+    )
     return as_heeded(trained, own.manifest.get(TRAINED_BEFORE, [])) if own else trained
 
 
-def split_history(plan: BuildContext, trained: Facts) -> SplitHistory:
+def split_history(context: BuildContext, trained: Facts) -> SplitHistory:
     """The sides that earlier releases of this name gave, where the rules of the split are the same.
 
     Where this very build was made before: what it knew then, so that it comes out the same.
     `trained` are the facts of what earlier jobs were trained on.
     """
-    facts = input_facts(plan) | trained
-    name, rules = plan.recipe.name, plan.recipe.split_rules()
-    own = find_built(plan.lake, name, None, facts)
+    facts = input_facts(context) | trained
+    name, rules = context.recipe.name, context.recipe.split_rules()
+    own = find_built(context.lake, name, None, facts)
     only = own.manifest.get(EARLIER_RELEASES) if own else None
-    return read_split_history(plan.lake, name, rules, only)
+    return read_split_history(context.lake, name, rules, only)

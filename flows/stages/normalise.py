@@ -18,24 +18,28 @@ from bedrock_sluice.transforms.tables import EXCHANGES, LANDED, TEXT_COLUMNS
 _NARROW_EXCHANGES = [name for name in EXCHANGES.names if name not in TEXT_COLUMNS]
 
 
-def normalise(plan: BuildContext, selected: pl.DataFrame, tick: ReportProgress) -> FilterResult:
+def normalise(
+    context: BuildContext, selected: pl.DataFrame, report_progress: ReportProgress
+) -> FilterResult:
     """Read the selected records into exchanges, on disk.
 
     Kept rows are those without their text, with their row number there as `exchange`.
     """
-    of_part = [(held.key, n) for n, (_, objects) in enumerate(plan.chosen) for held in objects]
+    of_part = [(held.key, n) for n, (_, objects) in enumerate(context.chosen) for held in objects]
     parts = pl.DataFrame(of_part, schema={"object": pl.String, "part": pl.UInt32}, orient="row")
     lines = selected.select(KEYS).join(parts, on="object").partition_by("part", as_dict=True)
     none = selected.select(KEYS).clear()
     tasks = [
-        NormaliseTask(reading, lines.get((n,), none), plan.exchanges_path(n), plan.recipe.normalise)
-        for n, reading in enumerate(plan.reading())
+        NormaliseTask(
+            reading, lines.get((n,), none), context.exchanges_path(n), context.recipe.normalise
+        )
+        for n, reading in enumerate(context.reading())
     ]
-    size = sum(part.entry.size for part, _ in plan.chosen)
+    size = sum(part.entry.size for part, _ in context.chosen)
     rejected = list[pl.DataFrame]()
     for frame in in_order(normalise_part, tasks, size):
         rejected.append(frame)
-        tick(len(rejected), len(tasks))
+        report_progress(len(rejected), len(tasks))
     narrow = [pq.read_table(task.out, columns=_NARROW_EXCHANGES) for task in tasks]
     kept = pl.DataFrame(pa.concat_tables(narrow)).with_row_index("exchange")
     return FilterResult(kept=kept, rejected=pl.concat(rejected))

@@ -51,7 +51,7 @@ class Outcome:
     curation: Facts
 
 
-def publish(plan: BuildContext, outcome: Outcome) -> Release:
+def publish(context: BuildContext, outcome: Outcome) -> Release:
     """Write an outcome as a release; the same outcome publishes the same one."""
     counts = _counts(outcome.fates)
     facts = {
@@ -64,30 +64,30 @@ def publish(plan: BuildContext, outcome: Outcome) -> Release:
         **outcome.curation,
     }
     shown = {name: counts[name] for name in ("records", TRAIN, VALIDATION)}
-    files = _write(plan, outcome)
-    inputs = input_facts(plan)
+    files = _write(context, outcome)
+    inputs = input_facts(context)
     digest = release_digest(inputs["recipe_digest"], file_digests(files))
-    release_id = f"{_until(plan)}-{digest[:ID_DIGITS]}"
-    page = render_report(_about(plan, release_id, digest) | facts | shown, outcome.checks)
-    files[REPORT] = plan.work / REPORT
+    release_id = f"{_until(context)}-{digest[:ID_DIGITS]}"
+    page = render_report(_about(context, release_id, digest) | facts | shown, outcome.checks)
+    files[REPORT] = context.work / REPORT
     files[REPORT].write_text(page, encoding="utf-8")
     manifest = {
         "format": FORMAT,
-        "name": plan.recipe.name,
+        "name": context.recipe.name,
         "id": release_id,
         "digest": digest,
-        "recipe": plan.recipe.written(),
+        "recipe": context.recipe.written(),
         **inputs,
         "counts": counts,
         "files": file_digests(files),
         "versions": _versions(),
-        "parent": _parent(plan, release_id),
+        "parent": _parent(context, release_id),
         **{name: fact for name, fact in facts.items() if name != "slices"},  # whose prompts
     }
-    return publish_files(plan.lake, manifest, files)
+    return publish_files(context.lake, manifest, files)
 
 
-def _write(plan: BuildContext, outcome: Outcome) -> dict[str, Path]:
+def _write(context: BuildContext, outcome: Outcome) -> dict[str, Path]:
     """The files of the release in the work folder, by name: all but its report."""
     lines = outcome.lines
     texts = {
@@ -96,25 +96,25 @@ def _write(plan: BuildContext, outcome: Outcome) -> dict[str, Path]:
         "checks.json": encode_checks(outcome.checks),
     }
     for name, content in texts.items():
-        (plan.work / name).write_bytes(content)
-    salt = plan.recipe.split.salt
+        (context.work / name).write_bytes(content)
+    salt = context.recipe.split.salt
     tables = {"fates.parquet": outcome.fates, "provenance.parquet": _provenance(lines, salt)}
     for name, frame in tables.items():
-        pq.write_table(frame.to_arrow(), plan.work / name, compression="zstd")
-    return {name: plan.work / name for name in (*texts, *tables)}
+        pq.write_table(frame.to_arrow(), context.work / name, compression="zstd")
+    return {name: context.work / name for name in (*texts, *tables)}
 
 
-def _about(plan: BuildContext, release_id: str, digest: str) -> Facts:
-    window = plan.recipe.window
+def _about(context: BuildContext, release_id: str, digest: str) -> Facts:
+    window = context.recipe.window
     return {
         "id": release_id,
         "digest": digest,
-        "approve": f"sluice approve LAKE/releases/{plan.recipe.name}/{release_id} --by NAME",
-        "name": plan.recipe.name,
-        "template": plan.recipe.template.name,
+        "approve": f"sluice approve LAKE/releases/{context.recipe.name}/{release_id} --by NAME",
+        "name": context.recipe.name,
+        "template": context.recipe.template.name,
         "since": window.since and f"{window.since:%Y-%m-%d %H:%M}",
         "until": window.until and f"{window.until:%Y-%m-%d %H:%M}",
-        "privacy": plan.recipe.privacy.actions(),
+        "privacy": context.recipe.privacy.actions(),
     }
 
 
@@ -155,12 +155,12 @@ def _unknown_shapes(fates: pl.DataFrame) -> list[Facts]:
     return counted.sort("records", "shape", descending=[True, False]).head(MAX_SHAPES).to_dicts()
 
 
-def _until(plan: BuildContext) -> str:
+def _until(context: BuildContext) -> str:
     """The date in a release's id: the end of the window, or the day of the last delivery."""
-    if plan.recipe.window.until:
-        return f"{plan.recipe.window.until:%Y-%m-%d}"
+    if context.recipe.window.until:
+        return f"{context.recipe.window.until:%Y-%m-%d}"
     hours = [
-        partition_of(held.key).split("/")[2:5] for _, objects in plan.chosen for held in objects
+        partition_of(held.key).split("/")[2:5] for _, objects in context.chosen for held in objects
     ]
     return "-".join(max(hours)) or OPEN_DATE
 
@@ -170,8 +170,8 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **installed}
 
 
-def _parent(plan: BuildContext, release_id: str) -> str | None:
+def _parent(context: BuildContext, release_id: str) -> str | None:
     """The newest release of the same dataset: of this name, and split by the same rules."""
-    rules = {SPLIT_RULES: plan.recipe.split_rules()}
-    parent = newest_release(plan.lake, plan.recipe.name, rules)
+    rules = {SPLIT_RULES: context.recipe.split_rules()}
+    parent = newest_release(context.lake, context.recipe.name, rules)
     return parent.id if parent and parent.id != release_id else None

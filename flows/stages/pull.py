@@ -54,7 +54,7 @@ class Places:
     source_name: str
 
 
-def pull(source: Source, lake: Store, window: Window, tick: ReportProgress) -> int:
+def pull(source: Source, lake: Store, window: Window, report_progress: ReportProgress) -> int:
     """Land what is listed in the window and not landed whole; returns the number of log objects.
 
     Safe to run again, and twice at once: parts are named after what they hold, and put if absent.
@@ -74,12 +74,12 @@ def pull(source: Source, lake: Store, window: Window, tick: ReportProgress) -> i
     places = Places(source.store.uri, lake.uri, (source.store.uri, *source.bodies), name)
     size = sum(each.entry.size for each, _ in wanted)
     done = landed = unread = 0
-    tick(done, len(wanted))
+    report_progress(done, len(wanted))
     for batch, (number, refused) in zip(
         batches(wanted), in_order(partial(_land, places), batches(wanted), size), strict=True
     ):
         done, landed, unread = done + len(batch), landed + number, unread + refused
-        tick(done, len(wanted))
+        report_progress(done, len(wanted))
     if unread and unread == landed and not parts:
         raise OutsideError(
             f"none of the {unread:,} log objects under {source.store.uri} may be read, or all are "

@@ -17,19 +17,19 @@ from bedrock_sluice.transforms.privacy.masking import escape_lines, mask_lines
 from bedrock_sluice.transforms.reasons import Reason
 
 
-def render(plan: BuildContext, prompts: pl.DataFrame) -> FilterResult:
+def render(context: BuildContext, prompts: pl.DataFrame) -> FilterResult:
     """Add each prompt's line, as `json`: masked, and with reserved words broken up, as asked.
 
     What can't be written as it must be is left out: lines that masking did not make clean, whose
     answer it spoilt, that have become too long, or that break a rule of the profiles (`detail`
     names it).
     """
-    lines = _rendered(plan, prompts)
+    lines = _rendered(context, prompts)
     decoded = [msgspec.json.decode(line) for line in lines["json"]]
     tokens = [estimate_tokens(chat_of(line), line.get("tools") or ()) for line in decoded]
     judged = lines.with_columns(
-        fits=pl.Series([bool(plan.template.takes(line)) for line in decoded], dtype=pl.Boolean),
-        detail=pl.Series(map(partial(_broken_rule, plan), decoded), dtype=pl.String),
+        fits=pl.Series([bool(context.template.takes(line)) for line in decoded], dtype=pl.Boolean),
+        detail=pl.Series(map(partial(_broken_rule, context), decoded), dtype=pl.String),
         tokens=pl.Series(tokens, dtype=pl.Int64),
     )
     clean = apply_rules(
@@ -37,7 +37,7 @@ def render(plan: BuildContext, prompts: pl.DataFrame) -> FilterResult:
         [
             (Reason.CURATE_SECRET, pl.col("unclean").is_in(SECRETS)),
             (Reason.CURATE_PERSONAL_DATA, pl.col("unclean").is_not_null()),
-            (Reason.CURATE_TOO_LONG, pl.col("tokens") > plan.recipe.curate.max_prompt_tokens),
+            (Reason.CURATE_TOO_LONG, pl.col("tokens") > context.recipe.curate.max_prompt_tokens),
             (Reason.ANSWER_UNFIT, ~pl.col("fits")),
             (Reason.RENDER_UNFIT, pl.col("detail").is_not_null()),
         ],
@@ -47,18 +47,18 @@ def render(plan: BuildContext, prompts: pl.DataFrame) -> FilterResult:
     return FilterResult(clean.kept.drop("unclean", "fits", "detail", "tokens"), rejected)
 
 
-def _broken_rule(plan: BuildContext, line: JsonObject) -> str | None:
+def _broken_rule(context: BuildContext, line: JsonObject) -> str | None:
     """The first rule of the profiles that a line breaks, as `profile/rule`."""
-    return next(iter(line_errors(line, plan.profiles)), None)
+    return next(iter(line_errors(line, context.profiles)), None)
 
 
-def _rendered(plan: BuildContext, prompts: pl.DataFrame) -> pl.DataFrame:
-    asked = plan.recipe
-    texts = pl.concat(plan.exchanges(("messages", "tools"), prompts))
+def _rendered(context: BuildContext, prompts: pl.DataFrame) -> pl.DataFrame:
+    asked = context.recipe
+    texts = pl.concat(context.exchanges(("messages", "tools"), prompts))
     whole = prompts.join(texts, on="exchange", how="left", maintain_order="left", validate="1:1")
     whole = whole.with_columns(is_instructed=pl.lit(value=False))
     if asked.template.instruct:
-        whole = instruct(whole, plan.template)
+        whole = instruct(whole, context.template)
     lines = render_lines(whole, asked.template.fields)
     mask, drop = (asked.privacy.kinds_to(action) for action in ("mask", "drop"))
     lines, unclean = mask_lines(lines, prompts["is_clean"], asked.split.salt, mask, drop)

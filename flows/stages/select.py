@@ -14,35 +14,35 @@ MAX_TAG_KEYS = 20  # that a report lists
 _NARROW_LANDED = tuple(name for name in LANDED.names if name not in BODY_COLUMNS)
 
 
-def select(plan: BuildContext) -> pl.DataFrame:
+def select(context: BuildContext) -> pl.DataFrame:
     """Judge every landed record of the window: its keys, and the `reason` if it is left out."""
-    asked = plan.recipe.select
+    asked = context.recipe.select
     clauses = parse_filter(asked.metadata) if asked.metadata else ()
     parameters = {
-        "since": plan.recipe.window.since,
-        "until": plan.recipe.window.until,
+        "since": context.recipe.window.since,
+        "until": context.recipe.window.until,
         "operations": list(asked.operations),
         "models": list(asked.models),
         "clauses": [[test.as_parameter() for test in clause] for clause in clauses],
     }
-    judged = _ask(plan, "select_v1", parameters)
+    judged = _ask(context, "select_v1", parameters)
     failures = {n: f"fails {describe(clause)}" for n, clause in enumerate(clauses, start=1)}
     failed = pl.col("failed_clause").replace_strict(failures, default=None, return_dtype=pl.String)
     return judged.with_columns(pl.coalesce("detail", failed)).drop("failed_clause")
 
 
-def tag_coverage(plan: BuildContext) -> dict[str | None, int]:
+def tag_coverage(context: BuildContext) -> dict[str | None, int]:
     """How many records of the window carry each metadata key, the most frequent first.
 
     None stands for no key at all.
     """
-    window = plan.recipe.window
+    window = context.recipe.window
     parameters = {"since": window.since, "until": window.until, "max_keys": MAX_TAG_KEYS}
-    return dict(_ask(plan, "tag_coverage_v1", parameters).iter_rows())
+    return dict(_ask(context, "tag_coverage_v1", parameters).iter_rows())
 
 
-def _ask(plan: BuildContext, name: str, parameters: dict[str, Any]) -> pl.DataFrame:
+def _ask(context: BuildContext, name: str, parameters: dict[str, Any]) -> pl.DataFrame:
     """The answer of a statement over the landed rows of the window, without their bodies."""
     problems = list[Exception]()
-    landed = plan.landed_reader(_NARROW_LANDED, problems)
+    landed = context.landed_reader(_NARROW_LANDED, problems)
     return query(statement(name), {"landed": landed}, parameters, problems)

@@ -27,20 +27,20 @@ from bedrock_sluice.transforms.split import (
 from bedrock_sluice.transforms.split import split as split_prompts
 
 
-def split_similarity(plan: BuildContext) -> float:
+def split_similarity(context: BuildContext) -> float:
     """From which similarity on two prompts may not stand on both sides, whatever is dropped."""
-    return min(plan.recipe.curate.near_duplicates or SIMILARITY, SIMILARITY)
+    return min(context.recipe.curate.near_duplicates or SIMILARITY, SIMILARITY)
 
 
-def split(plan: BuildContext, prompts: pl.DataFrame, earlier: SplitHistory) -> FilterResult:
+def split(context: BuildContext, prompts: pl.DataFrame, earlier: SplitHistory) -> FilterResult:
     """Divide the prompts into train and validation, and keep at most `max_lines`."""
-    asked = plan.recipe.split
+    asked = context.recipe.split
     known = _with_turns(earlier.lines)
     paths = pl.concat([frame.select("root", "path") for frame in (prompts, known)])
     links = [
         tie(prompts, "conversation"),
         tie_beginnings(paths),
-        _near_links(plan, prompts, known),
+        _near_links(context, prompts, known),
     ]
     placed = split_prompts(
         prompts,
@@ -68,13 +68,13 @@ def _with_turns(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _near_links(plan: BuildContext, prompts: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+def _near_links(context: BuildContext, prompts: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """The links (`LINKS`) between what asks nearly the same, under any system message.
 
     That is among the prompts, and between them and the lines that are `known` from before.
     """
     ordered = prompts.sort("exchange")
-    sketches, texts = sketch_turns(plan, ordered)
+    sketches, texts = sketch_turns(context, ordered)
     first = ordered.height
 
     def fetch(rows: NDArray[np.int64]) -> pl.Series:
@@ -82,13 +82,15 @@ def _near_links(plan: BuildContext, prompts: pl.DataFrame, known: pl.DataFrame) 
         return pl.concat([texts.fetch(new), known["turns"].gather(old)])
 
     every = np.concatenate([sketches, sketch(known["turns"])])
-    pairs = pairs_to_keep_together(every, fetch, split_similarity(plan))
+    pairs = pairs_to_keep_together(every, fetch, split_similarity(context))
     roots = pl.concat([ordered["root"], known["root"]])
     ends = {name: roots.gather(pairs[:, n]) for n, name in enumerate(LINKS)}
     return tied_pairs(pl.DataFrame(ends, schema=LINKS))
 
 
-def keep_apart(plan: BuildContext, rendered: FilterResult, earlier: SplitHistory) -> FilterResult:
+def keep_apart(
+    context: BuildContext, rendered: FilterResult, earlier: SplitHistory
+) -> FilterResult:
     """Leave out lines of train that say what validation says, or said in an earlier release.
 
     Only where two sides that were given earlier meet: all else is kept together by its group.
@@ -97,5 +99,5 @@ def keep_apart(plan: BuildContext, rendered: FilterResult, earlier: SplitHistory
     held = earlier.lines.filter(split=VALIDATION)["json"]
     chats = [chat_of(msgspec.json.decode(line)) for line in pl.concat([held, lines["json"]])]
     sides = pl.concat([pl.Series([VALIDATION] * len(held), dtype=pl.String), lines["split"]])
-    apart = evict(lines, leaking(chats, sides, split_similarity(plan))[len(held) :])
+    apart = evict(lines, leaking(chats, sides, split_similarity(context))[len(held) :])
     return FilterResult(apart.kept, pl.concat([rendered.rejected, apart.rejected], how="diagonal"))

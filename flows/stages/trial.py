@@ -22,7 +22,10 @@ _TOLD = ("exchange", "prompt_digest", "request_id", "model_id", "request_metadat
 
 
 def try_grader(
-    plan: BuildContext, lines: pl.DataFrame, candidate_responses: pl.DataFrame, tick: ReportProgress
+    context: BuildContext,
+    lines: pl.DataFrame,
+    candidate_responses: pl.DataFrame,
+    report_progress: ReportProgress,
 ) -> Graded:
     """Grade the logged responses to the prompts of the lines, those of exact duplicates too.
 
@@ -32,7 +35,7 @@ def try_grader(
         ConfigError: the recipe names no grader, or it can't be loaded.
         OutsideError, TransientError: AWS, or the machine, did not do its part.
     """
-    asked = grader_section(plan)
+    asked = grader_section(context)
     options = GradeOptions(
         max_samples=asked.max_samples,
         batch_size=asked.batch_size,
@@ -40,44 +43,44 @@ def try_grader(
         memory_bytes=asked.memory_mb * _BYTES_PER_MB,
         form=asked.form,
         slice_keys=asked.slices,
-        salt=plan.recipe.split.salt,
+        salt=context.recipe.split.salt,
     )
     named = lines.with_columns(id=pl.col("request_id"))
-    responses = _logged(plan, candidate_responses.join(lines, on="prompt_digest", how="semi"))
-    return grade(named, responses, _grader(plan, asked), options, tick)
+    responses = _logged(context, candidate_responses.join(lines, on="prompt_digest", how="semi"))
+    return grade(named, responses, _grader(context, asked), options, report_progress)
 
 
-def drop_flat(plan: BuildContext, lines: pl.DataFrame, tried: Graded) -> FilterResult:
+def drop_flat(context: BuildContext, lines: pl.DataFrame, tried: Graded) -> FilterResult:
     """Drop prompts whose logged responses all score the same, where the recipe asks for that."""
-    is_asked = grader_section(plan).drop_zero_variance
+    is_asked = grader_section(context).drop_zero_variance
     flat = zero_variance_prompts(tried.scored) if is_asked else pl.Series([], dtype=pl.String)
     is_flat = pl.col("prompt_digest").is_in(flat.implode())
     return apply_rules(lines, [(Reason.GRADE_ZERO_VARIANCE, is_flat)])
 
 
-def grader_section(plan: BuildContext) -> GraderSection:
+def grader_section(context: BuildContext) -> GraderSection:
     """The recipe's grader.
 
     Raises:
         ConfigError: it names none.
     """
-    if plan.recipe.grader is None:
+    if context.recipe.grader is None:
         raise ConfigError('the recipe has no [grader]; add python = "grader.py:lambda_handler"')
-    return plan.recipe.grader
+    return context.recipe.grader
 
 
-def _grader(plan: BuildContext, asked: GraderSection) -> LocalGrader | LambdaGrader:
+def _grader(context: BuildContext, asked: GraderSection) -> LocalGrader | LambdaGrader:
     if asked.python is not None:
-        return LocalGrader(asked.python, plan.base)
+        return LocalGrader(asked.python, context.base)
     assert asked.lambda_arn is not None
     return LambdaGrader(asked.lambda_arn)
 
 
-def _logged(plan: BuildContext, wanted: pl.DataFrame) -> Iterator[Logged]:
+def _logged(context: BuildContext, wanted: pl.DataFrame) -> Iterator[Logged]:
     told = wanted.select(_TOLD).with_columns(
         pl.col("request_metadata").map.entries(), model_name(pl.col("model_id"))
     )
-    for piece in plan.exchanges(("response",), wanted):
+    for piece in context.exchanges(("response",), wanted):
         rows = piece.join(told, on="exchange", how="left", maintain_order="left")
         for row in rows.iter_rows(named=True):
             metadata = {each["key"]: each["value"] for each in row["request_metadata"] or ()}

@@ -116,7 +116,7 @@ def pull(folder: Path, lake: str = "pulled") -> Work:
 
 
 class Timed:
-    """A `Step` that keeps the seconds of each step."""
+    """A `StageRunner` that keeps the seconds of each stage."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -137,12 +137,12 @@ def rebuild(folder: Path) -> Work:
     shutil.rmtree(folder / "lake" / "releases", ignore_errors=True)
 
     def work() -> Done:
-        step, path = Timed(), folder / "recipe.toml"
+        run_stage, path = Timed(), folder / "recipe.toml"
         with TemporaryDirectory(dir=folder) as private:
             release = build(
-                BuildContext(load_recipe(path), path.absolute().parent, Path(private)), step
+                BuildContext(load_recipe(path), path.absolute().parent, Path(private)), run_stage
             )
-        return Done(release.manifest["counts"]["records"], step.seconds)
+        return Done(release.manifest["counts"]["records"], run_stage.seconds)
 
     return work
 
@@ -204,8 +204,8 @@ def report(logged: Json, told: dict[str, list[Json]]) -> Iterator[str]:
         pairs = zip(told["convert"], told[other], strict=True)
         ratio = median(ours["seconds"] / theirs["seconds"] for ours, theirs in pairs)
         yield f"convert takes {ratio:.2f} times the seconds of {other}: {1 / ratio:.2f} its speed"
-    for step in told["rebuild"][0]["steps"]:
-        yield f"rebuild, {step}: {median(e['steps'][step] for e in told['rebuild']):.2f} seconds"
+    for stage in told["rebuild"][0]["steps"]:
+        yield f"rebuild, {stage}: {median(e['steps'][stage] for e in told['rebuild']):.2f} seconds"
     for name, code in STARTS.items():
         yield f"python -c '{code}': {median(e['seconds'] for e in told[name]):.3f} seconds"
 

@@ -142,14 +142,14 @@ def _built(path: Path) -> Built:
     """A release, and what its stages did."""
     done: Json = {}
 
-    def step(name: str, work: Callable[[ReportProgress], Any]) -> Any:
+    def run_stage(name: str, work: Callable[[ReportProgress], Any]) -> Any:
         done[name] = work(lambda _done, _total: None)
         return done[name]
 
-    with open_context(path) as plan:
-        build(plan, step)
+    with open_context(path) as context:
+        build(context, run_stage)
         lines = done["render"].kept
-        leaks = measure_leakage(lines, split_similarity(plan), None)
+        leaks = measure_leakage(lines, split_similarity(context), None)
     sifted = [done["normalise"], done["curate"].sifted, done["answer"].sifted]
     sifted += [done["split"], done["render"]]
     lost = pl.concat([each.rejected for each in sifted], how="diagonal")

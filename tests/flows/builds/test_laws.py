@@ -130,8 +130,8 @@ def _logged(asked: Question, at: datetime, record: Callable[..., Json]) -> Json:
 
 
 def _released(recipe: Path) -> Released:
-    with open_context(recipe) as plan:
-        release = Path(build(plan).uri)
+    with open_context(recipe) as context:
+        release = Path(build(context).uri)
     sides, answers = dict[str, str](), dict[str, str]()
     for side in ("train", "validation"):
         for text in (release / f"{side}.jsonl").read_text(encoding="utf-8").splitlines():

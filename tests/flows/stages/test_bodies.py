@@ -47,9 +47,11 @@ def _counts(ran: Any) -> Json:
 def _landed(recipe: Path) -> list[tuple[str | None, str | None]]:
     """What a build of the recipe would read: the digest of each record's bodies, or its reason."""
     problems = list[Exception]()
-    with open_context(recipe) as plan:
-        pull(plan.source, plan.lake, plan.recipe.window, lambda _done, _total: None)
-        rows = plan.landed_reader(("object", "line", "body_digest", "reason"), problems).read_all()
+    with open_context(recipe) as context:
+        pull(context.source, context.lake, context.recipe.window, lambda _done, _total: None)
+        rows = context.landed_reader(
+            ("object", "line", "body_digest", "reason"), problems
+        ).read_all()
     told = rows.sort_by([("object", "ascending"), ("line", "ascending")])
     return list(zip(told["body_digest"].to_pylist(), told["reason"].to_pylist(), strict=True))
 
