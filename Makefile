@@ -19,7 +19,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-oldest test-newest bench fuzz .pkg
+.PHONY: help demo test check readme test-oldest test-newest bench fuzz .pkg
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ check: .venv/ready ## lint, format, types, house rules, the wheel
 	$(BIN)/mypy -p bedrock_sluice
 	$(BIN)/mypy tests
 	$(BIN)/python -m pytest tests/house
+
+readme: .venv/ready ## rewrite the generated parts of the documentation
+	$(BIN)/python tests/house/generated.py
 
 test-oldest: ## try the oldest versions that pyproject.toml admits, in a fresh environment
 	$(PYTHON) .ci/dependencies.py oldest

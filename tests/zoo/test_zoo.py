@@ -12,7 +12,7 @@ from bedrock_sluice.transforms.readers.normalise import normalise
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.tables import landed_table
 
-PAGE = Path(__file__).parents[2] / "docs" / "zoo.md"
+PAGE = Path(__file__).parent / "README.md"
 
 TABLE: dict[str, tuple[int, dict[str, int]]] = {
     # whole objects

@@ -1,0 +1,74 @@
+"""The queries of docs/release.md run on a release of the demo, and its tables hold every field."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from bedrock_sluice.demo.logs import write_demo
+from bedrock_sluice.expectations.checks import Check
+from bedrock_sluice.flows.context import open_context
+from bedrock_sluice.flows.pipeline import build
+
+PAGE = (Path(__file__).parents[2] / "docs" / "release.md").read_text(encoding="utf-8")
+QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+SCRIPTS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a release of the demo and return its folder."""
+    recipe = write_demo(tmp_path_factory.mktemp("demo"), 600)
+    with open_context(recipe) as context:
+        return Path(build(context, lambda _name, work: work(lambda *_: None)).uri)
+
+
+def section(title: str) -> set[str]:
+    """Return the names in the first column of the tables below a heading."""
+    (text,) = re.findall(rf"^## {re.escape(title)}.*?\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S)
+    cells = re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=range(len(QUERIES)))
+def test_each_query_gives_rows(query: str, release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(release)
+    rows = duckdb.sql(query).fetchall()
+    assert rows or "NOT c.passed" in query
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=range(len(SCRIPTS)))
+def test_each_script_gives_a_result(
+    script: str, release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(release)
+    *statements, last = script.strip().splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join(statements), names)
+    result = eval(last, names)
+    assert len(result)
+
+
+@pytest.mark.parametrize("name", ["fates", "provenance"])
+def test_the_page_names_the_columns_of_each_table(name: str, release: Path) -> None:
+    columns = set(pl.read_parquet_schema(release / f"{name}.parquet"))
+    assert section(f"`{name}.parquet`") == columns
+
+
+def test_the_page_names_the_fields_of_a_check() -> None:
+    assert section("`checks.json`") == set(Check.__struct_fields__) - {"suite"}
+
+
+def test_the_page_names_the_fields_of_the_manifest(release: Path) -> None:
+    fields = set(json.loads((release / "manifest.json").read_bytes()))
+    assert fields - section("`manifest.json`") == set()
+
+
+def test_the_page_names_the_files(release: Path) -> None:
+    assert {path.name for path in release.iterdir()} == set(
+        re.findall(r"[\w]+\.(?:jsonl|json|parquet|html)", PAGE.split("```")[1])
+    )
