@@ -291,7 +291,7 @@ def _report(error: Exception) -> int:
         return SIGNAL_EXIT + signal.SIGPIPE
     if isinstance(error, SluiceError):
         kind = type(error).__name__.removesuffix("Error").lower()
-        _print_error(kind, str(error), getattr(error, "where", None))
+        _print_error(kind, str(error), error.place)
         return error.exit_code
     if isinstance(error, OSError):
         where = error.filename and str(error.filename)

@@ -1,39 +1,85 @@
-"""Errors, named by what the caller should do about them.
+"""Errors, named by what the caller should do about them, and the exit codes of the command line.
 
     SluiceError
-    ├── ConfigError      the recipe or the command is wrong: change it            exit 2
-    ├── InputError       this input is bad: it is set aside, the rest goes on     exit 1
-    ├── RefusedError     a rule says no to this release: do what the rule asks    exit 1
-    ├── IntegrityError   stored data are not what was written: stop, look         exit 1
-    └── OutsideError     AWS, disk or network said no: mend that, run again       exit 3
-        └── TransientError   ... and trying again at once may be enough           exit 3
+    ├── ConfigError      the recipe or the command line is wrong: change it         exit 2
+    ├── InputError       this input is bad: it is quarantined, the rest goes on     exit 1
+    ├── RefusedError     a rule rejects this release: do what the rule asks         exit 1
+    ├── IntegrityError   stored data differ from what was written: stop, look       exit 1
+    └── OutsideError     AWS, the disk or the network failed: fix that, run again   exit 3
+        └── TransientError   ... and an immediate retry may be enough               exit 3
 
-Messages say what is wrong, where, and what to do. They never hold record content, because Prefect
-stores the text of an exception in clear.
+An error carries its facts as attributes (`place`, `value`, `hint`), and its text is built from
+them: `place: message; hint`. No part may hold record content, because Prefect stores the text of
+an exception in clear.
 """
 
+from enum import IntEnum
 from typing import ClassVar
 
 from bedrock_sluice.transforms.printable import printable
 
 
+class ExitCode(IntEnum):
+    """Exit codes of the command line."""
+
+    DONE = 0
+    CHECK_FAILED = 1  # the gate or a check said no
+    CONFIG = 2  # the recipe or the usage is wrong
+    OUTSIDE = 3  # AWS, the disk or the network failed
+    INTERNAL = 70  # a bug in Sluice; EX_SOFTWARE of sysexits.h
+    SIGNAL = 128  # plus the number of the signal that ended the run, as shells count
+
+
 class SluiceError(Exception):
-    """Root of every error that Sluice raises on purpose."""
+    """Root of every error that Sluice raises on purpose.
 
-    exit_code: ClassVar[int] = 1
+    Attributes:
+        message: What is wrong.
+        place: Where: `file:line`, a URI, a key.
+        value: The value that is wrong.
+        hint: What to do about it.
+    """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+    exit_code: ClassVar[ExitCode] = ExitCode.CHECK_FAILED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        place: str | None = None,
+        value: object = None,
+        hint: str | None = None,
+    ) -> None:
+        # Places and values come from outside: a key may hold terminal codes as well as a message.
+        self.message = printable(message)
+        self.place = None if place is None else printable(place)
+        self.value = printable(value) if isinstance(value, str) else value
+        self.hint = None if hint is None else printable(hint)
+        text = self.message if self.place is None else f"{self.place}: {self.message}"
+        super().__init__(text if self.hint is None else f"{text}; {self.hint}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle without `__init__`, whose arguments differ between the classes.
+
+        By default, unpickling calls the class with `args`, which hold the text alone.
+        """
+        return _restore, (type(self), self.args), self.__dict__
+
+
+def _restore(kind: type[SluiceError], args: tuple[object, ...]) -> SluiceError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class ConfigError(SluiceError):
     """The recipe or the command line is wrong; nothing was done."""
 
-    exit_code = 2
+    exit_code = ExitCode.CONFIG
 
 
 class InputError(SluiceError):
-    """One input is bad and was set aside.
+    """One input is bad and was quarantined.
 
     `reason` is a value of `reasons.Reason`; `detail` is free of record content.
     """
@@ -45,18 +91,18 @@ class InputError(SluiceError):
 
 
 class RefusedError(SluiceError):
-    """A rule says no, as it should: the release was rejected, or is not approved yet."""
+    """A rule rejects the release, as it should: the gate failed it, or nobody approved it yet."""
 
 
 class IntegrityError(SluiceError):
-    """What is stored, or what was counted, contradicts itself; nothing was published."""
+    """Stored or counted data contradict each other; nothing was published."""
 
 
 class OutsideError(SluiceError):
-    """AWS, the disk or the network refused; trying again at once will not help."""
+    """AWS, the disk or the network refused; an immediate retry will not help."""
 
-    exit_code = 3
+    exit_code = ExitCode.OUTSIDE
 
 
 class TransientError(OutsideError):
-    """AWS, the disk or the network failed in a way that often heals by itself."""
+    """AWS, the disk or the network failed in a way that often passes by itself."""

@@ -47,12 +47,13 @@ _LIMITS = {
 
 
 class RecipeError(ConfigError):
-    """A recipe is wrong; `where` is the file, with the line of the first fault if it is known."""
+    """A recipe is wrong; `place` is the file, with the line of the first fault if it is known."""
 
     def __init__(self, path: Path, faults: Iterable[tuple[int, str]]) -> None:
         lines = [(f"{path}:{line}" if line else str(path), reason) for line, reason in faults]
-        super().__init__("\n".join(f"{where}: {reason}" for where, reason in lines))
-        self.where = lines[0][0]
+        super().__init__("\n".join(f"{place}: {reason}" for place, reason in lines))
+        # Each line of the text names its own place, so the text gets no place in front.
+        self.place = lines[0][0]
 
 
 def explain(error: "ValidationError", path: Path, text: str, model: type[BaseModel]) -> RecipeError:
