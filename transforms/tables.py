@@ -35,6 +35,7 @@ LANDED = pa.schema(
 )
 """One row per record; `reason` is set where a line, or a whole object (line 0), was quarantined."""
 
+RECORD_KEY = ("object", "line")  # the columns that name a record
 BODY_COLUMNS = ("input_body", "output_body")
 
 EXCHANGES = pa.schema(

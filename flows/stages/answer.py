@@ -55,7 +55,7 @@ def answer(
         prompts,
         exchanges,
         candidate_responses,
-        lambda wanted: context.exchanges(("response",), wanted),
+        lambda wanted: context.exchanges.read(("response",), wanted["exchange"]),
         context.template,
     )
     used = trusted(asked.sources, asked.minimum_trust)
@@ -122,7 +122,7 @@ def _with_tools(context: BuildContext, chosen: FilterResult) -> FilterResult:
     """Of templates that need tools, prompts without them have no use for their answer."""
     if not context.template.needs_tools:
         return chosen
-    tools = pl.concat(context.exchanges(("tools",), chosen.kept))
+    tools = pl.concat(context.exchanges.read(("tools",), chosen.kept["exchange"]))
     told = chosen.kept.join(tools, on="exchange", how="left", maintain_order="left")
     fit = apply_rules(told, [(Reason.ANSWER_UNFIT, pl.col("tools").is_null())])
     rejected = fit.rejected.select(chosen.rejected.columns)

@@ -10,20 +10,21 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from bedrock_sluice.flows.context import KEYS, BuildContext
+from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.rewards.templates.base import Template, templates
 from bedrock_sluice.transforms.answers.sources import AnswerContext
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.metadata_filter import Clause, Literal, describe, parse_filter
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.tables import RECORD_KEY
 
 MAX_VALUES = 10  # that a message names
 MAX_VALUE_CHARS = 128
 MAX_TRIED_RESPONSES = 200  # on which other templates are tried
 OBVIOUS_SHARE = 0.8  # of those, from which on another template is worth naming
 
-_COLUMNS = (*KEYS, "timestamp", "operation", "model_id", "request_metadata")
+_COLUMNS = (*RECORD_KEY, "timestamp", "operation", "model_id", "request_metadata")
 
 
 def check_selected(context: BuildContext, judged: pl.DataFrame) -> None:
@@ -48,23 +49,18 @@ def check_selected(context: BuildContext, judged: pl.DataFrame) -> None:
 
 def _explain(context: BuildContext, judged: pl.DataFrame, reason: Reason) -> str:
     """Why records are left out for this reason, in words; empty if none is."""
-    rows = judged.filter(pl.col("reason") == reason.value).select(KEYS)
+    rows = judged.filter(pl.col("reason") == reason.value).select(RECORD_KEY)
     if rows.is_empty():
         return ""
-    return _EXPLAIN[reason](context, landed_rows(context, _COLUMNS).join(rows, on=KEYS, how="semi"))
-
-
-def landed_rows(context: BuildContext, columns: Sequence[str]) -> pl.DataFrame:
-    """These columns of all landed records in the window, with derived metadata."""
-    return pl.concat(
-        [pl.DataFrame(rows) for reading in context.reading() for rows in reading.rows(columns)]
+    return _EXPLAIN[reason](
+        context, context.landed.read(_COLUMNS).join(rows, on=RECORD_KEY, how="semi")
     )
 
 
 def metadata_values(context: BuildContext, key: str) -> pl.Series:
     """The values that a metadata key has in the logs."""
     value = pl.col("request_metadata").map.get(key)
-    return landed_rows(context, ["request_metadata"]).select(value.alias(key)).to_series().unique()
+    return context.landed.read(["request_metadata"]).select(value.alias(key)).to_series().unique()
 
 
 def _window(context: BuildContext, records: pl.DataFrame) -> str:

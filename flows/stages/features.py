@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bedrock_sluice.flows.context import BuildContext, bounded_batches
+from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.executor import in_order
+from bedrock_sluice.lake.exchanges import read_rows
+from bedrock_sluice.lake.texts import Texts, open_texts, write_texts
 from bedrock_sluice.transforms.chat.texts import exchange_parts, prompt_texts, turn_texts
 from bedrock_sluice.transforms.dedup.contamination import (
     EvaluationIndex,
@@ -26,7 +26,6 @@ from bedrock_sluice.transforms.privacy.detection import count_personal_data
 
 _PROMPT = ["messages", "tools"]
 _READ = [*_PROMPT, "response"]
-_TEXT = pa.schema([pa.field("text", pa.large_string())])
 
 PIECE_BYTES = 2 << 20  # of messages
 
@@ -54,30 +53,6 @@ class FeatureTask:
     out: Path
 
 
-@dataclass(frozen=True)
-class Texts:
-    """The compared texts of the inspected prompts, on disk: `chunks` are mapped into memory."""
-
-    chunks: list[pa.Array]
-    starts: NDArray[np.int64]
-
-    def fetch(self, seats: NDArray[np.int64]) -> pl.Series:
-        """The texts at these places, in their order."""
-        order = np.argsort(seats, kind="stable")
-        ascending = seats[order]
-        bounds = ascending.searchsorted(self.starts)
-        taken = [
-            chunk.take(pa.array(ascending[low:high] - start))
-            for chunk, start, low, high in zip(
-                self.chunks, self.starts[:-1], bounds[:-1], bounds[1:], strict=True
-            )
-            if high > low
-        ]
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return pl.Series(pa.chunked_array(taken, pa.large_string())).gather(back)
-
-
 class Inspected(NamedTuple):
     """Prompts with what their texts tell and their `seat`: their row in `sketches` and `texts`."""
 
@@ -95,29 +70,25 @@ def inspect(context: BuildContext, prompts: pl.DataFrame, asked: FeatureOptions)
     ordered = prompts.sort("exchange").with_row_index("sketch_row")
     tasks = [
         FeatureTask(path, rows, asked, path.with_suffix(".texts"))
-        for path, rows in context.exchange_rows(ordered["exchange"].to_numpy())
+        for path, rows in context.exchanges.rows_by_file(ordered["exchange"])
     ]
     size = sum(task.path.stat().st_size for task in tasks)
     told = list(in_order(inspect_rows, tasks, size)) or [_nothing(asked)]
     frame = pl.concat([ordered, pl.concat([each for each, _ in told])], how="horizontal")
     sketches = np.concatenate([sketches for _, sketches in told])
-    return Inspected(frame, sketches, _mapped([task.out for task in tasks]))
+    return Inspected(frame, sketches, open_texts([task.out for task in tasks]))
 
 
 def inspect_rows(task: FeatureTask) -> tuple[pl.DataFrame, Sketches]:
     """What the texts of some rows of a file of exchanges tell, in their order."""
-    told, first = [_nothing(task.asked)], 0
-    with pq.ParquetFile(task.path) as file, pa.ipc.new_file(task.out, _TEXT) as out:
-        for batch in bounded_batches(file, _READ):
-            start, end = task.rows.searchsorted([first, first + batch.num_rows])
-            here = batch.take(pa.array(task.rows[start:end] - first))
-            for exchanges in _pieces(pl.DataFrame(here)):
+    told = [_nothing(task.asked)]
+    with write_texts(task.out) as compared:
+        for batch in read_rows(task.path, _READ, task.rows):
+            for exchanges in _pieces(pl.DataFrame(batch)):
                 texts = prompt_texts(exchanges)
                 told.append(_judge(exchanges, texts, task.asked))
                 if task.asked.scope:
-                    compared = texts[task.asked.scope].to_arrow()
-                    out.write(pa.record_batch([compared], schema=_TEXT))
-            first += batch.num_rows
+                    compared.write(texts[task.asked.scope])
     return pl.concat([each for each, _ in told]), np.concatenate([each for _, each in told])
 
 
@@ -128,12 +99,12 @@ def sketch_turns(context: BuildContext, prompts: pl.DataFrame) -> tuple[Sketches
     """
     path = context.work / "turns.texts"
     sketches = [sketch(pl.Series([], dtype=pl.String))]
-    with pa.ipc.new_file(path, _TEXT) as out:
-        for exchanges in context.exchanges(("messages",), prompts):
+    with write_texts(path) as texts:
+        for exchanges in context.exchanges.read(("messages",), prompts["exchange"]):
             turns = turn_texts(exchanges["messages"])
             sketches.append(sketch(turns))
-            out.write(pa.record_batch([turns.to_arrow()], schema=_TEXT))
-    return np.concatenate(sketches), _mapped([path])
+            texts.write(turns)
+    return np.concatenate(sketches), open_texts([path])
 
 
 def _pieces(exchanges: pl.DataFrame) -> list[pl.DataFrame]:
@@ -142,16 +113,6 @@ def _pieces(exchanges: pl.DataFrame) -> list[pl.DataFrame]:
     return exchanges.with_columns(piece=sizes // PIECE_BYTES).partition_by(
         "piece", maintain_order=True, include_key=False
     )
-
-
-def _mapped(paths: list[Path]) -> Texts:
-    chunks = [column for path in paths for batch in _batches(path) for column in batch.columns]
-    return Texts(chunks, np.cumsum([0, *map(len, chunks)]))
-
-
-def _batches(path: Path) -> list[pa.RecordBatch]:
-    reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    return [reader.get_batch(number) for number in range(reader.num_record_batches)]
 
 
 def _nothing(asked: FeatureOptions) -> tuple[pl.DataFrame, Sketches]:

@@ -33,7 +33,7 @@ def with_labels(context: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
         exchanges,
         exchanges,
         exchanges.filter("has_good_response"),
-        lambda rows: context.exchanges(("response",), rows),
+        lambda rows: context.exchanges.read(("response",), rows["exchange"]),
         context.template,
     )
 

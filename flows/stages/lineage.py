@@ -40,7 +40,6 @@ def _grader_sha256(context: BuildContext) -> str | None:
 def _inputs(context: BuildContext) -> list[Facts]:
     """Each log object that was read; a folder has no ETags of its own worth keeping."""
     is_folder = "://" not in context.source.store.uri
-    held = sorted((h for _, objects in context.chosen for h in objects), key=lambda h: h.key)
     return [
         {
             "object": h.key,
@@ -48,7 +47,7 @@ def _inputs(context: BuildContext) -> list[Facts]:
             "etag": None if is_folder else h.etag,
             "sha256": h.sha256,
         }
-        for h in held
+        for h in context.landed.objects()
     ]
 
 

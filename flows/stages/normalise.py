@@ -7,15 +7,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_sluice.flows.context import KEYS, BuildContext, Reading
+from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.executor import in_order
 from bedrock_sluice.flows.recipe.sections import NormaliseSection
 from bedrock_sluice.flows.runner import ReportProgress
+from bedrock_sluice.lake.exchanges import write_exchanges
+from bedrock_sluice.lake.logs.landed_window import PartReader
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.readers.normalise import normalise as normalise_rows
-from bedrock_sluice.transforms.tables import EXCHANGES, LANDED, TEXT_COLUMNS
-
-_NARROW_EXCHANGES = [name for name in EXCHANGES.names if name not in TEXT_COLUMNS]
+from bedrock_sluice.transforms.tables import LANDED, RECORD_KEY
 
 
 def normalise(
@@ -25,51 +25,55 @@ def normalise(
 
     Kept rows are those without their text, with their row number there as `exchange`.
     """
-    of_part = [(held.key, n) for n, (_, objects) in enumerate(context.chosen) for held in objects]
-    parts = pl.DataFrame(of_part, schema={"object": pl.String, "part": pl.UInt32}, orient="row")
-    lines = selected.select(KEYS).join(parts, on="object").partition_by("part", as_dict=True)
-    none = selected.select(KEYS).clear()
+    landed, exchanges = context.landed, context.exchanges
+    objects = [(each.key, n) for n, part in enumerate(landed.parts) for each in part.objects]
+    parts = pl.DataFrame(objects, schema={"object": pl.String, "part": pl.UInt32}, orient="row")
+    keys = selected.select(RECORD_KEY)
+    keys_by_part = keys.join(parts, on="object").partition_by("part", as_dict=True)
     tasks = [
         NormaliseTask(
-            reading, lines.get((n,), none), context.exchanges_path(n), context.recipe.normalise
+            reader,
+            keys_by_part.get((n,), keys.clear()),
+            exchanges.path(n),
+            context.recipe.normalise,
         )
-        for n, reading in enumerate(context.reading())
+        for n, reader in enumerate(landed.readers())
     ]
-    size = sum(part.entry.size for part, _ in context.chosen)
     rejected = list[pl.DataFrame]()
-    for frame in in_order(normalise_part, tasks, size):
+    for frame in in_order(normalise_part, tasks, landed.size_bytes()):
         rejected.append(frame)
         report_progress(len(rejected), len(tasks))
-    narrow = [pq.read_table(task.out, columns=_NARROW_EXCHANGES) for task in tasks]
-    kept = pl.DataFrame(pa.concat_tables(narrow)).with_row_index("exchange")
-    return FilterResult(kept=kept, rejected=pl.concat(rejected))
+    return FilterResult(kept=exchanges.read_narrow(), rejected=pl.concat(rejected))
 
 
 @dataclass(frozen=True)
 class NormaliseTask:
-    """One part to read into exchanges: which lines (`object, line`) of it, and where to."""
+    """One part to read into exchanges: which records (`object, line`) of it, and where to."""
 
-    reading: Reading
-    lines: pl.DataFrame
+    reader: PartReader
+    records: pl.DataFrame
     out: Path
-    asked: NormaliseSection
+    options: NormaliseSection
 
 
 def normalise_part(task: NormaliseTask) -> pl.DataFrame:
-    """Write the exchanges of one part to their file; returns the rows that gave none."""
+    """Write the exchanges of one part to their file; return the records that have none."""
     rejected = list[pl.DataFrame]()
-    with pq.ParquetWriter(task.out, EXCHANGES, compression="zstd") as writer:
-        for table in task.reading.rows(LANDED.names):
-            rejected.append(_normalise_rows(task, table, writer))
+    with write_exchanges(task.out) as writer:
+        for table in task.reader.read(LANDED.names):
+            rejected.append(_normalise_table(task, table, writer))
             del table  # it may be large; the next one is read without it
     pa.default_memory_pool().release_unused()
     return pl.concat(rejected)
 
 
-def _normalise_rows(task: NormaliseTask, table: pa.Table, writer: pq.ParquetWriter) -> pl.DataFrame:
-    wanted = pl.DataFrame(table.select(KEYS)).with_row_index("row")
-    rows = wanted.join(task.lines, on=KEYS, how="semi", maintain_order="left")["row"]
+# A function of its own, so that its tables are freed before the next one is read.
+def _normalise_table(
+    task: NormaliseTask, table: pa.Table, writer: pq.ParquetWriter
+) -> pl.DataFrame:
+    records = pl.DataFrame(table.select(RECORD_KEY)).with_row_index("row")
+    rows = records.join(task.records, on=RECORD_KEY, how="semi", maintain_order="left")["row"]
     landed = table if len(rows) == table.num_rows else table.take(rows.to_arrow())
-    read = normalise_rows(landed, keep_reasoning=task.asked.keep_reasoning)
-    writer.write_table(read.exchanges)
-    return read.rejected
+    result = normalise_rows(landed, keep_reasoning=task.options.keep_reasoning)
+    writer.write_table(result.exchanges)
+    return result.rejected

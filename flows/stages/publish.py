@@ -159,9 +159,7 @@ def _until(context: BuildContext) -> str:
     """The date in a release's id: the end of the window, or the day of the last delivery."""
     if context.recipe.window.until:
         return f"{context.recipe.window.until:%Y-%m-%d}"
-    hours = [
-        partition_of(held.key).split("/")[2:5] for _, objects in context.chosen for held in objects
-    ]
+    hours = [partition_of(held.key).split("/")[2:5] for held in context.landed.objects()]
     return "-".join(max(hours)) or OPEN_DATE
 
 

@@ -54,7 +54,7 @@ def _broken_rule(context: BuildContext, line: JsonObject) -> str | None:
 
 def _rendered(context: BuildContext, prompts: pl.DataFrame) -> pl.DataFrame:
     asked = context.recipe
-    texts = pl.concat(context.exchanges(("messages", "tools"), prompts))
+    texts = pl.concat(context.exchanges.read(("messages", "tools"), prompts["exchange"]))
     whole = prompts.join(texts, on="exchange", how="left", maintain_order="left", validate="1:1")
     whole = whole.with_columns(is_instructed=pl.lit(value=False))
     if asked.template.instruct:

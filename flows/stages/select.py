@@ -44,5 +44,5 @@ def tag_coverage(context: BuildContext) -> dict[str | None, int]:
 def _ask(context: BuildContext, name: str, parameters: dict[str, Any]) -> pl.DataFrame:
     """The answer of a statement over the landed rows of the window, without their bodies."""
     problems = list[Exception]()
-    landed = context.landed_reader(_NARROW_LANDED, problems)
+    landed = context.landed.stream(_NARROW_LANDED, problems)
     return query(statement(name), {"landed": landed}, parameters, problems)

@@ -80,7 +80,7 @@ def _logged(context: BuildContext, wanted: pl.DataFrame) -> Iterator[Logged]:
     told = wanted.select(_TOLD).with_columns(
         pl.col("request_metadata").map.entries(), model_name(pl.col("model_id"))
     )
-    for piece in context.exchanges(("response",), wanted):
+    for piece in context.exchanges.read(("response",), wanted["exchange"]):
         rows = piece.join(told, on="exchange", how="left", maintain_order="left")
         for row in rows.iter_rows(named=True):
             metadata = {each["key"]: each["value"] for each in row["request_metadata"] or ()}

@@ -49,7 +49,7 @@ def _landed(recipe: Path) -> list[tuple[str | None, str | None]]:
     problems = list[Exception]()
     with open_context(recipe) as context:
         pull(context.source, context.lake, context.recipe.window, lambda _done, _total: None)
-        rows = context.landed_reader(
+        rows = context.landed.stream(
             ("object", "line", "body_digest", "reason"), problems
         ).read_all()
     told = rows.sort_by([("object", "ascending"), ("line", "ascending")])
