@@ -36,7 +36,7 @@ sys.argv = ["sluice", *{arguments!r}]
 from bedrock_sluice.cli.app import main
 main()
 """
-"""Runs a command of the unpacked wheel in a process that can't import what is not declared."""
+"""Runs a command of the wheel_folder wheel in a process that can't import what is not declared."""
 
 
 def project_files() -> list[PurePosixPath]:
@@ -78,15 +78,15 @@ def wheel_names(wheel: Path) -> set[PurePosixPath]:
 
 
 @pytest.fixture(scope="module")
-def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("unpacked")
+def wheel_folder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel_folder")
     with ZipFile(wheel) as file:
         file.extractall(folder)
     return folder
 
 
 def dependencies_of(folder: Path) -> set[str]:
-    """Return the distributions that an unpacked wheel needs without extras, all the way down."""
+    """Return the distributions that an wheel_folder wheel needs without extras, all the way down."""
     (info,) = folder.glob("*.dist-info")
     pending = [(each, "") for each in metadata.PathDistribution(info).requires or ()]
     names = set[str]()
@@ -103,14 +103,14 @@ def dependencies_of(folder: Path) -> set[str]:
 
 
 def run_without_the_rest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `sluice` from the unpacked wheel with its declared dependencies alone."""
-    declared = dependencies_of(folder)
-    hidden = {
+    """Run `sluice` from the wheel_folder wheel with its declared dependencies alone."""
+    dependencies = dependencies_of(folder)
+    other_modules = {
         module
         for module, owners in metadata.packages_distributions().items()
-        if not declared & {owner.lower().replace("_", "-") for owner in owners}
+        if not dependencies & {owner.lower().replace("_", "-") for owner in owners}
     } - {"bedrock_sluice", "_distutils_hack", "pkg_resources", "setuptools"}
-    code = WITHOUT_THE_REST.format(root=str(folder), hidden=hidden, arguments=arguments)
+    code = WITHOUT_THE_REST.format(root=str(folder), hidden=other_modules, arguments=arguments)
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -121,11 +121,11 @@ def run_without_the_rest(folder: Path, *arguments: str) -> subprocess.CompletedP
 
 
 def test_the_wheel_holds_what_the_packages_hold(wheel_names: set[PurePosixPath]) -> None:
-    shipped = {name.relative_to(TOP) for name in wheel_names if name.parts[0] == TOP}
+    wheel_files = {name.relative_to(TOP) for name in wheel_names if name.parts[0] == TOP}
     files = project_files()
     sources = {name for name in files if name.parts[0] in ROOMS}
     sources |= {name.relative_to(API) for name in files if name.parts[0] == API}
-    assert {"missing": sources - shipped, "extra": shipped - sources} == {
+    assert {"missing": sources - wheel_files, "extra": wheel_files - sources} == {
         "missing": set(),
         "extra": set(),
     }
@@ -136,13 +136,13 @@ def test_the_wheel_installs_nothing_beside_the_package(wheel_names: set[PurePosi
     assert {top for top in tops if top != TOP and not top.endswith(".dist-info")} == set()
 
 
-def test_the_demo_runs_on_the_declared_dependencies_alone(unpacked: Path) -> None:
-    process = run_without_the_rest(unpacked, "demo", "--records", "600", "--out", "demo")
+def test_the_demo_runs_on_the_declared_dependencies_alone(wheel_folder: Path) -> None:
+    process = run_without_the_rest(wheel_folder, "demo", "--records", "600", "--out", "demo")
     assert process.returncode == 0, process.stderr[-2000:]
-    assert list((unpacked / "demo").glob("lake/releases/*/*/manifest.json"))
+    assert list((wheel_folder / "demo").glob("lake/releases/*/*/manifest.json"))
 
 
-def test_a_command_names_the_extra_that_it_lacks(unpacked: Path) -> None:
-    process = run_without_the_rest(unpacked, "serve", ".")
+def test_a_command_names_the_extra_that_it_lacks(wheel_folder: Path) -> None:
+    process = run_without_the_rest(wheel_folder, "serve", ".")
     assert process.returncode == 2, process.stderr[-2000:]
     assert "pip install 'bedrock-sluice[flows]'" in process.stderr

@@ -19,28 +19,28 @@ FORBIDDEN = {
 
 
 def project_texts() -> dict[str, str]:
-    """The text of each file that git knows or would add; bytes that are no UTF-8 are replaced."""
-    listed = subprocess.run(
+    """The text of each file that git knows or would add; bytes that are not UTF-8 are replaced."""
+    listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    names = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    names = [name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
     return {name: (ROOT / name).read_text("utf-8", errors="replace") for name in names}
 
 
 @pytest.mark.parametrize("kind", FORBIDDEN)
 def test_no_file_names(kind: str) -> None:
     pattern = re.compile(FORBIDDEN[kind])
-    found = [
+    places = [
         f"{name}:{number}"
         for name, text in project_texts().items()
         for number, line in enumerate((name, *text.splitlines()))  # line 0 is the file's name
         if pattern.search(line)
     ]
-    assert found == []
+    assert places == []
 
 
 @pytest.mark.parametrize(
