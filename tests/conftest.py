@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterator, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count, groupby, pairwise
@@ -16,8 +17,8 @@ import pyarrow as pa
 import pytest
 from botocore.loaders import JSONFileLoader
 from hypothesis import settings
-from moto.server import ThreadedMotoServer
 
+from bedrock_sluice.expectations import gate
 from bedrock_sluice.transforms.tables import EXCHANGES, TEXT_COLUMNS
 
 pytest_plugins = ["support.command_line"]
@@ -347,7 +348,27 @@ def exchanges() -> Callable[[Sequence[Json]], pl.DataFrame]:
     return make_exchanges
 
 
-# --- S3
+# --- what would be done again and again
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _validate_once() -> Iterator[None]:
+    """Great Expectations takes three quarters of a small build, and builds of tests are alike.
+
+    What it says of a frame depends on the suite, the frame and the parameters alone, so each
+    worker asks it once.
+    """
+    validate, answers = gate._validate, dict[bytes, Any]()
+
+    def validate_once(suite: Json, measures: pl.DataFrame, parameters: Mapping[str, float]) -> Any:
+        key = pickle.dumps((suite, measures.schema, measures.rows(), dict(parameters)))
+        if key not in answers:
+            answers[key] = validate(suite, measures, parameters)
+        return answers[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gate, "_validate", validate_once)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -359,9 +380,14 @@ def _parse_once() -> Iterator[None]:
         yield
 
 
+# --- S3
+
+
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
     """The address of an S3 that keeps its objects in this process."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -111,9 +111,7 @@ def test_what_is_delivered_too_late_is_counted_and_changes_nothing_else(
     assert manifest["delivered_later"] == 2
 
 
-@pytest.mark.parametrize(
-    ("seed", "zone"), [("0", "UTC"), ("1", "Asia/Kolkata"), ("random", "Pacific/Kiritimati")]
-)
+@pytest.mark.parametrize(("seed", "zone"), [("0", "Asia/Kolkata"), ("1", "Pacific/Kiritimati")])
 def test_the_bytes_depend_neither_on_hash_seed_nor_on_time_zone(
     tmp_path: Path, sums: Path, sluice: Callable[..., Any], seed: str, zone: str
 ) -> None:
