@@ -19,7 +19,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check readme test-oldest test-newest bench fuzz .pkg
+.PHONY: help demo test check lint docs readme test-oldest test-newest bench fuzz .pkg
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,12 +31,17 @@ demo: .venv/run ## generate sample logs and build a release from them, in ./slui
 test: .venv/ready ## run the tests
 	$(BIN)/python -m pytest
 
-check: .venv/ready ## lint, format, types, house rules, the wheel
+check: lint docs ## lint, types, documentation site, house rules, the wheel
+	$(BIN)/python -m pytest tests/house
+
+lint: .venv/ready ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p bedrock_sluice
 	$(BIN)/mypy tests
-	$(BIN)/python -m pytest tests/house
+
+docs: .venv/ready ## build the documentation site in ./site
+	$(BIN)/mkdocs build --strict --quiet
 
 readme: .venv/ready ## rewrite the generated parts of the documentation
 	$(BIN)/python tests/house/generated.py

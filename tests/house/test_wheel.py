@@ -86,7 +86,7 @@ def wheel_folder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def dependencies_of(folder: Path) -> set[str]:
-    """Return the distributions that an wheel_folder wheel needs without extras, all the way down."""
+    """Return the distributions that an unpacked wheel needs without extras, all the way down."""
     (info,) = folder.glob("*.dist-info")
     pending = [(each, "") for each in metadata.PathDistribution(info).requires or ()]
     names = set[str]()
@@ -103,7 +103,7 @@ def dependencies_of(folder: Path) -> set[str]:
 
 
 def run_without_the_rest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `sluice` from the wheel_folder wheel with its declared dependencies alone."""
+    """Run `sluice` from the unpacked wheel with its declared dependencies alone."""
     dependencies = dependencies_of(folder)
     other_modules = {
         module
