@@ -1,4 +1,4 @@
-"""`sluice check`: would the readers of RFT datasets take this file? And if not, what to mend."""
+"""`sluice check`: would the readers of RFT datasets take this file? And if not, what to fix."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ from bedrock_sluice.cli.console import people, print_json, print_result
 from bedrock_sluice.lake.files import replaced_file
 from bedrock_sluice.rewards.conformance.check import (
     LAYOUT_FAULTS,
-    Finding,
     Report,
     Verdict,
-    judge_lines,
+    Violation,
+    check_lines,
 )
-from bedrock_sluice.rewards.conformance.fixes import Mended, mend_lines
-from bedrock_sluice.rewards.conformance.profile import Mend, Profile
+from bedrock_sluice.rewards.conformance.fixes import FixResult, fix_lines
+from bedrock_sluice.rewards.conformance.profile import Fix, Profile
 from bedrock_sluice.rewards.profiles import profile_named, profiles
 from bedrock_sluice.transforms.decode.lines import MAX_LINE_BYTES, MAX_OBJECT_BYTES, read_lines
 from bedrock_sluice.transforms.errors import ConfigError, InputError, OutsideError
@@ -31,11 +31,11 @@ _LAYOUT_RULES = {f"file/{fault.name}" for fault in LAYOUT_FAULTS}
 
 
 def check(path: Path, names: Sequence[str], fix: Path | None, as_json: bool) -> None:
-    """Judge a file by the profiles of these names, and with `fix`, write a mended copy there.
+    """Judge a file by the profiles of these names, and with `fix`, write a fixed copy there.
 
     Named profiles must all pass. Without names, every profile gives its verdict, and the file is
     good if a job of either platform would take it: the validators contradict each other, and no
-    file suits every grader. With `fix`, lines are mended for the profiles that must pass, and the
+    file suits every grader. With `fix`, lines are fixed for the profiles that must pass, and the
     verdict is on the copy.
 
     Raises:
@@ -47,12 +47,12 @@ def check(path: Path, names: Sequence[str], fix: Path | None, as_json: bool) -> 
     wanted = asked or list(profiles().values())
     must_pass = asked or [profile for profile in wanted if profile.kind == "platform"]
     with _opened(path) as file:
-        report = judge_lines(_bounded(file), wanted)
+        report = check_lines(_bounded(file), wanted)
     fixed: dict[str, Any] | None = None
     if fix is not None:
         fixed = {"layout": _layout(report), **_fix(path, fix, must_pass)}
         with _opened(fix) as file:
-            report = judge_lines(_bounded(file), wanted)
+            report = check_lines(_bounded(file), wanted)
     verdicts = [report.verdict(profile.name) for profile in must_pass]
     is_passed = (all if asked else any)(verdict.is_passed for verdict in verdicts)
     if as_json:
@@ -85,11 +85,11 @@ def _bounded(file: BinaryIO) -> Iterator[bytes]:
             line = file.readline(limit)
 
 
-# --- mending
+# --- fixing
 
 
 def _fix(path: Path, out: Path, must_pass: Sequence[Profile]) -> dict[str, Any]:
-    """Write the mended copy and what was set aside; tell how much of which."""
+    """Write the fixed copy and what was set aside; tell how much of which."""
     if not path.is_file():
         raise ConfigError(f"{path} is no regular file, and is read twice; write it to one first")
     out = out.resolve()  # a link stays one
@@ -98,20 +98,20 @@ def _fix(path: Path, out: Path, must_pass: Sequence[Profile]) -> dict[str, Any]:
         if target.exists() and not target.is_file():
             raise ConfigError(f"{target} is no regular file; name one to write the copy to")
         if target.exists() and target.samefile(path):
-            raise ConfigError(f"{target} is the file to be mended; write the copy elsewhere")
-    mended = list(_mended(path, must_pass))
-    kept = [each.text for each in mended if each.text is not None]
-    aside = [_reject(each) for each in mended if each.text is None]
+            raise ConfigError(f"{target} is the input file; write the copy elsewhere")
+    results = list(_fixed_lines(path, must_pass))
+    kept = [each.text for each in results if each.text is not None]
+    aside = [_reject(each) for each in results if each.text is None]
     _write(out, kept)
     if aside or rejects.exists():
         _write(rejects, [msgspec.json.encode(row) for row in aside])
-    done = Counter[Mend](mend for each in mended for mend in each.mends)
+    done = Counter[Fix](each_fix for each in results for each_fix in each.fixes)
     return {
         "out": str(out),
         "lines": len(kept),
         "rejects": str(rejects) if aside else None,
         "rejected": len(aside),
-        "mends": [{"message": m.message, "loses": m.loses, "lines": n} for m, n in done.items()],
+        "fixes": [{"message": m.message, "loses": m.loses, "lines": n} for m, n in done.items()],
     }
 
 
@@ -120,20 +120,22 @@ def _layout(report: Report) -> list[str]:
     return [found.rule for found in report.findings if found.rule in _LAYOUT_RULES]
 
 
-def _mended(path: Path, must_pass: Sequence[Profile]) -> Iterator[Mended]:
+def _fixed_lines(path: Path, must_pass: Sequence[Profile]) -> Iterator[FixResult]:
     with _opened(path) as file:
         raw = file.read(MAX_OBJECT_BYTES + 1)
     if len(raw) > MAX_OBJECT_BYTES:
-        raise ConfigError(f"{path} is over {MAX_OBJECT_BYTES:,} bytes; split it before mending")
+        raise ConfigError(
+            f"{path} is over {MAX_OBJECT_BYTES:,} bytes; split it before you use --fix"
+        )
     try:
-        yield from mend_lines(read_lines(raw), must_pass)
+        yield from fix_lines(read_lines(raw), must_pass)
     except InputError as error:
-        raise ConfigError(f"{path} can't be mended: {error}") from None
+        raise ConfigError(f"{path} can't be fixed: {error}") from None
 
 
-def _reject(mended: Mended) -> dict[str, Any]:
-    text = mended.raw.decode(errors="backslashreplace")
-    return {"line": mended.line, "rules": mended.rules, "text": text}
+def _reject(result: FixResult) -> dict[str, Any]:
+    text = result.raw.decode(errors="backslashreplace")
+    return {"line": result.line, "rules": result.rules, "text": text}
 
 
 def _write(path: Path, lines: Sequence[bytes]) -> None:
@@ -178,22 +180,22 @@ def _table(report: Report) -> Table:
     return table
 
 
-def _show_findings(findings: Sequence[Finding]) -> None:
+def _show_findings(findings: Sequence[Violation]) -> None:
     """Each thing that is wrong once, with all the profiles that say so."""
     together: dict[tuple[Any, ...], list[str]] = {}
     for found in findings:
         profile, _, name = found.rule.partition("/")
-        alike = (found.severity, name, found.message, found.mend, _where(found))
+        alike = (found.severity, name, found.message, found.hint, _where(found))
         together.setdefault(alike, []).append(profile)
-    for (severity, name, message, mend, where), names in together.items():
+    for (severity, name, message, hint, where), names in together.items():
         word = "[red]error[/]" if severity == "error" else "[yellow]warning[/]"
         by = "" if names == ["file"] else f", by {', '.join(names)}"
         people.print(f"{word} {name}{where}{by}: ", end="")
         people.print(message, markup=False)
-        people.print(f"      {mend}", markup=False)
+        people.print(f"      {hint}", markup=False)
 
 
-def _where(found: Finding) -> str:
+def _where(found: Violation) -> str:
     lines = [f"{line:,}" for line in found.lines if line]
     if not lines:
         return ""
@@ -203,11 +205,11 @@ def _where(found: Finding) -> str:
 
 def _show_fixed(fixed: dict[str, Any]) -> None:
     if fixed["layout"]:
-        people.print(f"mended the file itself: {', '.join(fixed['layout'])}", markup=False)
-    for mend in fixed["mends"]:
-        loss = " (they are lost: keep the original)" if mend["loses"] else ""
+        people.print(f"fixed in the file itself: {', '.join(fixed['layout'])}", markup=False)
+    for each in fixed["fixes"]:
+        loss = " (they are lost: keep the original)" if each["loses"] else ""
         people.print(
-            f"mended in {mend['lines']:,} of the lines: {mend['message']}{loss}", markup=False
+            f"fixed in {each['lines']:,} of the lines: {each['message']}{loss}", markup=False
         )
     people.print(
         f"lines written: {fixed['lines']:,}, set aside: {fixed['rejected']:,}", markup=False

@@ -30,7 +30,7 @@ class _Outcome(NamedTuple):
     rows: frozenset[int]
 
 
-def judge(
+def evaluate(
     suite: str,
     measures: pl.DataFrame,
     parameters: Mapping[str, float],

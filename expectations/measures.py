@@ -43,10 +43,10 @@ LEAKAGE_MEASURES = dict.fromkeys(
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LineRequirements:
     """What the recipe's template asks of a line."""
 
-    takes: Callable[[_Line], bool]
+    accepts: Callable[[_Line], bool]
     conforms: Callable[[_Line], bool]
     marker: str | None
     private: frozenset[str] = (
@@ -54,21 +54,22 @@ class Wanted:
     )  # kinds of personal data and secrets that must not be left
 
 
-def measure_lines(lines: pl.Series, wanted: Wanted) -> pl.DataFrame:
+def measure_lines(lines: pl.Series, requirements: LineRequirements) -> pl.DataFrame:
     """One row of `LINE_MEASURES` for each line (JSON text), read back from what was written."""
     seen = dict[object, int]()
     rows = [
-        _measure(msgspec.json.decode(line), wanted, seen) | {"is_clean": _is_clean(line, wanted)}
+        _measure(msgspec.json.decode(line), requirements, seen)
+        | {"is_clean": _is_clean(line, requirements)}
         for line in lines
     ]
     return pl.DataFrame(rows, schema=LINE_MEASURES)
 
 
-def _is_clean(line: str, wanted: Wanted) -> bool:
-    return not wanted.private or wanted.private.isdisjoint(kinds_in(line))
+def _is_clean(line: str, requirements: LineRequirements) -> bool:
+    return not requirements.private or requirements.private.isdisjoint(kinds_in(line))
 
 
-def _measure(line: _Line, wanted: Wanted, seen: dict[object, int]) -> _Line:
+def _measure(line: _Line, requirements: LineRequirements, seen: dict[object, int]) -> _Line:
     chat = chat_of(line)
     roles = [message.role for message in chat]
     return {
@@ -78,11 +79,11 @@ def _measure(line: _Line, wanted: Wanted, seen: dict[object, int]) -> _Line:
         "is_user_last": roles[-1:] == ["user"],
         "has_text": all(is_telling(message) for message in chat),
         "has_whole_calls": _has_whole_calls(chat, line.get("tools")),
-        "has_answer": bool(wanted.takes(line)),  # plug-ins may return anything
-        "conforms": bool(wanted.conforms(line)),
+        "has_answer": bool(requirements.accepts(line)),  # plug-ins may return anything
+        "conforms": bool(requirements.conforms(line)),
         "prompt_tokens": estimate_tokens(chat, line.get("tools") or ()),
-        "asks_for_marker": wanted.marker is None
-        or any(wanted.marker in (m.content or "") for m in chat if m.role != "assistant"),
+        "asks_for_marker": requirements.marker is None
+        or any(requirements.marker in (m.content or "") for m in chat if m.role != "assistant"),
     }
 
 

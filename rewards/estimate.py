@@ -131,7 +131,7 @@ class Estimate:
     assumptions: tuple[str, ...]
 
 
-def rollouts_asked(hyper_parameters: Mapping[str, object]) -> Rollouts:
+def read_rollouts(hyper_parameters: Mapping[str, object]) -> Rollouts:
     """How a job with these hyperparameters of `rftConfig` samples; others are not looked at.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from bedrock_sluice.rewards.templates.base import Template, instructed
+from bedrock_sluice.rewards.templates.base import Template, add_instruction
 from bedrock_sluice.transforms.errors import ConfigError
 
 OWN_KEYS = frozenset({"id", "messages", "reference_answer", "tools", "metadata"})
@@ -21,7 +21,7 @@ def render(prompts: pl.DataFrame, fields: Sequence[str]) -> pl.Series:
 
     `prompts` has `request_id`, `messages`, `tools` and `reference_answer` (JSON text; tools may be
     null) and `request_metadata`; of the latter, the keys named in `fields` ride along. So do, if
-    there is a column `riding` (a JSON object, or null), its fields; they go before metadata.
+    there is a column `passthrough` (a JSON object, or null), its fields; they go before metadata.
 
     Raises:
         ConfigError: a field would take the place of one that every line has.
@@ -29,8 +29,10 @@ def render(prompts: pl.DataFrame, fields: Sequence[str]) -> pl.Series:
     if taken := OWN_KEYS.intersection(fields):
         raise ConfigError(f"[template] fields: a line has its own {', '.join(sorted(taken))}")
     columns = ["request_id", "messages", "reference_answer", "tools", "request_metadata"]
-    riding = ["riding"] if "riding" in prompts.columns else []
-    lines = [_line(row, fields) for row in prompts.select(columns + riding).iter_rows(named=True)]
+    passthrough = ["passthrough"] if "passthrough" in prompts.columns else []
+    lines = [
+        _line(row, fields) for row in prompts.select(columns + passthrough).iter_rows(named=True)
+    ]
     return pl.Series("json", lines, dtype=pl.String)
 
 
@@ -49,7 +51,7 @@ def instruct(prompts: pl.DataFrame, template: Template) -> pl.DataFrame:
 
 
 def _instructed(messages: str, template: Template) -> tuple[str, bool]:
-    made, is_changed = instructed(msgspec.json.decode(messages), template)
+    made, is_changed = add_instruction(msgspec.json.decode(messages), template)
     return (msgspec.json.encode(made).decode(), True) if is_changed else (messages, False)
 
 
@@ -63,12 +65,12 @@ def _line(row: dict[str, Any], fields: Sequence[str]) -> str:
         line["tools"] = msgspec.Raw(row["tools"].encode())
     held = row["request_metadata"] or {}
     line |= {field: held[field] for field in fields if field in held}
-    if row.get("riding") is not None:
-        line |= _checked(msgspec.json.decode(row["riding"], type=dict[str, msgspec.Raw]))
+    if row.get("passthrough") is not None:
+        line |= _checked(msgspec.json.decode(row["passthrough"], type=dict[str, msgspec.Raw]))
     return msgspec.json.encode(line).decode()
 
 
-def _checked(riding: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    if taken := OWN_KEYS.intersection(riding):
+def _checked(passthrough: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    if taken := OWN_KEYS.intersection(passthrough):
         raise ConfigError(f"the template's `rides`: a line has its own {', '.join(sorted(taken))}")
-    return riding
+    return passthrough

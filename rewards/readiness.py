@@ -44,7 +44,7 @@ MAX_KINDS = 10  # of problems
 MAX_SLICES = 8
 MAX_SLICE_VALUES = 10  # of each slice
 
-SCORED = pl.Schema(
+GRADER_RESULTS = pl.Schema(
     {
         "line_id": pl.String,
         "prompt_digest": pl.String,
@@ -182,10 +182,10 @@ class Readiness:
         return self.verdict == "ready"
 
 
-def judge_scores(
+def evaluate_scores(
     scored: pl.DataFrame, again: pl.DataFrame | None = None, *, circular: int = 0
 ) -> Readiness:
-    """Judge a grader by `scored`, with the columns `SCORED` and those of slices.
+    """Judge a grader by `scored`, with the columns `GRADER_RESULTS` and those of slices.
 
     `again` has `line_id`, `request_id` and `score` of a second run over the same samples or some
     of them. `circular` is how many responses were not graded because their line's reference answer
@@ -226,7 +226,7 @@ def zero_variance_prompts(
 
 def _checked(scored: pl.DataFrame) -> pl.DataFrame:
     """Of each row, a usable score; without one, there is a problem."""
-    typed = scored.with_columns(pl.col(name).cast(kind) for name, kind in SCORED.items())
+    typed = scored.with_columns(pl.col(name).cast(kind) for name, kind in GRADER_RESULTS.items())
     score = _usable(pl.col("score"))
     lacks = pl.when(score.is_null()).then(pl.lit(f"no score within ±{MAX_SCORE:g}"))
     return typed.with_columns(score=score, problem=pl.coalesce("problem", lacks))
@@ -315,7 +315,7 @@ def _repeat(rows: pl.DataFrame, again: pl.DataFrame) -> Repeat:
 
 
 def _slices(rows: pl.DataFrame) -> tuple[SliceScores, ...]:
-    names = [name for name in rows.columns if name not in SCORED][:MAX_SLICES]
+    names = [name for name in rows.columns if name not in GRADER_RESULTS][:MAX_SLICES]
     return tuple(each for name in names for each in _slice(rows, name))
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from bedrock_sluice.expectations.checks import Check
-from bedrock_sluice.expectations.gate import judge
+from bedrock_sluice.expectations.gate import evaluate
 from bedrock_sluice.expectations.measures import (
-    Wanted,
+    LineRequirements,
     count_groups,
     measure_leakage,
     measure_lines,
@@ -72,29 +72,29 @@ def gate(
     asked, template = context.recipe, context.template
     evicted, unfit = count(Reason.SPLIT_JOINED_VALIDATION), count(Reason.RENDER_UNFIT)
     private = asked.privacy.kinds_to("mask") + asked.privacy.kinds_to("drop")
-    wanted = Wanted(
-        takes=template.takes,
+    requirements = LineRequirements(
+        accepts=template.accepts,
         conforms=lambda line: not line_errors(line, context.profiles),
         marker=template.marker,
         private=frozenset(private),
     )
-    measures = measure_lines(lines["json"], wanted)
+    measures = measure_lines(lines["json"], requirements)
     limits = _limits(context, lines, evicted)
     halves = measure_split(lines, asked.split.validation, evicted, unfit)
     sets = context.evaluation.items["text"]
     index = index_evaluation(sets) if len(sets) else None
     leaks = measure_leakage(lines, split_similarity(context), index)
     checks = [
-        *judge("lines", measures, limits, lines["request_id"]),
-        *judge("split", halves, limits),
-        *judge("leakage", leaks, {}, lines["request_id"]),
+        *evaluate("lines", measures, limits, lines["request_id"]),
+        *evaluate("split", halves, limits),
+        *evaluate("leakage", leaks, {}, lines["request_id"]),
     ]
     if tried:
         findings = [finding.name for finding in tried.readiness.findings]
-        checks += judge("readiness", measure_readiness(findings), {})
+        checks += evaluate("readiness", measure_readiness(findings), {})
     if sources := facts["answer_sources"]:
         measured = measure_sources(sources, facts["answerable"])
-        checks += judge("answers", measured, limits, pl.Series(list(sources)))
+        checks += evaluate("answers", measured, limits, pl.Series(list(sources)))
     certificate = {
         kind: int(leaks[kind].sum()) for kind in ("exact", "prefix", "near", "evaluated")
     }

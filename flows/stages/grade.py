@@ -12,13 +12,18 @@ import polars as pl
 
 from bedrock_sluice.flows.runner import ReportProgress
 from bedrock_sluice.rewards.readiness import (
-    SCORED,
+    GRADER_RESULTS,
     Readiness,
-    judge_scores,
+    evaluate_scores,
 )
 from bedrock_sluice.rewards.running.events import EventForm, Sample
 from bedrock_sluice.rewards.running.grader_results import GraderResult
-from bedrock_sluice.rewards.running.logged_responses import Choice, Chosen, Logged, choose_responses
+from bedrock_sluice.rewards.running.logged_responses import (
+    GraderInput,
+    LoggedResponse,
+    ResponseLimits,
+    sample_responses,
+)
 from bedrock_sluice.rewards.running.process import LocalGrader
 from bedrock_sluice.rewards.running.run import (
     BATCH_SIZE,
@@ -36,7 +41,7 @@ _MALFORMED = "malformed"  # the metric by which the graders that come with Sluic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GradeOptions(Choice):
+class GradeOptions(ResponseLimits):
     """Limits, and what the report is sliced by besides the model: keys of the metadata."""
 
     max_repeated: int = MAX_REPEATED
@@ -48,7 +53,7 @@ class GradeOptions(Choice):
 
 
 class Graded(NamedTuple):
-    """The judgement, and the scores it rests on: `readiness.SCORED`, and a column a slice."""
+    """The readiness, and the scores it rests on: `GRADER_RESULTS`, and a column a slice."""
 
     readiness: Readiness
     scored: pl.DataFrame
@@ -56,7 +61,7 @@ class Graded(NamedTuple):
 
 def grade(
     lines: pl.DataFrame,
-    logged: Iterable[Logged],
+    logged: Iterable[LoggedResponse],
     grader: LocalGrader | LambdaGrader,
     options: GradeOptions | None = None,
     report_progress: ReportProgress | None = None,
@@ -72,12 +77,12 @@ def grade(
         OutsideError, TransientError: AWS, or the machine, did not do its part.
     """
     asked = options or GradeOptions()
-    chosen, circular = choose_responses(lines, logged, asked)
+    chosen, circular = sample_responses(lines, logged, asked)
     repeated = chosen[: asked.max_repeated][::-1]
     done = _Counter(len(chosen) + len(repeated), report_progress)
     scored = _run(chosen, grader, asked, done)
     again = _run(repeated, grader, asked, done) if repeated else None
-    return Graded(judge_scores(scored, again, circular=circular), scored)
+    return Graded(evaluate_scores(scored, again, circular=circular), scored)
 
 
 class _Counter:
@@ -94,13 +99,15 @@ class _Counter:
 
 
 def _run(
-    chosen: Sequence[Chosen],
+    chosen: Sequence[GraderInput],
     grader: LocalGrader | LambdaGrader,
     options: GradeOptions,
     done: _Counter,
 ) -> pl.DataFrame:
     """Grade them in this order; lines are decoded as they are needed."""
-    schema = pl.Schema([*SCORED.items(), *((name, pl.String()) for name in _slices(options))])
+    schema = pl.Schema(
+        [*GRADER_RESULTS.items(), *((name, pl.String()) for name in _slices(options))]
+    )
     if not chosen:
         return pl.DataFrame(schema=schema)
     results = run_grader(
@@ -119,15 +126,15 @@ def _run(
 
 
 def _slices(options: GradeOptions) -> list[str]:
-    """Columns besides `SCORED`; the prefix keeps a key from taking the name of another column."""
+    """Columns besides `GRADER_RESULTS`; their prefix keeps a key off the names of others."""
     return ["model_id", *(f"metadata.{key}" for key in dict.fromkeys(options.slice_keys))]
 
 
-def _sample(chosen: Chosen) -> Sample:
+def _sample(chosen: GraderInput) -> Sample:
     return Sample(msgspec.json.decode(chosen.line), msgspec.json.decode(chosen.logged.response))
 
 
-def _row(chosen: Chosen, scored: GraderResult, options: GradeOptions) -> tuple[object, ...]:
+def _row(chosen: GraderInput, scored: GraderResult, options: GradeOptions) -> tuple[object, ...]:
     logged = chosen.logged
     is_malformed = bool(scored.metrics.get(_MALFORMED))
     values = [logged.metadata.get(key) for key in dict.fromkeys(options.slice_keys)]

@@ -28,7 +28,9 @@ def render(context: BuildContext, prompts: pl.DataFrame) -> FilterResult:
     decoded = [msgspec.json.decode(line) for line in lines["json"]]
     tokens = [estimate_tokens(chat_of(line), line.get("tools") or ()) for line in decoded]
     judged = lines.with_columns(
-        fits=pl.Series([bool(context.template.takes(line)) for line in decoded], dtype=pl.Boolean),
+        fits=pl.Series(
+            [bool(context.template.accepts(line)) for line in decoded], dtype=pl.Boolean
+        ),
         detail=pl.Series(map(partial(_broken_rule, context), decoded), dtype=pl.String),
         tokens=pl.Series(tokens, dtype=pl.Int64),
     )

@@ -9,7 +9,7 @@ from bedrock_sluice.flows.recipe.sections import GraderSection
 from bedrock_sluice.flows.runner import ReportProgress
 from bedrock_sluice.flows.stages.grade import Graded, GradeOptions, grade
 from bedrock_sluice.rewards.readiness import zero_variance_prompts
-from bedrock_sluice.rewards.running.logged_responses import Logged
+from bedrock_sluice.rewards.running.logged_responses import LoggedResponse
 from bedrock_sluice.rewards.running.process import LocalGrader
 from bedrock_sluice.rewards.running.run import LambdaGrader
 from bedrock_sluice.transforms.derived_metadata import model_name
@@ -76,7 +76,7 @@ def _grader(context: BuildContext, asked: GraderSection) -> LocalGrader | Lambda
     return LambdaGrader(asked.lambda_arn)
 
 
-def _logged(context: BuildContext, wanted: pl.DataFrame) -> Iterator[Logged]:
+def _logged(context: BuildContext, wanted: pl.DataFrame) -> Iterator[LoggedResponse]:
     told = wanted.select(_TOLD).with_columns(
         pl.col("request_metadata").map.entries(), model_name(pl.col("model_id"))
     )
@@ -84,6 +84,6 @@ def _logged(context: BuildContext, wanted: pl.DataFrame) -> Iterator[Logged]:
         rows = piece.join(told, on="exchange", how="left", maintain_order="left")
         for row in rows.iter_rows(named=True):
             metadata = {each["key"]: each["value"] for each in row["request_metadata"] or ()}
-            yield Logged(
+            yield LoggedResponse(
                 row["prompt_digest"], row["request_id"], row["response"], row["model_id"], metadata
             )

@@ -15,7 +15,7 @@ from bedrock_sluice.rewards.estimate import (
     estimate,
     fitting_prompts,
     over_budget,
-    rollouts_asked,
+    read_rollouts,
     told,
 )
 from bedrock_sluice.rewards.templates.base import template_named
@@ -47,7 +47,7 @@ def estimate_release(release: Release, recipe: Recipe) -> Estimate:
         raise ConfigError(f"the recipe of {recipe.name} has no [train]; add it to have an estimate")
     template = template_named(recipe.template.name, recipe.template.options())
     readiness = release.manifest.get("readiness") or {}
-    rollouts = rollouts_asked(recipe.train.hyper_parameters)
+    rollouts = read_rollouts(recipe.train.hyper_parameters)
     train = _prompt_tokens(release, TRAIN)
     fitting = fitting_prompts(train, recipe.train.hyper_parameters)
     held_out = _prompt_tokens(release, VALIDATION) if recipe.train.validation else None

@@ -6,7 +6,7 @@ Each is written for lines of any shape: a rule has nothing to say about what ano
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from bedrock_sluice.rewards.conformance.profile import Rule, Sample
+from bedrock_sluice.rewards.conformance.profile import ParsedLine, Rule
 
 ContentKind = Literal["text", "null", "blank", "blocks", "media", "other"]
 
@@ -36,8 +36,8 @@ def is_blank(value: object) -> bool:
     return value is None or value == {} or (isinstance(value, str) and not value.strip())
 
 
-def _has(kinds: Iterable[ContentKind], sample: Sample) -> bool:
-    return any(content_kind(message.get("content")) in kinds for message in sample.messages)
+def _has(kinds: Iterable[ContentKind], parsed_line: ParsedLine) -> bool:
+    return any(content_kind(message.get("content")) in kinds for message in parsed_line.messages)
 
 
 # --- messages
@@ -199,15 +199,15 @@ TOOLS_REPEATED = Rule(
 )
 
 
-def tool_names(sample: Sample) -> list[str]:
+def tool_names(parsed_line: ParsedLine) -> list[str]:
     """The names of the tools, of those that are shaped like one."""
-    tools = sample.tools if isinstance(sample.tools, list) else []
+    tools = parsed_line.tools if isinstance(parsed_line.tools, list) else []
     return [name for name in map(_function_name, tools) if name]
 
 
-def tool_schemas(sample: Sample) -> list[dict[str, Any]]:
+def tool_schemas(parsed_line: ParsedLine) -> list[dict[str, Any]]:
     """The parameters of the tools, of those that are objects."""
-    functions = map(_function, sample.tools if isinstance(sample.tools, list) else [])
+    functions = map(_function, parsed_line.tools if isinstance(parsed_line.tools, list) else [])
     schemas = [function.get("parameters") for function in functions if function]
     return [schema for schema in schemas if isinstance(schema, dict)]
 
@@ -258,7 +258,7 @@ REFERENCE_MISSING = Rule(
     "reference-missing",
     "there is no `reference_answer`: a grader that compares has nothing to compare with",
     "add `reference_answer`, unless the reward function needs none",
-    lambda s: is_blank(s.reference) and not REFERENCE_PLACE.broken(s),
+    lambda s: is_blank(s.reference) and not REFERENCE_PLACE.is_broken(s),
 )
 REFERENCE_TYPE = Rule(
     "reference-type",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from bedrock_sluice.rewards.conformance.line_text import Fault, decode_line, foreign_shape
-from bedrock_sluice.rewards.conformance.profile import Profile, Rule, Sample, Severity
+from bedrock_sluice.rewards.conformance.profile import ParsedLine, Profile, Rule, Severity
 from bedrock_sluice.transforms.chat.messages import JsonObject
 from bedrock_sluice.transforms.decode.lines import GZIP_MAGIC
 
@@ -42,13 +42,13 @@ LAYOUT_FAULTS = (GZIP, BOM, ARRAY, PRETTY, BLANK_LINE, CRLF)  # of the file, wha
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Violation:
     """One rule that was broken: how often, and the first lines (from 1; 0 is the whole file)."""
 
     rule: str
     severity: Severity
     message: str
-    mend: str
+    hint: str
     count: int
     lines: tuple[int, ...]
 
@@ -70,14 +70,14 @@ class _Tally:
         if len(lines) < MAX_LINES_TOLD:
             lines.append(line)
 
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[Violation, ...]:
         """Errors first, then warnings, each in order of appearance."""
         made = [
-            Finding(
+            Violation(
                 f"{self.prefix}/{name}",
                 what.severity,
                 what.message,
-                what.mend,
+                what.hint,
                 self.counts[name],
                 tuple(lines),
             )
@@ -92,7 +92,7 @@ class Verdict:
 
     profile: Profile
     passing: int
-    findings: tuple[Finding, ...]
+    findings: tuple[Violation, ...]
     is_passed: bool
 
 
@@ -101,7 +101,7 @@ class Report:
     """A file judged. `lines` are those that are not blank; `findings` hold for every profile."""
 
     lines: int
-    findings: tuple[Finding, ...]
+    findings: tuple[Violation, ...]
     verdicts: tuple[Verdict, ...]
 
     def verdict(self, name: str) -> Verdict:
@@ -138,7 +138,7 @@ class _Judge:
             self._note_repeats(number, text, line)
             foreign = foreign_shape(line)
             if foreign is None or self.reads_prompts:
-                self._judge(number, Sample.of(line))
+                self._judge(number, ParsedLine.of(line))
                 return
             line = foreign
         self.file.add(line, number)
@@ -150,16 +150,16 @@ class _Judge:
         elif isinstance(found, str) and _is_seen(found.encode(), self._ids):
             self.file.add(REPEATED_ID, number)
 
-    def _judge(self, number: int, sample: Sample) -> None:
-        self.first = self.first or sample.line
+    def _judge(self, number: int, parsed_line: ParsedLine) -> None:
+        self.first = self.first or parsed_line.line
         for place, profile in enumerate(self.profiles):
             passes = True
             for key in profile.all_or_none:
-                if (key in sample.line) != (key in self.first):
+                if (key in parsed_line.line) != (key in self.first):
                     self.tallies[place].add(_in_some(key), number)
                     passes = False
             for rule in profile.rules:
-                if rule.broken(sample):
+                if rule.is_broken(parsed_line):
                     self.tallies[place].add(rule, number)
                     passes = passes and rule.severity != "error"
             self.passing[place] += passes
@@ -186,7 +186,7 @@ class _Judge:
         return Verdict(profile, self.passing[place], findings, is_passed)
 
 
-def judge_lines(lines: Iterable[bytes], profiles: Sequence[Profile]) -> Report:
+def check_lines(lines: Iterable[bytes], profiles: Sequence[Profile]) -> Report:
     """Judge a file by its lines, as they stand in it, with their ends.
 
     A file that is no lines at all (compressed, UTF-16, one array, pretty-printed) is judged by its
@@ -212,12 +212,12 @@ def line_errors(line: JsonObject, profiles: Sequence[Profile]) -> list[str]:
     foreign = foreign_shape(line)
     if foreign and not _read_prompts(profiles):
         return [f"file/{foreign.name}"]
-    sample = Sample.of(line)
+    parsed_line = ParsedLine.of(line)
     return [
         f"{profile.name}/{rule.name}"
         for profile in profiles
         for rule in profile.rules
-        if rule.severity == "error" and rule.broken(sample)
+        if rule.severity == "error" and rule.is_broken(parsed_line)
     ]
 
 
@@ -252,7 +252,7 @@ def _in_some(key: str) -> Fault:
     return Fault(f"{key}-in-some".replace("_", "-"), message, "give it to all lines, or to none")
 
 
-def _has_error(findings: Iterable[Finding]) -> bool:
+def _has_error(findings: Iterable[Violation]) -> bool:
     return any(finding.severity == "error" for finding in findings)
 
 

@@ -1,6 +1,6 @@
 """Lines made to fit, where that takes no data that are not there.
 
-Mending is idempotent: a line that was mended needs no mending. What still breaks a rule afterwards
+Fixing is idempotent: a fixed line needs no further fix. What still breaks a rule afterwards
 is set aside with the names of the rules.
 """
 
@@ -14,20 +14,20 @@ import msgspec
 from bedrock_sluice.rewards.conformance.chat_rules import content_kind, metadata_reference
 from bedrock_sluice.rewards.conformance.check import line_errors
 from bedrock_sluice.rewards.conformance.line_text import TRAILING_COMMA, Fault, decode_line
-from bedrock_sluice.rewards.conformance.profile import Mend, Profile
+from bedrock_sluice.rewards.conformance.profile import Fix, Profile
 from bedrock_sluice.transforms.chat.messages import JsonObject
 from bedrock_sluice.transforms.decode.lines import Line
 from bedrock_sluice.transforms.reasons import Reason
 
 ROLES = {"developer": "system", "human": "user"}  # other names of the roles that RFT knows
-GIVEN_ID = Mend("an id is made from the content of the line", lambda _: False)
-COMMA = Mend("the comma after the line is dropped", lambda _: False)
+GIVEN_ID = Fix("an id is made from the content of the line", lambda _: False)
+COMMA = Fix("the comma after the line is dropped", lambda _: False)
 
 _ID_BYTES = 16
 _LINE_ENDS = frozenset(b"\r\n")  # between tokens, where JSON allows them and lines do not
 
 
-class Mended(NamedTuple):
+class FixResult(NamedTuple):
     """One line after mending.
 
     `text` is its JSON, or None if it was set aside because of `rules`; `raw` is what it was.
@@ -36,36 +36,38 @@ class Mended(NamedTuple):
     line: int
     raw: bytes
     text: bytes | None
-    mends: tuple[Mend, ...]
+    fixes: tuple[Fix, ...]
     rules: tuple[str, ...]
 
 
-def mend_lines(lines: Iterable[Line], profiles: Sequence[Profile]) -> Iterator[Mended]:
-    """Mend lines for all of the profiles; line by line, in their order."""
-    mends = (*MENDS, *dict.fromkeys(mend for profile in profiles for mend in profile.mends))
+def fix_lines(lines: Iterable[Line], profiles: Sequence[Profile]) -> Iterator[FixResult]:
+    """Fix lines for all of the profiles; line by line, in their order."""
+    fixes = (*FIXES, *dict.fromkeys(fix for profile in profiles for fix in profile.fixes))
     given = Counter[str]()
     for number, raw in lines:
         if isinstance(raw, Reason):
-            yield Mended(number, b"", None, (), (raw.value,))
+            yield FixResult(number, b"", None, (), (raw.value,))
         else:
-            yield _mend(number, raw, mends, profiles, given)
+            yield _mend(number, raw, fixes, profiles, given)
 
 
 def _mend(
-    number: int, raw: bytes, mends: Sequence[Mend], profiles: Sequence[Profile], given: Counter[str]
-) -> Mended:
-    line, done = decode_line(raw), list[Mend]()
+    number: int, raw: bytes, fixes: Sequence[Fix], profiles: Sequence[Profile], given: Counter[str]
+) -> FixResult:
+    line, done = decode_line(raw), list[Fix]()
     if line is TRAILING_COMMA:
         line, done = decode_line(raw.removesuffix(b",")), [COMMA]
     if isinstance(line, Fault):
-        return Mended(number, raw, None, (), (f"file/{line.name}",))
-    done += [mend for mend in mends if mend.apply(line)]
-    if broken := line_errors(line, profiles):
-        return Mended(number, raw, None, (), tuple(broken))
+        return FixResult(number, raw, None, (), (f"file/{line.name}",))
+    done += [fix for fix in fixes if fix.apply(line)]
+    if is_broken := line_errors(line, profiles):
+        return FixResult(number, raw, None, (), tuple(is_broken))
     if _give_id(line, given):
         done.append(GIVEN_ID)
     is_as_it_was = not done and not _LINE_ENDS.intersection(raw)
-    return Mended(number, raw, raw if is_as_it_was else msgspec.json.encode(line), tuple(done), ())
+    return FixResult(
+        number, raw, raw if is_as_it_was else msgspec.json.encode(line), tuple(done), ()
+    )
 
 
 def _give_id(line: JsonObject, given: Counter[str]) -> bool:
@@ -178,12 +180,12 @@ def _drop_tools(line: JsonObject) -> bool:
     return True
 
 
-MENDS = (
-    Mend("`question` and `system` become messages", _ask),
-    Mend("`reference_answer` leaves `metadata`", _lift_reference),
-    Mend("roles take the names that RFT knows", _in_messages(_rename_role)),
-    Mend("keys of messages that hold nothing are dropped", _in_messages(_drop_empty_keys)),
-    Mend("text blocks are joined to one text", _in_messages(_join_blocks)),
-    Mend("system messages become one, and stand first", _merge_systems),
-    Mend("`tools` without any is dropped", _drop_tools),
+FIXES = (
+    Fix("`question` and `system` become messages", _ask),
+    Fix("`reference_answer` leaves `metadata`", _lift_reference),
+    Fix("roles take the names that RFT knows", _in_messages(_rename_role)),
+    Fix("keys of messages that hold nothing are dropped", _in_messages(_drop_empty_keys)),
+    Fix("text blocks are joined to one text", _in_messages(_join_blocks)),
+    Fix("system messages become one, and stand first", _merge_systems),
+    Fix("`tools` without any is dropped", _drop_tools),
 )

@@ -17,7 +17,7 @@ class Fault(NamedTuple):
 
     name: str
     message: str
-    mend: str
+    hint: str
     severity: Severity = "error"
 
 

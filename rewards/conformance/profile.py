@@ -11,7 +11,7 @@ Kind = Literal["platform", "validator", "grader", "elsewhere"]  # in the order o
 
 
 @dataclass(slots=True)
-class Sample:
+class ParsedLine:
     """One line, taken apart once for all rules.
 
     `messages` is empty unless the line has a list of objects there: rules about messages then have
@@ -36,12 +36,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One demand; `broken` tells whether a line fails it. `says` and `mend` hold no content."""
+    """One demand on a line; neither `message` nor `hint` holds content of the line."""
 
     name: str
     message: str
-    mend: str
-    broken: Callable[[Sample], bool]
+    hint: str
+    is_broken: Callable[[ParsedLine], bool]
     severity: Severity = "error"
 
     def as_warning(self) -> "Rule":
@@ -50,7 +50,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Mend:
+class Fix:
     """A change that makes a line fit without inventing data.
 
     `apply` changes a decoded line in place, and tells whether there was anything to change; done
@@ -66,7 +66,7 @@ class Mend:
 class Profile:
     """A reader of datasets: of Bedrock a platform, a validator or a grader; or a job elsewhere.
 
-    `min_lines` and `max_lines` bound the dataset; None: it does not care. `mends` are those that
+    `min_lines` and `max_lines` bound the dataset; None: it does not care. `fixes` are those that
     only this reader asks for. `all_or_none` are keys that all lines of a dataset have, or none;
     `reads_prompt`: its lines have `prompt` in place of `messages`.
     """
@@ -77,6 +77,6 @@ class Profile:
     rules: tuple[Rule, ...]
     min_lines: int | None = None
     max_lines: int | None = None
-    mends: tuple[Mend, ...] = ()
+    fixes: tuple[Fix, ...] = ()
     all_or_none: tuple[str, ...] = ()
     reads_prompt: bool = False

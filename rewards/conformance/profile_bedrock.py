@@ -6,7 +6,7 @@ job does with a line, and by what AWS's own samples look like.
 """
 
 from bedrock_sluice.rewards.conformance import chat_rules as rules
-from bedrock_sluice.rewards.conformance.profile import Mend, Profile
+from bedrock_sluice.rewards.conformance.profile import Fix, Profile
 from bedrock_sluice.transforms.chat.messages import JsonObject
 from bedrock_sluice.transforms.sampling import MAX_LINES, MIN_LINES
 
@@ -49,11 +49,11 @@ def _end_with_user(line: JsonObject) -> bool:
     return True
 
 
-_MENDS = (Mend("the assistant's messages at the end are taken off", _end_with_user, loses=True),)
+_FIXES = (Fix("the assistant's messages at the end are taken off", _end_with_user, loses=True),)
 
 
 def _platform(name: str, about: str) -> Profile:
-    return Profile(name, "platform", about, SHARED, MIN_LINES, MAX_LINES, _MENDS)
+    return Profile(name, "platform", about, SHARED, MIN_LINES, MAX_LINES, _FIXES)
 
 
 PROFILES = (

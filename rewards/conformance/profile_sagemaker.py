@@ -8,7 +8,7 @@ in the package sagemaker-train, which look at the types of fields alone.
 from typing import Any
 
 from bedrock_sluice.rewards.conformance import chat_rules as rules
-from bedrock_sluice.rewards.conformance.profile import Profile, Rule, Sample
+from bedrock_sluice.rewards.conformance.profile import ParsedLine, Profile, Rule
 from bedrock_sluice.rewards.conformance.profile_bedrock import SHARED
 
 _TEXTS = ("id", "data_source", "ability", "difficulty")
@@ -22,15 +22,15 @@ def _is_prompt(prompt: object) -> bool:
     return len(texts) == len(prompt) and all(isinstance(t, str) for pair in texts for t in pair)
 
 
-def _has_wrong_type(sample: Sample) -> bool:
-    line = sample.line
+def _has_wrong_type(parsed_line: ParsedLine) -> bool:
+    line = parsed_line.line
     return any(key in line and not isinstance(line[key], str) for key in _TEXTS) or any(
         key in line and not isinstance(line[key], dict) for key in _OBJECTS
     )
 
 
-def _of(sample: Sample, key: str, field: str) -> Any:
-    held = sample.line.get(key)
+def _of(parsed_line: ParsedLine, key: str, field: str) -> Any:
+    held = parsed_line.line.get(key)
     return held.get(field) if isinstance(held, dict) else None
 
 

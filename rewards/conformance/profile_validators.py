@@ -7,7 +7,7 @@ lines of train and validation together, which one file does not show.
 """
 
 from bedrock_sluice.rewards.conformance import chat_rules as rules
-from bedrock_sluice.rewards.conformance.profile import Profile, Rule, Sample
+from bedrock_sluice.rewards.conformance.profile import ParsedLine, Profile, Rule
 from bedrock_sluice.transforms.sampling import MAX_LINES, MIN_LINES
 
 RESERVED = (
@@ -16,8 +16,8 @@ RESERVED = (
 )  # in capitals or not, and inside of words too
 
 
-def _has_reserved(sample: Sample) -> bool:
-    for message in sample.messages:
+def _has_reserved(parsed_line: ParsedLine) -> bool:
+    for message in parsed_line.messages:
         content = message.get("content")
         if isinstance(content, str):
             lowered = content.lower()
@@ -38,16 +38,16 @@ _SHARED = (
 )
 
 
-def _has_wrong_call(sample: Sample) -> bool:
+def _has_wrong_call(parsed_line: ParsedLine) -> bool:
     return any(
         not isinstance(message.get("tool_calls"), list | None)
         or not isinstance(message.get("tool_call_id"), str | None)
-        for message in sample.messages
+        for message in parsed_line.messages
     )
 
 
-def _is_required_wrong(sample: Sample) -> bool:
-    required = [schema.get("required") for schema in rules.tool_schemas(sample)]
+def _is_required_wrong(parsed_line: ParsedLine) -> bool:
+    required = [schema.get("required") for schema in rules.tool_schemas(parsed_line)]
     return not all(
         names is None or (isinstance(names, list) and all(isinstance(n, str) for n in names))
         for names in required

@@ -27,7 +27,7 @@ LINES = pl.Schema(
 _OWN_SOURCES = ("logged", "extracted", "agreement", "feedback")  # that may be the response itself
 
 
-class Logged(NamedTuple):
+class LoggedResponse(NamedTuple):
     """A response that production gave, an assistant's chat message as JSON text."""
 
     prompt_digest: str
@@ -38,7 +38,7 @@ class Logged(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ResponseLimits:
     """How many responses are chosen, and by which salt."""
 
     max_samples: int = MAX_SAMPLES
@@ -46,17 +46,17 @@ class Choice:
     salt: str = ""
 
 
-class Chosen(NamedTuple):
+class GraderInput(NamedTuple):
     """A response to grade, and the line (JSON text) that it is graded with."""
 
     line_id: str
     line: str
-    logged: Logged
+    logged: LoggedResponse
 
 
-def choose_responses(
-    lines: pl.DataFrame, logged: Iterable[Logged], options: Choice
-) -> tuple[list[Chosen], int]:
+def sample_responses(
+    lines: pl.DataFrame, logged: Iterable[LoggedResponse], options: ResponseLimits
+) -> tuple[list[GraderInput], int]:
     """At most `max_samples` responses: those of whole prompts, in a stable order of the prompts.
 
     The same text again says nothing new, and is graded once. Where the reference answer of a line
@@ -75,7 +75,7 @@ def choose_responses(
         for place, responses in held.responses.items()
         for rank, digest in enumerate(sorted(responses))
     )[: options.max_samples]
-    chosen = [Chosen(ids[p], texts[p], held.responses[p][digest]) for _, p, digest in ranked]
+    chosen = [GraderInput(ids[p], texts[p], held.responses[p][digest]) for _, p, digest in ranked]
     return chosen, held.circular
 
 
@@ -85,8 +85,8 @@ class _Held:
     Digests are keyed, and the lowest are kept: so the choice depends on no order of the log.
     """
 
-    def __init__(self, ordered: pl.DataFrame, options: Choice) -> None:
-        self.responses: dict[int, dict[bytes, Logged]] = {}
+    def __init__(self, ordered: pl.DataFrame, options: ResponseLimits) -> None:
+        self.responses: dict[int, dict[bytes, LoggedResponse]] = {}
         self._options, self._key = options, options.salt.encode()
         self._places = {digest: place for place, digest in enumerate(ordered["prompt_digest"])}
         is_own = ordered["reference_source"].is_in(_OWN_SOURCES)
@@ -100,7 +100,7 @@ class _Held:
         """How many responses are the reference answer of their own line."""
         return sum(place <= self._last for place in self._own_places)
 
-    def add(self, logged: Logged) -> None:
+    def add(self, logged: LoggedResponse) -> None:
         """Take a response, if it may be chosen."""
         place = self._places.get(logged.prompt_digest)
         if place is None or place > self._last:

@@ -37,7 +37,7 @@ PR_SET_DUMPABLE = 4  # of prctl(2)
 _TYPE_NAME = re.compile(r"\w{1,64}")
 
 
-class Called(NamedTuple):
+class CallResult(NamedTuple):
     """What one call came to: the grader's answer as JSON, or else the failure.
 
     `was_lost` says that the call cost more than itself: the grader had to be started anew, or
@@ -50,7 +50,7 @@ class Called(NamedTuple):
     was_lost: bool = False
 
 
-class _Lost(Exception):  # noqa: N818 - no error: it becomes the failure of a call
+class _GraderLost(Exception):  # noqa: N818 - no error: it becomes the failure of a call
     """The process ran too long, ended, or broke the protocol."""
 
 
@@ -87,7 +87,7 @@ class GraderProcess:
         self._events = self._answers = -1
         self._printed_bytes = 0
 
-    def call(self, event: bytes) -> Called:
+    def call(self, event: bytes) -> CallResult:
         """Hand over an event, JSON, and wait for the answer, `seconds` at most.
 
         Raises:
@@ -100,9 +100,9 @@ class GraderProcess:
         self._printed_bytes = 0
         try:
             told = self._exchange(event, self._seconds)
-        except _Lost as lost:
+        except _GraderLost as lost:
             self._stop()
-            return Called(failure=str(lost), note=self._note({}), was_lost=True)
+            return CallResult(failure=str(lost), note=self._note({}), was_lost=True)
         return self._read(told)
 
     def close(self) -> None:
@@ -111,18 +111,18 @@ class GraderProcess:
         set_readable(True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _read(self, told: dict[str, Any]) -> Called:
+    def _read(self, told: dict[str, Any]) -> CallResult:
         note = self._note(told)
         if "value" in told:
-            return Called(told["value"], note=note)
+            return CallResult(told["value"], note=note)
         if "no_json" in told:
-            return Called(
+            return CallResult(
                 failure=f"answered with what is no JSON ({_type(told['no_json'])})", note=note
             )
         failure = f"raised {_type(told.get('raised'))}"
         if told.get("raised") == "MemoryError":
             failure += f": it needs more than its {self._memory_bytes >> 20:,} MB"
-        return Called(failure=failure, note=note)
+        return CallResult(failure=failure, note=note)
 
     def _note(self, told: dict[str, Any]) -> str | None:
         notes = [f"printed {self._printed_bytes:,} bytes"] if self._printed_bytes else []
@@ -138,7 +138,7 @@ class GraderProcess:
             raise OutsideError(f"grader {self._file}: no process: {error.strerror}") from None
         try:
             told = self._exchange(b"", LOAD_SECONDS)
-        except _Lost as lost:
+        except _GraderLost as lost:
             self._stop()
             raise ConfigError(f"grader {self._file} can't be loaded: it {lost}") from None
         if told.get("loaded") is not True:
@@ -206,9 +206,9 @@ class GraderProcess:
                     elif not _drained(key.fd, key.data):
                         watched.unregister(key.fileobj)
                 if has_ended and not ready:
-                    raise _Lost(_how_ended(process.returncode))
+                    raise _GraderLost(_how_ended(process.returncode))
                 if monotonic() >= deadline:
-                    raise _Lost(f"gave no answer within {seconds:g} s")
+                    raise _GraderLost(f"gave no answer within {seconds:g} s")
             for key, _ in watched.select(0):  # what it printed before it answered is in the pipe
                 if key.fileobj is process.stdout:
                     _drained(key.fd, key.data)
@@ -281,7 +281,9 @@ def _frame(got: bytearray) -> dict[str, Any] | None:
         return None
     (length,) = LENGTH.unpack_from(got)
     if length > MAX_ANSWER_BYTES:
-        raise _Lost(f"answered with more than the {MAX_ANSWER_BYTES >> 20} MB that Lambda returns")
+        raise _GraderLost(
+            f"answered with more than the {MAX_ANSWER_BYTES >> 20} MB that Lambda returns"
+        )
     if len(got) < LENGTH.size + length:
         return None
     try:
@@ -289,7 +291,7 @@ def _frame(got: bytearray) -> dict[str, Any] | None:
     except (RecursionError, ValueError):
         told = None
     if not isinstance(told, dict):
-        raise _Lost("wrote to a pipe that is not its own")
+        raise _GraderLost("wrote to a pipe that is not its own")
     return told
 
 

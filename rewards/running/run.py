@@ -18,7 +18,7 @@ from bedrock_sluice.rewards.running.events import EventForm, Sample, as_event, b
 from bedrock_sluice.rewards.running.grader_results import GraderResult, read_scores
 from bedrock_sluice.rewards.running.process import (
     MAX_ANSWER_BYTES,
-    Called,
+    CallResult,
     GraderProcess,
     LocalGrader,
 )
@@ -56,7 +56,7 @@ class LambdaGrader:
 class Caller(Protocol):
     """A grader that is ready to be called."""
 
-    def call(self, event: bytes) -> Called:
+    def call(self, event: bytes) -> CallResult:
         """Hand over an event as JSON."""
         ...
 
@@ -142,7 +142,7 @@ class _LambdaCaller:
         self._function, self._seconds = grader.function, seconds
         self._lent, self._client = grader.client, grader.client or _client(seconds)
 
-    def call(self, event: bytes) -> Called:
+    def call(self, event: bytes) -> CallResult:
         """See `Caller.call`.
 
         Raises:
@@ -162,7 +162,7 @@ class _LambdaCaller:
                 return _read(self._client.invoke(FunctionName=self._function, Payload=event))
             except ReadTimeoutError:
                 told = f"gave no answer within {self._seconds:g} s"
-                return Called(failure=told, was_lost=True)
+                return CallResult(failure=told, was_lost=True)
             except ClientError as error:
                 refusal = _refused(error.response, self._function)
                 if wait_seconds is None or not isinstance(refusal, TransientError):
@@ -193,22 +193,22 @@ def _client(seconds: float) -> Any:
         raise unreached(error, "Lambda") from None
 
 
-def _read(answer: Mapping[str, Any]) -> Called:
+def _read(answer: Mapping[str, Any]) -> CallResult:
     """What an invocation came to. The text of an exception may quote a response, and stays out."""
     payload = answer["Payload"].read()
     try:
         told = json.loads(payload or b"null")
     except (RecursionError, ValueError):
-        return Called(failure="answered with what is no JSON")
+        return CallResult(failure="answered with what is no JSON")
     if not answer.get("FunctionError"):
-        return Called(told)
+        return CallResult(told)
     fields = told if isinstance(told, dict) else {}
     if timed_out := _TIMED_OUT.search(str(fields.get("errorMessage", ""))):
-        return Called(failure=f"was stopped by Lambda: {timed_out[0]}", was_lost=True)
+        return CallResult(failure=f"was stopped by Lambda: {timed_out[0]}", was_lost=True)
     name = str(fields.get("errorType", ""))
     kind = name if _TYPE_NAME.fullmatch(name) else "an exception"
     # What Lambda itself says of a process begins so; the next call finds it started anew.
-    return Called(failure=f"raised {kind}", was_lost=kind.startswith(("Runtime.", "Sandbox.")))
+    return CallResult(failure=f"raised {kind}", was_lost=kind.startswith(("Runtime.", "Sandbox.")))
 
 
 _REFUSALS: dict[str, tuple[type[SluiceError], str]] = {

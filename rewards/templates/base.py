@@ -41,7 +41,7 @@ class Template(ABC):
     """What the grader looks for in a response, and so the prompt should ask for."""
     instruction: str | None = None
     """Words that ask for the marker, for prompts that do not; they hold it."""
-    rides: tuple[str, ...] = ("task_id", "domain", "difficulty_level", "data_source")
+    passthrough_fields: tuple[str, ...] = ("task_id", "domain", "difficulty_level", "data_source")
     """Fields of a label that the line carries beside the reference: those of AWS's samples."""
     needs_tools: bool = False
     """Whether a line is of no use without `tools`."""
@@ -72,18 +72,18 @@ class Template(ABC):
     def fits(self, reference: object) -> bool:
         """Whether the grader can read this reference."""
 
-    def compared(self, reference: Reference) -> object:
+    def comparison_key(self, reference: Reference) -> object:
         """What the grader looks at: references that are the same in this do not contradict."""
         return reference
 
-    def takes(self, line: Mapping[str, Any]) -> bool:
+    def accepts(self, line: Mapping[str, Any]) -> bool:
         """Whether a line has a reference that fits, and tools where they are needed."""
         has_tools = bool(line.get("tools")) or not self.needs_tools
         return has_tools and self.fits(line.get("reference_answer"))
 
-    def riding(self, fields: Mapping[str, Any]) -> JsonObject:
+    def passthrough(self, fields: Mapping[str, Any]) -> JsonObject:
         """Those fields of a label that ride along; what JSON can't hold stays behind."""
-        held = {key: fields[key] for key in self.rides if fields.get(key) is not None}
+        held = {key: fields[key] for key in self.passthrough_fields if fields.get(key) is not None}
         return {key: value for key, value in held.items() if is_json(value)}
 
     def with_options(self, options: Mapping[str, Any]) -> "Template":
@@ -97,8 +97,10 @@ class Template(ABC):
 
     def _check_options(self, options: Mapping[str, Any], known: Sequence[str]) -> None:
         if unknown := sorted(set(options) - set(known)):
-            takes = f"it has {', '.join(known)}" if known else "it has none"
-            raise ConfigError(f"template {self.name!r} has no option {', '.join(unknown)}; {takes}")
+            accepts = f"it has {', '.join(known)}" if known else "it has none"
+            raise ConfigError(
+                f"template {self.name!r} has no option {', '.join(unknown)}; {accepts}"
+            )
 
     def _sound(self, reference: Reference) -> Reference | None:
         """The reference, if it fits and comes back the same from JSON."""
@@ -127,7 +129,9 @@ def from_cell(value: object) -> object:
         return None
 
 
-def instructed(messages: Sequence[JsonObject], template: Template) -> tuple[list[JsonObject], bool]:
+def add_instruction(
+    messages: Sequence[JsonObject], template: Template
+) -> tuple[list[JsonObject], bool]:
     """The messages, and whether the last one of the user was made to ask for the marker.
 
     Nothing is changed where a message has the marker, or the template has no instruction. Done

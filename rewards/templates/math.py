@@ -57,7 +57,7 @@ class MathTemplate(Template):
             return False
         return is_plain_number(reference.get("final_answer"))
 
-    def compared(self, reference: Reference) -> object:
+    def comparison_key(self, reference: Reference) -> object:
         """The final answer, whatever the steps."""
         return reference.get("final_answer") if isinstance(reference, dict) else reference
 

@@ -40,7 +40,7 @@ class MathOpenweightTemplate(Template):
         is_alone = bool(marker) and "####" not in steps and steps[-1:] in ("", "\n")
         return is_alone and is_plain_number(number)
 
-    def compared(self, reference: Reference) -> object:
+    def comparison_key(self, reference: Reference) -> object:
         """The number, whatever stands before it."""
         return reference.rpartition("#### ")[2] if isinstance(reference, str) else reference
 

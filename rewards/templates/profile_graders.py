@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from bedrock_sluice.rewards.conformance import chat_rules as rules
-from bedrock_sluice.rewards.conformance.profile import Mend, Profile, Rule, Sample
+from bedrock_sluice.rewards.conformance.profile import Fix, ParsedLine, Profile, Rule
 from bedrock_sluice.rewards.templates.math import TEMPLATE as MATH
 from bedrock_sluice.rewards.templates.math import is_plain_number
 from bedrock_sluice.rewards.templates.qa import TEMPLATE as QA
@@ -33,13 +33,13 @@ def _object(keys: str) -> Rule:
     )
 
 
-def _field(sample: Sample, key: str) -> Any:
+def _field(parsed_line: ParsedLine, key: str) -> Any:
     """A field of the reference, if that is an object that has anything in it."""
-    return sample.reference.get(key) if isinstance(sample.reference, dict) else None
+    return parsed_line.reference.get(key) if isinstance(parsed_line.reference, dict) else None
 
 
-def _has_object(sample: Sample) -> bool:
-    return isinstance(sample.reference, dict) and bool(sample.reference)
+def _has_object(parsed_line: ParsedLine) -> bool:
+    return isinstance(parsed_line.reference, dict) and bool(parsed_line.reference)
 
 
 def _is_text(value: object) -> bool:
@@ -96,7 +96,7 @@ _MATH = Profile(
         ),
         _marker(MATH.marker or ""),
     ),
-    mends=(Mend("the final answer is written as a plain number in a text", _mend_math),),
+    fixes=(Fix("the final answer is written as a plain number in a text", _mend_math),),
 )
 
 
@@ -137,14 +137,14 @@ _MATH_OPENWEIGHT = Profile(
         ),
         _marker(MATH.marker or ""),
     ),
-    mends=(Mend("the reference is written as a text that ends in `####`", _mend_hashes),),
+    fixes=(Fix("the reference is written as a text that ends in `####`", _mend_hashes),),
 )
 
 
 # --- qa: an answer in an object
 
 
-def _mend_answer(template: QaTemplate) -> Mend:
+def _mend_answer(template: QaTemplate) -> Fix:
     def apply(line: JsonObject) -> bool:
         reference = line.get("reference_answer")
         if not isinstance(reference, dict) or template.fits(reference):
@@ -154,11 +154,11 @@ def _mend_answer(template: QaTemplate) -> Mend:
             reference["answer"] = made["answer"]
         return bool(made)
 
-    return Mend("the answer is written as a text that the grader reads", apply)
+    return Fix("the answer is written as a text that the grader reads", apply)
 
 
-def _is_read(sample: Sample) -> bool:
-    answer = _field(sample, "answer")
+def _is_read(parsed_line: ParsedLine) -> bool:
+    answer = _field(parsed_line, "answer")
     is_value = isinstance(answer, str | int | float) and not isinstance(answer, bool)
     return is_value and is_scored(str(answer))
 
@@ -179,7 +179,7 @@ _QA = Profile(
         ),
         _marker(QA.marker),
     ),
-    mends=(_mend_answer(QA),),
+    fixes=(_mend_answer(QA),),
 )
 
 _QA_TEXT = Profile(
@@ -197,7 +197,7 @@ _QA_TEXT = Profile(
         ),
         _marker(QA.marker),
     ),
-    mends=(_mend_answer(QA_TEXT),),
+    fixes=(_mend_answer(QA_TEXT),),
 )
 
 
@@ -223,9 +223,9 @@ _JUDGE = Profile(
 # --- tool and code: shapes of references alone
 
 
-def _has_call(sample: Sample) -> bool:
-    is_object = isinstance(_field(sample, "tool_parameters"), dict)
-    return is_object and _is_text(_field(sample, "tool_called"))
+def _has_call(parsed_line: ParsedLine) -> bool:
+    is_object = isinstance(_field(parsed_line, "tool_parameters"), dict)
+    return is_object and _is_text(_field(parsed_line, "tool_called"))
 
 
 _TOOL = Profile(
@@ -263,8 +263,8 @@ def _is_case(case: object) -> bool:
     return isinstance(case, dict) and "input" in case and "expected_output" in case
 
 
-def _has_cases(sample: Sample) -> bool:
-    cases = _field(sample, "test_cases")
+def _has_cases(parsed_line: ParsedLine) -> bool:
+    cases = _field(parsed_line, "test_cases")
     return isinstance(cases, list) and bool(cases) and all(map(_is_case, cases))
 
 
@@ -295,8 +295,8 @@ _CODE = Profile(
 # --- bfcl and codeforces: what the published graders run
 
 
-def _calls(sample: Sample) -> object:
-    return _field(sample, "ground_truth") or sample.line.get("ground_truth")
+def _calls(parsed_line: ParsedLine) -> object:
+    return _field(parsed_line, "ground_truth") or parsed_line.line.get("ground_truth")
 
 
 def _are_calls(calls: object) -> bool:
@@ -329,10 +329,10 @@ _BFCL = Profile(
 )
 
 
-def _run_cases(sample: Sample) -> object:
-    metadata = sample.line.get("metadata")
+def _run_cases(parsed_line: ParsedLine) -> object:
+    metadata = parsed_line.line.get("metadata")
     held = metadata.get("test_cases") if isinstance(metadata, dict) else None
-    return held or sample.line.get("test_cases") or _field(sample, "test_cases")
+    return held or parsed_line.line.get("test_cases") or _field(parsed_line, "test_cases")
 
 
 def _can_run(cases: object) -> bool:

@@ -56,7 +56,7 @@ class QaTemplate(Template):
         answer = reference.get("answer") if isinstance(reference, dict) else None
         return isinstance(answer, str) and is_scored(answer)
 
-    def compared(self, reference: Reference) -> object:
+    def comparison_key(self, reference: Reference) -> object:
         """Yes or no, or the number, however it is written."""
         answer = str(reference["answer"] if isinstance(reference, dict) else reference)
         word = answer.strip().lower()
@@ -78,7 +78,10 @@ class QaTemplate(Template):
 
     def _agrees(self, last: Reference, earlier: list[dict[str, Any] | None]) -> bool:
         """Whether the published grader, which takes the first answer it can read, reads this."""
-        return all(each is None or self.compared(each) == self.compared(last) for each in earlier)
+        return all(
+            each is None or self.comparison_key(each) == self.comparison_key(last)
+            for each in earlier
+        )
 
     def _shaped(self, answer: str) -> dict[str, Any] | None:
         if answer.lower() in ("yes", "no"):
@@ -99,7 +102,7 @@ class QaTextTemplate(QaTemplate):
         answer = reference.get("answer") if isinstance(reference, dict) else None
         return isinstance(answer, str) and _is_line(answer)
 
-    def compared(self, reference: Reference) -> object:
+    def comparison_key(self, reference: Reference) -> object:
         """The answer, without case."""
         return str(reference["answer"] if isinstance(reference, dict) else reference).casefold()
 

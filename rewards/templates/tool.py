@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from bedrock_sluice.rewards.conformance.chat_rules import tool_names
-from bedrock_sluice.rewards.conformance.profile import Sample
+from bedrock_sluice.rewards.conformance.profile import ParsedLine
 from bedrock_sluice.rewards.templates.base import Reference, Template, from_cell, is_json
 
 
@@ -77,18 +77,18 @@ class ToolTemplate(Template):
         is_named = isinstance(name, str) and bool(name.strip())
         return is_named and isinstance(reference.get("tool_parameters"), dict)
 
-    def compared(self, reference: Reference) -> object:
+    def comparison_key(self, reference: Reference) -> object:
         """The call, however it is told in words."""
         if isinstance(reference, str):
             return reference
         return {key: reference.get(key) for key in ("tool_called", "tool_parameters")}
 
-    def takes(self, line: Mapping[str, Any]) -> bool:
+    def accepts(self, line: Mapping[str, Any]) -> bool:
         """Whether the reference fits, and calls one of the line's tools."""
         reference = line.get("reference_answer")
         if not isinstance(reference, dict) or not self.fits(reference):
             return False
-        return reference["tool_called"] in tool_names(Sample.of(dict(line)))
+        return reference["tool_called"] in tool_names(ParsedLine.of(dict(line)))
 
 
 def is_call(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""`sluice check`: the verdict, its exit code, what is told, and the mended copy."""
+"""`sluice check`: the verdict, its exit code, what is told, and the fixed copy."""
 
 import gzip
 import json
@@ -119,7 +119,7 @@ def test_json_tells_rules_with_how_often_and_where(tmp_path: Path, run: Check) -
     assert set(findings) == {"nova-docs/last-role", "nova-docs/too-few-lines"}
     assert findings["nova-docs/last-role"]["count"] == 7
     assert findings["nova-docs/last-role"]["lines"] == [1, 2, 3, 4, 5]
-    assert findings["nova-docs/last-role"]["mend"]
+    assert findings["nova-docs/last-role"]["hint"]
 
 
 def test_markup_in_a_path_is_printed_as_it_is(tmp_path: Path, run: Check) -> None:
@@ -144,15 +144,15 @@ def test_a_line_over_the_limit_is_one_line(
     ]
 
 
-# --- the mended copy
+# --- the fixed copy
 
 
-def test_the_mended_copy_passes_and_the_file_stays(good: Path, run: Check, tmp_path: Path) -> None:
+def test_the_fixed_copy_passes_and_the_file_stays(good: Path, run: Check, tmp_path: Path) -> None:
     good.write_bytes(b"\xef\xbb\xbf" + good.read_bytes().replace(b"\n", b"\r\n\r\n"))
     before = good.read_bytes()
     ran = run(good, fix=tmp_path / "out.jsonl")
     assert (ran.code, ran.out) == (0, f"{tmp_path / 'out.jsonl'}\n")
-    assert "mended the file itself: file/bom, file/blank-line, file/crlf" in ran.err
+    assert "fixed in the file itself: file/bom, file/blank-line, file/crlf" in ran.err
     assert good.read_bytes() == before
     lines = [json.loads(each) for each in (tmp_path / "out.jsonl").read_bytes().splitlines()]
     assert lines == [line(place) for place in range(100)]
@@ -163,11 +163,11 @@ def test_what_was_lost_is_told(tmp_path: Path, run: Check) -> None:
     path = write(tmp_path / "a.jsonl", [answered(place) for place in range(100)])
     ran = run(path, fix=tmp_path / "out.jsonl")
     assert ran.code == 0
-    assert "mended in 100 of the lines" in ran.err
+    assert "fixed in 100 of the lines" in ran.err
     assert "they are lost: keep the original" in ran.err
 
 
-def test_what_cannot_be_mended_is_set_aside_with_line_and_rule(good: Path, run: Check) -> None:
+def test_what_cannot_be_fixed_is_set_aside_with_line_and_rule(good: Path, run: Check) -> None:
     text = good.read_bytes().splitlines(keepends=True)
     good.write_bytes(b"".join([*text, b'{"a": 1', b"\n", b'{"prompt": "\xff"}\n']))
     out = good.with_name("out.jsonl")
@@ -181,20 +181,20 @@ def test_what_cannot_be_mended_is_set_aside_with_line_and_rule(good: Path, run: 
     assert rows[0]["text"] == '{"a": 1'
 
 
-def test_mending_for_a_grader_and_a_platform(tmp_path: Path, run: Check) -> None:
+def test_fixing_for_a_grader_and_a_platform(tmp_path: Path, run: Check) -> None:
     rows = [line(place, reference_answer=f"so\n#### {place}") for place in range(100)]
     path = write(tmp_path / "a.jsonl", rows)
     assert run(path, "nova-docs", "math").code == 1
     assert run(path, "nova-docs", "math", fix=tmp_path / "out.jsonl").code == 0
 
 
-def test_what_mending_leaves_is_told_and_refused(tmp_path: Path, run: Check) -> None:
+def test_what_fixing_leaves_is_told_and_refused(tmp_path: Path, run: Check) -> None:
     ran = run(write(tmp_path / "a.jsonl", [answered(1)]), fix=tmp_path / "out.jsonl")
     assert ran.code == 1
     assert "the file has 1 of the 100 lines" in ran.err
 
 
-def test_a_compressed_array_can_be_mended(tmp_path: Path, run: Check) -> None:
+def test_a_compressed_array_can_be_fixed(tmp_path: Path, run: Check) -> None:
     path = tmp_path / "a.json.gz"
     path.write_bytes(gzip.compress(json.dumps([line(place) for place in range(100)]).encode()))
     assert run(path).code == 1
@@ -245,10 +245,10 @@ def test_an_unknown_profile_is_told_before_anything_is_read(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("content", [b"", "{}".encode("utf-16"), b"\x1f\x8b broken"])
-def test_what_is_no_text_cannot_be_mended(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_text_cannot_be_fixed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="can't be mended"):
+    with pytest.raises(ConfigError, match="can't be fixed"):
         check(path, (), tmp_path / "out.jsonl", False)
     assert not (tmp_path / "out.jsonl").exists()
 

@@ -14,7 +14,7 @@ from bedrock_sluice.expectations.checks import (
     encode_checks,
     is_passed,
 )
-from bedrock_sluice.expectations.gate import MAX_EXAMPLES, judge
+from bedrock_sluice.expectations.gate import MAX_EXAMPLES, evaluate
 from bedrock_sluice.expectations.measures import (
     LEAKAGE_MEASURES,
     LINE_MEASURES,
@@ -100,11 +100,11 @@ def failed(checks: Sequence[Check]) -> list[str]:
 
 def test_good_data_pass_every_check() -> None:
     for number in (MIN_LINES, MAX_LINES):
-        checks = judge("lines", good_lines(number), LIMITS)
+        checks = evaluate("lines", good_lines(number), LIMITS)
         assert [check.name for check in checks] == list(BREAKS)
         assert (failed(checks), is_passed(checks)) == ([], True)
         assert all(check.hint and "{" not in check.hint for check in checks)
-    checks = judge("split", pl.DataFrame([GOOD_SPLIT]), LIMITS)
+    checks = evaluate("split", pl.DataFrame([GOOD_SPLIT]), LIMITS)
     assert [check.name for check in checks] == list(SPLIT_BREAKS)
     assert failed(checks) == []
 
@@ -115,7 +115,7 @@ def test_good_data_pass_every_check() -> None:
 def test_a_check_of_the_lines_fails_on_what_breaks_it_alone(
     name: str, broken: Callable[[], pl.DataFrame]
 ) -> None:
-    checks = judge("lines", broken(), LIMITS)
+    checks = evaluate("lines", broken(), LIMITS)
     assert failed(checks) == [name]
     assert is_passed(checks) == (name == "answer_format")
 
@@ -126,7 +126,7 @@ def test_a_check_of_the_lines_fails_on_what_breaks_it_alone(
 def test_a_check_of_the_split_fails_on_what_breaks_it_alone(
     name: str, broken: dict[str, float]
 ) -> None:
-    checks = judge("split", pl.DataFrame([GOOD_SPLIT | broken]), LIMITS)
+    checks = evaluate("split", pl.DataFrame([GOOD_SPLIT | broken]), LIMITS)
     also = ["unfit_share"] if name == "unfit_lines" else []
     assert failed(checks) == [name, *also]
     assert is_passed(checks) == (name in {"evicted_share", "unfit_share"})
@@ -134,7 +134,9 @@ def test_a_check_of_the_split_fails_on_what_breaks_it_alone(
 
 @pytest.mark.parametrize("column", LINE_MEASURES)
 def test_what_was_not_measured_of_a_line_is_not_good(column: str) -> None:
-    checks = judge("lines", one_with(column, None)(), LIMITS, pl.Series(map(str, range(MIN_LINES))))
+    checks = evaluate(
+        "lines", one_with(column, None)(), LIMITS, pl.Series(map(str, range(MIN_LINES)))
+    )
     (check,) = (check for check in checks if not check.passed)
     assert check.examples == ["7"]
 
@@ -148,18 +150,18 @@ def test_what_was_not_measured_of_a_line_is_not_good(column: str) -> None:
     ],
 )
 def test_what_was_not_measured_of_a_release_is_not_good(suite: str, good: dict[str, float]) -> None:
-    checks = judge(suite, pl.DataFrame([good]), LIMITS)
+    checks = evaluate(suite, pl.DataFrame([good]), LIMITS)
     assert failed(checks) == []
     assert all(check.hint and "{" not in check.hint for check in checks)
     for column in good:
         measures = pl.DataFrame([good]).with_columns(pl.lit(None, pl.Float64).alias(column))
-        checks = [each for each in judge(suite, measures, LIMITS) if not each.passed]
+        checks = [each for each in evaluate(suite, measures, LIMITS) if not each.passed]
         assert [check.measured for check in checks] == [None] * (1 + (column == "unfit_percent"))
 
 
 def test_a_check_states_what_was_measured_and_what_is_allowed() -> None:
     measures = pl.DataFrame([GOOD_SPLIT | {"validation_percent": 16.3456, "train_lines": 91}])
-    checks = {check.name: check for check in judge("split", measures, LIMITS)}
+    checks = {check.name: check for check in evaluate("split", measures, LIMITS)}
     share, train = checks["split_shares"], checks["train_count"]
     assert (share.measured, share.limit) == (16.3456, Limit(5, 15))
     assert share.measurement == "measured: 16.35% of groups; limit: 5 to 15"
@@ -176,7 +178,7 @@ def test_a_check_names_at_most_ten_of_the_lines_that_break_it() -> None:
         prompt_tokens=pl.Series(tokens), has_text=pl.Series([n < 2 for n in range(number)])
     )
     ids = pl.Series([f"request-{n}" for n in range(number)])
-    checks = {check.name: check for check in judge("lines", measures, LIMITS, ids)}
+    checks = {check.name: check for check in evaluate("lines", measures, LIMITS, ids)}
     assert checks["prompt_length"].measurement == "measured: 9,999 tokens; limit: 1 to 50"
     assert checks["prompt_length"].examples == [f"request-{n}" for n in range(1, 21, 2)]
     assert checks["text"].measurement == "measured: 28 lines; limit: 0"
@@ -185,7 +187,7 @@ def test_a_check_names_at_most_ten_of_the_lines_that_break_it() -> None:
 
 
 def test_the_checks_come_back_from_their_file() -> None:
-    checks = judge("lines", one_with("prompt_tokens", None)(), LIMITS)
+    checks = evaluate("lines", one_with("prompt_tokens", None)(), LIMITS)
     content = encode_checks(checks)
     assert decode_checks(content) == checks
     assert json.loads(content)["schema_version"] == 1
@@ -201,11 +203,11 @@ def test_the_checks_come_back_from_their_file() -> None:
 
 def test_a_check_that_cannot_be_evaluated_stops_the_gate() -> None:
     with pytest.raises(IntegrityError, match="schema could not be evaluated"):
-        judge("lines", good_lines().drop("has_schema"), LIMITS)
+        evaluate("lines", good_lines().drop("has_schema"), LIMITS)
 
 
 def test_the_gate_says_nothing_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    judge("lines", one_with("has_schema", False)(), LIMITS)
+    evaluate("lines", one_with("has_schema", False)(), LIMITS)
     assert capfd.readouterr() == ("", "")
 
 
@@ -214,10 +216,10 @@ def test_a_leak_of_any_kind_fails_the_gate(kind: str) -> None:
     number = 3 * MAX_EXAMPLES
     ids = pl.Series([f"request-{n}" for n in range(number)])
     sound = pl.DataFrame({name: [False] * number for name in LEAKAGE_MEASURES})
-    assert failed(judge("leakage", sound, {}, ids)) == []
+    assert failed(evaluate("leakage", sound, {}, ids)) == []
     for value in (True, None):
         flags = pl.Series(kind, [value if n % 2 else False for n in range(number)], pl.Boolean)
-        checks = judge("leakage", sound.with_columns(flags), {}, ids)
+        checks = evaluate("leakage", sound.with_columns(flags), {}, ids)
         (check,) = (each for each in checks if not each.passed)
         assert check.severity == "fail"
         assert check.measurement == "measured: 15 lines; limit: 0"
@@ -240,7 +242,7 @@ def test_a_leak_of_any_kind_fails_the_gate(kind: str) -> None:
 def test_the_gate_heeds_what_the_grader_gave(
     finding: str, failing: list[str], passes: bool
 ) -> None:
-    checks = judge("readiness", measure_readiness([finding]), {})
+    checks = evaluate("readiness", measure_readiness([finding]), {})
     assert (failed(checks), is_passed(checks)) == (failing, passes)
 
 
@@ -256,10 +258,10 @@ def test_a_source_of_answers_that_has_none_fails_and_one_that_has_few_warns(
     prompts: int, failing: list[str], passes: bool
 ) -> None:
     sources = {"labels": {"prompts": prompts}, "metadata": {"prompts": 100}}
-    checks = judge("answers", measure_sources(sources, 100), LIMITS, pl.Series(list(sources)))
+    checks = evaluate("answers", measure_sources(sources, 100), LIMITS, pl.Series(list(sources)))
     assert (failed(checks), is_passed(checks)) == (failing, passes)
     assert [check.examples for check in checks if not check.passed] == [["labels"]] * len(failing)
-    assert failed(judge("answers", measure_sources({"labels": {"prompts": 0}}, 0), LIMITS))
+    assert failed(evaluate("answers", measure_sources({"labels": {"prompts": 0}}, 0), LIMITS))
 
 
 @pytest.mark.parametrize("suite", ["lines", "split", "leakage", "readiness", "answers"])

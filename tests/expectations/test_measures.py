@@ -10,7 +10,7 @@ import pytest
 
 from bedrock_sluice.expectations.measures import (
     LEAKAGE_MEASURES,
-    Wanted,
+    LineRequirements,
     measure_leakage,
     measure_lines,
     measure_split,
@@ -27,8 +27,8 @@ from bedrock_sluice.transforms.tables import landed_table
 
 Json = dict[str, Any]
 
-WANTED = Wanted(
-    takes=lambda whole: whole.get("reference_answer") == {"answer": "4"},
+WANTED = LineRequirements(
+    accepts=lambda whole: whole.get("reference_answer") == {"answer": "4"},
     conforms=lambda line: "odd" not in line,
     marker="ANSWER:",
 )
@@ -203,8 +203,8 @@ def test_the_share_may_be_off_by_chance(groups: int, validation: float, toleranc
 
 @pytest.mark.parametrize("verdict", [None, "", 0, [], "yes", 1])
 def test_whatever_a_plug_in_returns_is_a_verdict(verdict: Any) -> None:
-    wanted = replace(WANTED, takes=lambda _: verdict, conforms=lambda _: verdict)
-    (row,) = measure_lines(pl.Series([json.dumps(line())]), wanted).to_dicts()
+    requirements = replace(WANTED, accepts=lambda _: verdict, conforms=lambda _: verdict)
+    (row,) = measure_lines(pl.Series([json.dumps(line())]), requirements).to_dicts()
     assert (row["has_answer"], row["conforms"]) == (bool(verdict), bool(verdict))
 
 
@@ -232,9 +232,9 @@ EMAIL, TOKEN = "kim.doe@example.com", "ghp_" + "a1B2" * 9
 def test_a_line_is_clean_where_it_holds_nothing_of_the_kinds(
     holding: Json, private: tuple[str, ...], is_clean: bool
 ) -> None:
-    wanted = replace(WANTED, private=frozenset(private))
+    requirements = replace(WANTED, private=frozenset(private))
     texts = pl.Series([json.dumps(holding, ensure_ascii=False)])
-    assert measure_lines(texts, wanted)["is_clean"].to_list() == [is_clean]
+    assert measure_lines(texts, requirements)["is_clean"].to_list() == [is_clean]
 
 
 def test_a_masked_line_is_clean() -> None:
@@ -242,11 +242,11 @@ def test_a_masked_line_is_clean() -> None:
     calling = CALLING | {"tool_calls": [CALL | {"function": function}]}
     chat = [USER | {"content": f"{TOKEN}\n{EMAIL}"}, calling, RESULT, USER]
     whole = line(messages=chat, reference_answer={"answer": EMAIL}, phone="+44 20 7946 0018")
-    wanted = replace(WANTED, private=frozenset(KINDS))
+    requirements = replace(WANTED, private=frozenset(KINDS))
     texts = pl.Series([json.dumps(whole, ensure_ascii=False)])
-    assert not measure_lines(texts, wanted)["is_clean"].any()
+    assert not measure_lines(texts, requirements)["is_clean"].any()
     is_clean = pl.Series([False] * len(texts), dtype=pl.Boolean)
-    assert measure_lines(mask_lines(texts, is_clean, "salt", KINDS, ()).lines, wanted)[
+    assert measure_lines(mask_lines(texts, is_clean, "salt", KINDS, ()).lines, requirements)[
         "is_clean"
     ].all()
 

@@ -18,7 +18,7 @@ from bedrock_sluice.rewards.estimate import (
     estimate,
     facts,
     over_budget,
-    rollouts_asked,
+    read_rollouts,
     told,
 )
 from bedrock_sluice.transforms.errors import ConfigError
@@ -116,7 +116,7 @@ def test_a_budget_without_prices_is_refused() -> None:
 
 
 def test_hyperparameters_are_read_as_the_recipe_writes_them_and_gaps_are_told() -> None:
-    asked = rollouts_asked({"epochCount": 2, "inferenceMaxTokens": "500", "learningRate": 1e-5})
+    asked = read_rollouts({"epochCount": 2, "inferenceMaxTokens": "500", "learningRate": 1e-5})
     assert (asked.epochs, asked.max_response_tokens) == (2, 500)
     assert asked.assumed == ("trainingSamplePerPrompt", "batchSize", "evalInterval")
     assumptions = " ".join(estimate(PROMPTS, asked).assumptions)
@@ -127,7 +127,7 @@ def test_hyperparameters_are_read_as_the_recipe_writes_them_and_gaps_are_told() 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "", "many", "1e3", "9" * 5_000])
 def test_a_hyperparameter_that_counts_nothing_is_refused(value: object) -> None:
     with pytest.raises(ConfigError, match="epochCount"):
-        rollouts_asked({"epochCount": value})
+        read_rollouts({"epochCount": value})
 
 
 def test_people_are_told_quantities_and_assumptions_with_or_without_a_price() -> None:

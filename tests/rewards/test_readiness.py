@@ -11,12 +11,12 @@ from scipy.stats import spearmanr
 
 from bedrock_sluice.rewards.readiness import (
     BINS,
+    GRADER_RESULTS,
     MAX_KINDS,
     MAX_SLICE_VALUES,
     MAX_SLICES,
-    SCORED,
     Readiness,
-    judge_scores,
+    evaluate_scores,
     zero_variance_prompts,
 )
 
@@ -36,8 +36,8 @@ def frame(scores: list[Score], **columns: Any) -> pl.DataFrame:
         "response_tokens": lengths,
         **columns,
     }
-    further = [name for name in given if name not in SCORED]
-    return pl.DataFrame(given, schema={**SCORED, **dict.fromkeys(further, pl.String)})
+    further = [name for name in given if name not in GRADER_RESULTS]
+    return pl.DataFrame(given, schema={**GRADER_RESULTS, **dict.fromkeys(further, pl.String)})
 
 
 def coin(number: int, seed: int = 1) -> list[Score]:
@@ -48,7 +48,7 @@ def coin(number: int, seed: int = 1) -> list[Score]:
 def judged(scores: list[Score], **columns: Any) -> Readiness:
     """Judged after a second run that gave the same."""
     first = frame(scores, **columns)
-    return judge_scores(first, first)
+    return evaluate_scores(first, first)
 
 
 def names(readiness: Readiness) -> list[str]:
@@ -85,7 +85,7 @@ def test_scores_have_a_verdict(scores: list[Score], verdict: str) -> None:
 def test_four_graders_get_four_verdicts() -> None:
     lengths = [random.Random(n).randint(10, 500) for n in range(200)]
     always_1, always_0 = judged([1.0] * 200), judged([0.0] * 200)
-    tossed = judge_scores(frame(coin(200)), frame(coin(200, seed=2)))
+    tossed = evaluate_scores(frame(coin(200)), frame(coin(200, seed=2)))
     by_length = judged([n / 500 for n in lengths], response_tokens=lengths)
     verdicts = [each.verdict for each in (always_1, always_0, tossed, by_length)]
     assert verdicts == ["rft_unnecessary", "fine_tune_first", "non_deterministic", "length_biased"]
@@ -103,7 +103,7 @@ def test_findings_stand_in_their_order_of_precedence() -> None:
     first = frame([n / 100 for n in lengths], response_tokens=lengths)
     second = first.with_columns(score=pl.col("score").reverse())
     broken = first.with_columns(problem=pl.when(pl.col("score") < 0.1).then(pl.lit("broke")))
-    found = judge_scores(broken, second)
+    found = evaluate_scores(broken, second)
     assert names(found) == ["fix_grader", "non_deterministic", "length_biased"]
     assert not found.is_ready
 
@@ -128,27 +128,27 @@ def test_differences_matter_if_they_are_frequent_and_large(
     second = first.with_columns(
         score=pl.when(is_changed).then((pl.col("score") - by).abs()).otherwise("score")
     )
-    found = judge_scores(first, second)
+    found = evaluate_scores(first, second)
     assert (found.verdict, [each.name for each in found.warnings]) == (verdict, warnings)
 
 
 def test_a_rare_difference_hides_no_other_verdict() -> None:
     first = frame([1.0] * 200)
     second = first.with_columns(score=pl.when(pl.int_range(pl.len()) > 3).then(1.0).otherwise(0.0))
-    assert judge_scores(first, second).verdict == "rft_unnecessary"
+    assert evaluate_scores(first, second).verdict == "rft_unnecessary"
 
 
 def test_a_second_run_over_some_samples_in_any_order_is_compared_by_key() -> None:
     first = frame([0.0, 1.0, None, 0.5])
     second = first.with_columns(score=pl.Series([0.0, 0.0, 1.0, None])).reverse().head(3)
-    repeat = judge_scores(first, second).measures.repeat
+    repeat = evaluate_scores(first, second).measures.repeat
     assert repeat
     assert (repeat.compared, repeat.differing, repeat.failed_once) == (1, 1, 2)
     assert repeat.largest_difference == 1.0
 
 
 def test_without_a_second_run_nobody_knows_whether_scores_repeat() -> None:
-    assert "not_repeated" in [each.name for each in judge_scores(frame(coin(100))).warnings]
+    assert "not_repeated" in [each.name for each in evaluate_scores(frame(coin(100))).warnings]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_warning_changes_no_verdict(
 
 
 def test_responses_that_are_their_own_reference_are_told() -> None:
-    found = judge_scores(frame([]), circular=7)
+    found = evaluate_scores(frame([]), circular=7)
     assert found.verdict == "no_responses"
     assert "reference answer" in found.findings[0].message
     assert "circular" in [each.name for each in found.warnings]
@@ -263,7 +263,7 @@ def test_responses_that_are_their_own_reference_are_told() -> None:
 def test_any_scores_in_any_order_have_the_same_verdict(scores: list[Score], seed: int) -> None:
     first = frame(scores, prompt_digest=[f"p{n % 7}" for n in range(len(scores))])
     shuffled = first.sample(fraction=1.0, shuffle=True, seed=seed)
-    a, b = judge_scores(first, first), judge_scores(shuffled, first)
+    a, b = evaluate_scores(first, first), evaluate_scores(shuffled, first)
     assert names(a) == names(b)
     spread = a.measures.scores
     assert sum(spread.histogram) == first["score"].is_between(-1e9, 1e9).sum() if spread else True

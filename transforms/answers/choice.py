@@ -14,14 +14,14 @@ ANSWERS = pl.Schema(
         "request_id": pl.String,
         "reference_answer": pl.String,  # JSON, as the template shapes it; null if it does not fit
         "problem": pl.String,  # the reason, where there is an answer that can't be taken
-        "riding": pl.String,  # a JSON object of what the line carries beside it; null: nothing
+        "passthrough": pl.String,  # a JSON object of what the line carries beside it; null: nothing
     }
 )
 
 _TOLD: dict[str, pl.DataType | type[pl.DataType]] = {
     "prompt_digest": pl.String,
     "reference_answer": pl.String,  # as in `ANSWERS`
-    "riding": pl.String,
+    "passthrough": pl.String,
     "form": pl.String,  # what two answers share that the grader takes for one; null if unfit
     "labelled_at": pl.Datetime("us", "UTC"),
 }
@@ -96,7 +96,7 @@ def settle(told: pl.DataFrame, rule: ConflictRule) -> pl.DataFrame:
         told.drop_nulls("form")
         .sort("labelled_at", "reference_answer", descending=[True, False], nulls_last=True)
         .unique(["prompt_digest", "form"], keep="first", maintain_order=True)
-        .select("prompt_digest", "form", "reference_answer", "riding")
+        .select("prompt_digest", "form", "reference_answer", "passthrough")
     )
     decided = decide(told, ["prompt_digest"], "form", rule)
     return decided.join(
@@ -104,7 +104,7 @@ def settle(told: pl.DataFrame, rule: ConflictRule) -> pl.DataFrame:
     ).select(
         "prompt_digest",
         "reference_answer",
-        "riding",
+        "passthrough",
         problem=pl.when("is_disputed")
         .then(pl.lit(Reason.ANSWER_CONFLICT.value))
         .when(pl.col("form").is_null())
@@ -115,7 +115,7 @@ def settle(told: pl.DataFrame, rule: ConflictRule) -> pl.DataFrame:
 def choose_answers(
     prompts: pl.DataFrame, sources: Sequence[tuple[str, pl.DataFrame]]
 ) -> FilterResult:
-    """Give each prompt the first fitting answer: `reference_answer, reference_source, riding`.
+    """Give each prompt the first fitting answer: `reference_answer, reference_source, passthrough`.
 
     `sources` are ordered pairs of a name and a frame of schema `ANSWERS`, at most one row a
     request. Prompts without an answer are rejected: by the first problem met, else as missing.
@@ -138,7 +138,7 @@ def choose_answers(
         .sort(~is_disputed, "order")
         .unique("request_id", keep="first", maintain_order=True)
     )
-    found = answers.select("request_id", "reference_answer", "reference_source", "riding")
+    found = answers.select("request_id", "reference_answer", "reference_source", "passthrough")
     met = problems.select("request_id", reason="problem")
     judged = prompts.join(found, on="request_id", how="left", maintain_order="left").join(
         met, on="request_id", how="left", maintain_order="left"

@@ -10,7 +10,7 @@ import polars as pl
 from bedrock_sluice.transforms.answers.choice import TOLD, ConflictRule, decide, settle, told_before
 from bedrock_sluice.transforms.answers.sources import (
     MADE,
-    NO_RIDING,
+    NO_PASSTHROUGH,
     READ,
     REQUEST_ID,
     WRONG,
@@ -135,7 +135,9 @@ def _events(material: AnswerContext, known: pl.DataFrame) -> pl.DataFrame:
     judged = judged.with_columns(pl.when(is_taken | ~pl.col("is_right")).then(pl.col(*MADE)))
     columns = [*TOLD.names(), "is_right"]
     return pl.concat(
-        frame.with_columns(form=pl.coalesce("form", "unfit"), riding=NO_RIDING).select(columns)
+        frame.with_columns(form=pl.coalesce("form", "unfit"), passthrough=NO_PASSTHROUGH).select(
+            columns
+        )
         for frame in (corrected, judged)
     )
 
@@ -159,7 +161,7 @@ def _judged_answers(
     return prompts.join(settle(fit, rule), on="prompt_digest", how="left").select(
         "prompt_digest",
         reference_answer=answer,
-        riding=NO_RIDING,
+        passthrough=NO_PASSTHROUGH,
         problem=pl.when(answer.is_null()).then(
             pl.when("is_disputed").then(reason).otherwise(pl.coalesce("problem", reason))
         ),

@@ -32,7 +32,7 @@ Reference = dict[str, Any] | str
 Row = Mapping[str, Any]
 Kind = pl.DataType | type[pl.DataType]
 
-NO_RIDING = pl.lit(None, pl.String)
+NO_PASSTHROUGH = pl.lit(None, pl.String)
 MADE: dict[str, Kind] = {"reference_answer": pl.String, "form": pl.String}
 READ: dict[str, Kind] = {"exchange": pl.UInt32, **MADE}
 WRONG: dict[str, Kind] = {"prompt_digest": pl.String, "form": pl.String}
@@ -57,11 +57,11 @@ class Shape(Protocol):
         """A reference from the assistant's message as it was logged; None if it has none."""
         ...
 
-    def compared(self, reference: Reference) -> object:
+    def comparison_key(self, reference: Reference) -> object:
         """What the grader looks at: references that are the same in this do not contradict."""
         ...
 
-    def riding(self, fields: Row) -> Mapping[str, Any]:
+    def passthrough(self, fields: Row) -> Mapping[str, Any]:
         """The fields of a label that the line carries beside the reference."""
         ...
 
@@ -96,7 +96,7 @@ class AnswerContext:
         """The text of a reference, and its form: equal forms are one answer to the grader."""
         if reference is None:
             return {"reference_answer": None, "form": None}
-        essence = _canonical(self.shape.compared(reference))
+        essence = _canonical(self.shape.comparison_key(reference))
         form = blake2b(essence, digest_size=FORM_BYTES).hexdigest()
         return {"reference_answer": _canonical(reference).decode(), "form": form}
 
@@ -128,7 +128,7 @@ class AnswerContext:
             pl.lit(Reason.ANSWER_UNFIT.value)
         )
         told = own.join(joined(pieces, READ), on="exchange").with_columns(problem=problem)
-        return told.select(REQUEST_ID, "reference_answer", "problem", riding=NO_RIDING)
+        return told.select(REQUEST_ID, "reference_answer", "problem", passthrough=NO_PASSTHROUGH)
 
     def of_digests(self, settled: pl.DataFrame) -> pl.DataFrame:
         """Answers (schema `ANSWERS`) from those of each `prompt_digest`."""
@@ -221,7 +221,7 @@ def label_answers(
         {
             "key": label[key],
             "labelled_at": label.get("labelled_at"),
-            "riding": _riding(material.shape, label),
+            "passthrough": _passthrough(material.shape, label),
             **material.made(material.shape.from_fields(label)),
         }
         for label in labels
@@ -247,8 +247,8 @@ def unmatched_keys(keys: Iterable[str], wanted: Collection[str]) -> pl.Series:
     return pl.Series([key for key in keys if key not in wanted], dtype=pl.String)
 
 
-def _riding(shape: Shape, label: Row) -> str | None:
-    held = shape.riding(label)
+def _passthrough(shape: Shape, label: Row) -> str | None:
+    held = shape.passthrough(label)
     return _canonical(held).decode() if held else None
 
 
@@ -349,7 +349,7 @@ def agreement_answers(
     settled = elected.join(texts, on="exchange", how="left").with_columns(
         reference_answer=pl.when(~rejected).then("reference_answer"),
         problem=pl.when(rejected).then(pl.lit(Reason.ANSWER_REJECTED.value)).otherwise("problem"),
-        riding=NO_RIDING,
+        passthrough=NO_PASSTHROUGH,
     )
     return material.of_digests(settled)
 

@@ -11,9 +11,9 @@ import pytest
 
 from bedrock_sluice.cli.commands import show_readiness
 from bedrock_sluice.flows.stages.grade import Graded, GradeOptions, grade
-from bedrock_sluice.rewards.readiness import SCORED, zero_variance_prompts
+from bedrock_sluice.rewards.readiness import GRADER_RESULTS, zero_variance_prompts
 from bedrock_sluice.rewards.readiness_report import facts
-from bedrock_sluice.rewards.running.logged_responses import LINES, Logged, choose_responses
+from bedrock_sluice.rewards.running.logged_responses import LINES, LoggedResponse, sample_responses
 from bedrock_sluice.rewards.running.process import LocalGrader
 
 Write = Callable[..., LocalGrader]
@@ -62,12 +62,12 @@ def lines(number: int, source: str = "labels") -> pl.DataFrame:
     return pl.DataFrame(rows, schema=LINES)
 
 
-def said(prompt: int, text: str, request_id: str, **metadata: str) -> Logged:
+def said(prompt: int, text: str, request_id: str, **metadata: str) -> LoggedResponse:
     message = json.dumps({"role": "assistant", "content": text})
-    return Logged(f"p{prompt}", request_id, message, "model-a", metadata)
+    return LoggedResponse(f"p{prompt}", request_id, message, "model-a", metadata)
 
 
-def logged(number: int) -> list[Logged]:
+def logged(number: int) -> list[LoggedResponse]:
     """A response to each prompt, of a length that follows no order."""
     toss = random.Random(1)
     return [said(n, "x" * toss.randint(1, 200), f"r{n}") for n in range(number)]
@@ -130,8 +130,8 @@ def test_a_response_is_never_graded_against_itself(grader: Write) -> None:
     assert (alone.verdict, alone.measures.circular) == ("no_responses", 5)
 
 
-def chosen(rows: list[Logged], number: int = 40, **options: Any) -> list[tuple[str, str]]:
-    found, _ = choose_responses(lines(number), rows, GradeOptions(**options))
+def chosen(rows: list[LoggedResponse], number: int = 40, **options: Any) -> list[tuple[str, str]]:
+    found, _ = sample_responses(lines(number), rows, GradeOptions(**options))
     return [(each.line_id, each.logged.request_id) for each in found]
 
 
@@ -167,7 +167,7 @@ def test_forgetting_early_changes_no_choice(limit: int) -> None:
 def test_only_prompts_that_are_chosen_are_counted_as_circular() -> None:
     rows = [*logged(40), *(said(n % 40, f"text {n}", f"q{n}") for n in range(160))]
     for shuffled in (rows, rows[::-1]):
-        found, circular = choose_responses(
+        found, circular = sample_responses(
             lines(40, "logged"), shuffled, GradeOptions(max_samples=20)
         )
         assert (len(found), circular) == (20, 5)
@@ -178,7 +178,7 @@ def test_slices_are_the_model_and_the_named_keys(grader: Write) -> None:
     options = GradeOptions(slice_keys=("score", "team", "team", "absent"))
     found = grade(lines(3), rows, grader("0.5"), options)
     names = ["model_id", "metadata.score", "metadata.team", "metadata.absent"]
-    assert found.scored.columns == [*SCORED, *names]
+    assert found.scored.columns == [*GRADER_RESULTS, *names]
     told = {(each.slice, each.value) for each in found.readiness.measures.slices}
     assert told == set(zip(names, ["model-a", "high", "b", None], strict=True))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bedrock_sluice.rewards.conformance import check as conformance
 from bedrock_sluice.rewards.conformance import line_text
-from bedrock_sluice.rewards.conformance.check import MAX_LINES_TOLD, Report, judge_lines
+from bedrock_sluice.rewards.conformance.check import MAX_LINES_TOLD, Report, check_lines
 from bedrock_sluice.rewards.profiles import profile_named, profiles
 from bedrock_sluice.transforms.sampling import MAX_LINES, MIN_LINES
 
@@ -56,10 +56,10 @@ def tool(**changes: object) -> Json:
 def judge(*lines: Json | bytes, names: Iterable[str] = ()) -> Report:
     asked = [profile_named(name) for name in names] or list(profiles().values())
     raw = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in lines]
-    return judge_lines([each if each.endswith(b"\n") else each + b"\n" for each in raw], asked)
+    return check_lines([each if each.endswith(b"\n") else each + b"\n" for each in raw], asked)
 
 
-def broken(one: Json | bytes, name: str) -> dict[str, str]:
+def is_broken(one: Json | bytes, name: str) -> dict[str, str]:
     """Rules of a profile that one line breaks, with their severity; the number of lines is none."""
     report = judge(one, names=[name])
     found = (*report.findings, *report.verdict(name).findings)
@@ -84,7 +84,7 @@ def broken(one: Json | bytes, name: str) -> dict[str, str]:
     ],
 )
 def test_a_plain_line_breaks_no_rule(one: Json, name: str) -> None:
-    assert broken(one, name) == {}
+    assert is_broken(one, name) == {}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_plain_line_breaks_no_rule(one: Json, name: str) -> None:
     ],
 )
 def test_what_one_profile_takes(one: Json, name: str) -> None:
-    assert broken(one, name) == {}
+    assert is_broken(one, name) == {}
 
 
 # --- what is refused, and by which rule
@@ -229,7 +229,7 @@ REFUSED: list[tuple[Json, str, dict[str, str]]] = [
 def test_a_line_is_refused_by_the_rule_that_it_breaks(
     one: Json, name: str, rules: dict[str, str]
 ) -> None:
-    assert broken(one, name) == rules
+    assert is_broken(one, name) == rules
 
 
 @pytest.mark.parametrize(("one", "name", "rules"), REFUSED)
@@ -302,7 +302,7 @@ def test_a_line_over_the_limit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_file_that_is_no_lines_is_told_once(texts: list[bytes], rule: str) -> None:
-    report = judge_lines(texts, list(profiles().values()))
+    report = check_lines(texts, list(profiles().values()))
     assert [finding.rule for finding in report.findings] == [f"file/{rule}"]
     assert not any(verdict.is_passed for verdict in report.verdicts)
 
@@ -339,7 +339,7 @@ def test_a_job_takes_so_many_lines(name: str, number: int, rule: str | None) -> 
     raw = b'{"messages": [{"role": "user", "content": "x"}], "reference_answer": {"a": 1}, '
     tools = json.dumps([TOOL]).encode()
     lines = (raw + b'"tools": %b, "id": "%d"}' % (tools, place) for place in range(number))
-    verdict = judge_lines(lines, [profile_named(name)]).verdict(name)
+    verdict = check_lines(lines, [profile_named(name)]).verdict(name)
     assert [finding.rule for finding in verdict.findings] == ([f"{name}/{rule}"] if rule else [])
     assert verdict.is_passed == (rule is None)
 
@@ -397,4 +397,4 @@ def test_no_json_is_too_strange_to_be_judged(values: list[object]) -> None:
 
 @given(st.lists(st.binary(max_size=30), max_size=5))
 def test_no_bytes_are_too_strange_to_be_judged(texts: list[bytes]) -> None:
-    assert not judge_lines(texts, [profile_named("nova-docs")]).verdict("nova-docs").is_passed
+    assert not check_lines(texts, [profile_named("nova-docs")]).verdict("nova-docs").is_passed

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.rewards.conformance.check import line_errors
-from bedrock_sluice.rewards.conformance.fixes import Mended, mend_lines
+from bedrock_sluice.rewards.conformance.fixes import FixResult, fix_lines
 from bedrock_sluice.rewards.profiles import profile_named, profiles
 from bedrock_sluice.transforms.decode.lines import read_lines
 
@@ -20,7 +20,7 @@ SAID = {"role": "assistant", "content": "72"}
 
 
 def line(*messages: object, **fields: object) -> Json:
-    """A line that needs no mending, but for what is given."""
+    """A line that needs no fix, but for what is given."""
     base = {"id": "a", "messages": list(messages) or [USER], "reference_answer": {"answer": "72"}}
     return {**base, **fields}
 
@@ -29,14 +29,14 @@ def blocks(*texts: str) -> list[Json]:
     return [{"type": "text", "text": text} for text in texts]
 
 
-def mend(*texts: bytes | Json, names: tuple[str, ...] = ("nova-docs",)) -> list[Mended]:
+def fix(*texts: bytes | Json, names: tuple[str, ...] = ("nova-docs",)) -> list[FixResult]:
     raw = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in texts]
-    return list(mend_lines(enumerate(raw, start=1), [profile_named(name) for name in names]))
+    return list(fix_lines(enumerate(raw, start=1), [profile_named(name) for name in names]))
 
 
-def mended(one: Json, name: str = "nova-docs") -> Json | None:
-    """The line after mending; None if it was set aside."""
-    text = mend(one, names=(name,))[0].text
+def fixed(one: Json, name: str = "nova-docs") -> Json | None:
+    """The line after fixing; None if it was set aside."""
+    text = fix(one, names=(name,))[0].text
     made: Json | None = json.loads(text) if text else None
     return made
 
@@ -60,8 +60,8 @@ def mended(one: Json, name: str = "nova-docs") -> Json | None:
         ([USER, SAID, USER, SAID, SAID], [USER, SAID, USER]),
     ],
 )  # fmt: skip
-def test_messages_are_mended(before: list[Json], after: list[Json]) -> None:
-    assert mended(line(*before)) == line(*after)
+def test_messages_are_fixed(before: list[Json], after: list[Json]) -> None:
+    assert fixed(line(*before)) == line(*after)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_messages_are_mended(before: list[Json], after: list[Json]) -> None:
          {"reference_answer": {"answer": "25", "unit": "%"}}),
     ],
 )  # fmt: skip
-def test_fields_are_mended_as_the_profile_wants_them(name: str, before: Json, after: Json) -> None:
-    assert mended(line(**before), name) == line(**after)
+def test_fields_are_fixed_as_the_profile_wants_them(name: str, before: Json, after: Json) -> None:
+    assert fixed(line(**before), name) == line(**after)
 
 
 @pytest.mark.parametrize(
@@ -107,25 +107,25 @@ def test_fields_are_mended_as_the_profile_wants_them(name: str, before: Json, af
     ],
 )
 def test_what_the_profile_does_not_mind_stays(name: str, one: Json) -> None:
-    done = mend(one, names=(name,))[0]
-    assert (done.text, done.mends) == (json.dumps(one).encode(), ())
+    done = fix(one, names=(name,))[0]
+    assert (done.text, done.fixes) == (json.dumps(one).encode(), ())
 
 
 def test_an_id_is_made_from_the_content_and_is_the_same_every_time() -> None:
     bare = {"messages": [USER], "reference_answer": "72"}
     turned = dict(reversed(bare.items()))
     first, again, other = (
-        json.loads(each.text or b"") for each in mend(bare, turned, {**bare, "id": "", "x": 1})
+        json.loads(each.text or b"") for each in fix(bare, turned, {**bare, "id": "", "x": 1})
     )
     assert again["id"] == f"{first['id']}-2"
     assert len({first["id"], other["id"]}) == 2
-    assert mended(bare) == first
+    assert fixed(bare) == first
 
 
 def test_a_row_of_the_nova_forge_sdk_becomes_a_line() -> None:
     row = {"id": "a", "question": USER["content"], "system": "You count."}
-    assert mended({**row, "reference_answer": {"answer": "72"}}) == line(SYSTEM, USER)
-    assert mended({**row, "question": ["?"]}) is None
+    assert fixed({**row, "reference_answer": {"answer": "72"}}) == line(SYSTEM, USER)
+    assert fixed({**row, "question": ["?"]}) is None
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_a_row_of_the_nova_forge_sdk_becomes_a_line() -> None:
         (b'{"a": "\xff"}', "file/not-utf8"),
     ],
 )
-def test_what_cannot_be_mended_is_set_aside_with_its_rule(text: bytes | Json, rule: str) -> None:
-    good, bad = mend(line(), text)
+def test_what_cannot_be_fixed_is_set_aside_with_its_rule(text: bytes | Json, rule: str) -> None:
+    good, bad = fix(line(), text)
     assert good.text is not None
     assert bad.text is None
     assert bad.line == 2
@@ -152,13 +152,13 @@ def test_what_cannot_be_mended_is_set_aside_with_its_rule(text: bytes | Json, ru
 
 
 def test_taking_an_answer_off_is_told_as_a_loss() -> None:
-    assert [each.loses for each in mend(line(USER, SAID))[0].mends] == [True]
-    assert not any(each.loses for each in mend(line({"role": "Developer"}, USER))[0].mends)
+    assert [each.loses for each in fix(line(USER, SAID))[0].fixes] == [True]
+    assert not any(each.loses for each in fix(line({"role": "Developer"}, USER))[0].fixes)
 
 
 def test_a_line_that_needs_nothing_keeps_its_bytes() -> None:
     text = b'{ "messages":[{"role":"user","content":"\\u0036"}], "id":"a", "x": 1.10 }'
-    assert mend(text)[0].text == text
+    assert fix(text)[0].text == text
 
 
 @pytest.mark.parametrize(
@@ -173,14 +173,14 @@ def test_a_line_that_needs_nothing_keeps_its_bytes() -> None:
 )
 def test_a_file_in_another_layout_becomes_lines(raw: bytes) -> None:
     text = json.dumps(line()).encode()
-    done = list(mend_lines(read_lines(raw % (text, text)), [profile_named("nova-docs")]))
+    done = list(fix_lines(read_lines(raw % (text, text)), [profile_named("nova-docs")]))
     assert [each.text and json.loads(each.text) for each in done] == [line(), line()]
     assert not any(each.text and b"\n" in each.text for each in done)
 
 
 def test_a_pretty_printed_object_becomes_one_line() -> None:
     raw = json.dumps(line(), indent=2).replace('6 x 12?"', '6 x 12?"\r').encode()
-    done = list(mend_lines(read_lines(raw), [profile_named("nova-docs")]))
+    done = list(fix_lines(read_lines(raw), [profile_named("nova-docs")]))
     assert [each.text and each.text.count(b"\n") for each in done] == [0]
     assert [each.text and each.text.count(b"\r") for each in done] == [0]
 
@@ -222,18 +222,18 @@ names = st.sampled_from(list(profiles()))
 
 
 @given(st.lists(lines, max_size=6), names)
-def test_mending_twice_is_mending_once(many: list[Json], name: str) -> None:
-    once = [each.text for each in mend(*many, names=(name,)) if each.text is not None]
-    twice = mend(*once, names=(name,))
+def test_fixing_twice_is_fixing_once(many: list[Json], name: str) -> None:
+    once = [each.text for each in fix(*many, names=(name,)) if each.text is not None]
+    twice = fix(*once, names=(name,))
     assert [each.text for each in twice] == once
-    assert not any(each.mends for each in twice)
+    assert not any(each.fixes for each in twice)
 
 
 @given(st.lists(lines, max_size=6), names)
 def test_every_line_is_kept_and_fits_or_is_set_aside_with_a_rule(
     many: list[Json], name: str
 ) -> None:
-    done = mend(*many, names=(name,))
+    done = fix(*many, names=(name,))
     assert [each.line for each in done] == list(range(1, len(many) + 1))
     for each in done:
         assert (each.text is None) == bool(each.rules)
@@ -242,9 +242,9 @@ def test_every_line_is_kept_and_fits_or_is_set_aside_with_a_rule(
 
 
 @given(lines, names)
-def test_mending_loses_no_word_of_the_prompt_unless_it_says_so(one: Json, name: str) -> None:
-    done = mend(one, names=(name,))[0]
-    if done.text is not None and not any(each.loses for each in done.mends):
+def test_fixing_loses_no_word_of_the_prompt_unless_it_says_so(one: Json, name: str) -> None:
+    done = fix(one, names=(name,))[0]
+    if done.text is not None and not any(each.loses for each in done.fixes):
         assert words(json.loads(done.text)) == words(one)
 
 

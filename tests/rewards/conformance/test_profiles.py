@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_sluice.rewards.conformance.check import Report, judge_lines
+from bedrock_sluice.rewards.conformance.check import Report, check_lines
 from bedrock_sluice.rewards.profiles import profile_named, profiles
 from bedrock_sluice.transforms.errors import ConfigError
 
@@ -33,10 +33,10 @@ def verl(**changes: object) -> Json:
 
 def judge(*lines: Json, names: list[str]) -> Report:
     raw = [json.dumps(each).encode() + b"\n" for each in lines]
-    return judge_lines(raw, [profile_named(name) for name in names])
+    return check_lines(raw, [profile_named(name) for name in names])
 
 
-def broken(one: Json, name: str) -> dict[str, str]:
+def is_broken(one: Json, name: str) -> dict[str, str]:
     report = judge(one, names=[name])
     found = (*report.findings, *report.verdict(name).findings)
     named: dict[str, str] = {each.rule.partition("/")[2]: each.severity for each in found}
@@ -68,7 +68,7 @@ def broken(one: Json, name: str) -> dict[str, str]:
     ],
 )
 def test_lines_for_sagemaker(one: Json, name: str, rules: dict[str, str]) -> None:
-    assert broken(one, name) == rules
+    assert is_broken(one, name) == rules
 
 
 @pytest.mark.parametrize("key", ["tools", "id", "reference_answer"])

@@ -164,7 +164,7 @@ def made(name: str, fields: Json) -> Json:
     schema = {**dict.fromkeys(row, pl.String), "request_metadata": pl.Null}
     (text,) = render(pl.DataFrame([{**row, "request_metadata": None}], schema=schema), [])
     line: Json = json.loads(text)
-    assert template.takes(line)
+    assert template.accepts(line)
     return line
 
 
@@ -284,8 +284,8 @@ def test_what_fits_is_what_the_profile_takes(name: str, reference: Any) -> None:
     """Where they differ, the template is the stricter one: it writes, the profile reads."""
     offered = [{"type": "function", "function": {"name": "a"}}]
     line = {"messages": [{"role": "user", "content": "x"}], "tools": offered}
-    broken = line_errors({**line, "reference_answer": reference}, [profile_named(name)])
+    is_broken = line_errors({**line, "reference_answer": reference}, [profile_named(name)])
     if template_of(name).fits(reference):
-        assert broken == []
+        assert is_broken == []
     else:
-        assert bool(broken) is ((name, reference) not in READ_ALL_THE_SAME)
+        assert bool(is_broken) is ((name, reference) not in READ_ALL_THE_SAME)

@@ -53,7 +53,7 @@ def test_a_template_of_a_user_is_one_like_ours(install: Install) -> None:
     assert template.from_fields({"verdict": "yes"}) == "yes"
     assert template.from_fields({"verdict": "?"}) is None
     assert template.from_text("yes") is None
-    assert template.takes({"reference_answer": "no"})
+    assert template.accepts({"reference_answer": "no"})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.rewards.line import OWN_KEYS, instruct, render
-from bedrock_sluice.rewards.templates.base import Template, instructed, template_named, templates
+from bedrock_sluice.rewards.templates.base import (
+    Template,
+    add_instruction,
+    template_named,
+    templates,
+)
 from bedrock_sluice.transforms.errors import ConfigError
 
 Json = dict[str, Any]
@@ -52,21 +57,21 @@ def test_the_last_message_of_the_user_is_made_to_ask(
     before: list[Json], after: list[Json] | None
 ) -> None:
     kept = json.dumps(before)
-    assert instructed(before, MATH) == (after or before, after is not None)
+    assert add_instruction(before, MATH) == (after or before, after is not None)
     assert json.dumps(before) == kept
 
 
 @pytest.mark.parametrize("name", ["code", "format", "judge", "tool"])
 def test_a_template_without_a_marker_changes_nothing(name: str) -> None:
-    assert instructed([user("6 x 12?")], template_named(name)) == ([user("6 x 12?")], False)
+    assert add_instruction([user("6 x 12?")], template_named(name)) == ([user("6 x 12?")], False)
 
 
 @pytest.mark.parametrize("name", ["math", "math-openweight", "qa"])
 @given(text=st.text(), system=st.text())
 def test_once_is_enough(name: str, text: str, system: str) -> None:
     template = template_named(name)
-    made, _ = instructed([{"role": "system", "content": system}, user(text)], template)
-    assert instructed(made, template) == (made, False)
+    made, _ = add_instruction([{"role": "system", "content": system}, user(text)], template)
+    assert add_instruction(made, template) == (made, False)
     assert any(template.marker in (message["content"] or "") for message in made)
 
 
@@ -115,11 +120,14 @@ def test_a_template_without_words_leaves_prompts_alone() -> None:
 
 def test_fields_of_a_label_ride_along() -> None:
     label = {"task_id": "t", "domain": None, "data_source": {1}, "novel": 1, "final_answer": "72"}
-    assert MATH.riding({**label, "difficulty_level": 3}) == {"task_id": "t", "difficulty_level": 3}
+    assert MATH.passthrough({**label, "difficulty_level": 3}) == {
+        "task_id": "t",
+        "difficulty_level": 3,
+    }
 
 
 def test_they_stand_on_the_line_and_go_before_metadata() -> None:
-    frame = prompts("6?", riding='{"domain":"maths"}')
+    frame = prompts("6?", passthrough='{"domain":"maths"}')
     forged = pa.array([[("domain", "FORGED"), ("team", "a")]], pa.map_(pa.string(), pa.string()))
     frame = frame.with_columns(request_metadata=pl.Series(forged))
     (line,) = render(frame, ["domain", "team"])
@@ -127,15 +135,17 @@ def test_they_stand_on_the_line_and_go_before_metadata() -> None:
 
 
 def test_a_prompt_without_such_fields_has_none() -> None:
-    (line,) = render(prompts("6?", riding=None), [])
+    (line,) = render(prompts("6?", passthrough=None), [])
     assert (line,) == tuple(render(prompts("6?"), []))
 
 
 @pytest.mark.parametrize("key", sorted(OWN_KEYS))
 def test_they_never_replace_a_field_of_the_line(key: str) -> None:
     with pytest.raises(ConfigError, match=f"a line has its own {key}"):
-        render(prompts("6?", riding=json.dumps({key: "x"})), [])
+        render(prompts("6?", passthrough=json.dumps({key: "x"})), [])
 
 
 def test_no_template_of_ours_tries_to() -> None:
-    assert not any(OWN_KEYS.intersection(template.rides) for template in templates().values())
+    assert not any(
+        OWN_KEYS.intersection(template.passthrough_fields) for template in templates().values()
+    )

@@ -242,13 +242,13 @@ def test_what_holds_no_answer_fits_nobody(template: Template, junk: object) -> N
 )
 def test_a_call_needs_the_tool_that_it_calls(tools: object, is_taken: bool) -> None:
     line = {"messages": [], "reference_answer": WEATHER, "tools": tools}
-    assert template_named("tool").takes(line) is is_taken
+    assert template_named("tool").accepts(line) is is_taken
 
 
 def test_other_lines_need_no_tools() -> None:
-    assert template_named("qa").takes({"reference_answer": {"answer": "25"}})
-    assert not template_named("qa").takes({"reference_answer": "25"})
-    assert not template_named("tool").takes({"reference_answer": "25"})
+    assert template_named("qa").accepts({"reference_answer": {"answer": "25"}})
+    assert not template_named("qa").accepts({"reference_answer": "25"})
+    assert not template_named("tool").accepts({"reference_answer": "25"})
 
 
 # --- all of them
@@ -315,7 +315,7 @@ def test_answers_that_differ_in_words_alone_do_not_contradict(
     name: str, one: Any, other: Any
 ) -> None:
     template = template_named(name)
-    assert template.compared(one) == template.compared(other)
+    assert template.comparison_key(one) == template.comparison_key(other)
 
 
 # --- options

@@ -173,10 +173,10 @@ def test_qa_reads_what_follows_the_last_marker(
 
 def test_answers_that_the_grader_takes_for_one_do_not_contradict() -> None:
     qa = template_named("qa")
-    assert qa.compared({"answer": "25"}) == qa.compared({"answer": "25.0%"})
-    assert qa.compared({"answer": "Yes"}) == qa.compared({"answer": "yes"})
-    assert qa.compared({"answer": "25"}) != qa.compared({"answer": "26"})
-    assert TEXT.compared({"answer": "Bern"}) == TEXT.compared({"answer": "BERN"})
+    assert qa.comparison_key({"answer": "25"}) == qa.comparison_key({"answer": "25.0%"})
+    assert qa.comparison_key({"answer": "Yes"}) == qa.comparison_key({"answer": "yes"})
+    assert qa.comparison_key({"answer": "25"}) != qa.comparison_key({"answer": "26"})
+    assert TEXT.comparison_key({"answer": "Bern"}) == TEXT.comparison_key({"answer": "BERN"})
 
 
 def test_qa_has_two_kinds_each_with_a_profile() -> None:

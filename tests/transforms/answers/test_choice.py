@@ -78,7 +78,7 @@ def test_the_first_fitting_answer_wins(
 def test_prompts_keep_their_order_and_columns() -> None:
     source = ("labels", answers(*((i, "{}", None) for i in "abcdef")))
     sifted = choose_answers(prompts("f", "a", "x", "c"), [source])
-    added = ["reference_answer", "reference_source", "riding"]
+    added = ["reference_answer", "reference_source", "passthrough"]
     assert sifted.kept.columns == ["request_id", "line", *added]
     assert sifted.kept.rows() == [
         ("f", 0, "{}", "labels", None),
@@ -89,10 +89,10 @@ def test_prompts_keep_their_order_and_columns() -> None:
 
 def test_what_rides_along_is_that_of_the_answer_that_was_chosen() -> None:
     first = answers(("a", "1", None), ("b", None, "answer_unfit"), ("c", "3", None))
-    first = first.with_columns(riding=pl.Series([None, "{}", '{"x":1}']))
-    second = answers(("a", "1", None), ("b", "2", None)).with_columns(riding=pl.lit('{"y":2}'))
+    first = first.with_columns(passthrough=pl.Series([None, "{}", '{"x":1}']))
+    second = answers(("a", "1", None), ("b", "2", None)).with_columns(passthrough=pl.lit('{"y":2}'))
     kept = choose_answers(prompts("a", "b", "c"), [("labels", first), ("more", second)]).kept
-    assert kept["riding"].to_list() == [None, '{"y":2}', '{"x":1}']
+    assert kept["passthrough"].to_list() == [None, '{"y":2}', '{"x":1}']
 
 
 def test_no_prompts_need_no_answers() -> None:
@@ -156,9 +156,9 @@ def test_the_rule_settles_what_is_told_twice(
     for rule, outcome in rules.items():
         for order in (rows, rows[::-1]):
             settled = settle(told(*(("p", *row) for row in order), ("q", "z", None)), rule)
-            (_, answer, riding, problem), other = settled.rows()
+            (_, answer, passthrough, problem), other = settled.rows()
             assert (answer or problem.removeprefix("answer_")) == outcome
-            assert (riding is None) == (answer is None)
+            assert (passthrough is None) == (answer is None)
             assert other == ("q", "z", "on None", None)
     assert settle(told(), "drop").is_empty()
 

@@ -49,10 +49,10 @@ class Plain:
     def from_response(self, message: Mapping[str, Any]) -> Json | None:
         return self.from_text(message["content"])
 
-    def compared(self, reference: Json | str) -> object:
+    def comparison_key(self, reference: Json | str) -> object:
         return reference["a"] if isinstance(reference, dict) else reference
 
-    def riding(self, fields: Mapping[str, Any]) -> Json:
+    def passthrough(self, fields: Mapping[str, Any]) -> Json:
         return {"level": fields["level"]} if "level" in fields else {}
 
 
