@@ -1,4 +1,4 @@
-"""All profiles, by name: those of the platforms and validators, and those of the templates."""
+"""All profiles by name: of platforms and validators, and of the graders of each template."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -10,34 +10,30 @@ from bedrock_sluice.rewards import conformance, templates
 from bedrock_sluice.rewards.conformance.profile import Kind, Profile
 from bedrock_sluice.transforms.errors import ConfigError
 
-_MODULE_PREFIX = "profile_"
-
 
 @cache
 def profiles() -> Mapping[str, Profile]:
-    """All profiles by name, by their kind.
+    """Return all profiles by name, in the order of their kinds.
 
-    They stand in `PROFILES` of the modules named `profile_…`.
+    They stand in `PROFILES` of the modules of `conformance` and of `templates`: a template brings
+    the profiles of its graders in its own file.
     """
-    names = [
-        f"{room.__name__}.{m.name}"
-        for room in (conformance, templates)
-        for m in iter_modules(room.__path__)
-    ]
     modules = [
-        import_module(name) for name in names if name.split(".")[-1].startswith(_MODULE_PREFIX)
+        import_module(f"{room.__name__}.{module.name}")
+        for room in (conformance, templates)
+        for module in iter_modules(room.__path__)
     ]
     kinds = get_args(Kind)
-    found: list[Profile] = [profile for module in modules for profile in module.PROFILES]
-    return {p.name: p for p in sorted(found, key=lambda p: (kinds.index(p.kind), p.name))}
+    listed: list[Profile] = [each for m in modules for each in getattr(m, "PROFILES", ())]
+    return {p.name: p for p in sorted(listed, key=lambda p: (kinds.index(p.kind), p.name))}
 
 
 def profile_named(name: str) -> Profile:
-    """The profile of that name.
+    """Return the profile of that name.
 
     Raises:
-        ConfigError: there is none; the message lists those that there are.
+        ConfigError: there is no such profile; the message lists the names.
     """
     if name not in profiles():
-        raise ConfigError(f"no profile {name!r}; there are {', '.join(profiles())}")
+        raise ConfigError(f"unknown profile {name!r}; choose one of {', '.join(profiles())}")
     return profiles()[name]

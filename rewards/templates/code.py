@@ -11,6 +11,14 @@ reward-functions/codeforces_rew_func.py.
 from collections.abc import Mapping
 from typing import Any
 
+from bedrock_sluice.rewards.conformance import chat_rules as rules
+from bedrock_sluice.rewards.conformance.profile import ParsedLine, Profile, Rule
+from bedrock_sluice.rewards.conformance.reference_rules import (
+    has_object,
+    is_text,
+    object_rule,
+    reference_field,
+)
 from bedrock_sluice.rewards.templates.base import Reference, Template, from_cell
 
 
@@ -58,3 +66,61 @@ def _is_case(case: object) -> bool:
 
 
 TEMPLATE = CodeTemplate()
+
+
+def _has_runnable_cases(line: ParsedLine) -> bool:
+    """Whether the published grader finds cases to run: below `metadata` first, as it looks."""
+    metadata = line.line.get("metadata")
+    below = metadata.get("test_cases") if isinstance(metadata, dict) else None
+    cases = below or line.line.get("test_cases") or reference_field(line, "test_cases")
+    if not isinstance(cases, list) or not cases:
+        return False
+    return all(
+        isinstance(case, dict)
+        and isinstance(case.get("input", ""), str)
+        and isinstance(case.get("output"), str)
+        for case in cases
+    )
+
+
+PROFILES = (
+    Profile(
+        name="code",
+        kind="grader",
+        about="AWS's documents on code",
+        rules=(
+            rules.MESSAGES,
+            object_rule('{"code", "test_cases": [{"input", "expected_output"}], "all_tests_pass"}'),
+            Rule(
+                "test-cases",
+                "`test_cases` of the reference is not a list of objects with `input` and "
+                "`expected_output`, or is empty",
+                "give at least one test case",
+                lambda s: has_object(s) and not TEMPLATE.fits(s.reference),
+            ),
+            Rule(
+                "code",
+                "`code` of the reference is not a text, or is blank",
+                "give a solution as text, if the grader reads it",
+                lambda s: has_object(s) and not is_text(reference_field(s, "code")),
+                "warning",
+            ),
+        ),
+    ),
+    Profile(
+        name="codeforces",
+        kind="grader",
+        about="Codeforces grader: programs that read and print",
+        rules=(
+            rules.MESSAGES,
+            Rule(
+                "test-cases",
+                "`test_cases` is not a list of objects with texts as `input` and `output`, or is "
+                "empty: no program would pass",
+                "write what a program reads and prints as texts",
+                lambda s: not _has_runnable_cases(s),
+            ),
+        ),
+    ),
+)
+"""The shape that AWS documents, and the published Codeforces grader, which runs programs."""

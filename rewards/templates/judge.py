@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from bedrock_sluice.rewards.conformance import chat_rules as rules
+from bedrock_sluice.rewards.conformance.profile import Profile, Rule
+from bedrock_sluice.rewards.conformance.reference_rules import is_text, reference_field
 from bedrock_sluice.rewards.templates.base import Reference, Template
 from bedrock_sluice.transforms.errors import ConfigError
 
@@ -124,3 +127,25 @@ def _tells(value: object) -> bool:
 
 
 TEMPLATE = JudgeTemplate()
+
+PROFILES = (
+    Profile(
+        name="judge",
+        kind="grader",
+        about="PandaLM grader, a model as judge",
+        rules=(
+            rules.MESSAGES,
+            rules.USER_MISSING,
+            Rule(
+                "reference",
+                "`reference_answer` is neither text nor an object with one "
+                f"of {', '.join(ANSWERS)}",
+                'make it a text or {"answer": …}',
+                lambda s: (
+                    not is_text(s.reference) and not any(reference_field(s, k) for k in ANSWERS)
+                ),
+            ),
+        ),
+    ),
+)
+"""The published PandaLM grader."""

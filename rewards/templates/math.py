@@ -10,7 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bedrock_sluice.rewards.conformance import chat_rules as rules
+from bedrock_sluice.rewards.conformance.profile import Fix, Profile, Rule
+from bedrock_sluice.rewards.conformance.reference_rules import has_object, marker_rule, object_rule
 from bedrock_sluice.rewards.templates.base import Reference, Template
+from bedrock_sluice.transforms.chat.messages import JsonObject
 
 # Bounded as our grader's: nobody answers with more digits, and it looks at the end of texts only.
 _NUMBER = re.compile(r"-?(?:[0-9]{1,50}(?:\.[0-9]{1,50})?|\.[0-9]{1,50})")
@@ -84,3 +88,42 @@ def _steps(value: object) -> list[str]:
 
 
 TEMPLATE = MathTemplate()
+
+
+def _fix_final_answer(line: JsonObject) -> bool:
+    reference = line.get("reference_answer")
+    if TEMPLATE.fits(reference):
+        return False
+    if isinstance(reference, dict):
+        solution = TEMPLATE.from_fields(reference)
+        if solution:  # the other fields of the object stay as they are
+            solution = {**reference, "final_answer": solution["final_answer"]}
+    else:
+        solution = TEMPLATE.from_text(reference) if isinstance(reference, str) else None
+        solution = solution or TEMPLATE.from_fields({"final_answer": reference})
+    if solution:
+        line["reference_answer"] = solution
+    return bool(solution)
+
+
+PROFILES = (
+    Profile(
+        name="math",
+        kind="grader",
+        about="GSM8K grader for Amazon Nova",
+        rules=(
+            rules.MESSAGES,
+            object_rule('{"final_answer": "72", "steps": […]}'),
+            Rule(
+                "final-answer",
+                "`final_answer` is not a plain number as text; the grader compares texts without "
+                "commas",
+                "write the number as text, without commas, units or a currency sign",
+                lambda s: has_object(s) and not TEMPLATE.fits(s.reference),
+            ),
+            marker_rule(TEMPLATE.marker),
+        ),
+        fixes=(Fix("the final answer is written as a plain number in a text", _fix_final_answer),),
+    ),
+)
+"""The published grader of GSM8K for Amazon Nova."""

@@ -6,12 +6,19 @@ and in the last 300 characters of the response, and compares the two; an object 
 Source: amazon-bedrock-samples, reward-functions/gsm8k_gptoss_rew_func.py.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from bedrock_sluice.rewards.conformance import chat_rules as rules
+from bedrock_sluice.rewards.conformance.profile import Fix, Profile, Rule
+from bedrock_sluice.rewards.conformance.reference_rules import marker_rule
 from bedrock_sluice.rewards.templates.base import Reference, Template
 from bedrock_sluice.rewards.templates.math import TEMPLATE as MATH
 from bedrock_sluice.rewards.templates.math import is_plain_number
+from bedrock_sluice.transforms.chat.messages import JsonObject
+
+_PUBLISHED_NUMBER = re.compile(r"#### (-?[0-9.,]+)")
 
 
 class MathOpenweightTemplate(Template):
@@ -55,3 +62,48 @@ def _written(solution: dict[str, Any] | None) -> str | None:
 
 
 TEMPLATE = MathOpenweightTemplate()
+
+
+def _fix_solution(line: JsonObject) -> bool:
+    reference = line.get("reference_answer")
+    if _ends_in_number(reference):
+        return False
+    fields = reference if isinstance(reference, dict) else {"final_answer": reference}
+    text = reference if isinstance(reference, str) else ""
+    solution = MATH.from_fields(fields) or MATH.from_text(text)
+    if solution is None:
+        return False
+    line["reference_answer"] = "\n".join([*solution["steps"], f"#### {solution['final_answer']}"])
+    return True
+
+
+def _ends_in_number(reference: object) -> bool:
+    """Whether the published grader finds a number; unlike `fits`, several `####` may stand there.
+
+    The grader takes the last one. `fits` is stricter, since other graders take the first.
+    """
+    text = reference.get("text") if isinstance(reference, dict) else reference
+    numbers = _PUBLISHED_NUMBER.findall(text) if isinstance(text, str) else []
+    return bool(numbers) and is_plain_number(numbers[-1].replace(",", ""))
+
+
+PROFILES = (
+    Profile(
+        name="math-openweight",
+        kind="grader",
+        about="GSM8K grader for open-weight models",
+        rules=(
+            rules.MESSAGES,
+            Rule(
+                "reference-hashes",
+                "`reference_answer` is not a text whose last `####` is followed by a plain number: "
+                "every answer would score 0",
+                'make it a text that ends in "#### 72"',
+                lambda s: not _ends_in_number(s.reference),
+            ),
+            marker_rule(MATH.marker),
+        ),
+        fixes=(Fix("the reference is written as a text that ends in `####`", _fix_solution),),
+    ),
+)
+"""The published grader of GSM8K for open-weight models."""

@@ -12,8 +12,17 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
+from bedrock_sluice.rewards.conformance import chat_rules as rules
+from bedrock_sluice.rewards.conformance.profile import Fix, ParsedLine, Profile, Rule
+from bedrock_sluice.rewards.conformance.reference_rules import (
+    has_object,
+    marker_rule,
+    object_rule,
+    reference_field,
+)
 from bedrock_sluice.rewards.templates.base import Reference, Template
 from bedrock_sluice.rewards.templates.math import plain_number
+from bedrock_sluice.transforms.chat.messages import JsonObject
 from bedrock_sluice.transforms.errors import ConfigError
 
 KINDS = ("number", "text")
@@ -74,7 +83,7 @@ class QaTemplate(Template):
             raise ConfigError(
                 f"[template] kind: qa has no {kind!r}; name one of {', '.join(KINDS)}"
             )
-        return QaTextTemplate() if kind == "text" else self
+        return TEXT_TEMPLATE if kind == "text" else self
 
     def _agrees(self, last: Reference, earlier: list[dict[str, Any] | None]) -> bool:
         """Whether the published grader, which takes the first answer it can read, reads this."""
@@ -141,3 +150,66 @@ def _answer(text: str) -> str:
 
 
 TEMPLATE = QaTemplate()
+
+TEXT_TEMPLATE = QaTextTemplate()
+
+
+def _fix_answer(template: QaTemplate) -> Fix:
+    def apply(line: JsonObject) -> bool:
+        reference = line.get("reference_answer")
+        if not isinstance(reference, dict) or template.fits(reference):
+            return False
+        fields = template.from_fields(reference)
+        if fields:
+            reference["answer"] = fields["answer"]
+        return bool(fields)
+
+    return Fix("the answer is written as a text that the grader reads", apply)
+
+
+def _has_answer(line: ParsedLine) -> bool:
+    """Whether the published grader reads the answer; unlike the template, it takes numbers too."""
+    answer = reference_field(line, "answer")
+    is_value = isinstance(answer, str | int | float) and not isinstance(answer, bool)
+    return is_value and is_scored(str(answer))
+
+
+PROFILES = (
+    Profile(
+        name="qa",
+        kind="grader",
+        about="FinQA grader: yes, no and numbers",
+        rules=(
+            rules.MESSAGES,
+            object_rule('{"answer": "25"}'),
+            Rule(
+                "answer",
+                "`answer` of the reference is neither yes or no nor a number: every answer would "
+                "score 0",
+                'write the number without words; for texts use profile qa-text and kind = "text"',
+                lambda s: has_object(s) and not _has_answer(s),
+            ),
+            marker_rule(TEMPLATE.marker),
+        ),
+        fixes=(_fix_answer(TEMPLATE),),
+    ),
+    Profile(
+        name="qa-text",
+        kind="grader",
+        about="grader qa of Sluice: any answer of one line",
+        rules=(
+            rules.MESSAGES,
+            object_rule('{"answer": "Bern"}'),
+            Rule(
+                "answer",
+                "`answer` of the reference is not a text of one line, or has neither letter nor "
+                "digit",
+                "write the answer as text",
+                lambda s: has_object(s) and not TEXT_TEMPLATE.fits(s.reference),
+            ),
+            marker_rule(TEMPLATE.marker),
+        ),
+        fixes=(_fix_answer(TEXT_TEMPLATE),),
+    ),
+)
+"""The published FinQA grader, and the grader `qa` of Sluice."""

@@ -16,8 +16,14 @@ from typing import Any
 
 import msgspec
 
-from bedrock_sluice.rewards.conformance.chat_rules import tool_names
-from bedrock_sluice.rewards.conformance.profile import ParsedLine
+from bedrock_sluice.rewards.conformance import chat_rules as rules
+from bedrock_sluice.rewards.conformance.profile import ParsedLine, Profile, Rule
+from bedrock_sluice.rewards.conformance.reference_rules import (
+    has_object,
+    is_text,
+    object_rule,
+    reference_field,
+)
 from bedrock_sluice.rewards.templates.base import Reference, Template, from_cell, is_json
 
 
@@ -88,7 +94,7 @@ class ToolTemplate(Template):
         reference = line.get("reference_answer")
         if not isinstance(reference, dict) or not self.fits(reference):
             return False
-        return reference["tool_called"] in tool_names(ParsedLine.of(dict(line)))
+        return reference["tool_called"] in rules.tool_names(ParsedLine.of(dict(line)))
 
 
 def is_call(text: str) -> bool:
@@ -101,6 +107,13 @@ def is_call(text: str) -> bool:
     while isinstance(callee, ast.Attribute):
         callee = callee.value
     return isinstance(callee, ast.Name)
+
+
+def _are_calls(calls: object) -> bool:
+    texts = [calls] if isinstance(calls, str) else calls
+    if not isinstance(texts, list) or not texts:
+        return False
+    return all(isinstance(text, str) and is_call(text) for text in texts)
 
 
 def _as_python(name: str, parameters: dict[str, Any]) -> str | None:
@@ -122,3 +135,64 @@ def _in_words(name: str, parameters: dict[str, Any]) -> str:
 
 
 TEMPLATE = ToolTemplate()
+
+PROFILES = (
+    Profile(
+        name="tool",
+        kind="grader",
+        about="AWS's documents on tool use",
+        rules=(
+            rules.MESSAGES,
+            object_rule('{"tool_called", "tool_parameters", "expected_behavior"}'),
+            Rule(
+                "tool-called",
+                "`tool_called` of the reference is not a text, or `tool_parameters` is not an "
+                "object",
+                "name the tool, and give its parameters as an object",
+                lambda s: has_object(s) and not TEMPLATE.fits(s.reference),
+            ),
+            Rule(
+                "expected-behavior",
+                "the reference has no `expected_behavior`, as AWS's example has",
+                "say what is expected in words, if the grader reads it",
+                lambda s: has_object(s) and not is_text(reference_field(s, "expected_behavior")),
+                "warning",
+            ),
+            rules.TOOLS_SHAPE,
+            Rule(
+                "tool-offered",
+                "the tool of the reference is not among the `tools` of the line: no model can call "
+                "it",
+                "describe the tool in `tools`",
+                lambda s: (
+                    has_object(s) and reference_field(s, "tool_called") not in rules.tool_names(s)
+                ),
+            ),
+        ),
+    ),
+    Profile(
+        name="bfcl",
+        kind="grader",
+        about="BFCL grader: calls as text",
+        rules=(
+            rules.MESSAGES,
+            Rule(
+                "reference-object",
+                "`reference_answer` is neither missing nor an object: the grader fails on it",
+                'make it {"ground_truth": ["f(x=1)"]}',
+                lambda s: s.reference is not None and not isinstance(s.reference, dict),
+            ),
+            Rule(
+                "ground-truth",
+                "`ground_truth` is neither a call in Python's syntax nor a list of such: every "
+                "answer would score 0",
+                'write the calls as texts, such as "f(x=1)"; names that are not identifiers of '
+                "Python do not fit",
+                lambda s: (
+                    not _are_calls(reference_field(s, "ground_truth") or s.line.get("ground_truth"))
+                ),
+            ),
+        ),
+    ),
+)
+"""The shape that AWS documents, and the published BFCL grader, which reads `ground_truth`."""

@@ -240,7 +240,7 @@ def test_a_file_that_is_not_there_is_told(good: Path, name: str, message: str) -
 
 
 def test_an_unknown_profile_is_told_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no profile 'nova'; there are nova-docs"):
+    with pytest.raises(ConfigError, match="unknown profile 'nova'; choose one of nova-docs"):
         check(tmp_path / "none.jsonl", ["math", "nova"], None, False)
 
 

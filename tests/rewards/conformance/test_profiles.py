@@ -103,5 +103,5 @@ def test_profiles_are_known_by_name_platforms_first() -> None:
 
 
 def test_an_unknown_profile_is_told_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"no profile 'nova'; there are nova-docs, .*tool"):
+    with pytest.raises(ConfigError, match=r"'nova'; choose one of nova-docs, .*tool"):
         profile_named("nova")
