@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.flows.faults import place
 
@@ -37,8 +38,8 @@ Json = dict[str, Any]
 )
 def test_a_wrong_recipe_is_told_in_one_message_and_nothing_is_written(
     sums: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
     more: str,
     swaps: dict[str, str],
     told: str,
@@ -50,7 +51,7 @@ def test_a_wrong_recipe_is_told_in_one_message_and_nothing_is_written(
     assert not (sums.parent / "lake" / "releases").exists()
 
 
-def test_a_recipe_that_is_not_there_is_told(tmp_path: Path, sluice: Callable[..., Any]) -> None:
+def test_a_recipe_that_is_not_there_is_told(tmp_path: Path, sluice: RunSluice) -> None:
     ran = sluice("build", tmp_path / "none.toml")
     assert (ran.code, ran.out) == (2, "")
     assert "none.toml: No such file" in ran.err
@@ -58,10 +59,10 @@ def test_a_recipe_that_is_not_there_is_told(tmp_path: Path, sluice: Callable[...
 
 def test_damaged_objects_and_lines_are_counted_and_cost_only_themselves(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
-    write_logs: Callable[..., None],
-    records: Callable[..., list[Json]],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    write_logs: WriteLogs,
+    records: MakeRecords,
     log_object: Callable[..., bytes],
 ) -> None:
     good = records(130)
@@ -86,10 +87,10 @@ def test_damaged_objects_and_lines_are_counted_and_cost_only_themselves(
 
 def test_too_few_lines_are_released_but_rejected(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
-    write_logs: Callable[..., None],
-    records: Callable[..., list[Json]],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    write_logs: WriteLogs,
+    records: MakeRecords,
 ) -> None:
     write_logs(tmp_path / "logs", [records(99)])
     ran = sluice("build", recipe(), "--json")
@@ -107,7 +108,7 @@ def test_too_few_lines_are_released_but_rejected(
 
 
 def test_a_bug_of_ours_is_told_by_its_place_without_content(
-    sums: Path, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    sums: Path, sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise ValueError("the secret is 123-45-6789")
@@ -128,8 +129,8 @@ def test_a_bug_of_ours_is_told_by_its_place_without_content(
 )
 def test_with_json_an_error_is_one_object_on_stdout(
     sums: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
     swaps: dict[str, str],
     kind: str,
     code: int,
@@ -143,7 +144,7 @@ def test_with_json_an_error_is_one_object_on_stdout(
 
 
 def test_a_bug_in_a_nested_package_is_told_by_its_own_place(
-    sums: Path, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    sums: Path, sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bedrock_sluice.transforms.readers.chat_dialects import converse
 

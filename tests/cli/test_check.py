@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support.protocols import RunSluice
 
 from bedrock_sluice.cli import check as module
 from bedrock_sluice.cli.check import check
@@ -260,7 +261,7 @@ def test_a_copy_that_cannot_be_written_is_told(good: Path) -> None:
 
 
 def test_a_fixed_copy_has_the_mode_that_the_umask_leaves_and_says_if_nothing_is_left(
-    tmp_path: Path, sluice: Callable[..., Any]
+    tmp_path: Path, sluice: RunSluice
 ) -> None:
     path, out = tmp_path / "lines.jsonl", tmp_path / "fixed.jsonl"
     path.write_text('{"messages": 5}\n')

@@ -2,11 +2,11 @@
 
 import gzip
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.lake.stores.s3 import S3Store
@@ -63,8 +63,8 @@ LAYOUTS = list(_layouts([]))
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_is_converted(
     tmp_path: Path,
-    records: Callable[..., list[Json]],
-    sluice: Callable[..., Any],
+    records: MakeRecords,
+    sluice: RunSluice,
     layout: str,
 ) -> None:
     logged = records(120)
@@ -81,10 +81,10 @@ def test_every_layout_is_converted(
 
 def test_every_layout_makes_the_same_lines(
     tmp_path: Path,
-    records: Callable[..., list[Json]],
-    sluice: Callable[..., Any],
-    recipe: Callable[..., Path],
-    write_logs: Callable[..., None],
+    records: MakeRecords,
+    sluice: RunSluice,
+    recipe: WriteRecipe,
+    write_logs: WriteLogs,
     bucket: str,
 ) -> None:
     """As the logs in Bedrock's own layout: an export on S3, and Firehose's objects in a folder."""
@@ -113,7 +113,7 @@ def _lines(ran: Any) -> list[set[bytes]]:
 
 @pytest.mark.parametrize("command", ["build", "convert"])
 def test_a_folder_without_logs_is_told_with_what_it_holds_and_what_is_known(
-    tmp_path: Path, sluice: Callable[..., Any], recipe: Callable[..., Path], command: str
+    tmp_path: Path, sluice: RunSluice, recipe: WriteRecipe, command: str
 ) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "notes.md").touch()
@@ -125,7 +125,7 @@ def test_a_folder_without_logs_is_told_with_what_it_holds_and_what_is_known(
 
 
 def test_a_lake_is_never_read_as_logs(
-    tmp_path: Path, sluice: Callable[..., Any], recipe: Callable[..., Path]
+    tmp_path: Path, sluice: RunSluice, recipe: WriteRecipe
 ) -> None:
     (tmp_path / "day.json").write_text("{}")
     ran = sluice("build", recipe(swaps={'"logs"': '"."'}))

@@ -1,11 +1,11 @@
 """Commands as the README shows them: the demo, the doctor, approval and a dry run."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.protocols import RunSluice, WriteRecipe
 from typer.main import get_command
 
 from bedrock_sluice.cli.app import app
@@ -23,7 +23,7 @@ data_uri = "s3://data/rft"
 
 
 def test_the_demo_shows_the_funnel_of_the_readme_and_what_to_open(
-    tmp_path: Path, sluice: Callable[..., Any]
+    tmp_path: Path, sluice: RunSluice
 ) -> None:
     ran = sluice("demo", "--out", tmp_path / "demo")
     funnel = ran.err[ran.err.index("demo: from records") : ran.err.index("release passed")]
@@ -35,7 +35,7 @@ def test_the_demo_shows_the_funnel_of_the_readme_and_what_to_open(
     assert Path(ran.out.strip(), "manifest.json").is_file()
 
 
-def test_the_doctor_finds_a_good_recipe_well(sums: Path, sluice: Callable[..., Any]) -> None:
+def test_the_doctor_finds_a_good_recipe_well(sums: Path, sluice: RunSluice) -> None:
     ran = sluice("doctor", sums, "--json")
     assert ran.code == 0
     findings = {each["question"]: each["ok"] for each in json.loads(ran.out)}
@@ -46,7 +46,7 @@ def test_the_doctor_finds_a_good_recipe_well(sums: Path, sluice: Callable[..., A
 
 
 def test_the_doctor_says_what_is_missing(
-    sums: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+    sums: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     ran = sluice("doctor", recipe('[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n'))
     assert ran.code == 1
@@ -61,7 +61,7 @@ def test_the_doctor_says_what_is_missing(
     ],
 )
 def test_the_doctor_goes_on_after_a_bad_place(
-    sums: Path, sluice: Callable[..., Any], old: str, new: str, question: str
+    sums: Path, sluice: RunSluice, old: str, new: str, question: str
 ) -> None:
     text = sums.read_text()
     assert old in text
@@ -84,7 +84,7 @@ def test_the_doctor_goes_on_after_a_bad_place(
     ],
 )
 def test_the_doctor_tries_the_training_request(
-    sums: Path, recipe: Callable[..., Path], sluice: Any, old: str, new: str, told: str
+    sums: Path, recipe: WriteRecipe, sluice: Any, old: str, new: str, told: str
 ) -> None:
     assert told in sluice("doctor", recipe(TRAIN.replace(old, new) if old else TRAIN)).err
 
@@ -98,7 +98,7 @@ def test_the_readme_shows_every_command_and_help_loses_no_words() -> None:
 
 
 def test_only_an_approved_release_can_be_trained_on(
-    sums: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+    sums: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     release = sluice("build", recipe(TRAIN)).out.strip()
     refused = sluice("train", release, "--dry-run")
@@ -120,9 +120,7 @@ def test_only_an_approved_release_can_be_trained_on(
         (("approve", "/a/releases/b/c", "--by", "me"), "there is no whole release"),
     ],
 )
-def test_wrong_usage_exits_2(
-    sluice: Callable[..., Any], arguments: tuple[str, ...], told: str
-) -> None:
+def test_wrong_usage_exits_2(sluice: RunSluice, arguments: tuple[str, ...], told: str) -> None:
     ran = sluice(*arguments)
     assert ran.code == 2
     assert told in ran.err

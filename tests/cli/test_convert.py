@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.protocols import MakeRecord, MakeRecords, RunSluice, WriteLogs
 
 from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.lake.stores.store import Entry
@@ -33,8 +34,8 @@ def _rows(path: Path) -> list[Json]:
 @pytest.mark.parametrize("name", ["log.jsonl", "log.json", "log.jsonl.gz", "log.json.gz"])
 def test_one_file_plain_or_packed_gives_one_object_a_record(
     tmp_path: Path,
-    sluice: Callable[..., Any],
-    record: Callable[..., Json],
+    sluice: RunSluice,
+    record: MakeRecord,
     log_object: Callable[..., bytes],
     name: str,
 ) -> None:
@@ -53,8 +54,8 @@ def test_one_file_plain_or_packed_gives_one_object_a_record(
 
 def test_rejects_go_to_their_file_and_are_counted(
     tmp_path: Path,
-    sluice: Callable[..., Any],
-    record: Callable[..., Json],
+    sluice: RunSluice,
+    record: MakeRecord,
     log_object: Callable[..., bytes],
 ) -> None:
     image = {"image": {"format": "png", "source": {"s3Uri": "s3://b/data/1.png"}}}
@@ -75,9 +76,9 @@ def test_rejects_go_to_their_file_and_are_counted(
 
 def test_a_folder_is_read_by_key_without_bodies_and_permission_checks(
     tmp_path: Path,
-    sluice: Callable[..., Any],
-    records: Callable[..., list[Json]],
-    write_logs: Callable[..., None],
+    sluice: RunSluice,
+    records: MakeRecords,
+    write_logs: WriteLogs,
 ) -> None:
     logged = records(4)
     write_logs(tmp_path, [logged[:2], logged[2:]])
@@ -91,14 +92,14 @@ def test_a_folder_is_read_by_key_without_bodies_and_permission_checks(
     assert "2 files are no logs by their name" in ran.err
 
 
-def test_no_logs_is_an_error(tmp_path: Path, sluice: Callable[..., Any]) -> None:
+def test_no_logs_is_an_error(tmp_path: Path, sluice: RunSluice) -> None:
     ran = sluice("convert", tmp_path / "none")
     assert ran.code == 2
     assert "no logs there" in ran.err
 
 
 def test_an_output_that_cannot_be_written_exits_3(
-    tmp_path: Path, sluice: Callable[..., Any], records: Callable[..., list[Json]], write_logs: Any
+    tmp_path: Path, sluice: RunSluice, records: MakeRecords, write_logs: Any
 ) -> None:
     write_logs(tmp_path, [records(2)])
     ran = sluice("convert", tmp_path, "--out", tmp_path / "none" / "out.jsonl")
@@ -108,9 +109,9 @@ def test_an_output_that_cannot_be_written_exits_3(
 
 def test_outputs_stay_as_they_were_until_all_is_converted(
     tmp_path: Path,
-    sluice: Callable[..., Any],
-    records: Callable[..., list[Json]],
-    write_logs: Callable[..., None],
+    sluice: RunSluice,
+    records: MakeRecords,
+    write_logs: WriteLogs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_logs(tmp_path / "logs", [records(2), records(2)])
@@ -136,7 +137,7 @@ def test_outputs_stay_as_they_were_until_all_is_converted(
 
 
 def test_an_output_may_be_a_device(
-    tmp_path: Path, sluice: Callable[..., Any], records: Callable[..., list[Json]], write_logs: Any
+    tmp_path: Path, sluice: RunSluice, records: MakeRecords, write_logs: Any
 ) -> None:
     write_logs(tmp_path, [records(2)])
     assert sluice("convert", tmp_path, "--out", "/dev/null").code == 0
@@ -146,9 +147,9 @@ def test_an_output_may_be_a_device(
 @pytest.mark.parametrize("way", ["plain", "dotted", "link"])
 def test_an_output_is_never_one_of_the_logs(
     tmp_path: Path,
-    sluice: Callable[..., Any],
-    write_logs: Callable[..., None],
-    records: Callable[..., list[Json]],
+    sluice: RunSluice,
+    write_logs: WriteLogs,
+    records: MakeRecords,
     way: str,
 ) -> None:
     write_logs(tmp_path / "logs", [records(3)])
@@ -161,7 +162,7 @@ def test_an_output_is_never_one_of_the_logs(
     assert "is one of the logs; write elsewhere" in ran.err
 
 
-def test_one_file_can_not_take_both_outputs(tmp_path: Path, sluice: Callable[..., Any]) -> None:
+def test_one_file_can_not_take_both_outputs(tmp_path: Path, sluice: RunSluice) -> None:
     both = tmp_path / "both.jsonl"
     ran = sluice("convert", tmp_path, "--out", both, "--rejects", both)
     assert (ran.code, both.exists()) == (2, False)

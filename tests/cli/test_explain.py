@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from support.protocols import MakeRecord, MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 Json = dict[str, Any]
 
@@ -15,11 +15,11 @@ Json = dict[str, Any]
 @pytest.fixture
 def built(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
-    write_logs: Callable[..., None],
-    records: Callable[..., list[Json]],
-    record: Callable[..., Json],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    write_logs: WriteLogs,
+    records: MakeRecords,
+    record: MakeRecord,
 ) -> Path:
     """A release in which every kind of fate occurs."""
     failed = record(request_id="failed", errorCode="ThrottlingException", input=None, output=None)
@@ -42,7 +42,7 @@ def built(
     ],
 )
 def test_a_record_that_was_left_out_is_explained(
-    built: Path, sluice: Callable[..., Any], request_id: str, fate: str, reason: str
+    built: Path, sluice: RunSluice, request_id: str, fate: str, reason: str
 ) -> None:
     ran = sluice("explain", built, request_id, "--json")
     (told,) = json.loads(ran.out)["fates"]
@@ -52,30 +52,30 @@ def test_a_record_that_was_left_out_is_explained(
     assert told["line"] > 130
 
 
-def test_a_duplicate_names_its_survivor(built: Path, sluice: Callable[..., Any]) -> None:
+def test_a_duplicate_names_its_survivor(built: Path, sluice: RunSluice) -> None:
     (told,) = json.loads(sluice("explain", built, "again", "--json").out)["fates"]
     assert told["survivor"] == "request-7"
 
 
 def test_a_kept_record_tells_its_side_and_its_answers_source(
-    built: Path, sluice: Callable[..., Any]
+    built: Path, sluice: RunSluice
 ) -> None:
     (told,) = json.loads(sluice("explain", built, "request-7", "--json").out)["fates"]
     assert told["fate"] in {"train", "validation"}
     assert (told["reference_source"], told["duplicates"]) == ("logged", 1)
 
 
-def test_people_get_a_sentence(built: Path, sluice: Callable[..., Any]) -> None:
+def test_people_get_a_sentence(built: Path, sluice: RunSluice) -> None:
     assert "dropped: the call failed" in sluice("explain", built, "failed").err
 
 
-def test_an_unknown_id_is_told_and_exits_1(built: Path, sluice: Callable[..., Any]) -> None:
+def test_an_unknown_id_is_told_and_exits_1(built: Path, sluice: RunSluice) -> None:
     ran = sluice("explain", built, "never-seen")
     assert ran.code == 1
     assert "no record of that id among the 134" in ran.err
 
 
-def test_without_a_release_explain_says_what_to_do(sums: Path, sluice: Callable[..., Any]) -> None:
+def test_without_a_release_explain_says_what_to_do(sums: Path, sluice: RunSluice) -> None:
     ran = sluice("explain", sums, "request-7")
     assert ran.code == 2
     assert "run `sluice build" in ran.err
@@ -83,10 +83,10 @@ def test_without_a_release_explain_says_what_to_do(sums: Path, sluice: Callable[
 
 def test_another_recipe_of_the_same_name_is_not_explained(
     built: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
-    record: Callable[..., Json],
-    write_logs: Callable[..., None],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    record: MakeRecord,
+    write_logs: WriteLogs,
 ) -> None:
     tagged = record(request_id="tagged", metadata={"team": "x"})
     write_logs(built.parent / "logs", [[tagged]], "2026/10/01/13")
@@ -103,7 +103,7 @@ def test_another_recipe_of_the_same_name_is_not_explained(
 
 
 def test_a_recipe_without_a_release_of_its_own_names_one_to_look_at(
-    built: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+    built: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     (release,) = built.parent.glob("lake/releases/sums/*")
     ran = sluice("explain", recipe("[curate]\nmax_prompt_tokens = 9\n"), "request-7")
@@ -112,14 +112,14 @@ def test_a_recipe_without_a_release_of_its_own_names_one_to_look_at(
 
 
 def test_the_last_days_of_a_recipe_are_those_of_its_newest_release(
-    built: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+    built: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     days = recipe(swaps={"since = 2026-10-01\nuntil = 2026-10-02": "last_days = 7"})
     sluice("build", days, "--until", "2026-10-02")
     assert sluice("explain", days, "request-7").code == 0
 
 
-def test_the_first_records_of_a_reason_are_shown(built: Path, sluice: Callable[..., Any]) -> None:
+def test_the_first_records_of_a_reason_are_shown(built: Path, sluice: RunSluice) -> None:
     ran = sluice("explain", built, "--reason", "curate_error", "--json")
     told = json.loads(ran.out)
     assert (ran.code, told["records"]) == (0, 1)
@@ -138,15 +138,13 @@ def test_the_first_records_of_a_reason_are_shown(built: Path, sluice: Callable[.
     ],
 )
 def test_what_can_not_be_shown_is_told(
-    built: Path, sluice: Callable[..., Any], arguments: tuple[str, ...], code: int, told: str
+    built: Path, sluice: RunSluice, arguments: tuple[str, ...], code: int, told: str
 ) -> None:
     ran = sluice("explain", built, *arguments)
     assert (ran.code, told in ran.err) == (code, True)
 
 
-def test_a_reason_of_another_version_is_shown_as_it_stands(
-    built: Path, sluice: Callable[..., Any]
-) -> None:
+def test_a_reason_of_another_version_is_shown_as_it_stands(built: Path, sluice: RunSluice) -> None:
     (path,) = built.parent.glob("lake/releases/sums/*/manifest.json")
     fates = pl.read_parquet(path.with_name("fates.parquet"))
     old = fates.with_columns(pl.col("reason").replace("curate_error", "curate_old_name"))

@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
+from support.protocols import RunSluice
 
 from bedrock_sluice.lake.duck import query
 
@@ -95,7 +95,7 @@ def test_a_build_stopped_at_a_call_ends_with_one_line(
 
 @pytest.mark.parametrize("pattern", ["tmp/sluice-work-*", "lake/landed"])
 def test_ctrl_c_from_outside_ends_with_one_line_and_a_re_run_completes(
-    sums: Path, sluice: Callable[..., Any], pattern: str
+    sums: Path, sluice: RunSluice, pattern: str
 ) -> None:
     stopped = Stopped(sums, "-m", "bedrock_sluice.cli.app")
     stopped.kill_when(lambda: any(sums.parent.glob(pattern)), signal.SIGINT)

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from support.protocols import RunSluice
 
 from bedrock_sluice.demo.logs import DELIVERED_TWICE, PER_OBJECT, write_demo
 from bedrock_sluice.demo.stories import draw_problem
@@ -114,7 +115,7 @@ def test_the_same_arguments_give_the_same_bytes(
 
 @pytest.mark.parametrize("name", ["labels.jsonl", "notes.txt", "logs/AWSLogs/mine.json.gz"])
 def test_a_folder_that_is_not_a_demo_is_refused_and_left_alone(
-    tmp_path: Path, sluice: Callable[..., Any], tree_digest: Callable[..., Any], name: str
+    tmp_path: Path, sluice: RunSluice, tree_digest: Callable[..., Any], name: str
 ) -> None:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text('{"request_id": "mine"}\n')

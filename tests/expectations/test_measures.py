@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from support.protocols import MakeRecord
 
 from bedrock_sluice.expectations.measures import (
     LEAKAGE_MEASURES,
@@ -360,7 +361,7 @@ _NO_RESULT = {"type": "tool_result", "tool_use_id": "t", "content": ""}
     ],
 )  # fmt: skip
 def test_one_odd_record_never_makes_the_gate_reject_a_release(
-    record: Callable[..., Json],
+    record: MakeRecord,
     log_object: Callable[[Sequence[Json]], bytes],
     bodies: tuple[Json, Json],
 ) -> None:

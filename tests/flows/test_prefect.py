@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from httpx import ConnectError
+from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.flows import prefect_runner as tasks
 from bedrock_sluice.flows.prefect_runner import without_content
@@ -43,9 +44,9 @@ def server() -> Iterator[None]:
 @pytest.mark.usefixtures("server")
 def test_the_nightly_builds_every_recipe_and_leaves_the_verdicts(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    records: Callable[..., list[dict[str, Any]]],
-    write_logs: Callable[..., None],
+    recipe: WriteRecipe,
+    records: MakeRecords,
+    write_logs: WriteLogs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from bedrock_sluice.flows.nightly import nightly
@@ -85,7 +86,7 @@ def test_the_nightly_builds_every_recipe_and_leaves_the_verdicts(
 @pytest.mark.filterwarnings("default")
 @pytest.mark.usefixtures("server")
 def test_where_prefect_itself_fails_the_release_is_published_and_the_nightly_goes_on(
-    sums: Path, recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    sums: Path, recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bedrock_sluice.flows import nightly as flow_of_all
     from bedrock_sluice.flows import rebuild as flow_of_one
@@ -237,8 +238,8 @@ def _served() -> list[dict[str, Any]]:
 )
 def test_serve_refuses_what_could_only_fail_at_night(
     sums: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
     url: str,

@@ -2,18 +2,17 @@
 
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
 from bedrock_sluice.cli import app
+from support.logs import make_records
+from support.logs import write_logs as write_log_objects
+from support.protocols import Ran, RunSluice, WriteLogs, WriteRecipe
 
-Json = dict[str, Any]
-
-REGION = "AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1"
 RECIPE = """\
 name = "sums"
 lake = "lake"
@@ -26,18 +25,8 @@ name = "math"
 """
 
 
-class Ran(NamedTuple):
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def sluice(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., Ran]:
+def sluice(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> RunSluice:
     """Run the command line in this process."""
     monkeypatch.setattr("signal.signal", lambda *_: None)
 
@@ -54,27 +43,13 @@ def sluice(
 
 
 @pytest.fixture(scope="session")
-def write_logs(
-    log_object: Callable[[Sequence[Json | bytes]], bytes],
-) -> Callable[..., None]:
-    """Write records, or the bytes of whole objects, as log objects in Bedrock's layout."""
-
-    def write(
-        folder: Path, objects: Sequence[Sequence[Json | bytes] | bytes], hour: str = "2026/10/01/12"
-    ) -> None:
-        for number, content in enumerate(objects):
-            raw = content if isinstance(content, bytes) else log_object(content)
-            stamp = hour.replace("/", "")
-            name = f"{stamp[:8]}T{stamp[8:]}0000000Z_{number:016x}.json.gz"
-            path = folder / REGION / hour / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(raw)
-
-    return write
+def write_logs() -> WriteLogs:
+    """`support.logs.write_logs`."""
+    return write_log_objects
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Callable[..., Path]:
+def recipe(tmp_path: Path) -> WriteRecipe:
     """Write a recipe over `logs` and `lake` in the test's folder; `more` is added, `swaps` made."""
 
     def write(more: str = "", swaps: dict[str, str] | None = None, name: str = "sums.toml") -> Path:
@@ -90,15 +65,10 @@ def recipe(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def sums(
-    tmp_path: Path,
-    write_logs: Callable[..., None],
-    records: Callable[..., list[Json]],
-    recipe: Callable[..., Path],
-) -> Path:
+def sums(tmp_path: Path, recipe: WriteRecipe) -> Path:
     """A recipe over 150 good records in three log objects."""
-    good = records(150, datetime(2026, 10, 1, 12, tzinfo=UTC))
-    write_logs(tmp_path / "logs", [good[:50], good[50:100], good[100:]])
+    good = make_records(150, datetime(2026, 10, 1, 12, tzinfo=UTC))
+    write_log_objects(tmp_path / "logs", [good[:50], good[50:100], good[100:]])
     return recipe()
 
 

@@ -11,6 +11,7 @@ from botocore.model import ShapeResolver
 from botocore.validate import ParamValidator
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.protocols import MakeRecord
 
 from bedrock_sluice.lake.duck import query
 from bedrock_sluice.sql import statement
@@ -81,7 +82,7 @@ _METADATA = st.none() | st.dictionaries(_KEYS, _VALUES, max_size=4)
 
 @pytest.fixture(scope="session")
 def matches(
-    record: Callable[..., Json], log_object: Callable[[Sequence[Json]], bytes]
+    record: MakeRecord, log_object: Callable[[Sequence[Json]], bytes]
 ) -> Callable[[Tree, Sequence[Metadata]], list[bool]]:
     """Whether sql/select_v1.sql lets records of these metadata through the filter."""
 

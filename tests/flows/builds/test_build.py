@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 Json = dict[str, Any]
 
@@ -26,7 +27,7 @@ FILES = {
 
 
 def test_a_release_holds_every_file_and_a_fate_for_every_record(
-    sums: Path, sluice: Callable[..., Any]
+    sums: Path, sluice: RunSluice
 ) -> None:
     ran = sluice("build", sums, "--json")
     told = json.loads(ran.out)
@@ -45,7 +46,7 @@ def test_a_release_holds_every_file_and_a_fate_for_every_record(
     assert release.name == told["id"] == f"2026-10-02-{manifest['digest'][:12]}"
 
 
-def test_a_line_is_what_the_math_grader_reads(sums: Path, sluice: Callable[..., Any]) -> None:
+def test_a_line_is_what_the_math_grader_reads(sums: Path, sluice: RunSluice) -> None:
     release = Path(sluice("build", sums).out.strip())
     lines = map(json.loads, (release / "train.jsonl").read_text(encoding="utf-8").splitlines())
     (line,) = [each for each in lines if each["id"] == "request-21"]
@@ -58,13 +59,13 @@ def test_a_line_is_what_the_math_grader_reads(sums: Path, sluice: Callable[..., 
     }
 
 
-def test_a_second_pull_fetches_nothing(sums: Path, sluice: Callable[..., Any]) -> None:
+def test_a_second_pull_fetches_nothing(sums: Path, sluice: RunSluice) -> None:
     first, second = (json.loads(sluice("pull", sums, "--json").out) for _ in range(2))
     assert (first["objects"], second["objects"]) == (3, 0)
 
 
 def test_rebuilding_changes_nothing(
-    sums: Path, sluice: Callable[..., Any], tree_digest: Callable[[Path], dict[str, str]]
+    sums: Path, sluice: RunSluice, tree_digest: Callable[[Path], dict[str, str]]
 ) -> None:
     lake = sums.parent / "lake"
     first = sluice("build", sums).out
@@ -76,7 +77,7 @@ def test_rebuilding_changes_nothing(
 def test_logs_that_come_in_two_deliveries_make_the_same_release(
     tmp_path: Path,
     sums: Path,
-    sluice: Callable[..., Any],
+    sluice: RunSluice,
     tree_digest: Callable[[Path], dict[str, str]],
 ) -> None:
     whole = Path(sluice("build", sums).out.strip())
@@ -95,9 +96,9 @@ def test_logs_that_come_in_two_deliveries_make_the_same_release(
 def test_what_is_delivered_too_late_is_counted_and_changes_nothing_else(
     tmp_path: Path,
     sums: Path,
-    sluice: Callable[..., Any],
-    records: Callable[..., list[Json]],
-    write_logs: Callable[..., None],
+    sluice: RunSluice,
+    records: MakeRecords,
+    write_logs: WriteLogs,
 ) -> None:
     """The window ends with 1 October, so that deliveries are read until the end of the 3rd."""
     before = sluice("build", sums).out
@@ -113,7 +114,7 @@ def test_what_is_delivered_too_late_is_counted_and_changes_nothing_else(
 
 @pytest.mark.parametrize(("seed", "zone"), [("0", "Asia/Kolkata"), ("1", "Pacific/Kiritimati")])
 def test_the_bytes_depend_neither_on_hash_seed_nor_on_time_zone(
-    tmp_path: Path, sums: Path, sluice: Callable[..., Any], seed: str, zone: str
+    tmp_path: Path, sums: Path, sluice: RunSluice, seed: str, zone: str
 ) -> None:
     here = sluice("build", sums, "--json").out
     (tmp_path / "lake").rename(tmp_path / "first-lake")
@@ -123,9 +124,7 @@ def test_the_bytes_depend_neither_on_hash_seed_nor_on_time_zone(
     assert json.loads(there.stdout) == json.loads(here)
 
 
-def test_the_window_can_be_given_on_the_command_line(
-    sums: Path, sluice: Callable[..., Any]
-) -> None:
+def test_the_window_can_be_given_on_the_command_line(sums: Path, sluice: RunSluice) -> None:
     ran = sluice("build", sums, "--json", "--since", "2026-10-01T12:01:00")
     counts = json.loads(ran.out)["counts"]
     assert counts["dropped"] == {"select_outside_window": 60}
@@ -135,9 +134,9 @@ def test_the_window_can_be_given_on_the_command_line(
 def test_new_data_move_no_line_between_train_and_validation(
     tmp_path: Path,
     sums: Path,
-    sluice: Callable[..., Any],
-    write_logs: Callable[..., None],
-    records: Callable[..., list[Json]],
+    sluice: RunSluice,
+    write_logs: WriteLogs,
+    records: MakeRecords,
 ) -> None:
     first = _sides(Path(sluice("build", sums).out.strip()))
     more = records(300, datetime(2026, 10, 1, 13, tzinfo=UTC))[150:]
@@ -154,10 +153,10 @@ def _sides(release: Path) -> dict[str, str]:
 
 def test_records_without_a_key_that_notequals_names_are_counted(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
-    write_logs: Callable[..., None],
-    records: Callable[..., list[Json]],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    write_logs: WriteLogs,
+    records: MakeRecords,
 ) -> None:
     logged = records(120)
     for number, each in enumerate(logged):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 import pytest
+from support.protocols import MakeRecord, WriteLogs
 
 from bedrock_sluice.expectations.measures import measure_leakage
 from bedrock_sluice.flows.context import open_context
@@ -84,7 +85,7 @@ class Stream:
     """A made-up service: what was said so far, and how it is logged; `heard` has the last day's."""
 
     dice: Random
-    record: Callable[..., Json]
+    record: MakeRecord
     chats: list[tuple[str, tuple[str, ...], str, str]] = field(default_factory=list)
     labels: list[Json] = field(default_factory=list)
     heard: set[str] = field(default_factory=set)
@@ -173,9 +174,7 @@ class Story(NamedTuple):
     similarity: float
 
 
-def _told(
-    folder: Path, number: int, write_logs: Callable[..., None], record: Callable[..., Json]
-) -> Story:
+def _told(folder: Path, number: int, write_logs: WriteLogs, record: MakeRecord) -> Story:
     policy, history, similarity, most, more = STORIES[number % len(STORIES)]
     stream = Stream(Random(number), record)
     recipe = folder / "days.toml"
@@ -201,8 +200,8 @@ def _told(
 def story(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    write_logs: Callable[..., None],
-    record: Callable[..., Json],
+    write_logs: WriteLogs,
+    record: MakeRecord,
 ) -> Story:
     """A story of days, told once for all laws."""
     return _told(tmp_path_factory.mktemp("days"), request.param, write_logs, record)

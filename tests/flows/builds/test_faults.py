@@ -9,6 +9,7 @@ from tempfile import gettempdir
 from typing import Any
 
 import pytest
+from support.protocols import RunSluice
 
 from bedrock_sluice.flows.stages import pull
 from bedrock_sluice.lake.stores.folder import FolderStore
@@ -34,7 +35,7 @@ def test_killed_at_the_nth_effect_a_re_run_completes(
     nth: int,
     when: str,
     sums: Path,
-    sluice: Callable[..., Any],
+    sluice: RunSluice,
     tree_digest: Callable[[Path], dict[str, str]],
     golden: dict[str, dict[str, str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -83,7 +84,7 @@ def test_two_builds_at_once_publish_one_release(
 
 
 def test_a_file_with_other_bytes_under_a_release_stops_the_build(
-    sums: Path, sluice: Callable[..., Any]
+    sums: Path, sluice: RunSluice
 ) -> None:
     release = Path(sluice("build", sums).out.strip())
     (release / "manifest.json").unlink()
@@ -95,7 +96,7 @@ def test_a_file_with_other_bytes_under_a_release_stops_the_build(
 
 
 def test_a_full_working_folder_is_named(
-    sums: Path, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    sums: Path, sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "Error writing bytes to file")  # as pyarrow does

@@ -7,7 +7,6 @@ days. The environment says how many sets there are (`LAW_SETS`), and their seeds
 
 import json
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from math import sqrt
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 import pytest
+from support.protocols import MakeRecord, WriteLogs
 
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
@@ -114,7 +114,7 @@ def _variant(text: str, dice: Random) -> str:
     return " ".join(words)
 
 
-def _logged(asked: Question, at: datetime, record: Callable[..., Json]) -> Json:
+def _logged(asked: Question, at: datetime, record: MakeRecord) -> Json:
     system = [{"text": asked.system}] if asked.system else []
     bodies = (
         {"messages": [{"role": "user", "content": [{"text": asked.text}]}], "system": system},
@@ -146,8 +146,8 @@ def _released(recipe: Path) -> Released:
 def world(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    write_logs: Callable[..., None],
-    record: Callable[..., Json],
+    write_logs: WriteLogs,
+    record: MakeRecord,
 ) -> World:
     folder = tmp_path_factory.mktemp("laws")
     more = RECIPES[request.param % len(RECIPES)]

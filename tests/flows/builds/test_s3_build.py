@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from support.protocols import RunSluice, WriteRecipe
 
 from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.lake.stores.s3 import S3Store
@@ -16,7 +17,7 @@ SWAPS = {'"lake"': '"s3://{0}/lake"', '"logs"': '"s3://{0}/logs"'}
 
 
 @pytest.fixture
-def in_s3(bucket: str, sums: Path, recipe: Callable[..., Path]) -> Path:
+def in_s3(bucket: str, sums: Path, recipe: WriteRecipe) -> Path:
     """The recipe `sums` with its logs and its lake in a bucket."""
     here = sums.parent / "logs"
     for entry in FolderStore(here).entries():
@@ -26,7 +27,7 @@ def in_s3(bucket: str, sums: Path, recipe: Callable[..., Path]) -> Path:
 
 
 def test_logs_in_s3_make_the_same_release_as_logs_in_a_folder(
-    sums: Path, in_s3: Path, sluice: Callable[..., Any], tmp_path: Path
+    sums: Path, in_s3: Path, sluice: RunSluice, tmp_path: Path
 ) -> None:
     here = json.loads(sluice("build", sums, "--json").out)
     there = json.loads(sluice("build", in_s3, "--json").out)
@@ -41,7 +42,7 @@ def test_logs_in_s3_make_the_same_release_as_logs_in_a_folder(
 
 
 def test_a_second_pull_from_s3_fetches_nothing_and_explain_reads_the_lake(
-    in_s3: Path, sluice: Callable[..., Any]
+    in_s3: Path, sluice: RunSluice
 ) -> None:
     sluice("build", in_s3)
     assert json.loads(sluice("pull", in_s3, "--json").out)["objects"] == 0
@@ -50,7 +51,7 @@ def test_a_second_pull_from_s3_fetches_nothing_and_explain_reads_the_lake(
 
 
 def test_a_bucket_that_is_not_there_is_the_recipes_fault(
-    aws: Callable[[str], None], moto_url: str, recipe: Callable[..., Path], sluice: Any
+    aws: Callable[[str], None], moto_url: str, recipe: WriteRecipe, sluice: Any
 ) -> None:
     aws(moto_url)
     ran = sluice("build", recipe(swaps={'"logs"': '"s3://no-such-bucket/x"'}))
@@ -59,7 +60,7 @@ def test_a_bucket_that_is_not_there_is_the_recipes_fault(
 
 
 def test_a_byte_that_changes_on_the_way_leaves_nothing_in_the_lake(
-    in_s3: Path, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    in_s3: Path, sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither in a log object nor in its magic bytes, where it would pass for plain text."""
     read = S3Store.read
@@ -79,7 +80,7 @@ def test_a_byte_that_changes_on_the_way_leaves_nothing_in_the_lake(
 
 
 def test_an_object_that_changes_after_it_was_listed_is_not_mixed_in(
-    in_s3: Path, bucket: str, sluice: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    in_s3: Path, bucket: str, sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = S3Store.read
 

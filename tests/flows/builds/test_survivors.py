@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from support.protocols import EncodeBodies, MakeRecord, RunSluice, WriteLogs, WriteRecipe
 
 Json = dict[str, Any]
 Lines = dict[str, Json]
@@ -18,9 +19,9 @@ START = datetime(2026, 10, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def released(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
-    write_logs: Callable[..., None],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    write_logs: WriteLogs,
 ) -> Callable[..., tuple[Lines, dict[str, Json]]]:
     """Build from these records: the lines and the fates, by request id."""
 
@@ -41,7 +42,7 @@ def released(
     return run
 
 
-def test_a_burst_has_one_vote(released: Callable[..., Any], record: Callable[..., Json]) -> None:
+def test_a_burst_has_one_vote(released: Callable[..., Any], record: MakeRecord) -> None:
     def vote(name: str, answer: int, caller: str, second: int) -> Json:
         identity = {"arn": f"arn:aws:iam::111122223333:user/{caller}"}
         at = START + timedelta(seconds=second)
@@ -58,8 +59,8 @@ def test_a_burst_has_one_vote(released: Callable[..., Any], record: Callable[...
 
 @pytest.mark.parametrize("sources", ['["labels"]', '["logged", "labels"]'])
 def test_a_label_outweighs_a_bad_response(
-    released: Callable[..., Any], bodies: Callable[..., Any], tmp_path: Path,
-    record: Callable[..., Json], sources: str,
+    released: Callable[..., Any], bodies: EncodeBodies, tmp_path: Path,
+    record: MakeRecord, sources: str,
 ) -> None:  # fmt: skip
     def asked(name: str, reply: str, stop: str) -> Json:
         prompt = [{"role": "user", "content": f"What is the number of {name}? End with ####."}]
@@ -82,7 +83,7 @@ def test_a_label_outweighs_a_bad_response(
 
 
 def test_prompts_of_other_days_are_no_turns_of_one_conversation(
-    released: Callable[..., Any], record: Callable[..., Json]
+    released: Callable[..., Any], record: MakeRecord
 ) -> None:
     records = [
         record(

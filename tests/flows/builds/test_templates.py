@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support.protocols import EncodeBodies, MakeRecord, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.rewards.running.events import FORMS, EventForm, Sample, as_events
 from bedrock_sluice.rewards.templates.base import template_named
@@ -142,11 +143,11 @@ Build = Callable[..., tuple[Path, Json]]
 @pytest.fixture
 def build(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    record: Callable[..., Json],
-    bodies: Callable[..., Any],
-    write_logs: Callable[..., None],
-    sluice: Callable[..., Any],
+    recipe: WriteRecipe,
+    record: MakeRecord,
+    bodies: EncodeBodies,
+    write_logs: WriteLogs,
+    sluice: RunSluice,
 ) -> Build:
     """Build from labelled sums that ask for no form of the answer; folder and manifest."""
 
@@ -187,7 +188,7 @@ def number_of(line: Json) -> int:
 
 @named
 def test_a_release_passes_and_so_do_the_profiles_of_the_template(
-    build: Build, case: Case, sluice: Callable[..., Any]
+    build: Build, case: Case, sluice: RunSluice
 ) -> None:
     release, manifest = build(case)
     assert (manifest["verdict"], manifest["instructed"]) == ("passed", 0)
@@ -224,7 +225,7 @@ def test_instruct_asks_for_the_marker_in_each_prompt_and_is_counted(
 
 
 def test_instruct_leaves_alone_what_asks_already_or_has_no_marker(
-    build: Build, sums: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+    build: Build, sums: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     assert sums.exists()
     ran = sluice(

@@ -1,11 +1,11 @@
 """Recipes: what is taken, what is refused, and how the refusal is told."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.protocols import WriteRecipe
 
 from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.transforms.errors import ConfigError
@@ -35,7 +35,7 @@ max_prompt_tokens = 0
 NOW = datetime(2026, 11, 5, 14, 30, tzinfo=UTC)
 
 
-def test_a_date_is_midnight_utc(recipe: Callable[..., Path]) -> None:
+def test_a_date_is_midnight_utc(recipe: WriteRecipe) -> None:
     window = load_recipe(recipe()).window
     assert window.since == datetime(2026, 10, 1, tzinfo=UTC)
     assert window.until == datetime(2026, 10, 2, tzinfo=UTC)
@@ -49,13 +49,13 @@ def test_a_date_is_midnight_utc(recipe: Callable[..., Path]) -> None:
     ],
 )
 def test_a_time_is_utc_unless_it_has_a_zone(
-    recipe: Callable[..., Path], written: str, meant: datetime
+    recipe: WriteRecipe, written: str, meant: datetime
 ) -> None:
     path = recipe(swaps={"since = 2026-10-01": f"since = {written}"})
     assert load_recipe(path).window.since == meant
 
 
-def test_last_days_end_with_the_last_whole_day(recipe: Callable[..., Path]) -> None:
+def test_last_days_end_with_the_last_whole_day(recipe: WriteRecipe) -> None:
     path = recipe(swaps={"since = 2026-10-01\nuntil = 2026-10-02": "last_days = 7"})
     window = load_recipe(path).at(NOW).window
     assert window.since == datetime(2026, 10, 29, tzinfo=UTC)
@@ -63,7 +63,7 @@ def test_last_days_end_with_the_last_whole_day(recipe: Callable[..., Path]) -> N
 
 
 def test_the_digest_leaves_out_where_things_lie_and_nothing_else(
-    recipe: Callable[..., Path],
+    recipe: WriteRecipe,
 ) -> None:
     answer = '[answer]\nfrom = ["labels"]\nlabels = "labels.csv"\n'
     here = load_recipe(recipe(answer)).digest()
@@ -115,14 +115,14 @@ def test_the_digest_leaves_out_where_things_lie_and_nothing_else(
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(
-    recipe: Callable[..., Path], more: str, swaps: dict[str, str], told: str
+    recipe: WriteRecipe, more: str, swaps: dict[str, str], told: str
 ) -> None:
     with pytest.raises(ConfigError) as error:
         load_recipe(recipe(more, swaps))
     assert told in str(error.value)
 
 
-def test_all_faults_are_told_at_once(recipe: Callable[..., Path]) -> None:
+def test_all_faults_are_told_at_once(recipe: WriteRecipe) -> None:
     with pytest.raises(ConfigError) as error:
         load_recipe(recipe("[split]\nshare = 1\nmax_lines = 0\n"))
     assert len(str(error.value).splitlines()) == 2
@@ -133,7 +133,7 @@ def test_all_faults_are_told_at_once(recipe: Callable[..., Path]) -> None:
     [('"2026-10-01"', '"2026-10-02T00:00:00"'), ("0001-01-01", "9999-12-31")],
 )
 def test_windows_of_any_length_and_with_quotes_can_be_used(
-    sums: Path, recipe: Callable[..., Path], since: str, until: str, sluice: Any
+    sums: Path, recipe: WriteRecipe, since: str, until: str, sluice: Any
 ) -> None:
     path = recipe(swaps={"since = 2026-10-01": f"since = {since}", "2026-10-02": until})
     assert sluice("build", path).code == 0
@@ -146,7 +146,7 @@ def test_a_window_on_the_command_line_is_judged_like_one_in_the_recipe(
     assert (ran.code, "since must be before until" in ran.err) == (2, True)
 
 
-def test_last_days_count_back_from_an_end_that_is_given(recipe: Callable[..., Path]) -> None:
+def test_last_days_count_back_from_an_end_that_is_given(recipe: WriteRecipe) -> None:
     path = recipe(swaps={"since = 2026-10-01\nuntil = 2026-10-02": "last_days = 7"})
     window = load_recipe(path).at(NOW, until=datetime(2026, 10, 20, tzinfo=UTC)).window
     assert window.since == datetime(2026, 10, 13, tzinfo=UTC)

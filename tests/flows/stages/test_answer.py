@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 import pytest
+from support.protocols import MakeRecord, MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 Json = dict[str, Any]
 
@@ -72,11 +73,11 @@ def write(tmp_path: Path) -> Write:
 @pytest.fixture
 def build(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
-    record: Callable[..., Json],
-    records: Callable[..., list[Json]],
-    write_logs: Callable[..., None],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    record: MakeRecord,
+    records: MakeRecords,
+    write_logs: WriteLogs,
 ) -> Build:
     """Build from 140 sums, whose metadata hold their answer, and from odd records after them.
 
@@ -282,7 +283,7 @@ def test_labels_that_give_no_answer_reject_the_release(
     build: Build,
     write: Write,
     tmp_path: Path,
-    sluice: Callable[..., Any],
+    sluice: RunSluice,
     rows: list[Json],
     words: str,
 ) -> None:
@@ -316,7 +317,7 @@ def test_sources_that_are_trusted_less_are_not_asked(build: Build, write: Write)
 
 
 def test_the_first_source_that_is_named_wins_and_explain_tells_it(
-    build: Build, write: Write, tmp_path: Path, sluice: Callable[..., Any]
+    build: Build, write: Write, tmp_path: Path, sluice: RunSluice
 ) -> None:
     write("told.jsonl", [LABEL])
     built = build(f'from = ["logged", "labels"]\n{LABELS}', ("kept", "#### 5"))
@@ -337,7 +338,7 @@ def test_wrong_answers_of_duplicates_do_not_speak_against_another_answer(
 
 
 def test_the_order_of_label_rows_changes_no_line(
-    build: Build, write: Write, tmp_path: Path, sluice: Callable[..., Any]
+    build: Build, write: Write, tmp_path: Path, sluice: RunSluice
 ) -> None:
     rows = [
         {"request_id": f"request-{n}", "final_answer": str(n), "steps": [str(n)]} for n in range(9)
@@ -370,8 +371,8 @@ def test_the_order_of_label_rows_changes_no_line(
 )
 def test_what_can_not_be_used_is_refused_with_its_place(
     sums: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
     write: Write,
     answer: str,
     rows: list[Json],

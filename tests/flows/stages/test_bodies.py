@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.stages.pull import pull
@@ -22,9 +23,9 @@ DATA = "AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2026/10/01/12/
 @pytest.fixture
 def apart(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    records: Callable[..., list[Json]],
-    write_logs: Callable[..., None],
+    recipe: WriteRecipe,
+    records: MakeRecords,
+    write_logs: WriteLogs,
 ) -> Callable[[str], Path]:
     """Logs in which the first record's request is stored apart, at a URI; returns their recipe."""
 
@@ -57,7 +58,7 @@ def _landed(recipe: Path) -> list[tuple[str | None, str | None]]:
 
 
 def test_a_lake_gives_each_recipe_what_a_fresh_one_would(
-    tmp_path: Path, apart: Callable[[str], Path], recipe: Callable[..., Path], bucket: str
+    tmp_path: Path, apart: Callable[[str], Path], recipe: WriteRecipe, bucket: str
 ) -> None:
     """Whatever another recipe, which may follow other bodies, has landed in it before."""
     refused = apart(f"s3://{bucket}/large/request-0_input.json.gz")
@@ -78,7 +79,7 @@ def test_a_lake_gives_each_recipe_what_a_fresh_one_would(
 
 @pytest.mark.parametrize("has_first", [False, True])
 def test_every_place_that_may_hold_a_body_is_searched(
-    tmp_path: Path, apart: Callable[[str], Path], recipe: Callable[..., Path], bucket: str,
+    tmp_path: Path, apart: Callable[[str], Path], recipe: WriteRecipe, bucket: str,
     has_first: bool,
 ) -> None:  # fmt: skip
     """A folder in `bodies`, and a place on S3, beside a folder of logs."""
@@ -100,7 +101,7 @@ def test_every_place_that_may_hold_a_body_is_searched(
 
 
 def test_a_body_that_comes_late_is_picked_up_by_a_later_build(
-    tmp_path: Path, apart: Callable[[str], Path], sluice: Callable[..., Any]
+    tmp_path: Path, apart: Callable[[str], Path], sluice: RunSluice
 ) -> None:
     path = apart(f"{BUCKET}/{DATA}/request-0_input.json.gz")
     before = _counts(sluice("build", path, "--json"))
@@ -128,7 +129,7 @@ def test_a_body_that_comes_late_is_picked_up_by_a_later_build(
     ],
 )
 def test_a_path_that_leads_elsewhere_is_refused(
-    apart: Callable[[str], Path], sluice: Callable[..., Any], uri: str
+    apart: Callable[[str], Path], sluice: RunSluice, uri: str
 ) -> None:
     counts = _counts(sluice("build", apart(uri), "--json"))
     assert counts["quarantined"] == {"pull_body_refused": 1}
@@ -136,7 +137,7 @@ def test_a_path_that_leads_elsewhere_is_refused(
 
 @pytest.mark.parametrize("content", [b"\x1f\x8bnonsense", gzip.compress(b"\xff\xfe", mtime=0)])
 def test_a_damaged_body_costs_its_record_alone(
-    tmp_path: Path, apart: Callable[[str], Path], sluice: Callable[..., Any], content: bytes
+    tmp_path: Path, apart: Callable[[str], Path], sluice: RunSluice, content: bytes
 ) -> None:
     path = apart(f"{BUCKET}/{DATA}/request-0_input.json.gz")
     target = tmp_path / "logs" / DATA / "request-0_input.json.gz"
@@ -150,7 +151,7 @@ def test_a_damaged_body_costs_its_record_alone(
 def test_convert_follows_bodies_from_any_level(
     tmp_path: Path,
     apart: Callable[[str], Path],
-    sluice: Callable[..., Any],
+    sluice: RunSluice,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     apart(f"{BUCKET}/{DATA}/request-0_input.json.gz")
@@ -168,7 +169,7 @@ def test_convert_follows_bodies_from_any_level(
 
 
 def test_a_hostile_path_costs_its_record_alone(
-    tmp_path: Path, apart: Callable[[str], Path], sluice: Callable[..., Any]
+    tmp_path: Path, apart: Callable[[str], Path], sluice: RunSluice
 ) -> None:
     (tmp_path / "logs").mkdir()
     for uri in (

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 import pytest
+from support.protocols import MakeRecord, MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.flows.stages import curate as curation
 from bedrock_sluice.transforms.curate.rules import drop_evaluated
@@ -39,10 +40,10 @@ Build = Callable[..., Built]
 @pytest.fixture
 def build(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
-    records: Callable[..., list[Json]],
-    write_logs: Callable[..., None],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    records: MakeRecords,
+    write_logs: WriteLogs,
 ) -> Build:
     """Build from 120 good records and some more, with more in the recipe."""
 
@@ -65,7 +66,7 @@ def build(
 
 
 @pytest.fixture
-def chat(record: Callable[..., Json]) -> Callable[..., Json]:
+def chat(record: MakeRecord) -> Callable[..., Json]:
     """A record of several turns, the last one asked; named by the last word of it."""
 
     def make(name: str, *said: str, minutes: int = 0, system: str = "") -> Json:
@@ -87,7 +88,7 @@ def chat(record: Callable[..., Json]) -> Callable[..., Json]:
 
 
 def test_a_near_duplicate_is_left_out_and_explain_names_the_survivor_and_the_score(
-    build: Build, chat: Callable[..., Json], tmp_path: Path, sluice: Callable[..., Any]
+    build: Build, chat: Callable[..., Json], tmp_path: Path, sluice: RunSluice
 ) -> None:
     reworded = STORY.replace("every day but Sunday", "any day but Sunday")
     built = build([chat("older", STORY), chat("newer", reworded, minutes=1)])
@@ -99,7 +100,7 @@ def test_a_near_duplicate_is_left_out_and_explain_names_the_survivor_and_the_sco
 
 
 def test_explain_follows_survivors_to_the_one_that_was_kept(
-    build: Build, chat: Callable[..., Json], tmp_path: Path, sluice: Callable[..., Any]
+    build: Build, chat: Callable[..., Json], tmp_path: Path, sluice: RunSluice
 ) -> None:
     reworded = STORY.replace("every day but Sunday", "any day but Sunday")
     build(

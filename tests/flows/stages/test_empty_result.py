@@ -1,12 +1,12 @@
 """A recipe that selects nothing, or whose template fits no answer, stops the build and says why."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 Json = dict[str, Any]
 
@@ -18,8 +18,8 @@ ODD_VALUES = 14
 @pytest.fixture
 def tagged(
     tmp_path: Path,
-    records: Callable[..., list[Json]],
-    write_logs: Callable[..., None],
+    records: MakeRecords,
+    write_logs: WriteLogs,
 ) -> None:
     """150 sums: 100 of project tutor, 36 of others, 14 with other keys alone; and broken lines."""
     logged = records(SUMS, START)
@@ -70,8 +70,8 @@ NEITHER = '{ orAll = [{ exists = "ticket" }, { equals = { env = "stage" } }] }'
     ],
 )
 def test_a_selection_that_matches_nothing_names_what_is_there(
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
     tmp_path: Path,
     select: str,
     words: list[str],
@@ -93,9 +93,9 @@ def test_a_selection_that_matches_nothing_names_what_is_there(
 )
 def test_a_window_without_log_objects_names_the_days_that_there_are(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    write_logs: Callable[..., None],
-    sluice: Callable[..., Any],
+    recipe: WriteRecipe,
+    write_logs: WriteLogs,
+    sluice: RunSluice,
     hours: list[str],
     words: str,
 ) -> None:
@@ -110,7 +110,7 @@ def test_a_window_without_log_objects_names_the_days_that_there_are(
 
 @pytest.mark.usefixtures("tagged")
 def test_a_window_between_the_records_says_when_they_are(
-    recipe: Callable[..., Path], sluice: Callable[..., Any]
+    recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     swaps = {
         "since = 2026-10-01": "since = 2026-10-01T12:10:00Z",
@@ -124,9 +124,9 @@ def test_a_window_between_the_records_says_when_they_are(
 
 def test_logs_that_cannot_be_read_are_not_the_recipes_fault(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
-    write_logs: Callable[..., None],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    write_logs: WriteLogs,
 ) -> None:
     write_logs(tmp_path / "logs", [[b"torn {", b"7"]])
     ran = sluice("build", recipe(), "--json")
@@ -160,8 +160,8 @@ def test_logs_that_cannot_be_read_are_not_the_recipes_fault(
 )
 def test_a_template_that_fits_no_answer_names_its_sources_and_one_that_fits(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
     template: str,
     answer: str,
     words: list[str],

@@ -1,9 +1,10 @@
 """What a recipe says of reading: tags derived where none were logged, and reasoning kept."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from support.protocols import MakeRecord, MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 Json = dict[str, Any]
 
@@ -21,7 +22,7 @@ metadata = { andAll = [ { exists = "team" }, { notEquals = { family = "amazon.no
 
 
 def test_filters_and_the_report_see_derived_tags(
-    sums: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+    sums: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     told = json.loads(sluice("build", recipe(DERIVE), "--json").out)
     manifest = json.loads((Path(told["release"]) / "manifest.json").read_text())
@@ -35,10 +36,10 @@ def test_filters_and_the_report_see_derived_tags(
 
 def test_reasoning_stays_in_the_response_if_the_recipe_says_so(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
-    records: Callable[..., list[Json]],
-    write_logs: Callable[..., None],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    records: MakeRecords,
+    write_logs: WriteLogs,
 ) -> None:
     logged = records(120)
     for each in logged[2::3]:
@@ -56,11 +57,11 @@ def test_reasoning_stays_in_the_response_if_the_recipe_says_so(
 
 def test_unknown_shapes_stand_in_the_report_by_their_keys(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
-    records: Callable[..., list[Json]],
-    record: Callable[..., Json],
-    write_logs: Callable[..., None],
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    records: MakeRecords,
+    record: MakeRecord,
+    write_logs: WriteLogs,
 ) -> None:
     odd = record(request_id="odd", bodies=({"novel": "hushed text"}, {"reply": 1}))
     write_logs(tmp_path / "logs", [[*records(130), odd]])

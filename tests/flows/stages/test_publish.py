@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.flows.stages import publish
 
@@ -15,10 +16,10 @@ Json = dict[str, Any]
 
 def test_values_of_metadata_that_group_lines_are_hashed_in_provenance(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    records: Callable[..., list[Json]],
-    write_logs: Callable[..., None],
-    sluice: Callable[..., Any],
+    recipe: WriteRecipe,
+    records: MakeRecords,
+    write_logs: WriteLogs,
+    sluice: RunSluice,
 ) -> None:
     logged = records(150)
     for number, each in enumerate(logged):
@@ -37,7 +38,7 @@ def test_values_of_metadata_that_group_lines_are_hashed_in_provenance(
 
 def test_a_report_that_a_later_version_words_differently_changes_no_release(
     sums: Path,
-    sluice: Callable[..., Any],
+    sluice: RunSluice,
     monkeypatch: pytest.MonkeyPatch,
     tree_digest: Callable[[Path], dict[str, str]],
 ) -> None:
@@ -50,7 +51,7 @@ def test_a_report_that_a_later_version_words_differently_changes_no_release(
 
 
 def test_the_parent_is_the_newest_release_that_was_split_by_the_same_rules(
-    sums: Path, recipe: Callable[..., Path], sluice: Callable[..., Any]
+    sums: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     assert sums.exists()
 

@@ -1,29 +1,28 @@
 """Log objects that can't be read: each is quarantined, stops no build, and is tried again."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.lake.stores.s3 import S3Store
 from bedrock_sluice.lake.stores.store import Entry, ObjectRefusedError
 from bedrock_sluice.transforms.reasons import Reason
 
 Json = dict[str, Any]
-Sluice = Callable[..., Any]
 
 
 @pytest.fixture
 def logs(
     tmp_path: Path,
     bucket: str,
-    write_logs: Callable[..., None],
-    records: Callable[..., list[Json]],
-    recipe: Callable[..., Path],
+    write_logs: WriteLogs,
+    records: MakeRecords,
+    recipe: WriteRecipe,
 ) -> tuple[str, list[str], Path]:
     """A bucket of three log objects, their keys, and a recipe over them."""
     good = records(180, datetime(2026, 10, 1, 12, tzinfo=UTC))
@@ -35,7 +34,7 @@ def logs(
     return bucket, keys, recipe(swaps={'"logs"': f'"s3://{bucket}"'})
 
 
-def counts(sluice: Sluice, recipe: Path) -> tuple[int, int, Json]:
+def counts(sluice: RunSluice, recipe: Path) -> tuple[int, int, Json]:
     """Exit code, lines, and what was quarantined, of a build."""
     ran = sluice("build", recipe, "--json")
     told = json.loads(ran.out)["counts"]
@@ -52,7 +51,7 @@ def restore(bucket: str, key: str, storage: str) -> None:
 
 
 def test_an_archived_object_is_quarantined_until_it_is_restored(
-    logs: tuple[str, list[str], Path], sluice: Sluice
+    logs: tuple[str, list[str], Path], sluice: RunSluice
 ) -> None:
     bucket, keys, recipe = logs
     restore(bucket, keys[1], "GLACIER")
@@ -65,7 +64,7 @@ def test_an_archived_object_is_quarantined_until_it_is_restored(
 
 
 def test_a_denied_object_is_quarantined_and_all_of_them_are_an_error(
-    logs: tuple[str, list[str], Path], sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+    logs: tuple[str, list[str], Path], sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, keys, recipe = logs
     read, denied = S3Store.read, set(keys)

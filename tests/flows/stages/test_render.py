@@ -1,12 +1,12 @@
 """The step `render`: what a line can't be, and what a template's grader can't read, is dropped."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from support.protocols import EncodeBodies, MakeRecord, RunSluice, WriteLogs, WriteRecipe
 
 Json = dict[str, Any]
 
@@ -28,11 +28,11 @@ SAID: Json = {"role": "assistant", "content": "#### 2"}
 def test_odd_records_are_dropped_with_a_reason_and_veto_no_release(
     sums: Path,
     tmp_path: Path,
-    write_logs: Callable[..., None],
-    record: Callable[..., Json],
-    bodies: Callable[..., Any],
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
+    write_logs: WriteLogs,
+    record: MakeRecord,
+    bodies: EncodeBodies,
+    recipe: WriteRecipe,
+    sluice: RunSluice,
 ) -> None:
     assert sums.exists()
     blank = {**TOOL, "function": {**TOOL["function"], "name": " "}}
@@ -62,11 +62,11 @@ def test_odd_records_are_dropped_with_a_reason_and_veto_no_release(
 def test_many_lines_that_break_a_rule_reject_the_release(
     sums: Path,
     tmp_path: Path,
-    write_logs: Callable[..., None],
-    record: Callable[..., Json],
-    bodies: Callable[..., Any],
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
+    write_logs: WriteLogs,
+    record: MakeRecord,
+    bodies: EncodeBodies,
+    recipe: WriteRecipe,
+    sluice: RunSluice,
 ) -> None:
     assert sums.exists()
     logged = list[Json]()
@@ -87,10 +87,10 @@ def test_many_lines_that_break_a_rule_reject_the_release(
 def test_a_markdown_heading_is_no_answer(
     sums: Path,
     tmp_path: Path,
-    write_logs: Callable[..., None],
-    record: Callable[..., Json],
-    recipe: Callable[..., Path],
-    sluice: Callable[..., Any],
+    write_logs: WriteLogs,
+    record: MakeRecord,
+    recipe: WriteRecipe,
+    sluice: RunSluice,
 ) -> None:
     assert sums.exists()
     reply = "#### 1. Think\nIt is five.\n#### 2. Answer\nSo I say 5."

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 import pytest
+from support.protocols import MakeRecord, RunSluice, WriteLogs, WriteRecipe
 
 Json = dict[str, Any]
-Ran = Any
 
 START = datetime(2026, 10, 1, 12, tzinfo=UTC)
 MODEL = "amazon.nova-lite-v1:0"
@@ -46,9 +46,9 @@ def grader(tmp_path: Path) -> Callable[..., None]:
 @pytest.fixture
 def recipe_over(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    record: Callable[..., Json],
-    write_logs: Callable[..., None],
+    recipe: WriteRecipe,
+    record: MakeRecord,
+    write_logs: WriteLogs,
 ) -> Callable[..., Path]:
     """A recipe with a grader over labelled sums of responses of many lengths, and odd records."""
 
@@ -74,7 +74,7 @@ def recipe_over(
     return write
 
 
-def graded(sluice: Callable[..., Ran], path: Path) -> tuple[int, Json]:
+def graded(sluice: RunSluice, path: Path) -> tuple[int, Json]:
     """`sluice grade --json`: its code and what it told, which holds no content."""
     ran = sluice("grade", path, "--json")
     assert CANARY not in ran.err + ran.out
@@ -95,7 +95,7 @@ VERDICTS = [
 def test_a_grader_is_judged_by_its_scores_and_the_gate_follows(
     recipe_over: Callable[..., Path],
     grader: Callable[..., None],
-    sluice: Callable[..., Ran],
+    sluice: RunSluice,
     score: str,
     verdict: str,
     release: str,
@@ -117,7 +117,7 @@ def test_a_grader_is_judged_by_its_scores_and_the_gate_follows(
 
 
 def test_people_are_told_the_verdict_last_and_slices_by_value(
-    recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: Callable[..., Ran]
+    recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: RunSluice
 ) -> None:
     grader()
     ran = sluice("grade", recipe_over('slices = ["team"]\n'))
@@ -130,7 +130,7 @@ def test_people_are_told_the_verdict_last_and_slices_by_value(
 
 
 def test_a_grader_out_of_the_gate_is_not_run(
-    recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: Callable[..., Ran]
+    recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: RunSluice
 ) -> None:
     grader("0.0", first="os._exit(1)")
     ran = sluice("build", recipe_over("in_gate = false\n"), "--json")
@@ -157,7 +157,7 @@ FAILING = {
 def test_a_grader_that_fails_is_told_of_and_not_trusted(
     recipe_over: Callable[..., Path],
     grader: Callable[..., None],
-    sluice: Callable[..., Ran],
+    sluice: RunSluice,
     name: str,
 ) -> None:
     how, message = FAILING[name]
@@ -170,7 +170,7 @@ def test_a_grader_that_fails_is_told_of_and_not_trusted(
 
 
 def test_a_grader_prints_in_vain(
-    recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: Callable[..., Ran]
+    recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: RunSluice
 ) -> None:
     grader(first="print(json.dumps(event), flush=True); print(event, file=sys.stderr)")
     ran = sluice("grade", recipe_over("max_samples = 100\n"))
@@ -181,7 +181,7 @@ def test_a_grader_prints_in_vain(
 def test_a_grader_sees_no_credentials_and_no_home(
     recipe_over: Callable[..., Path],
     grader: Callable[..., None],
-    sluice: Callable[..., Ran],
+    sluice: RunSluice,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -206,7 +206,7 @@ def test_a_grader_sees_no_credentials_and_no_home(
 )
 def test_a_grader_that_can_not_be_loaded_is_a_fault_of_the_recipe(
     recipe_over: Callable[..., Path],
-    sluice: Callable[..., Ran],
+    sluice: RunSluice,
     tmp_path: Path,
     content: str | None,
     message: str,
@@ -219,12 +219,12 @@ def test_a_grader_that_can_not_be_loaded_is_a_fault_of_the_recipe(
     assert CANARY not in ran.err
 
 
-def test_without_a_grader_there_is_nothing_to_try(sums: Path, sluice: Callable[..., Ran]) -> None:
+def test_without_a_grader_there_is_nothing_to_try(sums: Path, sluice: RunSluice) -> None:
     ran = sluice("grade", sums)
     assert (ran.code, "[grader]" in ran.err) == (2, True)
 
 
-def asked_again(record: Callable[..., Json], name: str, replies: Sequence[str]) -> list[Json]:
+def asked_again(record: MakeRecord, name: str, replies: Sequence[str]) -> list[Json]:
     """Exact duplicates of one prompt, with these replies."""
     return [
         record(
@@ -241,8 +241,8 @@ def asked_again(record: Callable[..., Json], name: str, replies: Sequence[str]) 
 def test_prompts_without_variance_are_dropped_and_every_record_has_one_fate(
     recipe_over: Callable[..., Path],
     grader: Callable[..., None],
-    sluice: Callable[..., Ran],
-    record: Callable[..., Json],
+    sluice: RunSluice,
+    record: MakeRecord,
 ) -> None:
     grader(f'float("right" in {TEXT})')
     said = {

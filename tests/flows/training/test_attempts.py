@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from support.protocols import RunSluice, WriteRecipe
 
 from bedrock_sluice.flows.training import job
 from bedrock_sluice.flows.training.job import prepare, start
@@ -19,7 +20,6 @@ from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.transforms.errors import OutsideError
 
 Json = dict[str, Any]
-Sluice = Callable[..., Any]
 
 TRAIN = """\
 [grader]
@@ -84,7 +84,7 @@ def bedrock(monkeypatch: pytest.MonkeyPatch) -> Bedrock:
 
 
 @pytest.fixture
-def settings(sums: Path, recipe: Callable[..., Path], bucket: str) -> Callable[..., Path]:
+def settings(sums: Path, recipe: WriteRecipe, bucket: str) -> Callable[..., Path]:
     """Writes the recipe over the sums with these lines at the end of [train]."""
     assert sums.exists()
     data = f'data_uri = "s3://{bucket}/lines"\n'
@@ -92,7 +92,7 @@ def settings(sums: Path, recipe: Callable[..., Path], bucket: str) -> Callable[.
 
 
 @pytest.fixture
-def release(settings: Callable[..., Path], sluice: Sluice) -> str:
+def release(settings: Callable[..., Path], sluice: RunSluice) -> str:
     """An approved release over 150 sums."""
     uri: str = sluice("build", settings("hyper_parameters = { epochCount = 2 }\n")).out.strip()
     assert sluice("approve", uri, "--by", "Dana").code == 0
@@ -114,7 +114,7 @@ def states(release: Release) -> set[str]:
 
 
 def test_other_job_settings_are_no_other_release(
-    release: str, settings: Callable[..., Path], sluice: Sluice, bedrock: Bedrock
+    release: str, settings: Callable[..., Path], sluice: RunSluice, bedrock: Bedrock
 ) -> None:
     prices = "prices = { per_1k_output_tokens = 0.001 }\nbudget = 1e6\n"
     path = settings(f'{prices}hyper_parameters = {{ epochCount = 3 }}\ntags = {{ a = "b" }}\n')
@@ -133,7 +133,7 @@ def test_other_job_settings_are_no_other_release(
 
 
 def test_without_a_recipe_the_settings_are_those_of_the_build(
-    release: str, sluice: Sluice, bedrock: Bedrock
+    release: str, sluice: RunSluice, bedrock: Bedrock
 ) -> None:
     ran = sluice("train", release)
     assert "with the settings of the recipe of the build" in ran.err
@@ -142,7 +142,7 @@ def test_without_a_recipe_the_settings_are_those_of_the_build(
 
 
 def test_the_recipe_of_another_dataset_is_refused(
-    release: str, settings: Callable[..., Path], sluice: Sluice, bedrock: Bedrock
+    release: str, settings: Callable[..., Path], sluice: RunSluice, bedrock: Bedrock
 ) -> None:
     path = settings(name="other.toml")
     path.write_text(path.read_text().replace('name = "sums"', 'name = "other"'))
@@ -153,7 +153,7 @@ def test_the_recipe_of_another_dataset_is_refused(
 
 
 def test_a_job_that_failed_can_be_tried_again(
-    release: str, sluice: Sluice, bedrock: Bedrock
+    release: str, sluice: RunSluice, bedrock: Bedrock
 ) -> None:
     first = sluice("train", release).out.strip()
     assert sluice("train", release).out.strip() == first  # twice is once
@@ -169,7 +169,7 @@ def test_a_job_that_failed_can_be_tried_again(
 
 
 def test_a_job_with_other_settings_waits_for_the_first_to_end(
-    release: str, settings: Callable[..., Path], sluice: Sluice, bedrock: Bedrock
+    release: str, settings: Callable[..., Path], sluice: RunSluice, bedrock: Bedrock
 ) -> None:
     sluice("train", release)
     path = settings("hyper_parameters = { epochCount = 4 }\n")
@@ -185,7 +185,7 @@ def test_a_job_with_other_settings_waits_for_the_first_to_end(
 
 
 def test_a_refused_request_is_sent_again_under_its_name(
-    release: str, settings: Callable[..., Path], sluice: Sluice, bedrock: Bedrock
+    release: str, settings: Callable[..., Path], sluice: RunSluice, bedrock: Bedrock
 ) -> None:
     bedrock.refusals = 1
     assert sluice("train", release).code == 3
@@ -244,7 +244,7 @@ def test_a_claim_whose_answer_was_lost_is_not_made_twice(
 
 
 def test_consent_is_asked_before_aws_is(
-    sums: Path, settings: Callable[..., Path], sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+    sums: Path, settings: Callable[..., Path], sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
@@ -260,7 +260,7 @@ def test_consent_is_asked_before_aws_is(
 def test_a_recipe_without_job_settings_is_refused_after_consent_and_before_aws_is_asked(
     sums: Path,
     settings: Callable[..., Path],
-    sluice: Sluice,
+    sluice: RunSluice,
     monkeypatch: pytest.MonkeyPatch,
     is_current: bool,
 ) -> None:

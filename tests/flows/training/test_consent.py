@@ -8,6 +8,7 @@ from tempfile import gettempdir
 from typing import Any
 
 import pytest
+from support.protocols import RunSluice, WriteRecipe
 
 from bedrock_sluice.lake.releases.releases import open_release, release_digest
 from bedrock_sluice.transforms.errors import IntegrityError
@@ -28,7 +29,7 @@ data_uri = "s3://data/rft"
 
 
 @pytest.fixture
-def approved(sums: Path, recipe: Callable[..., Path], sluice: Sluice) -> str:
+def approved(sums: Path, recipe: WriteRecipe, sluice: RunSluice) -> str:
     """An approved release over 150 sums, whose job could be started."""
     assert sums.exists()
     uri: str = sluice("build", recipe(TRAIN)).out.strip()
@@ -100,7 +101,7 @@ EDITS: dict[str, Edit] = {
 }
 
 
-def test_no_edit_after_the_approval_is_trained_on(approved: str, sluice: Sluice) -> None:
+def test_no_edit_after_the_approval_is_trained_on(approved: str, sluice: RunSluice) -> None:
     release = Path(approved)
     (path,) = (release.parents[2] / "approvals/sums" / release.name).iterdir()
     kept = {each: each.read_bytes() for each in (*release.iterdir(), path)}
@@ -115,7 +116,7 @@ def test_no_edit_after_the_approval_is_trained_on(approved: str, sluice: Sluice)
 
 
 def test_a_torn_copy_of_the_lines_is_never_handed_on(
-    sums: Path, recipe: Callable[..., Path], sluice: Sluice, bucket: str
+    sums: Path, recipe: WriteRecipe, sluice: RunSluice, bucket: str
 ) -> None:
     assert sums.exists()
     uri = sluice("build", recipe(TRAIN, {'"lake"': f'"s3://{bucket}/lake"'})).out.strip()

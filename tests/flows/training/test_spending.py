@@ -8,12 +8,12 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from support.protocols import MakeRecords, Ran, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.flows import prefect_runner as tasks
 from bedrock_sluice.transforms.errors import RefusedError
 
 Json = dict[str, Any]
-Ran = Any
 Sluice = Callable[..., Ran]
 
 EPOCHS, SAMPLES, LONGEST = 2, 4, 1_000
@@ -32,7 +32,7 @@ NO_JUDGE = {"low": 0, "high": 0}
 
 
 @pytest.fixture
-def built(sums: Path, recipe: Callable[..., Path], sluice: Sluice) -> Callable[..., str]:
+def built(sums: Path, recipe: WriteRecipe, sluice: RunSluice) -> Callable[..., str]:
     """Builds a release over 150 sums, and approves it."""
 
     def make(more: str, grader: str = GRADER) -> str:
@@ -51,7 +51,9 @@ def counts(release: str) -> tuple[int, int]:
     return told["train"], told["validation"]
 
 
-def test_without_prices_only_quantities_are_told(built: Callable[..., str], sluice: Sluice) -> None:
+def test_without_prices_only_quantities_are_told(
+    built: Callable[..., str], sluice: RunSluice
+) -> None:
     release = built("")
     ran = sluice("estimate", release, "--json")
     told = json.loads(ran.out)
@@ -73,7 +75,7 @@ def test_without_prices_only_quantities_are_told(built: Callable[..., str], slui
 
 
 def test_prices_make_a_range_and_logged_lengths_its_lower_end(
-    built: Callable[..., str], sluice: Sluice, tmp_path: Path
+    built: Callable[..., str], sluice: RunSluice, tmp_path: Path
 ) -> None:
     (tmp_path / "grader.py").write_text(
         "def lambda_handler(event, _):\n"
@@ -98,7 +100,7 @@ def test_prices_make_a_range_and_logged_lengths_its_lower_end(
     assert sluice("estimate", release).err.rstrip().endswith("EUR")
 
 
-def test_a_judge_is_counted(sums: Path, recipe: Callable[..., Path], sluice: Sluice) -> None:
+def test_a_judge_is_counted(sums: Path, recipe: WriteRecipe, sluice: RunSluice) -> None:
     assert sums.exists()
     path = recipe(GRADER + TRAIN, {'name = "math"\n': 'name = "judge"\n'})
     told = json.loads(sluice("estimate", sluice("build", path).out.strip(), "--json").out)
@@ -107,7 +109,7 @@ def test_a_judge_is_counted(sums: Path, recipe: Callable[..., Path], sluice: Slu
 
 
 def test_settings_given_after_the_build_are_those_of_the_estimate(
-    built: Callable[..., str], recipe: Callable[..., Path], sluice: Sluice
+    built: Callable[..., str], recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     release = built("")
     later = recipe(GRADER + TRAIN.replace("epochCount = 2", "epochCount = 4") + PRICES)
@@ -121,10 +123,10 @@ def test_settings_given_after_the_build_are_those_of_the_estimate(
 
 def test_lines_over_the_jobs_prompt_length_are_told_and_too_many_refused(
     tmp_path: Path,
-    recipe: Callable[..., Path],
-    records: Callable[..., list[Json]],
-    write_logs: Callable[..., None],
-    sluice: Sluice,
+    recipe: WriteRecipe,
+    records: MakeRecords,
+    write_logs: WriteLogs,
+    sluice: RunSluice,
 ) -> None:
     logged = records(150)
     for number in range(20):
@@ -156,7 +158,7 @@ def test_lines_over_the_jobs_prompt_length_are_told_and_too_many_refused(
 
 @pytest.mark.usefixtures("bucket")
 def test_a_job_over_the_budget_is_not_started_by_anyone(
-    built: Callable[..., str], sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+    built: Callable[..., str], sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bedrock_sluice.flows import train
     from bedrock_sluice.flows.training import job
@@ -180,7 +182,7 @@ def test_a_job_over_the_budget_is_not_started_by_anyone(
     assert not list(Path(release).parents[2].glob("registry/**/*.json"))
 
 
-def test_a_job_within_the_budget_is_rehearsed(built: Callable[..., str], sluice: Sluice) -> None:
+def test_a_job_within_the_budget_is_rehearsed(built: Callable[..., str], sluice: RunSluice) -> None:
     release = built(f"{PRICES}budget = 1e6\n")
     request = json.loads(sluice("train", release, "--dry-run").out)
     told = request["customizationConfig"]["rftConfig"]["hyperParameters"]
@@ -201,7 +203,7 @@ def test_a_job_within_the_budget_is_rehearsed(built: Callable[..., str], sluice:
     ],
 )
 def test_prices_that_say_nothing_are_refused(
-    sums: Path, recipe: Callable[..., Path], sluice: Sluice, more: str, message: str
+    sums: Path, recipe: WriteRecipe, sluice: RunSluice, more: str, message: str
 ) -> None:
     assert sums.exists()
     ran = sluice("build", recipe(GRADER + TRAIN + more))
@@ -210,7 +212,7 @@ def test_prices_that_say_nothing_are_refused(
     assert "bug in Sluice" not in ran.err
 
 
-def test_an_estimate_needs_a_job_to_estimate(sums: Path, sluice: Sluice) -> None:
+def test_an_estimate_needs_a_job_to_estimate(sums: Path, sluice: RunSluice) -> None:
     release = sluice("build", sums).out.strip()
     ran = sluice("estimate", release, "--json")
     error = json.loads(ran.out)["error"]
@@ -218,7 +220,7 @@ def test_an_estimate_needs_a_job_to_estimate(sums: Path, sluice: Sluice) -> None
 
 
 @pytest.mark.parametrize("name", ["math", "qa", "text", "format", "tool", "judge"])
-def test_a_grader_is_exported_for_lambda(tmp_path: Path, sluice: Sluice, name: str) -> None:
+def test_a_grader_is_exported_for_lambda(tmp_path: Path, sluice: RunSluice, name: str) -> None:
     model = ("--model", "us.amazon.nova-pro-v1:0") if name == "judge" else ()
     ran = sluice("grader", "export", name, "--out", tmp_path / "deploy", *model)
     assert (ran.code, ran.out.strip()) == (0, str(tmp_path / f"deploy/{name}.zip"))
@@ -247,7 +249,7 @@ def test_a_grader_is_exported_for_lambda(tmp_path: Path, sluice: Sluice, name: s
     ],
 )
 def test_a_grader_that_can_not_be_exported_leaves_nothing(
-    tmp_path: Path, sluice: Sluice, arguments: tuple[str, ...], message: str
+    tmp_path: Path, sluice: RunSluice, arguments: tuple[str, ...], message: str
 ) -> None:
     ran = sluice("grader", "export", *arguments, "--out", tmp_path / "deploy")
     assert (ran.code, ran.out) == (2, "")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.protocols import MakeRecord
 
 from bedrock_sluice.transforms.decode import lines
 from bedrock_sluice.transforms.decode.cloudwatch import event_messages
@@ -71,7 +72,7 @@ FORMS: dict[str, Callable[[Sequence[str]], str]] = {
 }  # fmt: skip
 
 
-def messages_of(record: Callable[..., Json], number: int = 3) -> list[str]:
+def messages_of(record: MakeRecord, number: int = 3) -> list[str]:
     """Records as messages; one quotes an envelope, and ends with what looks like two objects."""
     asks = [f'{n} }}{{"a":1}} "logEvents": [] {{' for n in range(number)]
     return [json.dumps(record(request_id=f"r{n}", ask=ask)) for n, ask in enumerate(asks)]
@@ -81,7 +82,7 @@ def messages_of(record: Callable[..., Json], number: int = 3) -> list[str]:
 @pytest.mark.parametrize("packed", [0, 1, 2])
 @pytest.mark.parametrize("chunk", [lines.CHUNK_BYTES, 7])
 def test_every_form_gives_the_records_that_went_in(
-    record: Callable[..., Json],
+    record: MakeRecord,
     monkeypatch: pytest.MonkeyPatch,
     form: str,
     packed: int,
@@ -105,7 +106,7 @@ def test_every_form_gives_the_records_that_went_in(
     assert len(rows) == 3 + ("check" in form)
 
 
-def test_a_message_that_is_not_a_record_costs_itself_alone(record: Callable[..., Json]) -> None:
+def test_a_message_that_is_not_a_record_costs_itself_alone(record: MakeRecord) -> None:
     good = json.dumps(record())
     odd: list[Any] = [
         {"message": 7},
@@ -151,7 +152,7 @@ def test_what_holds_no_record_has_one_reason(text: str) -> None:
     assert row["reason"] == "decode_not_a_record"
 
 
-def test_a_record_is_never_taken_for_an_envelope(record: Callable[..., Json]) -> None:
+def test_a_record_is_never_taken_for_an_envelope(record: MakeRecord) -> None:
     logged = record(events=[{"message": "{}"}], logEvents=[{}])
     del logged["schemaType"]
     line = json.dumps(logged).encode()

@@ -1,10 +1,10 @@
 """What shaped a response and no message can carry: such a record is dropped with a reason."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.protocols import MakeRecord
 
 from bedrock_sluice.transforms.decode.records import decode_line
 from bedrock_sluice.transforms.errors import InputError
@@ -158,7 +158,7 @@ PROMPT_ARN = "arn:aws:bedrock:us-east-1:111122223333:prompt/ABCDEFGHIJ:1"
 ROUTER_ARN = "arn:aws:bedrock:us-east-1:111122223333:default-prompt-router/anthropic.claude:1"
 
 
-def test_the_text_of_a_managed_prompt_is_not_logged(record: Callable[..., Json]) -> None:
+def test_the_text_of_a_managed_prompt_is_not_logged(record: MakeRecord) -> None:
     for model, is_managed in ((PROMPT_ARN, True), (ROUTER_ARN, False)):
         line = json.dumps(record(modelId=model)).encode()
         assert (read_plain_line(line) is None) == is_managed
