@@ -29,7 +29,7 @@ from bedrock_sluice.rewards.running.run import (
     BATCH_SIZE,
     MEMORY_BYTES,
     TIMEOUT_SECONDS,
-    LambdaGrader,
+    Caller,
     run_grader,
 )
 from bedrock_sluice.transforms.chat.messages import Message
@@ -62,7 +62,7 @@ class Graded(NamedTuple):
 def grade(
     lines: pl.DataFrame,
     logged: Iterable[LoggedResponse],
-    grader: LocalGrader | LambdaGrader,
+    grader: LocalGrader | Caller,
     options: GradeOptions | None = None,
     report_progress: ReportProgress | None = None,
 ) -> Graded:
@@ -100,7 +100,7 @@ class _Counter:
 
 def _run(
     chosen: Sequence[GraderInput],
-    grader: LocalGrader | LambdaGrader,
+    grader: LocalGrader | Caller,
     options: GradeOptions,
     done: _Counter,
 ) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from bedrock_sluice.flows.stages.grade import Graded, GradeOptions, grade
 from bedrock_sluice.rewards.readiness import zero_variance_prompts
 from bedrock_sluice.rewards.running.logged_responses import LoggedResponse
 from bedrock_sluice.rewards.running.process import LocalGrader
-from bedrock_sluice.rewards.running.run import LambdaGrader
+from bedrock_sluice.rewards.running.run import Caller
 from bedrock_sluice.transforms.derived_metadata import model_name
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
@@ -69,11 +69,15 @@ def grader_section(context: BuildContext) -> GraderSection:
     return context.recipe.grader
 
 
-def _grader(context: BuildContext, asked: GraderSection) -> LocalGrader | LambdaGrader:
+def _grader(context: BuildContext, asked: GraderSection) -> LocalGrader | Caller:
     if asked.python is not None:
         return LocalGrader(asked.python, context.base)
     assert asked.lambda_arn is not None
-    return LambdaGrader(asked.lambda_arn)
+    from bedrock_sluice.flows.lambda_grader import (  # noqa: PLC0415 - botocore
+        LambdaGrader,
+    )
+
+    return LambdaGrader(asked.lambda_arn, asked.timeout_seconds)
 
 
 def _logged(context: BuildContext, wanted: pl.DataFrame) -> Iterator[LoggedResponse]:

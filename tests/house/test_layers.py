@@ -20,7 +20,7 @@ ARROWS = {
     "flows": {"flows", "lake", "transforms", "rewards", "expectations", "sql"},
     "expectations": {"expectations", "transforms"},
     "lake": {"lake", "transforms"},
-    "rewards": {"rewards", "lake", "transforms"},
+    "rewards": {"rewards", "transforms"},
     "transforms": {"transforms"},
     "sql": {"sql"},
 }
@@ -33,8 +33,8 @@ HOMES = {
     "great_expectations": ("expectations/gate.py",),
     "prefect": ("flows/", "cli/serve.py"),
     "duckdb": ("lake/duck.py",),
-    "boto3": ("lake/", "flows/", "rewards/running/run.py", "rewards/graders/judge_grader.py"),
-    "botocore": ("lake/", "flows/", "rewards/running/run.py"),
+    "boto3": ("lake/", "flows/", "rewards/graders/judge_grader.py"),
+    "botocore": ("lake/", "flows/"),
 }
 """Libraries that stay in one place: the paths, or starts of paths, that may import them."""
 

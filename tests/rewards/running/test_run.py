@@ -1,20 +1,13 @@
 """Graders that behave, and graders that don't: each sample has one clear result, within limits."""
 
-import io
-import json
 import os
 import select
 from collections.abc import Callable
 from importlib.resources import files
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.response import StreamingBody
-from botocore.stub import Stubber
 
 from bedrock_sluice.rewards import graders
 from bedrock_sluice.rewards.running.events import FORMS, Sample
@@ -22,15 +15,10 @@ from bedrock_sluice.rewards.running.grader_results import GraderResult
 from bedrock_sluice.rewards.running.process import LocalGrader
 from bedrock_sluice.rewards.running.run import (
     MAX_LOST_CALLS,
-    WAITS_SECONDS,
-    LambdaGrader,
     run_grader,
 )
 from bedrock_sluice.transforms.errors import (
     ConfigError,
-    OutsideError,
-    SluiceError,
-    TransientError,
 )
 
 Json = dict[str, Any]
@@ -68,7 +56,7 @@ def grader(tmp_path: Path) -> Write:
     return write
 
 
-def run(grader: LocalGrader | LambdaGrader, number: int = 3, **limits: Any) -> list[GraderResult]:
+def run(grader: LocalGrader, number: int = 3, **limits: Any) -> list[GraderResult]:
     limits = {"timeout_seconds": 5.0, "memory_bytes": 512 * MB, **limits}
     return list(run_grader(grader, samples(number), **limits))
 
@@ -267,126 +255,3 @@ def test_a_large_event_is_handed_over_whole(grader: Write) -> None:
     big = [Sample(samples(1)[0].line, "x" * (3 * MB))]
     made = grader("row['aggregate_reward_score'] = len(s['messages'][-1]['content'])")
     assert [each.score for each in run_grader(made, big)] == [3.0 * MB]
-
-
-# --- Lambda
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits between attempts, which take no time."""
-    waited: list[float] = []
-    monkeypatch.setattr("bedrock_sluice.rewards.running.run.sleep", waited.append)
-    return waited
-
-
-@pytest.fixture
-def function(waits: list[float]) -> LambdaGrader:
-    once = Config(retries={"total_max_attempts": 1})
-    client = boto3.client(
-        "lambda", "us-east-1", config=once, aws_access_key_id="a", aws_secret_access_key="b"
-    )
-    return LambdaGrader("grade", client)
-
-
-def answers(stub: Stubber, told: object, error: str | None = None) -> None:
-    raw = told if isinstance(told, bytes) else json.dumps(told).encode()
-    answer: Json = {"StatusCode": 200, "Payload": StreamingBody(io.BytesIO(raw), len(raw))}
-    stub.add_response("invoke", answer | ({"FunctionError": error} if error else {}))
-
-
-def test_a_lambda_is_handed_the_event_and_its_scores_are_read(function: LambdaGrader) -> None:
-    with Stubber(function.client) as stub:
-        answers(stub, [{"id": str(n), "aggregate_reward_score": n} for n in range(3)])
-        assert [each.score for each in run(function)] == [0.0, 1.0, 2.0]
-        stub.assert_no_pending_responses()
-
-
-@pytest.mark.parametrize(
-    ("told", "error", "problem"),
-    [
-        (
-            {"errorType": "KeyError", "errorMessage": SECRET},
-            "Unhandled",
-            "the grader raised KeyError",
-        ),
-        ({"errorType": SECRET + "!"}, "Unhandled", "the grader raised an exception"),
-        (None, "Unhandled", "the grader raised an exception"),
-        (
-            {"errorMessage": "2026 1a Task timed out after 3.00 seconds"},
-            "Unhandled",
-            "the grader was stopped by Lambda: Task timed out after 3.00 seconds",
-        ),
-        (b"{", None, "the grader answered with what is no JSON"),
-        ({"errors": 1}, None, "the answer is an object; return a list with one object a sample"),
-    ],
-)
-def test_what_is_wrong_with_a_lambda_is_told(
-    function: LambdaGrader, told: object, error: str | None, problem: str
-) -> None:
-    with Stubber(function.client) as stub:
-        answers(stub, told, error)
-        (scored,) = run(function, 1)
-    assert (scored.score, scored.problem) == (None, problem)
-
-
-def test_a_batch_that_a_lambda_fails_is_graded_one_by_one(function: LambdaGrader) -> None:
-    good, bad = [{"id": "0", "aggregate_reward_score": 1}], {"errorType": "Runtime.ExitError"}
-    with Stubber(function.client) as stub:
-        answers(stub, bad, "Unhandled")
-        answers(stub, good)
-        answers(stub, bad, "Unhandled")
-        first, second = run(function, 2)
-    assert (first.score, first.note) == (1.0, ALONE)
-    assert second.problem == "the grader raised Runtime.ExitError"
-
-
-def test_a_busy_lambda_is_asked_again(function: LambdaGrader, waits: list[float]) -> None:
-    with Stubber(function.client) as stub:
-        stub.add_client_error("invoke", "TooManyRequestsException", http_status_code=429)
-        stub.add_client_error("invoke", "ServiceException", http_status_code=500)
-        answers(stub, [{"id": "0", "aggregate_reward_score": 1}])
-        assert run(function, 1)[0].score == 1.0
-    assert waits == list(WAITS_SECONDS[:2])
-
-
-@pytest.mark.parametrize(
-    ("code", "status", "times", "error", "message"),
-    [
-        (
-            "ResourceNotFoundException",
-            404,
-            1,
-            ConfigError,
-            "lambda_arn in .grader. names a function",
-        ),
-        ("AccessDeniedException", 403, 1, OutsideError, "needs lambda:InvokeFunction"),
-        ("KMSDisabledException", 502, 5, TransientError, "KMSDisabledException"),
-        ("InvalidParameterValueException", 400, 1, OutsideError, "look for the code"),
-        ("TooManyRequestsException", 429, 5, TransientError, "run again"),
-    ],
-)
-def test_what_lambda_refuses_is_told_by_what_to_do(
-    function: LambdaGrader,
-    code: str,
-    status: int,
-    times: int,
-    error: type[SluiceError],
-    message: str,
-) -> None:
-    with Stubber(function.client) as stub:
-        for _ in repeat(None, times):
-            stub.add_client_error("invoke", code, SECRET, http_status_code=status)
-        with pytest.raises(SluiceError, match=message) as told:
-            run(function, 1)
-        stub.assert_no_pending_responses()
-    assert told.type is error
-    assert SECRET not in str(told.value)
-
-
-def test_a_lambda_that_is_not_reached_may_be_reached_later(
-    aws: Callable[[str], None],
-) -> None:
-    aws("http://127.0.0.1:9")
-    with pytest.raises(TransientError, match="Lambda grade: EndpointConnectionError"):
-        run(LambdaGrader("grade"), 1)
