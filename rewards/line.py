@@ -72,5 +72,7 @@ def _line(row: dict[str, Any], fields: Sequence[str]) -> str:
 
 def _checked(passthrough: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     if taken := OWN_KEYS.intersection(passthrough):
-        raise ConfigError(f"the template's `rides`: a line has its own {', '.join(sorted(taken))}")
+        raise ConfigError(
+            f"`passthrough_fields` of the template: a line has its own {', '.join(sorted(taken))}"
+        )
     return passthrough

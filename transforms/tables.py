@@ -132,7 +132,7 @@ COLUMNS: Mapping[str, Column] = {
     "is_clean": Column(_FLAG, "no secrets or personal data were found in the prompt"),
     "reference_answer": Column(_TEXT, "JSON, as the template shapes it"),
     "reference_source": Column(_TEXT, "the source of the answer: labels, feedback, logged …"),
-    "riding": Column(_TEXT, "JSON object of passthrough fields from a label, or null"),
+    "passthrough": Column(_TEXT, "JSON object of passthrough fields from a label, or null"),
     "split": Column(_TEXT, "train or validation"),
     "group": Column(_TEXT, "lowest root of those that must stay on one side"),
     "json": Column(_TEXT, "the line as it is written"),
@@ -198,7 +198,7 @@ _PROMPT = (
     *("exchange", *_KEYS, "timestamp", "model_id", "request_metadata", "prompt_digest"),
     *("root", "duplicates", "is_clean"),
 )
-_ANSWER = ("reference_answer", "reference_source", "riding")
+_ANSWER = ("reference_answer", "reference_source", "passthrough")
 _SIDE = ("group", "split")
 
 PROMPTS = Table("PROMPTS", (*_PROMPT, "prompt_tokens", "path", "conversation"))
