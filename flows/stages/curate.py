@@ -1,17 +1,16 @@
 """The step `curate`: which exchanges deserve to be a prompt. Each sieve is of the pure core."""
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from bedrock_sluice.flows.context import BuildContext
-from bedrock_sluice.flows.stages.features import FeatureOptions, Inspected, inspect
+from bedrock_sluice.flows.stages.features import FeatureOptions, add_features
 from bedrock_sluice.flows.stages.labels import with_labels
 from bedrock_sluice.flows.stages.lineage import TRAINED_BEFORE, excluded_prompts
-from bedrock_sluice.lake.labels import LABELLED_AT
 from bedrock_sluice.transforms.answers.choice import trusted
 from bedrock_sluice.transforms.answers.sources import labelled_requests
 from bedrock_sluice.transforms.curate.caps import (
@@ -32,19 +31,13 @@ from bedrock_sluice.transforms.curate.rules import (
     drop_near_duplicates,
     drop_private,
     drop_unteachable,
-    in_survival_order,
+    survival_ranks,
     with_response_flags,
 )
 from bedrock_sluice.transforms.curate.trained_before import drop_trained, registry_facts
 from bedrock_sluice.transforms.dedup.contamination import SIMILARITY
 from bedrock_sluice.transforms.dedup.leakage import scopes
-from bedrock_sluice.transforms.dedup.near_duplicates import (
-    NO_LABEL,
-    group_sizes,
-    have_different_labels,
-    pick_survivors,
-    similar_pairs,
-)
+from bedrock_sluice.transforms.dedup.near_duplicates import choose_survivors, similar_pairs
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.features.quality import quality_rules
 from bedrock_sluice.transforms.privacy.detection import KINDS
@@ -98,16 +91,18 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     salt, trained = context.recipe.split.salt, excluded_prompts(context)
     sieves.pass_on(drop_trained(sieves.kept, trained, keep_share=asked.trained_share, salt=salt))
     if most := asked.max_burst:
-        judged, minutes = _judged_requests(context, exchanges), asked.burst_minutes
-        sieves.pass_on(drop_bursts(sieves.kept, judged, max_burst=most, burst_minutes=minutes))
+        labelled_ids, minutes = _labelled_requests(context, exchanges), asked.burst_minutes
+        sieves.pass_on(
+            drop_bursts(sieves.kept, labelled_ids, max_burst=most, burst_minutes=minutes)
+        )
     candidate_responses = sieves.kept.filter(
         "has_good_response"
     )  # of a burst, its first record alone
     sieves.pass_on(drop_exact_duplicates(sieves.kept))
-    inspected = inspect(context, sieves.kept, _asked(context))
+    features = add_features(context, sieves.kept, _asked(context))
     is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)
-    sieves.kept = inspected.prompts.with_columns(is_clean=is_clean)
-    facts = _facts(inspected.prompts) | {TRAINED_BEFORE: registry_facts(trained)}
+    sieves.kept = features.prompts.with_columns(is_clean=is_clean)
+    facts = _facts(features.prompts) | {TRAINED_BEFORE: registry_facts(trained)}
     if context.recipe.quality.drop_refusals:
         refusing = sieves.kept.filter("is_refusal").select("exchange")
         candidate_responses = candidate_responses.join(
@@ -118,26 +113,30 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     sieves.pass_on(drop_evaluated(sieves.kept))
     sieves.pass_on(choose_turns(sieves.kept, asked.conversations, asked.max_per_conversation))
     if asked.near_duplicates:
-        near, sizes = _near(context, sieves.kept, inspected, asked.near_duplicates)
-        sieves.pass_on(drop_near_duplicates(sieves.kept, near))
+        sketch_rows = sieves.kept["sketch_row"].to_numpy().astype(np.int64)
+        ranks = survival_ranks(sieves.kept)
+        similar = similar_pairs(
+            features.sketches[sketch_rows],
+            lambda rows: features.texts.fetch(sketch_rows[rows]),
+            ranks,
+            asked.near_duplicates,
+            scopes(sieves.kept["system_digest"]) if asked.within_system else None,
+        )
+        survivors, sizes = choose_survivors(similar, ranks, sieves.kept["label"])
+        sieves.pass_on(drop_near_duplicates(sieves.kept, survivors))
         facts |= {ALIKE: {"prompts": int(sizes.sum()), "largest": int(sizes.max(initial=0))}}
     _cap(context, sieves)
     sifted = FilterResult(sieves.kept, pl.concat(sieves.rejected))
     return Curated(sifted, candidate_responses, facts)
 
 
-def _judged_requests(context: BuildContext, exchanges: pl.DataFrame) -> pl.Series:
+def _labelled_requests(context: BuildContext, exchanges: pl.DataFrame) -> pl.Series:
     """The requests that have a label which counts; labels that don't must decide nothing."""
-    asked = context.recipe.answer
-    is_asked = "labels" in trusted(asked.sources, asked.minimum_trust)
-    before = asked.labelled_before
-    rows = [
-        row
-        for table in (context.labels if is_asked else ())
-        for row in table.rows
-        if before is None or ((at := row.get(LABELLED_AT)) and at < before)
-    ]
-    return labelled_requests(exchanges, rows, asked.label_key)
+    options = context.recipe.answer
+    if "labels" not in trusted(options.sources, options.minimum_trust):
+        return pl.Series([], dtype=pl.String)
+    rows = chain.from_iterable(table.rows for table in context.labels)
+    return labelled_requests(exchanges, rows, options.label_key, options.labelled_before)
 
 
 def _cap(context: BuildContext, sieves: Sieves) -> None:
@@ -181,27 +180,3 @@ def _facts(prompts: pl.DataFrame) -> dict[str, Any]:
         "bidi_characters": int((prompts["bidi_characters"] > 0).sum()),
         "slices": slices.to_dicts(),
     }
-
-
-def _near(
-    context: BuildContext, prompts: pl.DataFrame, inspected: Inspected, similarity: float
-) -> tuple[pl.DataFrame, NDArray[np.int64]]:
-    """The near duplicates among the prompts (`SURVIVORS`), by the numbers of their rows.
-
-    And the sizes of the groups of prompts that look alike but have different labels.
-    """
-    numbered = prompts.with_row_index("row")
-    rank = np.empty(prompts.height, np.int64)
-    rank[in_survival_order(numbered)["row"].to_numpy()] = np.arange(prompts.height)
-    seats = prompts["sketch_row"].to_numpy().astype(np.int64)
-    pairs, shares = similar_pairs(
-        inspected.sketches[seats],
-        lambda rows: inspected.texts.fetch(seats[rows]),
-        rank,
-        similarity,
-        scopes(prompts["system_digest"]) if context.recipe.curate.within_system else None,
-    )
-    labels = prompts["label"].rank("dense").cast(pl.Int64).fill_null(NO_LABEL).to_numpy()
-    differ = have_different_labels(pairs, labels)
-    survivors = pick_survivors(pairs[~differ], shares[~differ], rank)
-    return survivors, group_sizes(pairs[differ])

@@ -8,15 +8,14 @@ import polars as pl
 
 from bedrock_sluice.expectations.checks import Check
 from bedrock_sluice.expectations.gate import evaluate
+from bedrock_sluice.expectations.limits import gate_limits
 from bedrock_sluice.expectations.measures import (
     LineRequirements,
-    count_groups,
     measure_leakage,
     measure_lines,
     measure_readiness,
     measure_sources,
     measure_split,
-    share_tolerance,
 )
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.stages.grade import Graded
@@ -24,12 +23,6 @@ from bedrock_sluice.flows.stages.split import split_similarity
 from bedrock_sluice.rewards.conformance.check import line_errors
 from bedrock_sluice.transforms.dedup.contamination import index_evaluation
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.sampling import MAX_LINES, MIN_LINES
-
-MAX_EVICTED_PERCENT = 10  # of prompts, without a warning
-MAX_UNFIT_PERCENT = 10  # of lines that break a rule of the profiles and are dropped
-MAX_UNFIT_PERCENT_UNWARNED = 1
-MIN_MATCHED_PERCENT = 10  # of prompts that a named source of answers has one for, likewise
 
 
 @dataclass(frozen=True)
@@ -38,23 +31,6 @@ class Judged:
 
     checks: list[Check]
     facts: dict[str, Any]
-
-
-def _limits(context: BuildContext, lines: pl.DataFrame, evicted: int) -> dict[str, float]:
-    share = context.recipe.split.validation
-    tolerance = share_tolerance(count_groups(lines, evicted), share)
-    return {
-        "min_lines": MIN_LINES,
-        "max_lines": MAX_LINES,
-        "max_prompt_tokens": context.recipe.curate.max_prompt_tokens,
-        "asked_percent": 100 * share,
-        "min_validation_percent": 100 * max(share - tolerance, 0),
-        "max_validation_percent": 100 * (share + tolerance),
-        "max_evicted_percent": MAX_EVICTED_PERCENT,
-        "max_unfit_percent": MAX_UNFIT_PERCENT,
-        "max_unfit_percent_unwarned": MAX_UNFIT_PERCENT_UNWARNED,
-        "min_matched_percent": MIN_MATCHED_PERCENT,
-    }
 
 
 def gate(
@@ -79,7 +55,12 @@ def gate(
         private=frozenset(private),
     )
     measures = measure_lines(lines["json"], requirements)
-    limits = _limits(context, lines, evicted)
+    limits = gate_limits(
+        lines,
+        evicted=evicted,
+        validation=asked.split.validation,
+        max_prompt_tokens=asked.curate.max_prompt_tokens,
+    )
     halves = measure_split(lines, asked.split.validation, evicted, unfit)
     sets = context.evaluation.items["text"]
     index = index_evaluation(sets) if len(sets) else None

@@ -3,7 +3,6 @@
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,12 +24,15 @@ from bedrock_sluice.lake.releases.releases import (
 )
 from bedrock_sluice.lake.releases.releases import publish as publish_files
 from bedrock_sluice.lake.releases.split_history import SPLIT_RULES
-from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.release_content import (
+    count_fates,
+    encode_lines,
+    provenance_of,
+    unknown_shapes,
+)
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
-from bedrock_sluice.transforms.tables import PROVENANCE
 
 FORMAT = 1
-MAX_SHAPES = 10  # of unknown ones that a report lists
 OPEN_DATE = "0000-00-00"  # of logs that do not lie in folders by the hour
 LIBRARIES = (
     *("duckdb", "great-expectations", "jinja2", "jsonschema", "msgspec", "numpy", "polars"),
@@ -53,14 +55,14 @@ class Outcome:
 
 def publish(context: BuildContext, outcome: Outcome) -> Release:
     """Write an outcome as a release; the same outcome publishes the same one."""
-    counts = _counts(outcome.fates)
+    counts = count_fates(outcome.fates)
     facts = {
         "verdict": "passed" if is_passed(outcome.checks) else "rejected",
         "stages": list(outcome.stages),
         "matched_without_key": outcome.matched_without_key,
         "untagged": outcome.tags.get(None, 0),
         "tags": {key: number for key, number in outcome.tags.items() if key is not None},
-        "unknown_shapes": _unknown_shapes(outcome.fates),
+        "unknown_shapes": unknown_shapes(outcome.fates),
         **outcome.curation,
     }
     shown = {name: counts[name] for name in ("records", TRAIN, VALIDATION)}
@@ -91,14 +93,14 @@ def _write(context: BuildContext, outcome: Outcome) -> dict[str, Path]:
     """The files of the release in the work folder, by name: all but its report."""
     lines = outcome.lines
     texts = {
-        "train.jsonl": _jsonl(lines, TRAIN),
-        "validation.jsonl": _jsonl(lines, VALIDATION),
+        "train.jsonl": encode_lines(lines, TRAIN),
+        "validation.jsonl": encode_lines(lines, VALIDATION),
         "checks.json": encode_checks(outcome.checks),
     }
     for name, content in texts.items():
         (context.work / name).write_bytes(content)
     salt = context.recipe.split.salt
-    tables = {"fates.parquet": outcome.fates, "provenance.parquet": _provenance(lines, salt)}
+    tables = {"fates.parquet": outcome.fates, "provenance.parquet": provenance_of(lines, salt)}
     for name, frame in tables.items():
         pq.write_table(frame.to_arrow(), context.work / name, compression="zstd")
     return {name: context.work / name for name in (*texts, *tables)}
@@ -116,43 +118,6 @@ def _about(context: BuildContext, release_id: str, digest: str) -> Facts:
         "until": window.until and f"{window.until:%Y-%m-%d %H:%M}",
         "privacy": context.recipe.privacy.actions(),
     }
-
-
-def _jsonl(lines: pl.DataFrame, side: str) -> bytes:
-    texts = lines.filter(pl.col("split") == side)["json"]
-    return "".join(f"{line}\n" for line in texts).encode()
-
-
-def _provenance(lines: pl.DataFrame, salt: str) -> pl.DataFrame:
-    """The provenance of the lines. A group may be a metadata value, so its keyed hash stands in."""
-    names = lines["group"].unique()
-    hashes = [blake2b(n.encode(), key=salt.encode(), digest_size=16).hexdigest() for n in names]
-    groups = pl.col("group").replace_strict(names, hashes, return_dtype=pl.String)
-    named = lines.with_columns(groups, id=pl.col("request_id"))
-    return named.select(pl.col(name).cast(kind) for name, kind in PROVENANCE.items())
-
-
-def _counts(fates: pl.DataFrame) -> Facts:
-    sides = dict(fates["fate"].value_counts().iter_rows())
-
-    def reasons(fate: str) -> dict[str, int]:
-        of_fate = fates.filter(pl.col("fate") == fate)
-        return dict(of_fate["reason"].value_counts().sort("reason").iter_rows())
-
-    return {
-        "records": fates.height,
-        "train": sides.get(TRAIN, 0),
-        "validation": sides.get(VALIDATION, 0),
-        "dropped": reasons("dropped"),
-        "quarantined": reasons("quarantined"),
-    }
-
-
-def _unknown_shapes(fates: pl.DataFrame) -> list[Facts]:
-    """What bodies that no reader knows look like, the most frequent first."""
-    unknown = fates.filter(pl.col("reason") == Reason.DECODE_UNKNOWN_SHAPE.value)
-    counted = unknown.group_by(shape="detail").agg(records=pl.len())
-    return counted.sort("records", "shape", descending=[True, False]).head(MAX_SHAPES).to_dicts()
 
 
 def _until(context: BuildContext) -> str:

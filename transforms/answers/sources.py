@@ -253,11 +253,16 @@ def _passthrough(shape: Shape, label: Row) -> str | None:
 
 
 def labelled_requests(
-    exchanges: pl.DataFrame, labels: Iterable[Row], key: str = REQUEST_ID
+    exchanges: pl.DataFrame,
+    labels: Iterable[Row],
+    key: str = REQUEST_ID,
+    before: datetime | None = None,
 ) -> pl.Series:
-    """The ids of the requests that have a label, whatever it says, sorted."""
-    told = pl.Series([label[key] for label in labels], dtype=pl.String).unique()
-    return exchanges.filter(_whose(key).is_in(told.implode()))[REQUEST_ID].unique().sort()
+    """Return the ids of the requests that have a label which counts, whatever it says, sorted."""
+    rows = [{"key": label[key], "labelled_at": label.get("labelled_at")} for label in labels]
+    schema: dict[str, Kind] = {"key": pl.String, "labelled_at": TOLD["labelled_at"]}
+    keys = told_before(pl.DataFrame(rows, schema=schema), before).told["key"].unique()
+    return exchanges.filter(_whose(key).is_in(keys.implode()))[REQUEST_ID].unique().sort()
 
 
 def _whose(key: str) -> pl.Expr:

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from bedrock_sluice.transforms.chat.messages import BROKEN_OFF, GOOD_STOP_REASONS
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
@@ -100,6 +102,14 @@ def in_survival_order(exchanges: pl.DataFrame) -> pl.DataFrame:
         descending=[True, True, True, False, False, False],
         nulls_last=True,
     )
+
+
+def survival_ranks(prompts: pl.DataFrame) -> NDArray[np.int64]:
+    """Return the place of each prompt in the survival order, from 0 for the first survivor."""
+    order = in_survival_order(prompts.with_row_index("row"))["row"].to_numpy()
+    ranks = np.empty(prompts.height, np.int64)
+    ranks[order] = np.arange(prompts.height)
+    return ranks
 
 
 def drop_exact_duplicates(exchanges: pl.DataFrame) -> FilterResult:

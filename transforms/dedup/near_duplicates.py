@@ -143,7 +143,7 @@ def verify(pairs: Pairs, fetch: Fetch, threshold: float) -> tuple[Pairs, NDArray
     """Pairs whose texts are as similar as the threshold or more, and the Jaccard similarity.
 
     Texts are fetched and cut into shingles anew, those of related pairs together; for `fetch` see
-    `find_near_duplicates`. Its calls go through the rows from first to last, then maybe again.
+    `similar_pairs`. Its calls go through the rows from first to last, then maybe again.
     """
     pairs = pairs[_by_relation(pairs)]
     bounds = [*range(0, len(pairs), VERIFIED_AT_ONCE), len(pairs)]
@@ -188,6 +188,28 @@ def _shingles_of(rows: Rows, fetch: Fetch, limit: int | None) -> Shingles | None
 
 
 # --- Survivors
+
+
+class NearDuplicates(NamedTuple):
+    """Who survives of near duplicates (`SURVIVORS`), and who does not compete.
+
+    `group_sizes` are the sizes of the groups of rows that look alike but have different labels.
+    """
+
+    survivors: pl.DataFrame
+    group_sizes: Rows
+
+
+def choose_survivors(similar: Similar, rank: Rows, labels: pl.Series) -> NearDuplicates:
+    """Choose who survives of similar rows, by rank.
+
+    `labels` (null: none) are those of all rows: rows with different labels are no duplicates.
+    """
+    pairs, similarity = similar
+    numbers = labels.rank("dense").cast(pl.Int64).fill_null(NO_LABEL).to_numpy()
+    differ = have_different_labels(pairs, numbers)
+    survivors = pick_survivors(pairs[~differ], similarity[~differ], rank)
+    return NearDuplicates(survivors, group_sizes(pairs[differ]))
 
 
 def have_different_labels(pairs: Pairs, labels: Rows) -> NDArray[np.bool_]:
