@@ -29,7 +29,7 @@ demo: .venv/run ## generate sample logs and build a release from them, in ./slui
 	@$(BIN)/sluice demo --out sluice-demo
 
 test: .venv/ready ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: lint docs ## lint, types, documentation site, house rules, the wheel
 	$(BIN)/python -m pytest tests/house

@@ -64,12 +64,19 @@ def recipe(tmp_path: Path) -> WriteRecipe:
     return write
 
 
-@pytest.fixture
-def sums(tmp_path: Path, recipe: WriteRecipe) -> Path:
-    """A recipe over 150 good records in three log objects."""
+def write_sums(folder: Path) -> Path:
+    """Write a recipe over 150 good records in three log objects."""
     good = make_records(150, datetime(2026, 10, 1, 12, tzinfo=UTC))
-    write_log_objects(tmp_path / "logs", [good[:50], good[50:100], good[100:]])
-    return recipe()
+    write_log_objects(folder / "logs", [good[:50], good[50:100], good[100:]])
+    path = folder / "sums.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture
+def sums(tmp_path: Path) -> Path:
+    """`write_sums`, in the folder of the test."""
+    return write_sums(tmp_path)
 
 
 @pytest.fixture(scope="session")
