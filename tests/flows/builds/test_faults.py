@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import gettempdir
+from typing import NamedTuple
 
 import pytest
 from support.builds import killed_build
-from support.command_line import write_sums
+from support.command_line import RECIPE, write_sums
 from support.protocols import RunSluice
 
 from bedrock_sluice.flows.context import open_context
@@ -30,36 +31,49 @@ def is_lasting(path: str) -> bool:
     return not Path(path).name.startswith(TEMPORARY_PREFIX)
 
 
+class Undisturbed(NamedTuple):
+    """A build that nobody kills: its logs, and the digests of its lake's files."""
+
+    logs: Path
+    lake: dict[str, str]
+
+
+def write_recipe(folder: Path, logs: Path) -> Path:
+    """Write a recipe; the path of the logs stands in it, for it names the files of the lake."""
+    path = folder / "killed.toml"
+    path.write_text(RECIPE.replace('"logs"', f'"{logs}"'))
+    return path
+
+
 @pytest.fixture(scope="module")
 def undisturbed(
     tmp_path_factory: pytest.TempPathFactory, tree_digest: Callable[[Path], dict[str, str]]
-) -> dict[str, str]:
-    """The lake of a build of `sums` that nobody kills."""
+) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
-    recipe = write_sums(folder)
-    with open_context(recipe) as context:
+    write_sums(folder)
+    with open_context(write_recipe(folder, folder / "logs")) as context:
         build(context)
-    return tree_digest(folder / "lake")
+    return Undisturbed(folder / "logs", tree_digest(folder / "lake"))
 
 
 @pytest.mark.parametrize(("event", "nth"), KILLS)
 def test_after_a_kill_at_any_write_a_re_run_makes_the_same_lake(
     event: str,
     nth: int,
-    sums: Path,
+    tmp_path: Path,
     sluice: RunSluice,
     tree_digest: Callable[[Path], dict[str, str]],
-    undisturbed: dict[str, str],
+    undisturbed: Undisturbed,
 ) -> None:
-    lake = sums.parent / "lake"
-    assert killed_build(sums, event, nth) == -signal.SIGKILL
+    recipe, lake = write_recipe(tmp_path, undisturbed.logs), tmp_path / "lake"
+    assert killed_build(recipe, event, nth) == -signal.SIGKILL
     left = {path: digest for path, digest in tree_digest(lake).items() if is_lasting(path)}
-    assert left.items() <= undisturbed.items()  # no file is half there
+    assert left.items() <= undisturbed.lake.items()  # no file is half there
     is_published = any(path.endswith("/manifest.json") for path in left)
-    assert is_published == (left == undisturbed) == ((event, nth) == ("os.remove", FILES))
-    assert sluice("build", sums).code == 0
+    assert is_published == (left == undisturbed.lake) == ((event, nth) == ("os.remove", FILES))
+    assert sluice("build", recipe).code == 0
     rebuilt = {path: digest for path, digest in tree_digest(lake).items() if is_lasting(path)}
-    assert rebuilt == undisturbed
+    assert rebuilt == undisturbed.lake
 
 
 def test_two_builds_at_once_publish_one_release(
