@@ -35,7 +35,7 @@ from bedrock_sluice.flows.recipe.values import (
 from bedrock_sluice.rewards.estimate import Prices
 from bedrock_sluice.rewards.line import OWN_KEYS
 from bedrock_sluice.rewards.running.events import EventForm
-from bedrock_sluice.transforms.answers.choice import ConflictRule, trusted
+from bedrock_sluice.transforms.answers.choice import ConflictRule, select_trusted_sources
 from bedrock_sluice.transforms.answers.extract import extraction_fault, parse_path
 from bedrock_sluice.transforms.answers.sources import MINIMUM_RESPONSES, MINIMUM_SHARE
 from bedrock_sluice.transforms.curate.conversations import Policy
@@ -231,7 +231,7 @@ class AnswerSection(Section):
                 raise ValueError(f'what is given for "{source}" is not used: add it to from')
         if len(set(self.sources)) < len(self.sources):
             raise ValueError("from names a source twice")
-        if not trusted(self.sources, self.minimum_trust):
+        if not select_trusted_sources(self.sources, self.minimum_trust):
             raise ValueError("minimum_trust leaves no source of from")
         low, high = self.bad_score, self.good_score
         if low is not None and high is not None and low >= high:

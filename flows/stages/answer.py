@@ -9,20 +9,20 @@ import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.stages.empty_result import check_answered, metadata_values
-from bedrock_sluice.transforms.answers.choice import choose_answers, trusted
+from bedrock_sluice.transforms.answers.choice import choose_answers, select_trusted_sources
 from bedrock_sluice.transforms.answers.extract import Extraction, parse_path
-from bedrock_sluice.transforms.answers.feedback import Judged, Scale, feedback_answers
+from bedrock_sluice.transforms.answers.feedback import FeedbackResult, Scale, feedback_answers
 from bedrock_sluice.transforms.answers.sources import (
     REQUEST_ID,
     AnswerContext,
-    Sourced,
+    SourceResult,
     agreement_answers,
     extracted_answers,
     label_answers,
     logged_answers,
     metadata_answers,
-    table_usage,
 )
+from bedrock_sluice.transforms.answers.table_usage import table_usage
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.reasons import Reason
 
@@ -51,38 +51,42 @@ def answer(
         ConfigError: no source has an answer for any prompt.
     """
     asked = context.recipe.answer
-    material = AnswerContext(
+    answer_context = AnswerContext(
         prompts,
         exchanges,
         candidate_responses,
         lambda wanted: context.exchanges.read(("response",), wanted["exchange"]),
         context.template,
     )
-    used = trusted(asked.sources, asked.minimum_trust)
-    tables = dict[str, Sourced]()
-    judged = judge_feedback(context, material) if "feedback" in used else None
+    used = select_trusted_sources(asked.sources, asked.minimum_trust)
+    tables = dict[str, SourceResult]()
+    judged = judge_feedback(context, answer_context) if "feedback" in used else None
     if judged:
-        tables["feedback"] = judged.sourced
+        tables["feedback"] = judged.source
     if "labels" in used:
         rows = chain.from_iterable(table.rows for table in context.labels)
         tables["labels"] = label_answers(
-            material, rows, asked.label_key, asked.conflicts, asked.labelled_before
+            answer_context, rows, asked.label_key, asked.conflicts, asked.labelled_before
         )
-    makers = _makers(context, material, judged.wrong if judged else None)
+    makers = _makers(context, answer_context, judged.wrong if judged else None)
     found = [(name, tables[name].answers if name in tables else makers[name]()) for name in used]
     chosen = _with_tools(context, choose_answers(prompts, found))
     sources = {
-        name: _usage(context, name, sourced, chosen, logged_ids) for name, sourced in tables.items()
+        name: _usage(context, name, result, chosen, logged_ids) for name, result in tables.items()
     }
     if "metadata" in used:
         sources["metadata"] = {"prompts": dict(found)["metadata"]["reference_answer"].count()}
-    check_answered(context, material, chosen, found, sources)
+    check_answered(context, answer_context, chosen, found, sources)
     facts = {"answer_sources": dict(sorted(sources.items())), "answerable": prompts.height}
     return Answered(chosen, facts)
 
 
 def _usage(
-    context: BuildContext, name: str, sourced: Sourced, chosen: FilterResult, logged_ids: pl.Series
+    context: BuildContext,
+    name: str,
+    result: SourceResult,
+    chosen: FilterResult,
+    logged_ids: pl.Series,
 ) -> dict[str, int]:
     """How the rows of a table were used: for an answer, or to say that the logged one is wrong."""
     key = context.recipe.answer.label_key if name == "labels" else REQUEST_ID
@@ -90,31 +94,31 @@ def _usage(
     answered = chosen.kept.filter(pl.col("reference_source") == name)
     rejected = chosen.rejected.filter(pl.col("reason") == Reason.ANSWER_REJECTED.value)
     decided = pl.concat([answered["prompt_digest"], rejected["prompt_digest"]])
-    return table_usage(sourced, seen, decided)._asdict()
+    return table_usage(result, seen, decided)._asdict()
 
 
-def judge_feedback(context: BuildContext, material: AnswerContext) -> Judged:
+def judge_feedback(context: BuildContext, answer_context: AnswerContext) -> FeedbackResult:
     """What people said of logged responses: answers, and responses that are wrong."""
     asked = context.recipe.answer
     rows = chain.from_iterable(table.placed() for table in context.feedback)
     scale = Scale(asked.good_score, asked.bad_score)
-    return feedback_answers(material, rows, asked.conflicts, asked.labelled_before, scale)
+    return feedback_answers(answer_context, rows, asked.conflicts, asked.labelled_before, scale)
 
 
 def _makers(
-    context: BuildContext, material: AnswerContext, wrong: pl.DataFrame | None
+    context: BuildContext, answer_context: AnswerContext, wrong: pl.DataFrame | None
 ) -> dict[str, Callable[[], pl.DataFrame]]:
     """How answers of the other sources are made; `wrong` are those that people judged so."""
     asked = context.recipe.answer
-    steps = parse_path(asked.extract_path) if asked.extract_path else ()
-    extraction = Extraction(asked.extract_pattern, steps)
+    path = parse_path(asked.extract_path) if asked.extract_path else None
+    extraction = Extraction(asked.extract_pattern, path)
     return {
-        "metadata": lambda: metadata_answers(material, asked.metadata_key),
+        "metadata": lambda: metadata_answers(answer_context, asked.metadata_key),
         "agreement": lambda: agreement_answers(
-            material, wrong, asked.minimum_share, asked.minimum_responses
+            answer_context, wrong, asked.minimum_share, asked.minimum_responses
         ),
-        "extracted": lambda: extracted_answers(material, extraction, wrong),
-        "logged": lambda: logged_answers(material, wrong),
+        "extracted": lambda: extracted_answers(answer_context, extraction, wrong),
+        "logged": lambda: logged_answers(answer_context, wrong),
     }
 
 

@@ -11,7 +11,7 @@ from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.stages.features import FeatureOptions, add_features
 from bedrock_sluice.flows.stages.labels import with_labels
 from bedrock_sluice.flows.stages.lineage import TRAINED_BEFORE, excluded_prompts
-from bedrock_sluice.transforms.answers.choice import trusted
+from bedrock_sluice.transforms.answers.choice import select_trusted_sources
 from bedrock_sluice.transforms.answers.sources import labelled_requests
 from bedrock_sluice.transforms.curate.caps import (
     caller,
@@ -133,7 +133,7 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
 def _labelled_requests(context: BuildContext, exchanges: pl.DataFrame) -> pl.Series:
     """The requests that have a label which counts; labels that don't must decide nothing."""
     options = context.recipe.answer
-    if "labels" not in trusted(options.sources, options.minimum_trust):
+    if "labels" not in select_trusted_sources(options.sources, options.minimum_trust):
         return pl.Series([], dtype=pl.String)
     rows = chain.from_iterable(table.rows for table in context.labels)
     return labelled_requests(exchanges, rows, options.label_key, options.labelled_before)

@@ -11,7 +11,7 @@ import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.stages.answer import judge_feedback
-from bedrock_sluice.transforms.answers.choice import choose_answers, trusted
+from bedrock_sluice.transforms.answers.choice import choose_answers, select_trusted_sources
 from bedrock_sluice.transforms.answers.sources import (
     AnswerContext,
     label_answers,
@@ -29,7 +29,7 @@ def with_labels(context: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
     contradicts another of the same prompt, is none. `exchanges` has `has_good_response`.
     """
     asked = context.recipe.answer
-    material = AnswerContext(
+    answer_context = AnswerContext(
         exchanges,
         exchanges,
         exchanges.filter("has_good_response"),
@@ -41,18 +41,18 @@ def with_labels(context: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
         if source == "labels":
             rows = chain.from_iterable(table.rows for table in context.labels)
             rule, before = asked.conflicts, asked.labelled_before
-            return label_answers(material, rows, asked.label_key, rule, before).answers
+            return label_answers(answer_context, rows, asked.label_key, rule, before).answers
         if source == "feedback":
-            return judge_feedback(context, material).sourced.answers
-        return metadata_answers(material, asked.metadata_key)
+            return judge_feedback(context, answer_context).source.answers
+        return metadata_answers(answer_context, asked.metadata_key)
 
-    sources = trusted(asked.sources, asked.minimum_trust)
+    sources = select_trusted_sources(asked.sources, asked.minimum_trust)
     named = [(source, answers(source)) for source in sources if source in OWN_SOURCES]
     if not named:
         return exchanges.with_columns(label=pl.lit(None, pl.String))
     answered = choose_answers(exchanges.select("request_id"), named).kept
     labels = [
-        material.made(msgspec.json.decode(reference))["form"]
+        answer_context.encode_reference(msgspec.json.decode(reference))["form"]
         for reference in answered["reference_answer"]
     ]
     labelled = answered.select("request_id").with_columns(label=pl.Series(labels, dtype=pl.String))

@@ -1,36 +1,42 @@
-"""Answers from what people say of logged responses: that they are right, or wrong, or what is."""
+"""Answers from feedback: people rate logged responses as right or wrong, or correct them."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
-from bedrock_sluice.transforms.answers.choice import TOLD, ConflictRule, decide, settle, told_before
+from bedrock_sluice.transforms.answers.choice import (
+    LABEL_ROWS,
+    ConflictRule,
+    resolve_answers,
+    resolve_values,
+    select_before_cutoff,
+)
 from bedrock_sluice.transforms.answers.sources import (
-    MADE,
+    EXCHANGE_REFERENCES,
     NO_PASSTHROUGH,
-    READ,
+    REFERENCE_COLUMNS,
     REQUEST_ID,
-    WRONG,
+    WRONG_ANSWERS,
     AnswerContext,
-    Kind,
+    ColumnType,
     Reference,
     Row,
-    Sourced,
-    joined,
-    unmatched_keys,
+    SourceResult,
+    concat_pieces,
+    find_unmatched_keys,
 )
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.reasons import Reason
 
-_JUDGED: dict[str, Kind] = {
+_RATINGS: dict[str, ColumnType] = {
     "request_id": pl.String,
     "is_right": pl.Boolean,
     "has_correction": pl.Boolean,
-    "labelled_at": TOLD["labelled_at"],
-    **MADE,  # of the correction
+    "labelled_at": LABEL_ROWS["labelled_at"],
+    **REFERENCE_COLUMNS,  # of the correction
 }
 
 _RIGHT_WORDS = ("true", "yes", "right", "correct", "good", "up", "positive", "thumbs_up")
@@ -40,7 +46,7 @@ _FLAGS = {**_WORDS, "1": True, "1.0": True, "0": False, "0.0": False}  # floats:
 
 
 class Scale(NamedTuple):
-    """From which score on a response is right, and up to which it is wrong; None: never."""
+    """Scores that decide: at least `good` is right, at most `bad` is wrong; None: no score is."""
 
     good: float | None = None
     bad: float | None = None
@@ -49,106 +55,114 @@ class Scale(NamedTuple):
 NO_SCALE = Scale()
 
 
-class Judged(NamedTuple):
-    """Answers from judgements; `wrong` are the pairs of `prompt_digest, form` judged wrong."""
+class FeedbackResult(NamedTuple):
+    """The answers from feedback, and the pairs of `prompt_digest, form` that are wrong answers."""
 
-    sourced: Sourced
+    source: SourceResult
     wrong: pl.DataFrame
 
 
 def feedback_answers(
-    material: AnswerContext,
+    context: AnswerContext,
     rows: Iterable[tuple[str, Row]],
     rule: ConflictRule = "drop",
-    before: datetime | None = None,
+    cutoff: datetime | None = None,
     scale: Scale = NO_SCALE,
-) -> Judged:
-    """Answers from what people said of logged responses: rows, each with its place for messages.
+) -> FeedbackResult:
+    """Return answers from feedback on logged responses: rows, each with its place for messages.
 
     A row has `request_id`, and `correct` (a flag), else `rating`, else `score` (a word such as
     `good`, or a number of the scale), and maybe a `corrected_answer`. A response that is right is
-    the answer of its prompt, and so is a correction. A form can't be right and wrong at once.
+    the answer of its prompt, and so is a correction. A form cannot be both right and wrong.
 
     Raises:
-        ConfigError: a judgement can't be understood.
+        ConfigError: a rating cannot be read.
     """
-    members = material.of_prompts(material.members).unique(REQUEST_ID)
-    known = frozenset(members[REQUEST_ID])
-    judged = [(row, verdict(place, row, scale)) for place, row in rows]
-    made = [_judgement(material, *each) for each in judged if each[0][REQUEST_ID] in known]
-    telling = pl.col("is_right").is_not_null() | pl.col("has_correction")
-    numbered = pl.DataFrame(made, schema=_JUDGED).with_row_index("row")
-    timely = told_before(numbered.filter(telling), before)
-    matched = timely.told.join(members, on=REQUEST_ID)
-    events = _events(material, matched)
-    verdicts = decide(events, ["prompt_digest", "form"], "is_right", rule)
-    settled = _judged_answers(events, verdicts, rule)
-    wrong = verdicts.filter(pl.col("is_disputed") | ~pl.col("is_right")).select(list(WRONG))
+    members = context.select_of_prompts(context.members).unique(REQUEST_ID)
+    ids = frozenset(members[REQUEST_ID])
+    # Each row is read, of any request: a rating that cannot be read is an error in the file.
+    ratings = [(row, read_rating(place, row, scale)) for place, row in rows]
+    records = []
+    for row, is_right in ratings:
+        if row[REQUEST_ID] in ids:
+            correction = row.get("corrected_answer")
+            reference = None if correction is None else _read_correction(context, correction)
+            records.append(
+                {
+                    "request_id": row[REQUEST_ID],
+                    "is_right": is_right,
+                    "has_correction": correction is not None,
+                    "labelled_at": row.get("labelled_at"),
+                    **context.encode_reference(reference),
+                }
+            )
+    has_content = pl.col("is_right").is_not_null() | pl.col("has_correction")
+    frame = pl.DataFrame(records, schema=_RATINGS).with_row_index("row")
+    in_time = select_before_cutoff(frame.filter(has_content), cutoff)
+    matches = in_time.rows.join(members, on=REQUEST_ID)
+    events = _events(context, matches)
+    verdicts = resolve_values(events, ["prompt_digest", "form"], "is_right", rule)
     is_readable = ~pl.col("has_correction") | pl.col("form").is_not_null()
-    usable = matched.filter(is_readable).select("row", "prompt_digest")
-    sourced = Sourced(
-        material.of_digests(settled),
-        rows=len(judged),
-        unmatched=unmatched_keys((row[REQUEST_ID] for row, _ in judged), known),
-        late=timely.late,
-        undated=timely.undated,
-        unreadable=numbered.height - timely.late - timely.undated - usable.height,
+    usable = matches.filter(is_readable).select("row", "prompt_digest")
+    source = SourceResult(
+        context.answers_by_digest(_resolve_prompts(events, verdicts, rule)),
+        rows=len(ratings),
+        unmatched_keys=find_unmatched_keys((row[REQUEST_ID] for row, _ in ratings), ids),
+        late=in_time.late,
+        no_time=in_time.no_time,
+        unreadable=frame.height - in_time.late - in_time.no_time - usable.height,
         usable=usable,
     )
-    return Judged(sourced, wrong)
+    wrong = verdicts.filter(pl.col("is_disputed") | ~pl.col("is_right"))
+    return FeedbackResult(source, wrong.select(list(WRONG_ANSWERS)))
 
 
-def _judgement(material: AnswerContext, row: Row, is_right: bool | None) -> dict[str, Any]:
-    correction = row.get("corrected_answer")
-    reference = None if correction is None else _from_correction(material, correction)
-    return {
-        "request_id": row[REQUEST_ID],
-        "is_right": is_right,
-        "has_correction": correction is not None,
-        "labelled_at": row.get("labelled_at"),
-        **material.made(reference),
-    }
+def _read_correction(context: AnswerContext, correction: object) -> Reference | None:
+    """Read a correction: people write the whole answer, or only the value that matters."""
+    is_text = isinstance(correction, str)
+    reference = context.reference_format.from_text(correction) if is_text else None
+    return context.from_value(correction) if reference is None else reference
 
 
-def _from_correction(material: AnswerContext, correction: object) -> Reference | None:
-    """People write a whole answer as the model should have, or only what comes out of it."""
-    whole = material.shape.from_text(correction) if isinstance(correction, str) else None
-    return material.from_value(correction) if whole is None else whole
+def _events(context: AnswerContext, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of `LABEL_ROWS` with `is_right`, one per rated response and per correction.
 
-
-def _events(material: AnswerContext, known: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `TOLD` that say `is_right`, of responses and corrections; unfit ones get a form too.
-
-    Who corrects a response without a verdict says that it is wrong.
+    An answer that does not fit gets a form of its own. A correction without a rating means that
+    the response is wrong.
     """
-    corrected = known.filter("has_correction").with_columns(
-        is_right=pl.lit(True), unfit=pl.format("correction {}", "exchange")
+    corrections = rows.filter("has_correction").with_columns(
+        is_right=pl.lit(True), own_form=pl.format("correction {}", "exchange")
     )
-    approved = pl.col("has_correction") & pl.col("is_right").fill_null(False)
-    logged = known.filter(~approved).drop(MADE)
-    responses = joined(material.read(logged.select("exchange").unique()), READ)
-    judged = logged.join(responses, on="exchange").with_columns(
-        pl.col("is_right").fill_null(False), unfit=pl.format("response {}", "exchange")
+    # A response that is right, and corrected all the same, counts by its correction alone.
+    is_approved = pl.col("has_correction") & pl.col("is_right").fill_null(False)
+    responses = rows.filter(~is_approved).drop(REFERENCE_COLUMNS)
+    pieces = context.read_references(responses.select("exchange").unique())
+    references = concat_pieces(pieces, EXCHANGE_REFERENCES)
+    responses = responses.join(references, on="exchange").with_columns(
+        pl.col("is_right").fill_null(False), own_form=pl.format("response {}", "exchange")
     )
-    # What curation took out, for a secret in it or whatever else, no praise brings back.
-    is_taken = pl.col("exchange").is_in(material.candidate_responses["exchange"].implode())
-    judged = judged.with_columns(pl.when(is_taken | ~pl.col("is_right")).then(pl.col(*MADE)))
-    columns = [*TOLD.names(), "is_right"]
+    # A response that curation dropped, for a secret in it or otherwise, is not used as an answer
+    # even if it is right; that it is wrong still counts.
+    may_be_used = pl.col("exchange").is_in(context.candidate_responses["exchange"].implode())
+    responses = responses.with_columns(
+        pl.when(may_be_used | ~pl.col("is_right")).then(pl.col(*REFERENCE_COLUMNS))
+    )
+    columns = [*LABEL_ROWS.names(), "is_right"]
     return pl.concat(
-        frame.with_columns(form=pl.coalesce("form", "unfit"), passthrough=NO_PASSTHROUGH).select(
+        frame.with_columns(form=pl.coalesce("form", "own_form"), passthrough=NO_PASSTHROUGH).select(
             columns
         )
-        for frame in (corrected, judged)
+        for frame in (corrections, responses)
     )
 
 
-def _judged_answers(
+def _resolve_prompts(
     events: pl.DataFrame, verdicts: pl.DataFrame, rule: ConflictRule
 ) -> pl.DataFrame:
-    """One row a prompt that was judged: its `reference_answer`, or the `problem`."""
+    """Return one row per prompt with feedback: its `reference_answer`, or the `problem`."""
     is_right = verdicts.filter("is_right").drop("is_right")
     right = events.filter("is_right").join(is_right, on=["prompt_digest", "form"], how="semi")
-    fit = right.drop_nulls("reference_answer").select(TOLD.names())
+    fit = right.drop_nulls("reference_answer").select(LABEL_ROWS.names())
     prompts = verdicts.group_by("prompt_digest").agg(pl.col("is_disputed", "is_right").any())
     reason = (
         pl.when("is_disputed")
@@ -158,7 +172,7 @@ def _judged_answers(
         .otherwise(pl.lit(Reason.ANSWER_REJECTED.value))
     )
     answer = pl.when(~pl.col("is_disputed")).then("reference_answer")
-    return prompts.join(settle(fit, rule), on="prompt_digest", how="left").select(
+    return prompts.join(resolve_answers(fit, rule), on="prompt_digest", how="left").select(
         "prompt_digest",
         reference_answer=answer,
         passthrough=NO_PASSTHROUGH,
@@ -168,39 +182,37 @@ def _judged_answers(
     )
 
 
-def verdict(place: str, row: Row, scale: Scale) -> bool | None:
-    """Whether a row says that its response is right; None if it does not say.
+def read_rating(place: str, row: Row, scale: Scale) -> bool | None:
+    """Return whether a row rates its response as right; None if it does not rate it.
 
-    Of `correct` (a flag), `rating` and `score` (each a number of the scale, or a word such as
-    `good`) the first that is there counts. `place` is for messages.
+    The first of `correct` (a flag), `rating` and `score` (each a number of the scale, or a word
+    such as `good`) that has a value counts. `place` is for messages.
 
     Raises:
-        ConfigError: it is neither a known word nor a number, or there is no scale for it.
+        ConfigError: the value is neither a known word nor a number, or the number has no scale.
     """
-    given = [
-        (name, row[name]) for name in ("correct", "rating", "score") if row.get(name) is not None
-    ]
-    if not given:
+    name = next((n for n in ("correct", "rating", "score") if row.get(n) is not None), None)
+    if name is None:
         return None
-    name, value = given[0]
-    word = str(value).strip().casefold().replace(" ", "_").replace("-", "_")
+    value = str(row[name])
+    word = value.strip().casefold().replace(" ", "_").replace("-", "_")
     words = _FLAGS if name == "correct" else _WORDS
     if word in words:
         return words[word]
+    # Messages name the place alone: the value is what somebody wrote about a record.
+    what = f"{place}: {name}"
     if name == "correct":
-        raise ConfigError(f"{place}: correct is no flag, such as true or false")
-    return _on_scale(f"{place}: {name}", str(value), scale)
-
-
-def _on_scale(what: str, value: str, scale: Scale) -> bool | None:
+        raise ConfigError(f"{what} is not a flag; write true or false")
     try:
         score = float(value)
     except ValueError:
-        raise ConfigError(f"{what} is neither a number nor a word such as good or bad") from None
+        raise ConfigError(
+            f"{what} is neither a number nor a known word; write a number, good or bad"
+        ) from None
     if not isfinite(score):
-        raise ConfigError(f"{what} is no finite number")
+        raise ConfigError(f"{what} is not a finite number")
     if scale == NO_SCALE:
-        raise ConfigError(f"{what} is a number; the recipe must name a good_score or a bad_score")
+        raise ConfigError(f"{what} is a number; set good_score or bad_score in the recipe")
     if scale.good is not None and score >= scale.good:
         return True
     return False if scale.bad is not None and score <= scale.bad else None

@@ -1,4 +1,4 @@
-"""Reference answers: the first source with a fitting one wins, and contradictions are told."""
+"""Reference answers: the first source with a fitting one wins, and contradictions are reported."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.answers.choice import (
     ANSWERS,
-    TOLD,
+    LABEL_ROWS,
     TRUST,
     ConflictRule,
     choose_answers,
-    decide,
-    settle,
-    told_before,
-    trusted,
+    resolve_answers,
+    resolve_values,
+    select_before_cutoff,
+    select_trusted_sources,
 )
 
 Row = tuple[str, str | None, str | None]
@@ -69,18 +69,18 @@ LOGGED = ("logged", answers(("b", '{"n":3}', None), ("c", None, "answer_unfit"))
 def test_the_first_fitting_answer_wins(
     sources: Sequence[tuple[str, pl.DataFrame]], kept: list[Any], rejected: list[Any]
 ) -> None:
-    sifted = choose_answers(prompts("a", "b", "c", "d"), sources)
-    told = sifted.kept.select("request_id", "reference_answer", "reference_source")
-    assert told.rows() == kept
-    assert sifted.rejected.select("request_id", "reason").rows() == rejected
+    result = choose_answers(prompts("a", "b", "c", "d"), sources)
+    answers = result.kept.select("request_id", "reference_answer", "reference_source")
+    assert answers.rows() == kept
+    assert result.rejected.select("request_id", "reason").rows() == rejected
 
 
 def test_prompts_keep_their_order_and_columns() -> None:
     source = ("labels", answers(*((i, "{}", None) for i in "abcdef")))
-    sifted = choose_answers(prompts("f", "a", "x", "c"), [source])
-    added = ["reference_answer", "reference_source", "passthrough"]
-    assert sifted.kept.columns == ["request_id", "line", *added]
-    assert sifted.kept.rows() == [
+    result = choose_answers(prompts("f", "a", "x", "c"), [source])
+    new_columns = ["reference_answer", "reference_source", "passthrough"]
+    assert result.kept.columns == ["request_id", "line", *new_columns]
+    assert result.kept.rows() == [
         ("f", 0, "{}", "labels", None),
         ("a", 1, "{}", "labels", None),
         ("c", 3, "{}", "labels", None),
@@ -96,25 +96,25 @@ def test_what_rides_along_is_that_of_the_answer_that_was_chosen() -> None:
 
 
 def test_no_prompts_need_no_answers() -> None:
-    sifted = choose_answers(prompts(), [LABELS])
-    assert (sifted.kept.height, sifted.rejected.height) == (0, 0)
+    result = choose_answers(prompts(), [LABELS])
+    assert (result.kept.height, result.rejected.height) == (0, 0)
 
 
 def test_a_conflict_ends_the_search_and_an_earlier_answer_forestalls_it() -> None:
     prompts = pl.DataFrame({"request_id": ["a"]})
     logged = pl.DataFrame([{"request_id": "a", "reference_answer": "1"}], schema=ANSWERS)
-    disputed = pl.DataFrame([{"request_id": "a", "problem": "answer_conflict"}], schema=ANSWERS)
-    late = choose_answers(prompts, [("labels", disputed), ("logged", logged)])
+    conflict = pl.DataFrame([{"request_id": "a", "problem": "answer_conflict"}], schema=ANSWERS)
+    late = choose_answers(prompts, [("labels", conflict), ("logged", logged)])
     assert late.rejected["reason"].to_list() == ["answer_conflict"]
-    early = choose_answers(prompts, [("logged", logged), ("labels", disputed)])
+    early = choose_answers(prompts, [("logged", logged), ("labels", conflict)])
     assert early.kept["reference_source"].to_list() == ["logged"]
 
 
 DAY = datetime(2026, 10, 1, tzinfo=UTC)
 
 
-def told(*rows: tuple[str, str | None, int | None]) -> pl.DataFrame:
-    """Answers that were told: prompt, answer (its first letter is its form), day."""
+def rows_of(*rows: tuple[str, str | None, int | None]) -> pl.DataFrame:
+    """Rows of labels: prompt, answer (its first letter is its form), day."""
     return pl.DataFrame(
         [
             (
@@ -126,7 +126,7 @@ def told(*rows: tuple[str, str | None, int | None]) -> pl.DataFrame:
             )
             for prompt, text, day in rows
         ],
-        schema=TOLD,
+        schema=LABEL_ROWS,
         orient="row",
     )
 
@@ -155,12 +155,14 @@ def test_the_rule_settles_what_is_told_twice(
     rules: dict[ConflictRule, str] = {"drop": drop, "newest": newest, "majority": majority}
     for rule, outcome in rules.items():
         for order in (rows, rows[::-1]):
-            settled = settle(told(*(("p", *row) for row in order), ("q", "z", None)), rule)
-            (_, answer, passthrough, problem), other = settled.rows()
+            final = resolve_answers(
+                rows_of(*(("p", *row) for row in order), ("q", "z", None)), rule
+            )
+            (_, answer, passthrough, problem), other = final.rows()
             assert (answer or problem.removeprefix("answer_")) == outcome
             assert (passthrough is None) == (answer is None)
             assert other == ("q", "z", "on None", None)
-    assert settle(told(), "drop").is_empty()
+    assert resolve_answers(rows_of(), "drop").is_empty()
 
 
 _ROWS = st.lists(
@@ -181,8 +183,8 @@ _ROWS = st.lists(
 def test_what_is_settled_does_not_depend_on_the_order(
     rows: list[tuple[str, str | None, int | None]], rule: ConflictRule, data: st.DataObject
 ) -> None:
-    one = settle(told(*rows), rule)
-    assert one.equals(settle(told(*data.draw(st.permutations(rows))), rule))
+    one = resolve_answers(rows_of(*rows), rule)
+    assert one.equals(resolve_answers(rows_of(*data.draw(st.permutations(rows))), rule))
     assert one["prompt_digest"].to_list() == sorted({prompt for prompt, *_ in rows})
     assert one.filter(
         pl.col("reference_answer").is_null() == pl.col("problem").is_null()
@@ -190,28 +192,28 @@ def test_what_is_settled_does_not_depend_on_the_order(
 
 
 def test_a_subject_may_have_several_columns_and_a_value_may_be_a_flag() -> None:
-    frame = told(("p", "x", 0), ("p", "x", 1), ("p", "y", 0)).with_columns(
+    frame = rows_of(("p", "x", 0), ("p", "x", 1), ("p", "y", 0)).with_columns(
         is_right=pl.Series([True, False, True])
     )
-    decided = decide(frame, ["prompt_digest", "form"], "is_right", "drop")
-    assert decided.rows() == [("p", "x", None, True), ("p", "y", True, False)]
+    values = resolve_values(frame, ["prompt_digest", "form"], "is_right", "drop")
+    assert values.rows() == [("p", "x", None, True), ("p", "y", True, False)]
 
 
 def test_a_cut_off_counts_what_it_leaves_out() -> None:
-    rows = told(("p", "x", -1), ("p", "y", 0), ("q", "z", None), ("q", "z", 5), ("q", "z", None))
-    early, late, undated = told_before(rows, DAY)
-    assert (early["form"].to_list(), late, undated) == (["x"], 2, 2)
-    assert told_before(rows, None).told.equals(rows)
+    rows = rows_of(("p", "x", -1), ("p", "y", 0), ("q", "z", None), ("q", "z", 5), ("q", "z", None))
+    early, late, no_time = select_before_cutoff(rows, DAY)
+    assert (early["form"].to_list(), late, no_time) == (["x"], 2, 2)
+    assert select_before_cutoff(rows, None).rows.equals(rows)
 
 
 @pytest.mark.parametrize(
-    ("minimum", "used"),
+    ("minimum", "sources"),
     [("labels", ["labels"]), ("metadata", ["metadata", "labels"]), ("logged", None)],
 )
 def test_sources_that_are_trusted_too_little_are_not_used(
-    minimum: str, used: list[str] | None
+    minimum: str, sources: list[str] | None
 ) -> None:
-    assert trusted(["logged", "metadata", "labels"], minimum) == (
-        used or ["logged", "metadata", "labels"]
+    assert select_trusted_sources(["logged", "metadata", "labels"], minimum) == (
+        sources or ["logged", "metadata", "labels"]
     )
-    assert trusted(TRUST, "agreement") == list(TRUST[:4])
+    assert select_trusted_sources(TRUST, "agreement") == list(TRUST[:4])

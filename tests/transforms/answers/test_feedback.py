@@ -1,17 +1,17 @@
-"""Judgements of responses: what is a yes, what is a no, and what is neither."""
+"""Ratings of responses: right, wrong, neither, or an error."""
 
 from typing import Any
 
 import pytest
 
-from bedrock_sluice.transforms.answers.feedback import NO_SCALE, Scale, verdict
+from bedrock_sluice.transforms.answers.feedback import NO_SCALE, Scale, read_rating
 from bedrock_sluice.transforms.errors import ConfigError
 
 Json = dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("row", "scale", "told"),
+    ("row", "scale", "rating"),
     [
         ({"correct": True}, NO_SCALE, True),
         ({"correct": "FALSE"}, NO_SCALE, False),
@@ -33,20 +33,20 @@ Json = dict[str, Any]
         ({}, NO_SCALE, None),
     ],
 )
-def test_a_judgement_is_a_flag_a_word_or_a_number(row: Json, scale: Scale, told: bool) -> None:
-    assert verdict("here", row, scale) is told
+def test_a_rating_is_a_flag_a_word_or_a_number(row: Json, scale: Scale, rating: bool) -> None:
+    assert read_rating("here", row, scale) is rating
 
 
 @pytest.mark.parametrize(
     ("row", "scale", "message"),
     [
-        ({"correct": "SECRET"}, NO_SCALE, "correct is no flag"),
-        ({"correct": 2}, Scale(2), "correct is no flag"),
-        ({"rating": "SECRET"}, Scale(2), "rating is neither a number nor a word"),
-        ({"rating": ""}, NO_SCALE, "rating is neither a number nor a word"),
-        ({"rating": 4}, NO_SCALE, "rating is a number; the recipe must name a good_score"),
-        ({"score": "nan"}, Scale(2), "score is no finite number"),
-        ({"score": "1e999"}, Scale(2), "score is no finite number"),
+        ({"correct": "SECRET"}, NO_SCALE, "correct is not a flag"),
+        ({"correct": 2}, Scale(2), "correct is not a flag"),
+        ({"rating": "SECRET"}, Scale(2), "rating is neither a number nor a known word"),
+        ({"rating": ""}, NO_SCALE, "rating is neither a number nor a known word"),
+        ({"rating": 4}, NO_SCALE, "rating is a number; set good_score"),
+        ({"score": "nan"}, Scale(2), "score is not a finite number"),
+        ({"score": "1e999"}, Scale(2), "score is not a finite number"),
         ({"score": ["SECRET"]}, Scale(2), "score is neither"),
     ],
 )
@@ -54,5 +54,5 @@ def test_a_judgement_that_is_not_understood_is_told_with_its_place(
     row: Json, scale: Scale, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=f"table f.csv:3: {message}") as refusal:
-        verdict("table f.csv:3", row, scale)
+        read_rating("table f.csv:3", row, scale)
     assert "SECRET" not in str(refusal.value)

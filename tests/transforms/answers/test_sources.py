@@ -1,4 +1,4 @@
-"""Where answers come from: labels, feedback, metadata, agreement, extraction and the logs."""
+"""Sources of answers: labels, feedback, metadata, agreement, extraction and the logs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.answers.choice import ANSWERS, ConflictRule, choose_answers
-from bedrock_sluice.transforms.answers.extract import Extraction
-from bedrock_sluice.transforms.answers.feedback import Judged, Scale, feedback_answers
+from bedrock_sluice.transforms.answers.extract import Extraction, parse_path
+from bedrock_sluice.transforms.answers.feedback import FeedbackResult, Scale, feedback_answers
 from bedrock_sluice.transforms.answers.sources import (
     AnswerContext,
-    Sourced,
+    SourceResult,
     agreement_answers,
     extracted_answers,
     label_answers,
@@ -27,7 +27,6 @@ from bedrock_sluice.transforms.answers.sources import (
 from bedrock_sluice.transforms.errors import ConfigError
 
 Json = dict[str, Any]
-Said = tuple[str | None, str | None]
 
 DAY = datetime(2026, 10, 1, tzinfo=UTC)
 
@@ -40,8 +39,8 @@ class Plain:
         return {"a": str(answer), "how": str(fields.get("how"))} if answer is not None else None
 
     def from_text(self, text: str) -> Json | None:
-        how, found, answer = text.partition("=")
-        return self.from_fields({"answer": answer, "how": how}) if found else None
+        how, equals, answer = text.partition("=")
+        return self.from_fields({"answer": answer, "how": how}) if equals else None
 
     def from_metadata(self, metadata: Mapping[str, str], key: str | None) -> Json | None:
         return self.from_fields({"answer": metadata.get(key or "any")})
@@ -56,7 +55,7 @@ class Plain:
         return {"level": fields["level"]} if "level" in fields else {}
 
 
-def material(
+def logs_of(
     *exchanges: tuple[str, str, str],
     tags: Sequence[Json | None] | None = None,
     order: Sequence[int] | None = None,
@@ -85,8 +84,8 @@ def material(
     prompts = frame.unique("prompt_digest", keep="first", maintain_order=True)
     messages = [msgspec.json.encode({"role": "assistant", "content": t}).decode() for t in texts]
 
-    def responses(wanted: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        numbers = wanted["exchange"].sort()
+    def responses(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        numbers = rows["exchange"].sort()
         assert numbers.is_unique().all()
         for at in range(0, len(numbers), 2):
             piece = numbers[at : at + 2]
@@ -97,8 +96,8 @@ def material(
     return AnswerContext(kept, rows, rows, responses, Plain())
 
 
-def said(answers: pl.DataFrame) -> dict[str, str | None]:
-    """What is told of each request: the answer, or the problem."""
+def summary(answers: pl.DataFrame) -> dict[str, str | None]:
+    """What is expected of each request: the answer, or the problem."""
     assert answers.schema == ANSWERS
     assert answers["request_id"].is_unique().all()
     both = answers.select(pl.all_horizontal(pl.col("reference_answer", "problem").is_not_null()))
@@ -117,12 +116,11 @@ def label(name: str, answer: object = None, day: int | None = None) -> Json:
     }
 
 
-# Prompt p was logged three times, and q once.
 LOGS = (("a", "p", "x=1"), ("b", "p", "y=1"), ("c", "p", "2"), ("d", "q", "=3"))
 
 
 @pytest.mark.parametrize(
-    ("labels", "rule", "told"),
+    ("labels", "rule", "expected"),
     [
         ([label("a", 7)], "drop", {"a": "7"}),
         ([label("c", 7), label("d", 8)], "drop", {"a": "7", "d": "8"}),
@@ -144,54 +142,57 @@ LOGS = (("a", "p", "x=1"), ("b", "p", "y=1"), ("c", "p", "2"), ("d", "q", "=3"))
     ],
 )
 def test_a_label_of_any_duplicate_counts_and_the_rule_settles_conflicts(
-    labels: list[Json], rule: ConflictRule, told: Json
+    labels: list[Json], rule: ConflictRule, expected: Json
 ) -> None:
     for rows in (labels, labels[::-1]):
-        assert said(label_answers(material(*LOGS), rows, rule=rule).answers) == told
+        assert summary(label_answers(logs_of(*LOGS), rows, rule=rule).answers) == expected
 
 
-def counts(sourced: Sourced) -> tuple[int, ...]:
+def counts(result: SourceResult) -> tuple[int, ...]:
     """How many rows there are, and of these unmatched, late, undated, unreadable and usable."""
-    rows, unmatched, *others, usable = sourced[1:]
-    return (rows, unmatched.len(), *others, usable["row"].n_unique())
+    rows, unmatched_keys, *others, usable = result[1:]
+    return (rows, unmatched_keys.len(), *others, usable["row"].n_unique())
 
 
 def test_labels_are_counted_and_late_ones_do_not_count() -> None:
     labels = [label("a", 1, day=-1), label("b", 2, day=0), label("c", 3), label("z", 4, day=-1)]
-    sourced = label_answers(material(*LOGS), [*labels, label("d", day=-1)], before=DAY)
-    assert said(sourced.answers) == {"a": "1", "d": "answer_unfit"}
-    assert (counts(sourced), sourced.unmatched.to_list()) == ((5, 1, 1, 1, 1, 1), ["z"])
+    result = label_answers(logs_of(*LOGS), [*labels, label("d", day=-1)], cutoff=DAY)
+    assert summary(result.answers) == {"a": "1", "d": "answer_unfit"}
+    assert (counts(result), result.unmatched_keys.to_list()) == ((5, 1, 1, 1, 1, 1), ["z"])
 
 
 def test_a_label_may_be_for_all_prompts_with_a_value_in_their_metadata() -> None:
     tags = [{"ticket": "7"}, None, {"ticket": "8"}, {"ticket": "7", "team": "x"}]
-    logs = material(*LOGS, tags=tags)
+    logs = logs_of(*LOGS, tags=tags)
     labels = [{"ticket": "7", "answer": 1}, {"ticket": "9", "answer": 2}]
-    sourced = label_answers(logs, labels, key="ticket")
-    assert (said(sourced.answers), counts(sourced)) == ({"a": "1", "d": "1"}, (2, 1, 0, 0, 0, 1))
+    result = label_answers(logs, labels, key="ticket")
+    assert (summary(result.answers), counts(result)) == (
+        {"a": "1", "d": "1"},
+        (2, 1, 0, 0, 0, 1),
+    )
     assert labelled_requests(logs.members, labels, "ticket").to_list() == ["a", "d"]
     both = [*labels, {"ticket": "8", "answer": 2}]
-    assert said(label_answers(logs, both, key="ticket").answers)["a"] == "answer_conflict"
+    assert summary(label_answers(logs, both, key="ticket").answers)["a"] == "answer_conflict"
 
 
-def test_requests_that_have_a_label_are_told() -> None:
-    told = labelled_requests(material(*LOGS).members, [label("d"), label("b"), label("z")])
-    assert told.to_list() == ["b", "d"]
-    assert labelled_requests(material().members, []).to_list() == []
+def test_requests_with_a_label_are_listed() -> None:
+    expected = labelled_requests(logs_of(*LOGS).members, [label("d"), label("b"), label("z")])
+    assert expected.to_list() == ["b", "d"]
+    assert labelled_requests(logs_of().members, []).to_list() == []
 
 
 def test_of_labels_with_the_same_essence_the_newest_gives_the_text() -> None:
     labels = [label("a", 1, day) | {"how": f"on day {day}", "level": day} for day in (1, 3, 2)]
-    told = label_answers(material(*LOGS), labels).answers
-    assert told.rows() == [("a", '{"a":"1","how":"on day 3"}', None, '{"level":3}')]
+    expected = label_answers(logs_of(*LOGS), labels).answers
+    assert expected.rows() == [("a", '{"a":"1","how":"on day 3"}', None, '{"level":3}')]
 
 
-def judge(logs: AnswerContext, *rows: Json, **options: Any) -> Judged:
+def rate(logs: AnswerContext, *rows: Json, **options: Any) -> FeedbackResult:
     return feedback_answers(logs, [(f"feedback {n}", row) for n, row in enumerate(rows)], **options)
 
 
 def right(name: str, day: int | None = None, **more: Any) -> Json:
-    return {**label(name, day=day), "correct": True, **more}
+    return wrong(name, day) | {"correct": True, **more}
 
 
 def wrong(name: str, day: int | None = None, **more: Any) -> Json:
@@ -199,7 +200,7 @@ def wrong(name: str, day: int | None = None, **more: Any) -> Json:
 
 
 @pytest.mark.parametrize(
-    ("rows", "rule", "told"),
+    ("rows", "rule", "expected"),
     [
         ([right("a")], "drop", {"a": "1"}),
         ([right("b")], "drop", {"a": "1"}),
@@ -230,78 +231,78 @@ def wrong(name: str, day: int | None = None, **more: Any) -> Json:
     ],
 )
 def test_judgements_make_or_forbid_answers(
-    rows: list[Json], rule: ConflictRule, told: Json
+    rows: list[Json], rule: ConflictRule, expected: Json
 ) -> None:
     for order in (rows, rows[::-1]):
-        assert said(judge(material(*LOGS), *order, rule=rule).sourced.answers) == told
+        assert summary(rate(logs_of(*LOGS), *order, rule=rule).source.answers) == expected
 
 
-def test_what_curation_took_out_no_praise_brings_back() -> None:
-    logs = material(*LOGS)
+def test_praise_does_not_bring_back_a_response_that_curation_dropped() -> None:
+    logs = logs_of(*LOGS)
     logs = replace(
         logs, candidate_responses=logs.candidate_responses.filter(pl.col("request_id") != "b")
     )
-    assert said(judge(logs, right("b")).sourced.answers) == {"a": "answer_unfit"}
-    assert said(judge(logs, right("a"), wrong("b")).sourced.answers) == {"a": "answer_conflict"}
+    assert summary(rate(logs, right("b")).source.answers) == {"a": "answer_unfit"}
+    assert summary(rate(logs, right("a"), wrong("b")).source.answers) == {"a": "answer_conflict"}
 
 
 def test_late_feedback_does_not_count() -> None:
-    told = (right("a", -1), wrong("b", 0), wrong("c"), right("z"), label("d"))
-    judged = judge(
-        material(*LOGS), *told, {**label("d", day=-1), "corrected_answer": {}}, before=DAY
+    expected = (right("a", -1), wrong("b", 0), wrong("c"), right("z"), label("d"))
+    feedback = rate(
+        logs_of(*LOGS), *expected, {**label("d", day=-1), "corrected_answer": {}}, cutoff=DAY
     )
-    assert said(judged.sourced.answers) == {"a": "1", "d": "answer_unfit"}
-    assert counts(judged.sourced) == (6, 1, 1, 1, 2, 1)
+    assert summary(feedback.source.answers) == {"a": "1", "d": "answer_unfit"}
+    assert counts(feedback.source) == (6, 1, 1, 1, 2, 1)
 
 
 def test_scores_are_judged_on_the_scale_and_every_row_must_be_understood() -> None:
-    logs, scale = material(*LOGS), Scale(4, 2)
+    logs, scale = logs_of(*LOGS), Scale(4, 2)
     rows = [label(name) | {"score": score} for name, score in (("a", 3), ("b", 4), ("d", 1))]
-    told = {"a": "1", "d": "answer_rejected"}
-    assert said(judge(logs, *rows, scale=scale).sourced.answers) == told
-    with pytest.raises(ConfigError, match="feedback 1: correct is no flag"):
-        judge(logs, right("a"), label("z") | {"correct": "perhaps"})
+    answers = rate(logs, *rows, scale=scale).source.answers
+    assert summary(answers) == {"a": "1", "d": "answer_rejected"}
+    with pytest.raises(ConfigError, match="feedback 1: correct is not a flag"):
+        rate(logs, right("a"), label("z") | {"correct": "perhaps"})
 
 
 def test_a_metadata_value_is_an_answer() -> None:
-    logs = material(*LOGS, tags=[{"truth": "5"}, {"truth": "6"}, None, {"other": "7"}])
-    assert said(metadata_answers(logs, "truth")) == {"a": "5"}
+    logs = logs_of(*LOGS, tags=[{"truth": "5"}, {"truth": "6"}, None, {"other": "7"}])
+    assert summary(metadata_answers(logs, "truth")) == {"a": "5"}
     tags = [{"any": "5"}, None, None, {"other": "7"}]
-    assert said(metadata_answers(material(*LOGS, tags=tags), None)) == {"a": "5"}
+    assert summary(metadata_answers(logs_of(*LOGS, tags=tags), None)) == {"a": "5"}
 
 
 def test_a_logged_answer_that_was_judged_wrong_is_not_taken() -> None:
-    logs = material(*LOGS, ("e", "r", "none"))
-    assert said(logged_answers(logs)) == {"a": "1", "d": "3", "e": "answer_unfit"}
-    judged = judge(logs, wrong("c"), right("d")).wrong
-    forbidden = {"a": "answer_rejected", "d": "3", "e": "answer_unfit"}
-    assert said(logged_answers(logs, judged)) == forbidden
+    logs = logs_of(*LOGS, ("e", "r", "none"))
+    assert summary(logged_answers(logs)) == {"a": "1", "d": "3", "e": "answer_unfit"}
+    feedback = rate(logs, wrong("c"), right("d")).wrong
+    problems = summary(logged_answers(logs, feedback))
+    assert problems == {"a": "answer_rejected", "d": "3", "e": "answer_unfit"}
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("extraction", "expected"),
     [
         (Extraction(r"total (\d+)"), {"a": "12", "b": "answer_rejected"}),
-        (Extraction(path=("sum", 0)), {"c": "7"}),
-        (Extraction(path=("sum",)), {"c": "[7, 8]"}),
-        (Extraction(path=("all",)), {"c": "answer_unfit"}),
+        (Extraction(path=parse_path("sum[0]")), {"c": "7"}),
+        (Extraction(path=parse_path("sum")), {"c": "[7, 8]"}),
+        (Extraction(path=parse_path("all")), {"c": "answer_unfit"}),
         (Extraction(r"nowhere (.)"), {}),
     ],
 )
-def test_an_answer_is_taken_out_of_the_response(asked: Extraction, told: Json) -> None:
+def test_an_answer_is_taken_out_of_the_response(extraction: Extraction, expected: Json) -> None:
     texts = ["a total 12 or so", "total 13", '{"sum":[7,8],"all":{}}']
-    logs = material(*((name, name, text) for name, text in zip("abc", texts, strict=True)))
-    judged = judge(logs, wrong("b")).wrong
-    assert said(extracted_answers(logs, asked, judged)) == told
+    logs = logs_of(*((name, name, text) for name, text in zip("abc", texts, strict=True)))
+    feedback = rate(logs, wrong("b")).wrong
+    assert summary(extracted_answers(logs, extraction, feedback)) == expected
 
 
 def votes(*texts: str) -> AnswerContext:
     """One prompt with these responses."""
-    return material(*((f"r{n}", "p", text) for n, text in enumerate(texts)))
+    return logs_of(*((f"r{n}", "p", text) for n, text in enumerate(texts)))
 
 
 @pytest.mark.parametrize(
-    ("texts", "told"),
+    ("texts", "expected"),
     [
         (["=1"], {}),
         (["=1", "=1"], {"r0": "1"}),
@@ -313,26 +314,26 @@ def votes(*texts: str) -> AnswerContext:
         (["=2", "=1", "=1", "=3", "=2"], {"r0": "answer_disagreement"}),
     ],
 )
-def test_most_responses_must_agree(texts: list[str], told: Json) -> None:
-    assert said(agreement_answers(votes(*texts))) == told
+def test_most_responses_must_agree(texts: list[str], expected: Json) -> None:
+    assert summary(agreement_answers(votes(*texts))) == expected
 
 
 def test_agreement_asks_for_a_share_and_a_number_of_responses() -> None:
     logs = votes("=1", "=1", "=1", "=2")
-    assert said(agreement_answers(logs, minimum_share=0.75)) == {"r0": "1"}
-    assert said(agreement_answers(logs, minimum_share=0.76)) == {"r0": "answer_disagreement"}
-    assert said(agreement_answers(logs, minimum_responses=5)) == {}
-    tied = votes("=1", "=2", "=1", "=2")
-    assert said(agreement_answers(tied, minimum_share=0.1)) == {"r0": "answer_disagreement"}
+    assert summary(agreement_answers(logs, minimum_share=0.75)) == {"r0": "1"}
+    assert summary(agreement_answers(logs, minimum_share=0.76)) == {"r0": "answer_disagreement"}
+    assert summary(agreement_answers(logs, minimum_responses=5)) == {}
+    answers = agreement_answers(votes("=1", "=2", "=1", "=2"), minimum_share=0.1)
+    assert summary(answers) == {"r0": "answer_disagreement"}
 
 
 @pytest.mark.parametrize("texts", [("=2", "new=1", "old=1"), ("new=1", "=2", "x=1")])
-def test_what_is_agreed_on_is_told_in_the_newest_words(texts: tuple[str, ...]) -> None:
+def test_what_is_agreed_on_is_given_in_the_newest_words(texts: tuple[str, ...]) -> None:
     answers = agreement_answers(votes(*texts))
     assert answers["reference_answer"].to_list() == ['{"a":"1","how":"new"}']
 
 
-def test_what_is_agreed_on_is_told_in_the_words_of_the_prompt_itself() -> None:
+def test_what_is_agreed_on_is_given_in_the_words_of_the_prompt_itself() -> None:
     logs = votes("new=1", "=2", "own=1")
     answers = agreement_answers(replace(logs, prompts=logs.members[2:]))
     assert answers.rows() == [("r2", '{"a":"1","how":"own"}', None, None)]
@@ -340,15 +341,15 @@ def test_what_is_agreed_on_is_told_in_the_words_of_the_prompt_itself() -> None:
 
 def test_agreement_on_what_people_judged_wrong_is_none() -> None:
     logs = votes("=1", "=1", "=1", "=2")
-    assert said(agreement_answers(logs, judge(logs, wrong("r1")).wrong)) == {
+    assert summary(agreement_answers(logs, rate(logs, wrong("r1")).wrong)) == {
         "r0": "answer_rejected"
     }
-    assert said(agreement_answers(logs, judge(logs, wrong("r3")).wrong)) == {"r0": "1"}
+    assert summary(agreement_answers(logs, rate(logs, wrong("r3")).wrong)) == {"r0": "1"}
 
 
 SOURCES: dict[str, Callable[[AnswerContext, Json], pl.DataFrame]] = {
     "labels": lambda m, t: label_answers(m, t["labels"], rule=t["rule"]).answers,
-    "feedback": lambda m, t: judge(m, *t["feedback"], rule=t["rule"]).sourced.answers,
+    "feedback": lambda m, t: rate(m, *t["feedback"], rule=t["rule"]).source.answers,
     "agreement": lambda m, t: agreement_answers(m, t["wrong"](m)),
     "logged": lambda m, t: logged_answers(m, t["wrong"](m)),
 }
@@ -376,25 +377,24 @@ def test_every_prompt_has_one_outcome_whatever_the_order(
 ) -> None:
     logs = [(f"r{n}", prompt, texts[n]) for n, prompt in enumerate(prompts)]
 
-    def outcomes(logs: AnswerContext, told: Json) -> dict[str, tuple[str, ...]]:
-        told["wrong"] = lambda m: judge(m, *told["feedback"], rule=rule).wrong
-        found = [(name, source(logs, told)) for name, source in SOURCES.items()]
-        sifted = choose_answers(logs.prompts, found)
-        assert sifted.kept.height + sifted.rejected.height == logs.prompts.height
-        kept = sifted.kept.select("request_id", "reference_source", "reference_answer")
-        names = {name: rest for name, *rest in [*kept.iter_rows(), *reasons(sifted.rejected)]}
+    def outcomes(logs: AnswerContext, expected: Json) -> dict[str, tuple[str, ...]]:
+        expected["wrong"] = lambda m: rate(m, *expected["feedback"], rule=rule).wrong
+        sources = [(name, source(logs, expected)) for name, source in SOURCES.items()]
+        result = choose_answers(logs.prompts, sources)
+        assert result.kept.height + result.rejected.height == logs.prompts.height
+        kept = result.kept.select("request_id", "reference_source", "reference_answer")
+        dropped = result.rejected.select("request_id", pl.lit(""), "reason").iter_rows()
+        names = {name: rest for name, *rest in [*kept.iter_rows(), *dropped]}
         assert set(names) == set(logs.prompts["request_id"])
-        first = {s: set(a.drop_nulls("reference_answer")["request_id"]) for s, a in found}
+        first = {s: set(a.drop_nulls("reference_answer")["request_id"]) for s, a in sources}
         order = list(SOURCES)
         for name, source, _ in kept.iter_rows():
             assert not any(name in first[s] for s in order[: order.index(source)])
         return {name: tuple(rest) for name, rest in names.items()}
 
-    told = {"labels": labels, "feedback": feedback, "rule": rule}
-    mixed = told | {k: data.draw(st.permutations(told[k])) for k in ("labels", "feedback")}
+    expected = {"labels": labels, "feedback": feedback, "rule": rule}
+    shuffle = expected | {
+        k: data.draw(st.permutations(expected[k])) for k in ("labels", "feedback")
+    }
     order = data.draw(st.permutations(range(len(logs))))
-    assert outcomes(material(*logs), told) == outcomes(material(*logs, order=order), mixed)
-
-
-def reasons(rejected: pl.DataFrame) -> list[tuple[str, str, str]]:
-    return [(name, "", reason) for name, reason in rejected.select("request_id", "reason").rows()]
+    assert outcomes(logs_of(*logs), expected) == outcomes(logs_of(*logs, order=order), shuffle)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.answers.choice import ANSWERS
-from bedrock_sluice.transforms.answers.sources import Sourced, table_usage
+from bedrock_sluice.transforms.answers.sources import SourceResult
+from bedrock_sluice.transforms.answers.table_usage import table_usage
 
 NAMES = st.lists(st.sampled_from("abcdef"), max_size=6)
 COUNT = st.integers(0, 3)
@@ -15,31 +16,31 @@ COUNT = st.integers(0, 3)
     NAMES, NAMES, st.lists(st.tuples(COUNT, st.sampled_from("abcdef"))), NAMES, COUNT, COUNT, COUNT
 )
 def test_each_row_of_a_table_is_counted_once(
-    unmatched: list[str],
-    seen: list[str],
+    unmatched_keys: list[str],
+    logged_keys: list[str],
     usable: list[tuple[int, str]],
-    decided: list[str],
+    decided_digests: list[str],
     late: int,
-    undated: int,
+    no_time: int,
     unreadable: int,
 ) -> None:
     pairs = pl.DataFrame(
         usable, schema={"row": pl.UInt32, "prompt_digest": pl.String}, orient="row"
     )
-    rows = len(unmatched) + len({row for row, _ in usable}) + late + undated + unreadable
-    sourced = Sourced(
+    rows = len(unmatched_keys) + len({row for row, _ in usable}) + late + no_time + unreadable
+    result = SourceResult(
         pl.DataFrame(schema=ANSWERS),
         rows,
-        pl.Series(unmatched, dtype=pl.String),
+        pl.Series(unmatched_keys, dtype=pl.String),
         late,
-        undated,
+        no_time,
         unreadable,
         pairs,
     )
     usage = table_usage(
-        sourced, pl.Series(seen, dtype=pl.String), pl.Series(decided, dtype=pl.String)
+        result, pl.Series(logged_keys, dtype=pl.String), pl.Series(decided_digests, dtype=pl.String)
     )
     assert sum(usage[1:-1]) == usage.rows == rows
-    assert usage.unknown == sum(key not in seen for key in unmatched)
-    assert usage.used == len({row for row, digest in usable if digest in decided})
+    assert usage.unknown == sum(key not in logged_keys for key in unmatched_keys)
+    assert usage.used == len({row for row, digest in usable if digest in decided_digests})
     assert usage.prompts == len({digest for _, digest in usable})
