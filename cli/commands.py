@@ -19,8 +19,8 @@ from bedrock_sluice.demo.logs import write_demo
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build, prepare
 from bedrock_sluice.flows.recipe import load_recipe
+from bedrock_sluice.flows.stages.grade import grader_section, try_grader
 from bedrock_sluice.flows.stages.pull import pull
-from bedrock_sluice.flows.stages.trial import grader_section, try_grader
 from bedrock_sluice.flows.summary import summary
 from bedrock_sluice.flows.training.approval import approve, find_approvals, job_recipe
 from bedrock_sluice.flows.training.job import Job, settle, train_on

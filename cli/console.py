@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bedrock_sluice.expectations.checks import Check
+from bedrock_sluice.flows.hints import usage_in_words
 from bedrock_sluice.flows.runner import ReportProgress
-from bedrock_sluice.flows.stages.empty_result import usage_in_words
 from bedrock_sluice.flows.summary import failed_checks
 from bedrock_sluice.lake.releases.releases import Release
 from bedrock_sluice.transforms.printable import printable

@@ -54,28 +54,28 @@ class BuildContext:
     @cached_property
     def template(self) -> Template:
         """The template that the recipe names, as it sets it."""
-        asked = self.recipe.template
-        return template_named(asked.name, asked.options())
+        section = self.recipe.template
+        return template_named(section.name, section.options())
 
     @cached_property
     def profiles(self) -> list[Profile]:
         """The profiles of conformance that every line must pass."""
-        asked = self.recipe.template.profiles or self.template.profiles
-        return [profile_named(name) for name in asked]
+        section = self.recipe.template.profiles or self.template.profiles
+        return [profile_named(name) for name in section]
 
     @cached_property
     def labels(self) -> list[Labels]:
         """The label tables that the recipe names."""
-        asked = self.recipe.answer
-        return [read_labels(uri, self.base, asked.label_key) for uri in asked.labels]
+        section = self.recipe.answer
+        return [read_labels(uri, self.base, section.label_key) for uri in section.labels]
 
     @cached_property
     def feedback(self) -> list[Labels]:
         """The tables of what people said of responses."""
-        asked = self.recipe.answer.feedback
-        return [read_labels(uri, self.base, kind="feedback table") for uri in asked]
+        section = self.recipe.answer.feedback
+        return [read_labels(uri, self.base, kind="feedback table") for uri in section]
 
-    def find_all_named(self) -> None:
+    def open_all(self) -> None:
         """Open all that the recipe names, before it all takes time.
 
         Raises:

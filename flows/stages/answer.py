@@ -1,14 +1,15 @@
-"""The step `answer`: each prompt's reference answer, from the first source that has one."""
+"""The stage `answer`: each prompt's reference answer, from the first source that has one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+import msgspec
 import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
-from bedrock_sluice.flows.stages.empty_result import check_answered, metadata_values
+from bedrock_sluice.flows.hints import check_answered
 from bedrock_sluice.transforms.answers.choice import choose_answers, select_trusted_sources
 from bedrock_sluice.transforms.answers.extract import Extraction, parse_path
 from bedrock_sluice.transforms.answers.feedback import FeedbackResult, Scale, feedback_answers
@@ -26,12 +27,15 @@ from bedrock_sluice.transforms.answers.table_usage import table_usage
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.reasons import Reason
 
+OWN_SOURCES = ("labels", "feedback", "metadata")
+"""Sources of answers that do not rest on the logged response alone."""
+
 
 @dataclass(frozen=True)
-class Answered:
+class AnswerResult:
     """Prompts with their answers, those that have none, and how the named sources were used."""
 
-    sifted: FilterResult
+    result: FilterResult
     facts: dict[str, Any]
 
 
@@ -41,93 +45,145 @@ def answer(
     exchanges: pl.DataFrame,
     candidate_responses: pl.DataFrame,
     logged_ids: pl.Series,
-) -> Answered:
+) -> AnswerResult:
     """Find the reference answer of each prompt.
 
-    `exchanges` are all that were read, `voters` those whose responses may be an answer;
+    `exchanges` are all that were read, `candidate_responses` those that may give an answer;
     `logged_ids` are the request ids of all records, whatever became of them.
 
     Raises:
         ConfigError: no source has an answer for any prompt.
     """
-    asked = context.recipe.answer
+    options = context.recipe.answer
     answer_context = AnswerContext(
         prompts,
         exchanges,
         candidate_responses,
-        lambda wanted: context.exchanges.read(("response",), wanted["exchange"]),
+        lambda rows: context.exchanges.read(("response",), rows["exchange"]),
         context.template,
     )
-    used = select_trusted_sources(asked.sources, asked.minimum_trust)
+    sources_in_use = select_trusted_sources(options.sources, options.minimum_trust)
     tables = dict[str, SourceResult]()
-    judged = judge_feedback(context, answer_context) if "feedback" in used else None
-    if judged:
-        tables["feedback"] = judged.source
-    if "labels" in used:
+    feedback = judge_feedback(context, answer_context) if "feedback" in sources_in_use else None
+    if feedback:
+        tables["feedback"] = feedback.source
+    if "labels" in sources_in_use:
         rows = chain.from_iterable(table.rows for table in context.labels)
         tables["labels"] = label_answers(
-            answer_context, rows, asked.label_key, asked.conflicts, asked.labelled_before
+            answer_context, rows, options.label_key, options.conflicts, options.labelled_before
         )
-    makers = _makers(context, answer_context, judged.wrong if judged else None)
-    found = [(name, tables[name].answers if name in tables else makers[name]()) for name in used]
-    chosen = _with_tools(context, choose_answers(prompts, found))
+    other_sources = _other_sources(context, answer_context, feedback.wrong if feedback else None)
+    answers_by_source = [
+        (name, tables[name].answers if name in tables else other_sources[name]())
+        for name in sources_in_use
+    ]
+    result = _with_tools(context, choose_answers(prompts, answers_by_source))
     sources = {
-        name: _usage(context, name, result, chosen, logged_ids) for name, result in tables.items()
+        name: _usage(context, name, table, result, logged_ids) for name, table in tables.items()
     }
-    if "metadata" in used:
-        sources["metadata"] = {"prompts": dict(found)["metadata"]["reference_answer"].count()}
-    check_answered(context, answer_context, chosen, found, sources)
+    if "metadata" in sources_in_use:
+        sources["metadata"] = {
+            "prompts": dict(answers_by_source)["metadata"]["reference_answer"].count()
+        }
+    check_answered(context, answer_context, result, answers_by_source, sources)
     facts = {"answer_sources": dict(sorted(sources.items())), "answerable": prompts.height}
-    return Answered(chosen, facts)
+    return AnswerResult(result, facts)
 
 
 def _usage(
     context: BuildContext,
     name: str,
-    result: SourceResult,
-    chosen: FilterResult,
+    table: SourceResult,
+    result: FilterResult,
     logged_ids: pl.Series,
 ) -> dict[str, int]:
     """How the rows of a table were used: for an answer, or to say that the logged one is wrong."""
     key = context.recipe.answer.label_key if name == "labels" else REQUEST_ID
-    seen = logged_ids if key == REQUEST_ID else metadata_values(context, key)
-    answered = chosen.kept.filter(pl.col("reference_source") == name)
-    rejected = chosen.rejected.filter(pl.col("reason") == Reason.ANSWER_REJECTED.value)
-    decided = pl.concat([answered["prompt_digest"], rejected["prompt_digest"]])
-    return table_usage(result, seen, decided)._asdict()
+    logged_keys = logged_ids if key == REQUEST_ID else _metadata_values(context, key)
+    with_answer = result.kept.filter(pl.col("reference_source") == name)
+    rejected = result.rejected.filter(pl.col("reason") == Reason.ANSWER_REJECTED.value)
+    decided_digests = pl.concat([with_answer["prompt_digest"], rejected["prompt_digest"]])
+    return table_usage(table, logged_keys, decided_digests)._asdict()
+
+
+def _metadata_values(context: BuildContext, key: str) -> pl.Series:
+    """The values that a metadata key has in the logs."""
+    value = pl.col("request_metadata").map.get(key)
+    return context.landed.read(["request_metadata"]).select(value.alias(key)).to_series().unique()
 
 
 def judge_feedback(context: BuildContext, answer_context: AnswerContext) -> FeedbackResult:
     """What people said of logged responses: answers, and responses that are wrong."""
-    asked = context.recipe.answer
+    options = context.recipe.answer
     rows = chain.from_iterable(table.placed() for table in context.feedback)
-    scale = Scale(asked.good_score, asked.bad_score)
-    return feedback_answers(answer_context, rows, asked.conflicts, asked.labelled_before, scale)
+    scale = Scale(options.good_score, options.bad_score)
+    return feedback_answers(answer_context, rows, options.conflicts, options.labelled_before, scale)
 
 
-def _makers(
+def _other_sources(
     context: BuildContext, answer_context: AnswerContext, wrong: pl.DataFrame | None
 ) -> dict[str, Callable[[], pl.DataFrame]]:
     """How answers of the other sources are made; `wrong` are those that people judged so."""
-    asked = context.recipe.answer
-    path = parse_path(asked.extract_path) if asked.extract_path else None
-    extraction = Extraction(asked.extract_pattern, path)
+    options = context.recipe.answer
+    path = parse_path(options.extract_path) if options.extract_path else None
+    extraction = Extraction(options.extract_pattern, path)
     return {
-        "metadata": lambda: metadata_answers(answer_context, asked.metadata_key),
+        "metadata": lambda: metadata_answers(answer_context, options.metadata_key),
         "agreement": lambda: agreement_answers(
-            answer_context, wrong, asked.minimum_share, asked.minimum_responses
+            answer_context, wrong, options.minimum_share, options.minimum_responses
         ),
         "extracted": lambda: extracted_answers(answer_context, extraction, wrong),
         "logged": lambda: logged_answers(answer_context, wrong),
     }
 
 
-def _with_tools(context: BuildContext, chosen: FilterResult) -> FilterResult:
+def _with_tools(context: BuildContext, result: FilterResult) -> FilterResult:
     """Of templates that need tools, prompts without them have no use for their answer."""
     if not context.template.needs_tools:
-        return chosen
-    tools = pl.concat(context.exchanges.read(("tools",), chosen.kept["exchange"]))
-    told = chosen.kept.join(tools, on="exchange", how="left", maintain_order="left")
-    fit = apply_rules(told, [(Reason.ANSWER_UNFIT, pl.col("tools").is_null())])
-    rejected = fit.rejected.select(chosen.rejected.columns)
-    return FilterResult(fit.kept.drop("tools"), pl.concat([chosen.rejected, rejected]))
+        return result
+    tools = pl.concat(context.exchanges.read(("tools",), result.kept["exchange"]))
+    prompts = result.kept.join(tools, on="exchange", how="left", maintain_order="left")
+    fit = apply_rules(prompts, [(Reason.ANSWER_UNFIT, pl.col("tools").is_null())])
+    rejected = fit.rejected.select(result.rejected.columns)
+    return FilterResult(fit.kept.drop("tools"), pl.concat([result.rejected, rejected]))
+
+
+def with_labels(context: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
+    """Add `label`: what a grader reads in the exchange's own answer (hex), or null without one.
+
+    Equal labels are one answer to the grader. An answer that does not fit the template, or that
+    contradicts another of the same prompt, is none. `exchanges` has `has_good_response`.
+    """
+    options = context.recipe.answer
+    answer_context = AnswerContext(
+        exchanges,
+        exchanges,
+        exchanges.filter("has_good_response"),
+        lambda rows: context.exchanges.read(("response",), rows["exchange"]),
+        context.template,
+    )
+
+    def answers(source: str) -> pl.DataFrame:
+        if source == "labels":
+            rows = chain.from_iterable(table.rows for table in context.labels)
+            rule, before = options.conflicts, options.labelled_before
+            return label_answers(answer_context, rows, options.label_key, rule, before).answers
+        if source == "feedback":
+            return judge_feedback(context, answer_context).source.answers
+        return metadata_answers(answer_context, options.metadata_key)
+
+    sources = select_trusted_sources(options.sources, options.minimum_trust)
+    answers_by_source = [(source, answers(source)) for source in sources if source in OWN_SOURCES]
+    if not answers_by_source:
+        return exchanges.with_columns(label=pl.lit(None, pl.String))
+    with_answer = choose_answers(exchanges.select("request_id"), answers_by_source).kept
+    labels = [
+        answer_context.encode_reference(msgspec.json.decode(reference))["form"]
+        for reference in with_answer["reference_answer"]
+    ]
+    with_label = with_answer.select("request_id").with_columns(
+        label=pl.Series(labels, dtype=pl.String)
+    )
+    return exchanges.join(
+        with_label.unique("request_id"), on="request_id", how="left", maintain_order="left"
+    )

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.stages.answer import with_labels
 from bedrock_sluice.flows.stages.features import FeatureOptions, add_features
-from bedrock_sluice.flows.stages.labels import with_labels
 from bedrock_sluice.flows.stages.lineage import TRAINED_BEFORE, excluded_prompts
 from bedrock_sluice.transforms.answers.choice import select_trusted_sources
 from bedrock_sluice.transforms.answers.sources import labelled_requests
@@ -49,18 +49,18 @@ _REJECTED = ["object", "line", "request_id", "reason", "survivor", "detail"]
 
 
 @dataclass
-class Sieves:
+class Filters:
     """What the sieves kept of the exchanges so far, and what each of them rejected."""
 
     kept: pl.DataFrame
     rejected: list[pl.DataFrame] = field(default_factory=list)
 
-    def pass_on(self, sifted: FilterResult) -> None:
+    def pass_on(self, result: FilterResult) -> None:
         """Go on with what a sieve kept."""
-        missing = [c for c in ("survivor", "detail") if c not in sifted.rejected.columns]
+        missing = [c for c in ("survivor", "detail") if c not in result.rejected.columns]
         nulls = (pl.lit(None, pl.String).alias(name) for name in missing)
-        self.rejected.append(sifted.rejected.with_columns(nulls).select(_REJECTED))
-        self.kept = sifted.kept
+        self.rejected.append(result.rejected.with_columns(nulls).select(_REJECTED))
+        self.kept = result.kept
 
 
 @dataclass(frozen=True)
@@ -71,63 +71,65 @@ class Curated:
     and of what says the same.
     """
 
-    sifted: FilterResult
+    result: FilterResult
     candidate_responses: pl.DataFrame
     facts: dict[str, Any]
 
 
 def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     """Drop what cannot teach, what says the same again, and what must not be trained on."""
-    asked = context.recipe.curate
-    labelled = with_labels(context, with_response_flags(exchanges))
-    sieves = Sieves(_grouped(context, labelled))
-    sieves.pass_on(
+    options = context.recipe.curate
+    with_label = with_labels(context, with_response_flags(exchanges))
+    filters = Filters(_with_conversations(context, with_label))
+    filters.pass_on(
         drop_unteachable(
-            sieves.kept,
-            max_prompt_tokens=asked.max_prompt_tokens,
+            filters.kept,
+            max_prompt_tokens=options.max_prompt_tokens,
             takes_history=context.recipe.template.history,
         )
     )
-    salt, trained = context.recipe.split.salt, excluded_prompts(context)
-    sieves.pass_on(drop_trained(sieves.kept, trained, keep_share=asked.trained_share, salt=salt))
-    if most := asked.max_burst:
-        labelled_ids, minutes = _labelled_requests(context, exchanges), asked.burst_minutes
-        sieves.pass_on(
-            drop_bursts(sieves.kept, labelled_ids, max_burst=most, burst_minutes=minutes)
+    salt, trained_prompts = context.recipe.split.salt, excluded_prompts(context)
+    filters.pass_on(
+        drop_trained(filters.kept, trained_prompts, keep_share=options.trained_share, salt=salt)
+    )
+    if most := options.max_burst:
+        labelled_ids, minutes = _labelled_requests(context, exchanges), options.burst_minutes
+        filters.pass_on(
+            drop_bursts(filters.kept, labelled_ids, max_burst=most, burst_minutes=minutes)
         )
-    candidate_responses = sieves.kept.filter(
+    candidate_responses = filters.kept.filter(
         "has_good_response"
     )  # of a burst, its first record alone
-    sieves.pass_on(drop_exact_duplicates(sieves.kept))
-    features = add_features(context, sieves.kept, _asked(context))
+    filters.pass_on(drop_exact_duplicates(filters.kept))
+    features = add_features(context, filters.kept, _feature_options(context))
     is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)
-    sieves.kept = features.prompts.with_columns(is_clean=is_clean)
-    facts = _facts(features.prompts) | {TRAINED_BEFORE: registry_facts(trained)}
+    filters.kept = features.prompts.with_columns(is_clean=is_clean)
+    facts = _facts(features.prompts) | {TRAINED_BEFORE: registry_facts(trained_prompts)}
     if context.recipe.quality.drop_refusals:
-        refusing = sieves.kept.filter("is_refusal").select("exchange")
+        refusing = filters.kept.filter("is_refusal").select("exchange")
         candidate_responses = candidate_responses.join(
             refusing, on="exchange", how="anti", maintain_order="left"
         )
-    sieves.pass_on(apply_rules(sieves.kept, quality_rules(context.recipe.quality.limits())))
-    sieves.pass_on(drop_private(sieves.kept, context.recipe.privacy.kinds_to("drop")))
-    sieves.pass_on(drop_evaluated(sieves.kept))
-    sieves.pass_on(choose_turns(sieves.kept, asked.conversations, asked.max_per_conversation))
-    if asked.near_duplicates:
-        sketch_rows = sieves.kept["sketch_row"].to_numpy().astype(np.int64)
-        ranks = survival_ranks(sieves.kept)
+    filters.pass_on(apply_rules(filters.kept, quality_rules(context.recipe.quality.limits())))
+    filters.pass_on(drop_private(filters.kept, context.recipe.privacy.kinds_to("drop")))
+    filters.pass_on(drop_evaluated(filters.kept))
+    filters.pass_on(choose_turns(filters.kept, options.conversations, options.max_per_conversation))
+    if options.near_duplicates:
+        sketch_rows = filters.kept["sketch_row"].to_numpy().astype(np.int64)
+        ranks = survival_ranks(filters.kept)
         similar = similar_pairs(
             features.sketches[sketch_rows],
             lambda rows: features.texts.fetch(sketch_rows[rows]),
             ranks,
-            asked.near_duplicates,
-            scopes(sieves.kept["system_digest"]) if asked.within_system else None,
+            options.near_duplicates,
+            scopes(filters.kept["system_digest"]) if options.within_system else None,
         )
-        survivors, sizes = choose_survivors(similar, ranks, sieves.kept["label"])
-        sieves.pass_on(drop_near_duplicates(sieves.kept, survivors))
+        survivors, sizes = choose_survivors(similar, ranks, filters.kept["label"])
+        filters.pass_on(drop_near_duplicates(filters.kept, survivors))
         facts |= {ALIKE: {"prompts": int(sizes.sum()), "largest": int(sizes.max(initial=0))}}
-    _cap(context, sieves)
-    sifted = FilterResult(sieves.kept, pl.concat(sieves.rejected))
-    return Curated(sifted, candidate_responses, facts)
+    _cap(context, filters)
+    result = FilterResult(filters.kept, pl.concat(filters.rejected))
+    return Curated(result, candidate_responses, facts)
 
 
 def _labelled_requests(context: BuildContext, exchanges: pl.DataFrame) -> pl.Series:
@@ -139,31 +141,31 @@ def _labelled_requests(context: BuildContext, exchanges: pl.DataFrame) -> pl.Ser
     return labelled_requests(exchanges, rows, options.label_key, options.labelled_before)
 
 
-def _cap(context: BuildContext, sieves: Sieves) -> None:
-    asked, salt = context.recipe.curate, context.recipe.split.salt
-    if most := asked.max_per_identity:
-        sieves.pass_on(cap_identities(sieves.kept, max_per_identity=most, salt=salt))
-    if most := asked.max_per_system:
-        sieves.pass_on(cap_systems(sieves.kept, max_per_system=most, salt=salt))
+def _cap(context: BuildContext, filters: Filters) -> None:
+    options, salt = context.recipe.curate, context.recipe.split.salt
+    if most := options.max_per_identity:
+        filters.pass_on(cap_identities(filters.kept, max_per_identity=most, salt=salt))
+    if most := options.max_per_system:
+        filters.pass_on(cap_systems(filters.kept, max_per_system=most, salt=salt))
 
 
-def _grouped(context: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
+def _with_conversations(context: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
     """The exchanges with their conversation, and the root that decides their side."""
-    key, asked = context.recipe.curate.conversation_key, context.recipe.split
+    key, options = context.recipe.curate.conversation_key, context.recipe.split
     session = session_name(key) if key else None
-    grouped = group_conversations(exchanges, key)
-    return name_roots(grouped, group_by=asked.group_by, session=session, salt=asked.salt)
+    exchanges = group_conversations(exchanges, key)
+    return name_roots(exchanges, group_by=options.group_by, session=session, salt=options.salt)
 
 
-def _asked(context: BuildContext) -> FeatureOptions:
-    asked = context.recipe.curate
+def _feature_options(context: BuildContext) -> FeatureOptions:
+    options = context.recipe.curate
     path = None
-    if asked.against:
+    if options.against:
         path = context.work / "evaluation.parquet"
         context.evaluation.items.write_parquet(path)
     return FeatureOptions(
-        scope=asked.near_scope if asked.near_duplicates else None,
-        similarity=asked.near_duplicates or SIMILARITY,
+        scope=options.near_scope if options.near_duplicates else None,
+        similarity=options.near_duplicates or SIMILARITY,
         evaluation=path,
         has_languages=bool(context.recipe.quality.languages),
     )

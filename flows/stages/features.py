@@ -60,16 +60,16 @@ class Features(NamedTuple):
 
 def add_features(context: BuildContext, prompts: pl.DataFrame, options: FeatureOptions) -> Features:
     """Add the columns of `PromptFeatures` to the prompts; the result is sorted by `exchange`."""
-    ordered = prompts.sort("exchange").with_row_index("sketch_row")
+    ordered_prompts = prompts.sort("exchange").with_row_index("sketch_row")
     tasks = [
         FeatureTask(path, rows, options, path.with_suffix(".texts"))
-        for path, rows in context.exchanges.rows_by_file(ordered["exchange"])
+        for path, rows in context.exchanges.rows_by_file(ordered_prompts["exchange"])
     ]
     size = sum(task.path.stat().st_size for task in tasks)
     results = list(in_order(compute_features, tasks, size)) or [_no_features(options)]
     columns = pl.concat([columns for columns, _ in results])
     return Features(
-        pl.concat([ordered, columns], how="horizontal"),
+        pl.concat([ordered_prompts, columns], how="horizontal"),
         np.concatenate([sketches for _, sketches in results]),
         open_texts([task.out for task in tasks]),
     )

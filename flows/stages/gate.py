@@ -18,7 +18,7 @@ from bedrock_sluice.expectations.measures import (
     measure_split,
 )
 from bedrock_sluice.flows.context import BuildContext
-from bedrock_sluice.flows.stages.grade import Graded
+from bedrock_sluice.flows.stages.grade import GradeResult
 from bedrock_sluice.flows.stages.split import split_similarity
 from bedrock_sluice.rewards.conformance.check import line_errors
 from bedrock_sluice.transforms.dedup.contamination import index_evaluation
@@ -26,7 +26,7 @@ from bedrock_sluice.transforms.reasons import Reason
 
 
 @dataclass(frozen=True)
-class Judged:
+class GateResult:
     """What the gate said, and what it counted for the manifest and the report."""
 
     checks: list[Check]
@@ -37,17 +37,17 @@ def gate(
     context: BuildContext,
     lines: pl.DataFrame,
     count: Callable[[Reason], int],
-    tried: Graded | None,
+    grading: GradeResult | None,
     facts: Mapping[str, Any],
-) -> Judged:
+) -> GateResult:
     """Run the suites over the lines as they were rendered.
 
     `count` tells how many records were dropped for a reason; `tried` is what the grader gave, where
     it was run; `facts` are those of the step `answer`.
     """
-    asked, template = context.recipe, context.template
-    evicted, unfit = count(Reason.SPLIT_JOINED_VALIDATION), count(Reason.RENDER_UNFIT)
-    private = asked.privacy.kinds_to("mask") + asked.privacy.kinds_to("drop")
+    recipe, template = context.recipe, context.template
+    evicted_count, unfit = count(Reason.SPLIT_JOINED_VALIDATION), count(Reason.RENDER_UNFIT)
+    private = recipe.privacy.kinds_to("mask") + recipe.privacy.kinds_to("drop")
     requirements = LineRequirements(
         accepts=template.accepts,
         conforms=lambda line: not line_errors(line, context.profiles),
@@ -57,11 +57,11 @@ def gate(
     measures = measure_lines(lines["json"], requirements)
     limits = gate_limits(
         lines,
-        evicted=evicted,
-        validation=asked.split.validation,
-        max_prompt_tokens=asked.curate.max_prompt_tokens,
+        evicted=evicted_count,
+        validation=recipe.split.validation,
+        max_prompt_tokens=recipe.curate.max_prompt_tokens,
     )
-    halves = measure_split(lines, asked.split.validation, evicted, unfit)
+    halves = measure_split(lines, recipe.split.validation, evicted_count, unfit)
     sets = context.evaluation.items["text"]
     index = index_evaluation(sets) if len(sets) else None
     leaks = measure_leakage(lines, split_similarity(context), index)
@@ -70,16 +70,16 @@ def gate(
         *evaluate("split", halves, limits),
         *evaluate("leakage", leaks, {}, lines["request_id"]),
     ]
-    if tried:
-        findings = [finding.name for finding in tried.readiness.findings]
+    if grading:
+        findings = [finding.name for finding in grading.readiness.findings]
         checks += evaluate("readiness", measure_readiness(findings), {})
     if sources := facts["answer_sources"]:
-        measured = measure_sources(sources, facts["answerable"])
-        checks += evaluate("answers", measured, limits, pl.Series(list(sources)))
+        source_measures = measure_sources(sources, facts["answerable"])
+        checks += evaluate("answers", source_measures, limits, pl.Series(list(sources)))
     certificate = {
         kind: int(leaks[kind].sum()) for kind in ("exact", "prefix", "near", "evaluated")
     }
     certificate["group"] = lines.filter(leaks["group"])["group"].n_unique()
     by_source = lines["reference_source"].value_counts().sort("reference_source")
     counts = {"certificate": certificate, "answers_by_source": dict(by_source.iter_rows())}
-    return Judged(checks, counts)
+    return GateResult(checks, counts)

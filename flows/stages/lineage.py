@@ -57,20 +57,22 @@ def excluded_prompts(context: BuildContext) -> pl.DataFrame:
     Where this very build was made before, and trained on since: what it heeded then, so that it
     comes out the same.
     """
-    trained = trained_on(context.lake, context.recipe.lineage)
+    trained_prompts = trained_on(context.lake, context.recipe.lineage)
     own = find_built(
-        context.lake, context.recipe.name, registry_facts(trained), input_facts(context)
+        context.lake, context.recipe.name, registry_facts(trained_prompts), input_facts(context)
     )
-    return as_heeded(trained, own.manifest.get(TRAINED_BEFORE, [])) if own else trained
+    return (
+        as_heeded(trained_prompts, own.manifest.get(TRAINED_BEFORE, [])) if own else trained_prompts
+    )
 
 
-def split_history(context: BuildContext, trained: Facts) -> SplitHistory:
+def split_history(context: BuildContext, trained_prompts: Facts) -> SplitHistory:
     """The sides that earlier releases of this name gave, where the rules of the split are the same.
 
     Where this very build was made before: what it knew then, so that it comes out the same.
     `trained` are the facts of what earlier jobs were trained on.
     """
-    facts = input_facts(context) | trained
+    facts = input_facts(context) | trained_prompts
     name, rules = context.recipe.name, context.recipe.split_rules()
     own = find_built(context.lake, name, None, facts)
     only = own.manifest.get(EARLIER_RELEASES) if own else None

@@ -50,7 +50,7 @@ class Outcome:
     stages: Sequence[Facts]
     matched_without_key: int
     tags: Mapping[str | None, int]
-    curation: Facts
+    facts: Facts
 
 
 def publish(context: BuildContext, outcome: Outcome) -> Release:
@@ -63,14 +63,16 @@ def publish(context: BuildContext, outcome: Outcome) -> Release:
         "untagged": outcome.tags.get(None, 0),
         "tags": {key: number for key, number in outcome.tags.items() if key is not None},
         "unknown_shapes": unknown_shapes(outcome.fates),
-        **outcome.curation,
+        **outcome.facts,
     }
-    shown = {name: counts[name] for name in ("records", TRAIN, VALIDATION)}
+    record_counts = {name: counts[name] for name in ("records", TRAIN, VALIDATION)}
     files = _write(context, outcome)
     inputs = input_facts(context)
     digest = release_digest(inputs["recipe_digest"], file_digests(files))
     release_id = f"{_until(context)}-{digest[:ID_DIGITS]}"
-    page = render_report(_about(context, release_id, digest) | facts | shown, outcome.checks)
+    page = render_report(
+        _about(context, release_id, digest) | facts | record_counts, outcome.checks
+    )
     files[REPORT] = context.work / REPORT
     files[REPORT].write_text(page, encoding="utf-8")
     manifest = {
@@ -124,13 +126,16 @@ def _until(context: BuildContext) -> str:
     """The date in a release's id: the end of the window, or the day of the last delivery."""
     if context.recipe.window.until:
         return f"{context.recipe.window.until:%Y-%m-%d}"
-    hours = [partition_of(held.key).split("/")[2:5] for held in context.landed.objects()]
+    hours = [
+        partition_of(landed_object.key).split("/")[2:5]
+        for landed_object in context.landed.objects()
+    ]
     return "-".join(max(hours)) or OPEN_DATE
 
 
 def _versions() -> dict[str, str]:
-    installed = {name: version(name) for name in ("bedrock-sluice", *LIBRARIES)}
-    return {"python": platform.python_version(), **installed}
+    library_versions = {name: version(name) for name in ("bedrock-sluice", *LIBRARIES)}
+    return {"python": platform.python_version(), **library_versions}
 
 
 def _parent(context: BuildContext, release_id: str) -> str | None:

@@ -70,29 +70,33 @@ def pull(source: Source, lake: Store, window: Window, report_progress: ReportPro
     reopen_store.cache_clear()
     name = source_name(source)
     parts = read_parts(lake, name, window)
-    wanted = missing(source.objects(window), parts)
+    missing_objects = missing(source.objects(window), parts)
     places = Places(source.store.uri, lake.uri, (source.store.uri, *source.bodies), name)
-    size = sum(each.entry.size for each, _ in wanted)
-    done = landed = unread = 0
-    report_progress(done, len(wanted))
-    for batch, (number, refused) in zip(
-        batches(wanted), in_order(partial(_land, places), batches(wanted), size), strict=True
+    size = sum(each.entry.size for each, _ in missing_objects)
+    done_count = object_count = unread_total = 0
+    report_progress(done_count, len(missing_objects))
+    for batch, (number, unread_count) in zip(
+        batches(missing_objects),
+        in_order(partial(_land, places), batches(missing_objects), size),
+        strict=True,
     ):
-        done, landed, unread = done + len(batch), landed + number, unread + refused
-        report_progress(done, len(wanted))
-    if unread and unread == landed and not parts:
+        done_count += len(batch)
+        object_count += number
+        unread_total += unread_count
+        report_progress(done_count, len(missing_objects))
+    if unread_total and unread_total == object_count and not parts:
         raise OutsideError(
-            f"none of the {unread:,} log objects under {source.store.uri} may be read, or all are "
-            "archived; check the policy (s3:GetObject, kms:Decrypt) and the storage class"
+            f"none of the {unread_total:,} log objects under {source.store.uri} may be read, or "
+            "all are archived; check the policy (s3:GetObject, kms:Decrypt) and the storage class"
         )
-    return landed
+    return object_count
 
 
 def _land(places: Places, batch: Batch) -> tuple[int, int]:
     """Land one batch as a part; returns how many objects it has, and how many can't be read."""
     logs, lake = reopen_store(places.logs), reopen_store(places.lake)
     bodies = Bodies([reopen_store(uri) for uri in places.bodies])
-    held = list[Held]()
+    objects = list[Held]()
     with (
         TemporaryDirectory(prefix="sluice-pull-") as folder,
         ThreadPoolExecutor(FETCHERS) as pool,
@@ -103,12 +107,12 @@ def _land(places: Places, batch: Batch) -> tuple[int, int]:
             raws = pool.map(partial(_fetch, logs), (each for each, _ in batch))
             for (each, waiting), raw in zip(batch, raws, strict=True):
                 if waiting is None or _count_waiting(each, raw, bodies) < waiting:
-                    held.append(_hold(piece, each, raw, bodies))
+                    objects.append(_hold(piece, each, raw, bodies))
             piece.flush()
-            write_footer(part, held)
-        if held:
-            lake.put_new(part_key(places.source_name, batch[0][0].partition, held), path)
-    return len(held), sum(each.waiting == UNREAD for each in held)
+            write_footer(part, objects)
+        if objects:
+            lake.put_new(part_key(places.source_name, batch[0][0].partition, objects), path)
+    return len(objects), sum(each.waiting == UNREAD for each in objects)
 
 
 class Piece:

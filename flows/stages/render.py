@@ -24,18 +24,18 @@ def render(context: BuildContext, prompts: pl.DataFrame) -> FilterResult:
     answer it spoilt, that have become too long, or that break a rule of the profiles (`detail`
     names it).
     """
-    lines = _rendered(context, prompts)
-    decoded = [msgspec.json.decode(line) for line in lines["json"]]
-    tokens = [estimate_tokens(chat_of(line), line.get("tools") or ()) for line in decoded]
-    judged = lines.with_columns(
+    lines = _render_prompts(context, prompts)
+    parsed_lines = [msgspec.json.decode(line) for line in lines["json"]]
+    tokens = [estimate_tokens(chat_of(line), line.get("tools") or ()) for line in parsed_lines]
+    checked_lines = lines.with_columns(
         fits=pl.Series(
-            [bool(context.template.accepts(line)) for line in decoded], dtype=pl.Boolean
+            [bool(context.template.accepts(line)) for line in parsed_lines], dtype=pl.Boolean
         ),
-        detail=pl.Series(map(partial(_broken_rule, context), decoded), dtype=pl.String),
+        detail=pl.Series(map(partial(_broken_rule, context), parsed_lines), dtype=pl.String),
         tokens=pl.Series(tokens, dtype=pl.Int64),
     )
     clean = apply_rules(
-        judged,
+        checked_lines,
         [
             (Reason.CURATE_SECRET, pl.col("unclean").is_in(SECRETS)),
             (Reason.CURATE_PERSONAL_DATA, pl.col("unclean").is_not_null()),
@@ -54,16 +54,16 @@ def _broken_rule(context: BuildContext, line: JsonObject) -> str | None:
     return next(iter(line_errors(line, context.profiles)), None)
 
 
-def _rendered(context: BuildContext, prompts: pl.DataFrame) -> pl.DataFrame:
-    asked = context.recipe
+def _render_prompts(context: BuildContext, prompts: pl.DataFrame) -> pl.DataFrame:
+    recipe = context.recipe
     texts = pl.concat(context.exchanges.read(("messages", "tools"), prompts["exchange"]))
     whole = prompts.join(texts, on="exchange", how="left", maintain_order="left", validate="1:1")
     whole = whole.with_columns(is_instructed=pl.lit(value=False))
-    if asked.template.instruct:
+    if recipe.template.instruct:
         whole = instruct(whole, context.template)
-    lines = render_lines(whole, asked.template.fields)
-    mask, drop = (asked.privacy.kinds_to(action) for action in ("mask", "drop"))
-    lines, unclean = mask_lines(lines, prompts["is_clean"], asked.split.salt, mask, drop)
-    if asked.quality.reserved_words == "escape":
+    lines = render_lines(whole, recipe.template.fields)
+    mask, drop = (recipe.privacy.kinds_to(action) for action in ("mask", "drop"))
+    lines, unclean = mask_lines(lines, prompts["is_clean"], recipe.split.salt, mask, drop)
+    if recipe.quality.reserved_words == "escape":
         lines = escape_lines(lines)
     return prompts.with_columns(lines, unclean, whole["is_instructed"])

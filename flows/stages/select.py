@@ -16,19 +16,21 @@ _NARROW_LANDED = tuple(name for name in LANDED.names if name not in BODY_COLUMNS
 
 def select(context: BuildContext) -> pl.DataFrame:
     """Judge every landed record of the window: its keys, and the `reason` if it is left out."""
-    asked = context.recipe.select
-    clauses = parse_filter(asked.metadata) if asked.metadata else ()
+    section = context.recipe.select
+    clauses = parse_filter(section.metadata) if section.metadata else ()
     parameters = {
         "since": context.recipe.window.since,
         "until": context.recipe.window.until,
-        "operations": list(asked.operations),
-        "models": list(asked.models),
+        "operations": list(section.operations),
+        "models": list(section.models),
         "clauses": [[test.as_parameter() for test in clause] for clause in clauses],
     }
-    judged = _ask(context, "select_v1", parameters)
+    records = _query(context, "select_v1", parameters)
     failures = {n: f"fails {describe(clause)}" for n, clause in enumerate(clauses, start=1)}
-    failed = pl.col("failed_clause").replace_strict(failures, default=None, return_dtype=pl.String)
-    return judged.with_columns(pl.coalesce("detail", failed)).drop("failed_clause")
+    failed_clause = pl.col("failed_clause").replace_strict(
+        failures, default=None, return_dtype=pl.String
+    )
+    return records.with_columns(pl.coalesce("detail", failed_clause)).drop("failed_clause")
 
 
 def tag_coverage(context: BuildContext) -> dict[str | None, int]:
@@ -38,10 +40,10 @@ def tag_coverage(context: BuildContext) -> dict[str | None, int]:
     """
     window = context.recipe.window
     parameters = {"since": window.since, "until": window.until, "max_keys": MAX_TAG_KEYS}
-    return dict(_ask(context, "tag_coverage_v1", parameters).iter_rows())
+    return dict(_query(context, "tag_coverage_v1", parameters).iter_rows())
 
 
-def _ask(context: BuildContext, name: str, parameters: dict[str, Any]) -> pl.DataFrame:
+def _query(context: BuildContext, name: str, parameters: dict[str, Any]) -> pl.DataFrame:
     """The answer of a statement over the landed rows of the window, without their bodies."""
     problems = list[Exception]()
     landed = context.landed.stream(_NARROW_LANDED, problems)

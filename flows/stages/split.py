@@ -34,27 +34,27 @@ def split_similarity(context: BuildContext) -> float:
 
 def split(context: BuildContext, prompts: pl.DataFrame, earlier: SplitHistory) -> FilterResult:
     """Divide the prompts into train and validation, and keep at most `max_lines`."""
-    asked = context.recipe.split
-    known = _with_turns(earlier.lines)
-    paths = pl.concat([frame.select("root", "path") for frame in (prompts, known)])
+    section = context.recipe.split
+    earlier_lines = _with_turns(earlier.lines)
+    paths = pl.concat([frame.select("root", "path") for frame in (prompts, earlier_lines)])
     links = [
         tie(prompts, "conversation"),
         tie_beginnings(paths),
-        _near_links(context, prompts, known),
+        _near_links(context, prompts, earlier_lines),
     ]
-    placed = split_prompts(
+    assigned_prompts = split_prompts(
         prompts,
         pl.concat(links),
         earlier.sides,
-        validation=asked.validation,
-        salt=asked.salt,
+        validation=section.validation,
+        salt=section.salt,
     )
     return select_to_budget(
-        placed,
-        max_lines=asked.max_lines,
-        salt=asked.salt,
-        strata=asked.strata,
-        share=asked.share,
+        assigned_prompts,
+        max_lines=section.max_lines,
+        salt=section.salt,
+        strata=section.strata,
+        share=section.share,
     )
 
 
@@ -68,36 +68,44 @@ def _with_turns(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _near_links(context: BuildContext, prompts: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+def _near_links(
+    context: BuildContext, prompts: pl.DataFrame, earlier_lines: pl.DataFrame
+) -> pl.DataFrame:
     """The links (`LINKS`) between what asks nearly the same, under any system message.
 
     That is among the prompts, and between them and the lines that are `known` from before.
     """
-    ordered = prompts.sort("exchange")
-    sketches, texts = sketch_turns(context, ordered)
-    first = ordered.height
+    ordered_prompts = prompts.sort("exchange")
+    sketches, texts = sketch_turns(context, ordered_prompts)
+    first = ordered_prompts.height
 
     def fetch(rows: NDArray[np.int64]) -> pl.Series:
         new, old = rows[rows < first], rows[rows >= first] - first
-        return pl.concat([texts.fetch(new), known["turns"].gather(old)])
+        return pl.concat([texts.fetch(new), earlier_lines["turns"].gather(old)])
 
-    every = np.concatenate([sketches, sketch(known["turns"])])
+    every = np.concatenate([sketches, sketch(earlier_lines["turns"])])
     pairs = pairs_to_keep_together(every, fetch, split_similarity(context))
-    roots = pl.concat([ordered["root"], known["root"]])
+    roots = pl.concat([ordered_prompts["root"], earlier_lines["root"]])
     ends = {name: roots.gather(pairs[:, n]) for n, name in enumerate(LINKS)}
     return tied_pairs(pl.DataFrame(ends, schema=LINKS))
 
 
-def keep_apart(
-    context: BuildContext, rendered: FilterResult, earlier: SplitHistory
-) -> FilterResult:
+def keep_apart(context: BuildContext, result: FilterResult, earlier: SplitHistory) -> FilterResult:
     """Leave out lines of train that say what validation says, or said in an earlier release.
 
     Only where two sides that were given earlier meet: all else is kept together by its group.
     """
-    lines = rendered.kept
-    held = earlier.lines.filter(split=VALIDATION)["json"]
-    chats = [chat_of(msgspec.json.decode(line)) for line in pl.concat([held, lines["json"]])]
-    sides = pl.concat([pl.Series([VALIDATION] * len(held), dtype=pl.String), lines["split"]])
-    apart = evict(lines, leaking(chats, sides, split_similarity(context))[len(held) :])
-    return FilterResult(apart.kept, pl.concat([rendered.rejected, apart.rejected], how="diagonal"))
+    lines = result.kept
+    validation_lines = earlier.lines.filter(split=VALIDATION)["json"]
+    chats = [
+        chat_of(msgspec.json.decode(line)) for line in pl.concat([validation_lines, lines["json"]])
+    ]
+    sides = pl.concat(
+        [pl.Series([VALIDATION] * len(validation_lines), dtype=pl.String), lines["split"]]
+    )
+    filter_result = evict(
+        lines, leaking(chats, sides, split_similarity(context))[len(validation_lines) :]
+    )
+    return FilterResult(
+        filter_result.kept, pl.concat([result.rejected, filter_result.rejected], how="diagonal")
+    )

@@ -74,7 +74,7 @@ class LandedWindow:
         """Yield a reader for each part; parts are fetched from the lake as they are needed."""
         for each in self.parts:
             is_whole = len(each.objects) == len(each.part.objects)
-            keys = None if is_whole else [held.key for held in each.objects]
+            keys = None if is_whole else [landed_object.key for landed_object in each.objects]
             yield PartReader(self.lake.local(each.part.entry), keys, self.derivations)
 
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
@@ -117,6 +117,8 @@ def find_landed(
     landed = list[LandedPart]()
     for part in parts:
         newest = versions.get(part.entry.key, [])
-        if objects := [held for held in newest if held.key.startswith(source.below)]:
+        if objects := [
+            landed_object for landed_object in newest if landed_object.key.startswith(source.below)
+        ]:
             landed.append(LandedPart(part, objects))
     return LandedWindow(lake, landed, derivations)

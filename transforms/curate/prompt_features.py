@@ -36,7 +36,7 @@ class EvaluationItems(NamedTuple):
     """The items of the evaluation sets: the name of each, and the index of their texts."""
 
     names: pl.Series
-    index: EvaluationIndex
+    text_index: EvaluationIndex
 
 
 def prompt_features(
@@ -73,7 +73,7 @@ def prompt_features(
 
 def _overlaps(exchanges: pl.DataFrame, evaluation: EvaluationItems, similarity: float) -> pl.Series:
     """For each prompt, the item that it overlaps, and how; or null."""
-    overlaps = prompt_overlaps(exchange_parts(exchanges), evaluation.index, similarity)
+    overlaps = prompt_overlaps(exchange_parts(exchanges), evaluation.text_index, similarity)
     percent = (pl.col("similarity") * 100).floor().cast(pl.Int64)
     descriptions = overlaps.with_columns(name=evaluation.names.gather(overlaps["item"])).select(
         "row", overlap=pl.format("{}: {}, {} %", "name", "kind", percent)

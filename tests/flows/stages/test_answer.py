@@ -95,7 +95,7 @@ def build(
         sums = records(140, START)
         for n, each in enumerate(sums):
             each["requestMetadata"] = {"answer": str(2 * n)}
-        asked = [
+        section = [
             record(
                 ask=STORY, reply=text, request_id=name, at=LATER + timedelta(n), metadata=metadata
             )
@@ -105,7 +105,7 @@ def build(
         failed = [
             record(request_id=name, at=LATER, errorCode="Any", output=None) for name in dropped
         ]
-        write_logs(tmp_path / "logs", [sums, [apart, *asked, *failed]])
+        write_logs(tmp_path / "logs", [sums, [apart, *section, *failed]])
         path = recipe(f"[answer]\n{answer}\n", {"until = 2026-10-02": "until = 2026-10-09"})
         assert sluice("build", path, "--json").code in {0, 1}
         return read(tmp_path)
@@ -212,8 +212,8 @@ def test_a_prompt_without_an_answer_is_dropped_and_the_reason_told(
     build: Build, write: Write, answer: str, told: list[Json], reason: str
 ) -> None:
     write("told.jsonl", told)
-    asked = (("first", "#### 5"), ("second", "#### 9"), ("kept", "#### 6"))
-    built = build(answer, *asked)
+    section = (("first", "#### 5"), ("second", "#### 9"), ("kept", "#### 6"))
+    built = build(answer, *section)
     assert built.fates["kept"]["reason"] == f"answer_{reason}"
     assert "kept" not in built.lines
 
@@ -330,9 +330,9 @@ def test_wrong_answers_of_duplicates_do_not_speak_against_another_answer(
     build: Build, write: Write
 ) -> None:
     write("told.jsonl", [WRONG | {"request_id": "second"}, WRONG | {"request_id": "first"}])
-    asked = (("first", "#### 9"), ("second", "#### 8"), ("third", "#### 5"), ("kept", "#### 5"))
+    section = (("first", "#### 9"), ("second", "#### 8"), ("third", "#### 5"), ("kept", "#### 5"))
     more = f'from = ["feedback", "agreement", "logged"]\n{FEEDBACK}\nminimum_share = 0.5'
-    built = build(more, *asked)
+    built = build(more, *section)
     assert built.sources.get("kept") == "agreement"
     assert built.lines["kept"]["reference_answer"]["final_answer"] == "5"
 

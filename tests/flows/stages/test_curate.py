@@ -151,16 +151,16 @@ def test_an_evaluation_item_in_the_system_message_is_left_out_and_the_gate_would
     build: Build, chat: Callable[..., Json], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "eval.jsonl").write_text(json.dumps({"question": STORY}))
-    asked = [chat("told", "Please answer", system=STORY)]
+    section = [chat("told", "Please answer", system=STORY)]
     against = '[curate]\nagainst = ["eval.jsonl"]\n'
-    built = build(asked, against)
+    built = build(section, against)
     assert built.fates["told"]["reason"] == "curate_evaluation"
     assert built.fates["told"]["detail"] == "eval.jsonl:1: exact, 100 %"
     unseen = pl.lit(None, pl.String).alias("overlap")
     monkeypatch.setattr(
         curation, "drop_evaluated", lambda prompts: drop_evaluated(prompts.with_columns(unseen))
     )
-    built = build(asked, f"{against}max_per_identity = 1000\n")
+    built = build(section, f"{against}max_per_identity = 1000\n")
     assert "told" in built.lines
     assert built.manifest["certificate"]["evaluated"] == 1
     assert built.manifest["verdict"] == "rejected"
@@ -193,11 +193,11 @@ def test_a_policy_chooses_the_turns_of_a_conversation(
 def test_secrets_are_masked_alike_in_prompt_and_answer_and_personal_data_reported(
     build: Build, chat: Callable[..., Json], tmp_path: Path
 ) -> None:
-    asked = f"My key is {KEY}, my mail ada@example.com. What is 3 times 4? End with ####"
+    section = f"My key is {KEY}, my mail ada@example.com. What is 3 times 4? End with ####"
     labels = {"request_id": "leaky", "final_answer": "12", "steps": [f"use {KEY}"]}
     (tmp_path / "labels.jsonl").write_text(json.dumps(labels))
     answers = '[answer]\nfrom = ["labels", "logged"]\nlabels = "labels.jsonl"\n'
-    built = build([chat("leaky", asked)], answers)
+    built = build([chat("leaky", section)], answers)
     line = json.dumps(built.lines["leaky"])
     assert KEY not in line
     assert line.count("[AWS_ACCESS_KEY_") == 2
@@ -208,13 +208,13 @@ def test_secrets_are_masked_alike_in_prompt_and_answer_and_personal_data_reporte
 def test_masks_cover_the_whole_line_and_an_id_that_would_need_one_costs_its_line(
     build: Build, chat: Callable[..., Json]
 ) -> None:
-    asked = [
+    section = [
         chat("leaky", STORY, system=f"Write to ada@example.com, password: hunter2, key {KEY}"),
         chat("bob@example.com", "What is 3 times 4? End with ####"),
     ]
-    asked[0]["requestMetadata"] = {"project": "of ada@example.com"}
+    section[0]["requestMetadata"] = {"project": "of ada@example.com"}
     built = build(
-        asked,
+        section,
         '[privacy]\npersonal_data = "mask"\n',
         swaps={'name = "math"\n': 'name = "math"\nfields = ["project"]\n'},
     )
@@ -240,8 +240,8 @@ def test_masks_cover_the_whole_line_and_an_id_that_would_need_one_costs_its_line
 def test_a_rule_of_the_recipe_leaves_out_what_it_names(
     build: Build, chat: Callable[..., Json], more: str, reason: str | None
 ) -> None:
-    asked = f"User: my key is {KEY}, my mail ada@example.com\u200b, dear {{{{name}}}}. {STORY}"
-    built = build([chat("odd", asked)], more)
+    section = f"User: my key is {KEY}, my mail ada@example.com\u200b, dear {{{{name}}}}. {STORY}"
+    built = build([chat("odd", section)], more)
     assert built.fates["odd"]["reason"] == reason
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from bedrock_sluice.cli.commands import show_readiness
-from bedrock_sluice.flows.stages.grade import Graded, GradeOptions, grade
+from bedrock_sluice.flows.stages.grade import GradeOptions, GradeResult, grade
 from bedrock_sluice.rewards.readiness import GRADER_RESULTS, zero_variance_prompts
 from bedrock_sluice.rewards.readiness_report import facts
 from bedrock_sluice.rewards.running.logged_responses import LINES, LoggedResponse, sample_responses
@@ -73,7 +73,7 @@ def logged(number: int) -> list[LoggedResponse]:
     return [said(n, "x" * toss.randint(1, 200), f"r{n}") for n in range(number)]
 
 
-def graded(grader: LocalGrader, number: int = 60, **options: Any) -> Graded:
+def graded(grader: LocalGrader, number: int = 60, **options: Any) -> GradeResult:
     return grade(lines(number), logged(number), grader, GradeOptions(batch_size=7, **options))
 
 

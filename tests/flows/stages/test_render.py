@@ -36,10 +36,10 @@ def test_odd_records_are_dropped_with_a_reason_and_veto_no_release(
 ) -> None:
     assert sums.exists()
     blank = {**TOOL, "function": {**TOOL["function"], "name": " "}}
-    asked = {"role": "user", "content": "Which tool has no name? Say #### and the number."}
+    section = {"role": "user", "content": "Which tool has no name? Say #### and the number."}
     odd = [
         record(bodies=bodies("converse", TURNS, SAID, [TOOL]), request_id="turns", at=AT),
-        record(bodies=bodies("converse", [asked], SAID, [blank]), request_id="nameless", at=AT),
+        record(bodies=bodies("converse", [section], SAID, [blank]), request_id="nameless", at=AT),
         record(ask="Who has no id?", request_id=" ", at=AT),
     ]
     write_logs(tmp_path / "logs", [odd], hour="2026/10/01/13")
@@ -71,8 +71,8 @@ def test_many_lines_that_break_a_rule_reject_the_release(
     assert sums.exists()
     logged = list[Json]()
     for n in range(20):
-        asked = {"role": "user", "content": f"What is {n} and {n + 1}? Say #### and the number."}
-        body = bodies("converse", [*TURNS[:3], SAID, asked], SAID, [TOOL])
+        section = {"role": "user", "content": f"What is {n} and {n + 1}? Say #### and the number."}
+        body = bodies("converse", [*TURNS[:3], SAID, section], SAID, [TOOL])
         logged.append(record(bodies=body, request_id=f"turns-{n}", at=AT))
     write_logs(tmp_path / "logs", [logged], hour="2026/10/01/13")
     swaps = {'name = "math"\n': 'name = "math"\nhistory = true\n'}

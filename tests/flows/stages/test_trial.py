@@ -65,8 +65,8 @@ def recipe_over(
             for n in range(NUMBER)
         ]
         write_logs(tmp_path / "logs", [[*sums, *odd]])
-        asked = {each["requestId"]: "1" for each in (*sums, *odd)}
-        labels = [{"request_id": name, "final_answer": answer} for name, answer in asked.items()]
+        section = {each["requestId"]: "1" for each in (*sums, *odd)}
+        labels = [{"request_id": name, "final_answer": answer} for name, answer in section.items()]
         (tmp_path / "labels.jsonl").write_text("\n".join(map(json.dumps, labels)))
         answer = '[answer]\nfrom = ["labels"]\nlabels = "labels.jsonl"\n'
         return recipe(f"{answer}{SECTION}{more}")

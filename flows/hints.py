@@ -27,7 +27,7 @@ OBVIOUS_SHARE = 0.8  # of those, from which on another template is worth naming
 _COLUMNS = (*RECORD_KEY, "timestamp", "operation", "model_id", "request_metadata")
 
 
-def check_selected(context: BuildContext, judged: pl.DataFrame) -> None:
+def check_selected(context: BuildContext, records: pl.DataFrame) -> None:
     """See that `[select]` and the window leave something to build from.
 
     `judged` has the `reason` of each record that is left out. Logs that can't be read at all are
@@ -37,19 +37,19 @@ def check_selected(context: BuildContext, judged: pl.DataFrame) -> None:
         ConfigError: they leave nothing; the message names what each of them asks for, and what the
             logs have instead.
     """
-    if judged["reason"].null_count():
+    if records["reason"].null_count():
         return
     reasons = [Reason.SELECT_OPERATION, Reason.SELECT_MODEL, Reason.SELECT_METADATA]
-    explained = [told for reason in reasons if (told := _explain(context, judged, reason))]
-    if not explained:  # records outside of the window lie beside every build
-        explained = [_explain(context, judged, Reason.SELECT_OUTSIDE_WINDOW)]
-    if any(explained):
-        raise ConfigError(f"the recipe selects no record: {'; '.join(explained)}")
+    hints = [hint for reason in reasons if (hint := _explain(context, records, reason))]
+    if not hints:  # records outside of the window lie beside every build
+        hints = [_explain(context, records, Reason.SELECT_OUTSIDE_WINDOW)]
+    if any(hints):
+        raise ConfigError(f"the recipe selects no record: {'; '.join(hints)}")
 
 
-def _explain(context: BuildContext, judged: pl.DataFrame, reason: Reason) -> str:
+def _explain(context: BuildContext, records: pl.DataFrame, reason: Reason) -> str:
     """Why records are left out for this reason, in words; empty if none is."""
-    rows = judged.filter(pl.col("reason") == reason.value).select(RECORD_KEY)
+    rows = records.filter(pl.col("reason") == reason.value).select(RECORD_KEY)
     if rows.is_empty():
         return ""
     return _EXPLAIN[reason](
@@ -57,19 +57,13 @@ def _explain(context: BuildContext, judged: pl.DataFrame, reason: Reason) -> str
     )
 
 
-def metadata_values(context: BuildContext, key: str) -> pl.Series:
-    """The values that a metadata key has in the logs."""
-    value = pl.col("request_metadata").map.get(key)
-    return context.landed.read(["request_metadata"]).select(value.alias(key)).to_series().unique()
-
-
 def _window(context: BuildContext, records: pl.DataFrame) -> str:
     window, times = context.recipe.window, records["timestamp"].drop_nulls().sort()
     since, until = _minute(window.since) or "the first", _minute(window.until) or "the last"
-    seen = f"; seen: {_minute(times[0])} to {_minute(times[-1])}" if len(times) else ""
+    seen_values = f"; seen: {_minute(times[0])} to {_minute(times[-1])}" if len(times) else ""
     return (
-        f"none is from {since} until {until} (UTC){seen}. Correct since and until in [source], or "
-        "leave them out"
+        f"none is from {since} until {until} (UTC){seen_values}. Correct since and until in "
+        "[source], or leave them out"
     )
 
 
@@ -78,25 +72,28 @@ def _minute(at: datetime | None) -> str:
 
 
 def _operations(context: BuildContext, records: pl.DataFrame) -> str:
-    asked = ", ".join(context.recipe.select.operations)
-    return f"[select] operations: no record has {asked}; seen: {_seen(records['operation'])}"
+    options = ", ".join(context.recipe.select.operations)
+    values = _describe_values(records["operation"])
+    return f"[select] operations: no record has {options}; seen: {values}"
 
 
 def _models(context: BuildContext, records: pl.DataFrame) -> str:
-    asked = ", ".join(context.recipe.select.models)
-    return f"[select] models: no record has {asked}; seen: {_seen(records['model_id'])}"
+    options = ", ".join(context.recipe.select.models)
+    return (
+        f"[select] models: no record has {options}; seen: {_describe_values(records['model_id'])}"
+    )
 
 
 def _metadata(context: BuildContext, records: pl.DataFrame) -> str:
     """The clauses that no record meets; where there is none, how many records meet each."""
     clauses = parse_filter(context.recipe.select.metadata or {})
     meeting = [records.select(_meets(clause).sum()).item() for clause in clauses]
-    told = list[str]()
+    hints = list[str]()
     for clause, number in zip(clauses, meeting, strict=True):
         if not number:
-            told.append(f"no record matches {describe(clause)}; {_values(records, clause)}")
-    if told:
-        return f"[select] metadata: {'; '.join(told)}"
+            hints.append(f"no record matches {describe(clause)}; {_values(records, clause)}")
+    if hints:
+        return f"[select] metadata: {'; '.join(hints)}"
     each = (f"{describe(c)} {n:,}" for c, n in zip(clauses, meeting, strict=True))
     return f"[select] metadata: no record meets all of it; each part alone: {', '.join(each)}"
 
@@ -122,38 +119,41 @@ def _holds(literal: Literal) -> pl.Expr:
 def _values(records: pl.DataFrame, clause: Clause) -> str:
     """What the logs have under the keys of a clause; the keys that there are, if none of them."""
     metadata = pl.col("request_metadata")
-    told = list[str]()
+    hints = list[str]()
     for key in dict.fromkeys(literal.key for literal in clause):
         values = records.select(metadata.map.get(key).alias(key)).to_series()
         if values.null_count() == values.len():
             keys = records.select(metadata.map.keys().explode(empty_as_null=True)).to_series()
-            told.append(f"no record has the key {key}; keys: {_seen(keys.drop_nulls()) or 'none'}")
+            names = _describe_values(keys.drop_nulls()) or "none"
+            hints.append(f"no record has the key {key}; keys: {names}")
         else:
-            told.append(f"seen: {_seen(values)}")
-    return "; ".join(told)
+            hints.append(f"seen: {_describe_values(values)}")
+    return "; ".join(hints)
 
 
-def _seen(values: pl.Series) -> str:
+def _describe_values(values: pl.Series) -> str:
     """The values with their numbers, the most frequent first."""
-    counted = (
+    counts = (
         values.alias("value")
         .value_counts()
         .sort("count", "value", descending=[True, False], nulls_last=True)
     )
-    missing = counted.filter(pl.col("value").is_null())["count"].to_list()
-    present = counted.drop_nulls("value")
-    told = [f"{value[:MAX_VALUE_CHARS]} {n:,}" for value, n in present.head(MAX_VALUES).iter_rows()]
+    missing = counts.filter(pl.col("value").is_null())["count"].to_list()
+    present = counts.drop_nulls("value")
+    hints = [
+        f"{value[:MAX_VALUE_CHARS]} {n:,}" for value, n in present.head(MAX_VALUES).iter_rows()
+    ]
     if present.height > MAX_VALUES:
-        told.append(f"and {present.height - MAX_VALUES:,} more")
-    told += [f"(none) {n:,}" for n in missing]
-    return ", ".join(told)
+        hints.append(f"and {present.height - MAX_VALUES:,} more")
+    hints += [f"(none) {n:,}" for n in missing]
+    return ", ".join(hints)
 
 
 def check_answered(
     context: BuildContext,
-    material: AnswerContext,
-    chosen: FilterResult,
-    found: Sequence[tuple[str, pl.DataFrame]],
+    answer_context: AnswerContext,
+    result: FilterResult,
+    answers_by_source: Sequence[tuple[str, pl.DataFrame]],
     tables: Mapping[str, Mapping[str, int]],
 ) -> None:
     """See that there is an answer for any prompt.
@@ -162,17 +162,19 @@ def check_answered(
         ConfigError: there is none; the message names the sources that were tried, what the template
             reads, and another one that fits.
     """
-    prompts = chosen.rejected.height
-    if chosen.kept.height or not prompts:
+    prompts = result.rejected.height
+    if result.kept.height or not prompts:
         return
     template = context.template
-    tried = "; ".join(_source_in_words(name, answers, tables) for name, answers in found)
+    sources = "; ".join(
+        _source_in_words(name, answers, tables) for name, answers in answers_by_source
+    )
     marker = f'; it reads "{template.marker}" in a response' if template.marker else ""
-    better = _better_templates(material, template)
+    better = _better_templates(answer_context, template)
     advice = f". {better}" if better else ""
     raise ConfigError(
         f"template {template.name} has no answer for any of {prompts:,} prompts{marker}. "
-        f"Tried: {tried}{advice}. Change [template] name, or from in [answer]"
+        f"Tried: {sources}{advice}. Change [template] name, or from in [answer]"
     )
 
 
@@ -199,21 +201,21 @@ def usage_in_words(usage: Mapping[str, int]) -> str:
     return f"{usage['rows']:,} rows, {usage['used']:,} used; {', '.join(counts)}"
 
 
-def _better_templates(material: AnswerContext, current: Template) -> str:
+def _better_templates(answer_context: AnswerContext, current: Template) -> str:
     """Other templates that read most of the logged responses, in words."""
-    messages = list(_responses(material))
-    told = list[str]()
+    messages = list(_responses(answer_context))
+    hints = list[str]()
     for name, other in templates().items():
         if name == current.name or not (other.marker or other.needs_tools):
             continue
         fitting = sum(other.from_response(message) is not None for message in messages)
         if messages and fitting >= OBVIOUS_SHARE * len(messages):
             mark = f' ("{other.marker}")' if other.marker else ""
-            told.append(f"{name}{mark} fits {fitting:,} of {len(messages):,} logged responses")
-    return "; ".join(told)
+            hints.append(f"{name}{mark} fits {fitting:,} of {len(messages):,} logged responses")
+    return "; ".join(hints)
 
 
-def _responses(material: AnswerContext) -> Iterator[dict[str, Any]]:
-    for piece in material.responses(material.prompts.head(MAX_TRIED_RESPONSES)):
+def _responses(answer_context: AnswerContext) -> Iterator[dict[str, Any]]:
+    for piece in answer_context.responses(answer_context.prompts.head(MAX_TRIED_RESPONSES)):
         for response in piece["response"]:
             yield msgspec.json.decode(response)
