@@ -115,7 +115,7 @@ def test_the_same_arguments_give_the_same_bytes(
 
 @pytest.mark.parametrize("name", ["labels.jsonl", "notes.txt", "logs/AWSLogs/mine.json.gz"])
 def test_a_folder_that_is_not_a_demo_is_refused_and_left_alone(
-    tmp_path: Path, sluice: RunSluice, tree_digest: Callable[..., Any], name: str
+    tmp_path: Path, sluice: RunSluice, tree_digest: Callable[[Path], dict[str, str]], name: str
 ) -> None:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text('{"request_id": "mine"}\n')

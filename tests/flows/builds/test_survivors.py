@@ -12,6 +12,7 @@ from support.protocols import EncodeBodies, MakeRecord, RunSluice, WriteLogs, Wr
 
 Json = dict[str, Any]
 Lines = dict[str, Json]
+BuildRecords = Callable[[list[Json], str], tuple[Lines, dict[str, Json]]]
 
 START = datetime(2026, 10, 1, 12, tzinfo=UTC)
 
@@ -22,7 +23,7 @@ def released(
     recipe: WriteRecipe,
     sluice: RunSluice,
     write_logs: WriteLogs,
-) -> Callable[..., tuple[Lines, dict[str, Json]]]:
+) -> BuildRecords:
     """Build from these records: the lines and the fates, by request id."""
 
     def run(records: list[Json], more: str) -> tuple[Lines, dict[str, Json]]:
@@ -42,7 +43,7 @@ def released(
     return run
 
 
-def test_a_burst_has_one_vote(released: Callable[..., Any], record: MakeRecord) -> None:
+def test_a_burst_has_one_vote(released: BuildRecords, record: MakeRecord) -> None:
     def vote(name: str, answer: int, caller: str, second: int) -> Json:
         identity = {"arn": f"arn:aws:iam::111122223333:user/{caller}"}
         at = START + timedelta(seconds=second)
@@ -59,7 +60,7 @@ def test_a_burst_has_one_vote(released: Callable[..., Any], record: MakeRecord) 
 
 @pytest.mark.parametrize("sources", ['["labels"]', '["logged", "labels"]'])
 def test_a_label_outweighs_a_bad_response(
-    released: Callable[..., Any], bodies: EncodeBodies, tmp_path: Path,
+    released: BuildRecords, bodies: EncodeBodies, tmp_path: Path,
     record: MakeRecord, sources: str,
 ) -> None:  # fmt: skip
     def asked(name: str, reply: str, stop: str) -> Json:
@@ -83,7 +84,7 @@ def test_a_label_outweighs_a_bad_response(
 
 
 def test_prompts_of_other_days_are_no_turns_of_one_conversation(
-    released: Callable[..., Any], record: MakeRecord
+    released: BuildRecords, record: MakeRecord
 ) -> None:
     records = [
         record(

@@ -14,7 +14,6 @@ from bedrock_sluice.lake.releases.releases import open_release, release_digest
 from bedrock_sluice.transforms.errors import IntegrityError
 
 Json = dict[str, Any]
-Sluice = Callable[..., Any]
 Edit = Callable[[Path, Path], object]
 
 TRAIN = """\
