@@ -4,6 +4,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from bedrock_sluice.expectations.checks import Check, Limit, Number
 from bedrock_sluice.transforms.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from great_expectations.datasource.fluent.interfaces import Batch
+    from great_expectations.core.batch_definition import BatchDefinition
 
 MAX_EXAMPLES = 10
 
@@ -24,7 +25,7 @@ _RESULT_FORMAT = {"result_format": "COMPLETE", "exclude_unexpected_values": True
 
 
 class _Outcome(NamedTuple):
-    """What the engine says of one check: whether it holds, and the rows that break it."""
+    """The result of one check in the engine: whether it holds, and the rows that break it."""
 
     passed: bool
     rows: frozenset[int]
@@ -36,7 +37,7 @@ def evaluate(
     parameters: Mapping[str, float],
     ids: pl.Series | None = None,
 ) -> list[Check]:
-    """Run the suite `<suite>.json` over a narrow frame of numbers and flags.
+    """Run the suite `suites/<suite>.json` over a narrow frame of numbers and flags.
 
     A check passes only if the column that it reads has no nulls either: what was not measured is
     not known to be good. `ids` names the rows; those that break a check are its examples. The
@@ -45,7 +46,7 @@ def evaluate(
     Raises:
         IntegrityError: an expectation could not be evaluated.
     """
-    definition = msgspec.json.decode(resource(f"{suite}.json"))
+    definition = msgspec.json.decode(resource(f"suites/{suite}.json"))
     outcomes = _validate(definition, measures, parameters)
     return [
         _check(entry, outcomes[entry["meta"]["name"]], measures, parameters, ids)
@@ -67,7 +68,7 @@ def _check(
         message=meta["message"].format_map(parameters),
         severity=_SEVERITIES[entry["severity"]],
         passed=outcome.passed,
-        measured=_measured(entry, outcome, measures, limit),
+        measured=_measure_of(entry, outcome, measures, limit),
         limit=limit,
         unit=meta.get("unit", "lines"),
         examples=[str(ids[row]) for row in rows] if ids is not None else [],
@@ -83,7 +84,7 @@ def _limit(kwargs: Mapping[str, Any], parameters: Mapping[str, float]) -> Limit:
     return Limit(*(parameters[b["$PARAMETER"]] if isinstance(b, dict) else b for b in bounds))
 
 
-def _measured(
+def _measure_of(
     entry: Mapping[str, Any], outcome: _Outcome, measures: pl.DataFrame, limit: Limit
 ) -> Number | None:
     """The number of rows, the value that is farthest out, or how many rows break the check."""
@@ -105,7 +106,10 @@ def _measured(
 def _validate(
     definition: dict[str, Any], measures: pl.DataFrame, parameters: Mapping[str, float]
 ) -> dict[str, _Outcome]:
-    batch = _batch(measures)
+    frames = _frames()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        batch = frames.get_batch({"dataframe": measures.to_pandas()})
     from great_expectations import ExpectationSuite  # noqa: PLC0415
 
     entries = [each for e in definition["expectations"] for each in (e, *_not_null(e))]
@@ -133,14 +137,18 @@ def _not_null(entry: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         yield {**entry, "type": kind, "kwargs": kwargs, "meta": {"name": entry["meta"]["name"]}}
 
 
-def _is_raised(told: dict[str, Any]) -> bool:
-    """Exceptions are told at the top, or under the name of the metric that raised one."""
-    inner = [value for value in told.values() if isinstance(value, dict)]
-    return bool(told.get("raised_exception")) or any(map(_is_raised, inner))
+def _is_raised(info: dict[str, Any]) -> bool:
+    """Return whether an exception stands at the top, or below the metric that raised it."""
+    inner = [value for value in info.values() if isinstance(value, dict)]
+    return bool(info.get("raised_exception")) or any(map(_is_raised, inner))
 
 
-def _batch(measures: pl.DataFrame) -> "Batch":
-    """The frame as Great Expectations takes it: pandas, in a context of its own."""
+@cache
+def _frames() -> "BatchDefinition":
+    """Return the definition by which Great Expectations takes each frame of measures.
+
+    One context serves all suites of a process.
+    """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read once, when the library is imported
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the library's own imports
@@ -152,13 +160,11 @@ def _batch(measures: pl.DataFrame) -> "Batch":
         )
 
         logging.getLogger(_ENGINE_LOGGER).setLevel(logging.ERROR)
-        stores = InMemoryStoreBackendDefaults(
-            init_temp_docs_sites=False
-        )  # no folder is left behind
+        # Without the temporary site, no folder is left behind.
+        stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
         settings = DataContextConfig(
             store_backend_defaults=stores, progress_bars=ProgressBarsConfig(globally=False)
         )
         context = gx.get_context(project_config=settings, mode="ephemeral")
         asset = context.data_sources.add_pandas("measures").add_dataframe_asset("measures")
-        whole = asset.add_batch_definition_whole_dataframe("whole")
-        return whole.get_batch({"dataframe": measures.to_pandas()})
+        return asset.add_batch_definition_whole_dataframe("whole")

@@ -275,7 +275,7 @@ def test_a_suite_judges_every_column_that_is_measured(suite: str) -> None:
         "readiness": READINESS_MEASURES,
         "answers": SOURCE_MEASURES,
     }
-    entries = json.loads(resource(f"{suite}.json"))["expectations"]
+    entries = json.loads(resource(f"suites/{suite}.json"))["expectations"]
     judged = [e["kwargs"]["column"] for e in entries if "column" in e["kwargs"]]
     assert set(judged) == set(columns[suite])
     assert len({e["meta"]["name"] for e in entries}) == len(entries)
