@@ -30,10 +30,10 @@ from bedrock_sluice.flows.training.spending import check_lengths, estimate_relea
 from bedrock_sluice.lake.releases.releases import Release, open_release
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.rewards.estimate import facts as estimate_facts
-from bedrock_sluice.rewards.estimate import told
+from bedrock_sluice.rewards.estimate import summary_lines as estimate_lines
 from bedrock_sluice.rewards.readiness import Readiness
 from bedrock_sluice.rewards.readiness_report import facts as readiness_facts
-from bedrock_sluice.rewards.readiness_report import told as readiness_told
+from bedrock_sluice.rewards.readiness_report import summary_lines as readiness_lines
 
 EXIT_REJECTED = 1
 
@@ -151,7 +151,7 @@ def run_estimate(uri: str, recipe: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(estimate_facts(estimated))
         return
-    for line in told(estimated):
+    for line in estimate_lines(estimated):
         people.print(line, markup=False)
 
 
@@ -187,5 +187,5 @@ def show_readiness(readiness: Readiness, *, as_json: bool) -> None:
     if as_json:
         print_json(readiness_facts(readiness, with_slices=True))
         return
-    for line in readiness_told(readiness):
+    for line in readiness_lines(readiness):
         people.print(line, markup=False)

@@ -144,7 +144,7 @@ def _is_raised(info: dict[str, Any]) -> bool:
 
 
 @cache
-def _frames() -> "BatchDefinition":
+def _frames() -> "BatchDefinition[Any]":
     """Return the definition by which Great Expectations takes each frame of measures.
 
     One context serves all suites of a process.

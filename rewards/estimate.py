@@ -66,7 +66,7 @@ class Rollouts:
     max_response_tokens: int
     batch_size: int
     eval_interval: int
-    assumed: tuple[str, ...] = ()
+    defaults_used: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +137,10 @@ def read_rollouts(hyper_parameters: Mapping[str, object]) -> Rollouts:
     Raises:
         ConfigError: one is no whole number above 0.
     """
-    given = {**_DEFAULTS, **hyper_parameters}
-    epochs, samples, longest, batch, interval = (_count(name, given[name]) for name in _DEFAULTS)
-    assumed = tuple(name for name in _DEFAULTS if name not in hyper_parameters)
-    return Rollouts(epochs, samples, longest, batch, interval, assumed)
+    values = {**_DEFAULTS, **hyper_parameters}
+    epochs, samples, longest, batch, interval = (_count(name, values[name]) for name in _DEFAULTS)
+    defaults_used = tuple(name for name in _DEFAULTS if name not in hyper_parameters)
+    return Rollouts(epochs, samples, longest, batch, interval, defaults_used)
 
 
 def fitting_prompts(prompt_tokens: pl.Series, hyper_parameters: Mapping[str, object]) -> pl.Series:
@@ -188,7 +188,7 @@ def estimate(  # noqa: PLR0913 - what is known of a job, each by its name
 
     quantities = _quantities(
         rollouts=both(prompt_tokens.len(), held_out.len()),
-        asked=both(int(prompt_tokens.sum()), int(held_out.sum())),
+        input_tokens=both(int(prompt_tokens.sum()), int(held_out.sum())),
         longest=rollouts.max_response_tokens,
         mean=mean_response_tokens,
         judge=judge,
@@ -203,15 +203,15 @@ def estimate(  # noqa: PLR0913 - what is known of a job, each by its name
     )
 
 
-def over_budget(estimated: Estimate, budget: float) -> bool:
+def over_budget(job: Estimate, budget: float) -> bool:
     """Whether a job may cost more than `budget`, in the currency of the prices: by the high end.
 
     Raises:
         ConfigError: there are no prices, so nobody knows.
     """
-    if estimated.cost is None:
+    if job.cost is None:
         raise ConfigError("a budget needs prices; write [train.prices] beside it")
-    return not estimated.cost.high <= budget  # so that NaN does not pass
+    return not job.cost.high <= budget  # so that NaN does not pass
 
 
 def _evaluations(rollouts: Rollouts, lines: int) -> int:
@@ -221,34 +221,36 @@ def _evaluations(rollouts: Rollouts, lines: int) -> int:
 
 
 def _quantities(
-    *, rollouts: Range, asked: Range, longest: int, mean: float | None, judge: Judge | None
+    *, rollouts: Range, input_tokens: Range, longest: int, mean: float | None, judge: Judge | None
 ) -> Quantities:
     expected = longest if mean is None else min(mean, longest)
-    generated = Range(ceil(rollouts.low * expected), rollouts.high * longest)
-    unjudged = Range(0, 0)
+    generated_tokens = Range(ceil(rollouts.low * expected), rollouts.high * longest)
+    no_tokens = Range(0, 0)
     return Quantities(
         rollouts=rollouts,
-        input_tokens=asked,
-        generated_tokens=generated,
+        input_tokens=input_tokens,
+        generated_tokens=generated_tokens,
         grader_calls=Range(ceil(rollouts.low / MAX_BATCH_SIZE), rollouts.high),
-        judge_input_tokens=rollouts.times(judge.instruction_tokens).plus(asked).plus(generated)
+        judge_input_tokens=rollouts.times(judge.instruction_tokens)
+        .plus(input_tokens)
+        .plus(generated_tokens)
         if judge
-        else unjudged,
-        judge_output_tokens=rollouts.times(judge.max_answer_tokens) if judge else unjudged,
+        else no_tokens,
+        judge_output_tokens=rollouts.times(judge.max_answer_tokens) if judge else no_tokens,
     )
 
 
-def _cost(of: Quantities, prices: Prices) -> Cost:
+def _cost(quantities: Quantities, prices: Prices) -> Cost:
     def at(end: int) -> float:
         thousands = (
-            prices.per_1k_input_tokens * of.input_tokens[end]
-            + prices.per_1k_output_tokens * of.generated_tokens[end]
-            + prices.per_1k_grader_calls * of.grader_calls[end]
-            + prices.per_1k_judge_input_tokens * of.judge_input_tokens[end]
-            + prices.per_1k_judge_output_tokens * of.judge_output_tokens[end]
+            prices.per_1k_input_tokens * quantities.input_tokens[end]
+            + prices.per_1k_output_tokens * quantities.generated_tokens[end]
+            + prices.per_1k_grader_calls * quantities.grader_calls[end]
+            + prices.per_1k_judge_input_tokens * quantities.judge_input_tokens[end]
+            + prices.per_1k_judge_output_tokens * quantities.judge_output_tokens[end]
         )
         speed = prices.generated_tokens_per_hour
-        hours = of.generated_tokens[end] / speed if speed else 0.0
+        hours = quantities.generated_tokens[end] / speed if speed else 0.0
         return thousands / 1_000 + prices.per_hour * hours
 
     return Cost(round(at(0), MONEY_DIGITS), round(at(1), MONEY_DIGITS), prices.currency)
@@ -257,9 +259,9 @@ def _cost(of: Quantities, prices: Prices) -> Cost:
 def _assumptions(rollouts: Rollouts, mean: float | None, judge: Judge | None) -> Iterator[str]:
     yield f"prompts are counted as {METHOD}"
     yield "training runs to its last epoch; stopping early makes it cheaper"
-    if rollouts.assumed:
-        told = ", ".join(f"{name} {_DEFAULTS[name]:,}" for name in rollouts.assumed)
-        yield f"the recipe does not say, so these of AWS's SDK are taken: {told}"
+    if rollouts.defaults_used:
+        defaults = ", ".join(f"{name} {_DEFAULTS[name]:,}" for name in rollouts.defaults_used)
+        yield f"the recipe does not say, so these of AWS's SDK are taken: {defaults}"
     if mean is None:
         yield "no grader was tried, so the low end has responses of full length too"
     else:
@@ -270,26 +272,26 @@ def _assumptions(rollouts: Rollouts, mean: float | None, judge: Judge | None) ->
         yield "the judge reads prompt and response whole, and answers at full length"
 
 
-def facts(estimated: Estimate) -> dict[str, Any]:
+def facts(job: Estimate) -> dict[str, Any]:
     """The estimate as JSON values."""
-    cost, of = estimated.cost, estimated.quantities
+    cost, of = job.cost, job.quantities
     return {
-        "lines": estimated.lines,
-        "skipped_lines": estimated.skipped_lines,
-        "validation_lines": estimated.validation_lines,
+        "lines": job.lines,
+        "skipped_lines": job.skipped_lines,
+        "validation_lines": job.validation_lines,
         **{each.name: getattr(of, each.name)._asdict() for each in fields(of)},
         "cost": cost._asdict() if cost else None,
-        "assumptions": list(estimated.assumptions),
+        "assumptions": list(job.assumptions),
     }
 
 
-def told(estimated: Estimate) -> list[str]:
+def summary_lines(job: Estimate) -> list[str]:
     """The estimate as lines of text for people; the cost is the last."""
-    of = estimated.quantities
-    lines = [f"lines: {estimated.lines:,} to train, {estimated.validation_lines:,} to validate"]
-    if estimated.skipped_lines:
-        lines.append(f"skipped: {estimated.skipped_lines:,} lines over maxPromptLength")
-    named = {
+    of = job.quantities
+    lines = [f"lines: {job.lines:,} to train, {job.validation_lines:,} to validate"]
+    if job.skipped_lines:
+        lines.append(f"skipped: {job.skipped_lines:,} lines over maxPromptLength")
+    quantities = {
         "rollouts": of.rollouts,
         "prompt tokens read": of.input_tokens,
         "tokens generated": of.generated_tokens,
@@ -297,11 +299,11 @@ def told(estimated: Estimate) -> list[str]:
         "tokens that the judge reads": of.judge_input_tokens,
         "tokens that the judge writes": of.judge_output_tokens,
     }
-    lines += [f"{name}: {_span(*number)}" for name, number in named.items() if number.high]
-    lines += [f"assumed: {each}" for each in estimated.assumptions]
-    if estimated.cost is None:
+    lines += [f"{name}: {_span(*number)}" for name, number in quantities.items() if number.high]
+    lines += [f"assumed: {each}" for each in job.assumptions]
+    if job.cost is None:
         return [*lines, "cost: not told; prices are read from [train.prices]"]
-    low, high, currency = estimated.cost
+    low, high, currency = job.cost
     return [*lines, f"cost: {low:,.2f} to {high:,.2f} {currency}"]
 
 

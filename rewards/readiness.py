@@ -57,7 +57,7 @@ GRADER_RESULTS = pl.Schema(
 """One row per graded response; further columns are slices, of any type that has a text."""
 
 _KEYS = ["line_id", "request_id"]
-_TIMED_OUT = r"gave no answer within|Task timed out"
+_TIMEOUT = r"gave no answer within|Task timed out"
 
 
 class Finding(NamedTuple):
@@ -183,7 +183,7 @@ class Readiness:
 
 
 def evaluate_scores(
-    scored: pl.DataFrame, again: pl.DataFrame | None = None, *, circular: int = 0
+    results: pl.DataFrame, again: pl.DataFrame | None = None, *, circular: int = 0
 ) -> Readiness:
     """Judge a grader by `scored`, with the columns `GRADER_RESULTS` and those of slices.
 
@@ -191,7 +191,7 @@ def evaluate_scores(
     of them. `circular` is how many responses were not graded because their line's reference answer
     is made of them.
     """
-    rows = _checked(scored)
+    rows = _with_problems(results)
     good = rows.filter(pl.col("score").is_not_null())
     measures = Measures(
         responses=rows.height,
@@ -205,31 +205,33 @@ def evaluate_scores(
         repeat=None if again is None else _repeat(rows, again),
         slices=_slices(rows),
     )
-    found = [*_findings(measures)] or [("ready", "scores differ; nothing speaks against training")]
+    findings = [*_findings(measures)] or [
+        ("ready", "scores differ; nothing speaks against training")
+    ]
     warnings = map(Finding._make, _warnings(measures))
-    return Readiness(measures, tuple(map(Finding._make, found)), tuple(warnings))
+    return Readiness(measures, tuple(map(Finding._make, findings)), tuple(warnings))
 
 
 def zero_variance_prompts(
-    scored: pl.DataFrame, min_responses: int = MIN_RESPONSES_TO_DROP
+    results: pl.DataFrame, min_responses: int = MIN_RESPONSES_TO_DROP
 ) -> pl.Series:
     """Digests, sorted, of prompts whose `min_responses` or more responses all score the same.
 
     Training learns from differences between responses to one prompt, and would find none here.
     """
-    held = _by_prompt(_checked(scored).filter(pl.col("score").is_not_null()))
-    return held.filter("is_flat", pl.col("responses") >= min_responses)["prompt_digest"].sort()
+    by_prompt = _by_prompt(_with_problems(results).filter(pl.col("score").is_not_null()))
+    return by_prompt.filter("is_flat", pl.col("responses") >= min_responses)["prompt_digest"].sort()
 
 
 # --- measuring
 
 
-def _checked(scored: pl.DataFrame) -> pl.DataFrame:
+def _with_problems(results: pl.DataFrame) -> pl.DataFrame:
     """Of each row, a usable score; without one, there is a problem."""
-    typed = scored.with_columns(pl.col(name).cast(kind) for name, kind in GRADER_RESULTS.items())
+    rows = results.with_columns(pl.col(name).cast(kind) for name, kind in GRADER_RESULTS.items())
     score = _usable(pl.col("score"))
     lacks = pl.when(score.is_null()).then(pl.lit(f"no score within ±{MAX_SCORE:g}"))
-    return typed.with_columns(score=score, problem=pl.coalesce("problem", lacks))
+    return rows.with_columns(score=score, problem=pl.coalesce("problem", lacks))
 
 
 def _usable(score: pl.Expr) -> pl.Expr:
@@ -257,12 +259,12 @@ def _scores(scores: pl.Series) -> Scores:
 
 
 def _problems(problems: pl.Series) -> Problems:
-    counted = problems.drop_nulls().alias("problem").value_counts(name="count")
-    kinds = counted.sort("count", "problem", descending=[True, False]).head(MAX_KINDS)
-    timed_out = problems.str.contains(_TIMED_OUT).fill_null(value=False)
+    problem_counts = problems.drop_nulls().alias("problem").value_counts(name="count")
+    kinds = problem_counts.sort("count", "problem", descending=[True, False]).head(MAX_KINDS)
+    is_timeout = problems.str.contains(_TIMEOUT).fill_null(value=False)
     return Problems(
         share=_number(problems.is_not_null().mean()) or 0.0,
-        timeout_share=_number(timed_out.mean()) or 0.0,
+        timeout_share=_number(is_timeout.mean()) or 0.0,
         kinds=tuple((text, number) for text, number in kinds.iter_rows()),
     )
 
@@ -291,11 +293,11 @@ def _by_prompt(good: pl.DataFrame) -> pl.DataFrame:
 
 
 def _within_prompts(good: pl.DataFrame) -> WithinPrompts:
-    repeated = _by_prompt(good).filter(pl.col("responses") >= 2).sort("prompt_digest")
+    several_responses = _by_prompt(good).filter(pl.col("responses") >= 2).sort("prompt_digest")
     return WithinPrompts(
-        prompts=repeated.height,
-        zero_variance_share=_number(repeated["is_flat"].mean()),
-        mean_std=_number(repeated["std"].mean()),
+        prompts=several_responses.height,
+        zero_variance_share=_number(several_responses["is_flat"].mean()),
+        mean_std=_number(several_responses["std"].mean()),
     )
 
 
@@ -329,8 +331,8 @@ def _slice(rows: pl.DataFrame, name: str) -> list[SliceScores]:
         share_zero=(score.abs() <= SAME_SCORE).mean(),
         share_one=((score - 1).abs() <= SAME_SCORE).mean(),
     )
-    told = values.sort("responses", "value", descending=[True, False]).head(MAX_SLICE_VALUES)
-    return [SliceScores(slice=name, **row) for row in told.iter_rows(named=True)]
+    frequent = values.sort("responses", "value", descending=[True, False]).head(MAX_SLICE_VALUES)
+    return [SliceScores(slice=name, **row) for row in frequent.iter_rows(named=True)]
 
 
 # --- judging
@@ -342,10 +344,12 @@ def _findings(of: Measures) -> Iterator[tuple[str, str]]:
         why = "; each is the reference answer of its own line" if of.circular else ""
         yield "no_responses", f"there is no logged response to grade{why}"
     if of.problems.share > MAX_ERROR_SHARE:
-        yield "fix_grader", f"{of.problems.share:.1%} of samples had a problem; mend the grader"
+        yield "fix_grader", f"{of.problems.share:.1%} of samples had a problem; fix the grader"
     if of.repeat and of.repeat.is_noise:
-        told = f"{of.repeat.differing:,} of {of.repeat.compared:,} scores differed when repeated"
-        yield "non_deterministic", f"the grader is not deterministic: {told}"
+        difference = (
+            f"{of.repeat.differing:,} of {of.repeat.compared:,} scores differed when repeated"
+        )
+        yield "non_deterministic", f"the grader is not deterministic: {difference}"
     if of.scores:
         yield from _findings_of_scores(of.scores)
     if of.length.strength == "strong":
@@ -355,10 +359,10 @@ def _findings(of: Measures) -> Iterator[tuple[str, str]]:
 def _findings_of_scores(scores: Scores) -> Iterator[tuple[str, str]]:
     top = scores.deciles[-1]
     if scores.is_flat and top <= SAME_SCORE:
-        yield "fine_tune_first", f"every score is {top:g}: fine-tune first, or mend the grader"
+        yield "fine_tune_first", f"every score is {top:g}: fine-tune first, or fix the grader"
     elif scores.mean > MAX_MEAN and top <= 1 + SAME_SCORE:
-        told = f"the mean score is {scores.mean:.3f}, above {MAX_MEAN}"
-        yield "rft_unnecessary", f"{told}: there is little to gain, or the grader asks too little"
+        mean = f"the mean score is {scores.mean:.3f}, above {MAX_MEAN}"
+        yield "rft_unnecessary", f"{mean}: there is little to gain, or the grader asks too little"
     elif scores.is_flat:
         yield "no_signal", f"every score is {top:g}: there is nothing to learn from"
 
@@ -385,8 +389,8 @@ def _warnings_of_repeat(repeat: Repeat | None) -> Iterator[tuple[str, str]]:
     if not repeat:
         yield "not_repeated", "no second run: whether scores repeat is not known"
     elif repeat.differing and not repeat.is_noise:
-        told = f"{repeat.differing:,} of {repeat.compared:,} scores differed when repeated"
-        yield "differing", f"{told}, by {repeat.largest_difference:g} at most"
+        difference = f"{repeat.differing:,} of {repeat.compared:,} scores differed when repeated"
+        yield "differing", f"{difference}, by {repeat.largest_difference:g} at most"
     if repeat and repeat.failed_once:
         yield "failed_once", f"{repeat.failed_once:,} samples had a score in one run only"
 
@@ -395,5 +399,5 @@ def _warnings_of_scores(scores: Scores) -> Iterator[tuple[str, str]]:
     if scores.deciles[-1] > 1 + SAME_SCORE:
         yield "scale", f"scores go up to {scores.deciles[-1]:g}: a mean of {MAX_MEAN} says nothing"
     if 0 < scores.share_above_zero < MIN_SUCCESS_SHARE:
-        told = f"only {scores.share_above_zero:.1%} of scores are above 0"
-        yield "rare_success", f"{told}: training may find nothing to reinforce"
+        share = f"only {scores.share_above_zero:.1%} of scores are above 0"
+        yield "rare_success", f"{share}: training may find nothing to reinforce"

@@ -23,7 +23,7 @@ def facts(readiness: Readiness, *, with_slices: bool = False) -> dict[str, Any]:
 
     Slices hold values of the logs' metadata, so they are there only when asked for.
     """
-    measures: dict[str, Any] = _rounded(msgspec.to_builtins(readiness.measures))
+    measures: dict[str, Any] = _round(msgspec.to_builtins(readiness.measures))
     if not with_slices:
         del measures["slices"]
     return {
@@ -34,36 +34,36 @@ def facts(readiness: Readiness, *, with_slices: bool = False) -> dict[str, Any]:
     }
 
 
-def _rounded(value: Any) -> Any:
+def _round(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, FACT_DIGITS)
     if isinstance(value, dict):
-        return {key: _rounded(held) for key, held in value.items()}
-    return [_rounded(held) for held in value] if isinstance(value, list | tuple) else value
+        return {key: _round(each) for key, each in value.items()}
+    return [_round(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def told(readiness: Readiness) -> list[str]:
+def summary_lines(readiness: Readiness) -> list[str]:
     """The judgement as lines of text for people; the verdict is the last."""
     of = readiness.measures
     lines = [f"responses graded: {of.responses:,}, of {of.prompts:,} prompts"]
-    lines += _told_scores(of.scores) if of.scores else []
+    lines += _score_lines(of.scores) if of.scores else []
     lines += [f"problem, {number:,} times: {printable(text)}" for text, number in of.problems.kinds]
     if of.repeat:
         lines.append(f"graded twice: {of.repeat.compared:,}, differing: {of.repeat.differing:,}")
     lines.append(f"score and length: {of.length.message}")
-    lines += _told_within(of.within_prompts)
-    lines += [_told_slice(each) for each in of.slices]
-    lines += [_told_finding("warning", each) for each in readiness.warnings]
+    lines += _within_prompt_lines(of.within_prompts)
+    lines += [_slice_line(each) for each in of.slices]
+    lines += [_finding_line("warning", each) for each in readiness.warnings]
     verdict, *others = readiness.findings
-    lines += [_told_finding("also", each) for each in others]
-    return [*lines, _told_finding("verdict", verdict)]
+    lines += [_finding_line("also", each) for each in others]
+    return [*lines, _finding_line("verdict", verdict)]
 
 
-def _told_finding(word: str, found: Finding) -> str:
-    return f"{word} {found.name}: {found.message}"
+def _finding_line(word: str, finding: Finding) -> str:
+    return f"{word} {finding.name}: {finding.message}"
 
 
-def _told_scores(scores: Scores) -> list[str]:
+def _score_lines(scores: Scores) -> list[str]:
     most = max(scores.histogram)
     bars = "".join(_BARS[-(-number * 8 // most)] for number in scores.histogram)
     (low, high), median = scores.edges, scores.deciles[5]
@@ -74,7 +74,7 @@ def _told_scores(scores: Scores) -> list[str]:
     ]
 
 
-def _told_within(within: WithinPrompts) -> list[str]:
+def _within_prompt_lines(within: WithinPrompts) -> list[str]:
     if within.zero_variance_share is None:
         return ["prompts with several responses: none"]
     return [
@@ -83,7 +83,7 @@ def _told_within(within: WithinPrompts) -> list[str]:
     ]
 
 
-def _told_slice(of: SliceScores) -> str:
+def _slice_line(of: SliceScores) -> str:
     value = "(none)" if of.value is None else printable(of.value.replace("\n", " "))
     mean = "no score" if of.mean is None else f"mean {of.mean:.3f}"
     return f"{printable(of.slice)} {value}: {of.responses:,} responses, {mean}"

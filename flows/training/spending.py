@@ -16,7 +16,7 @@ from bedrock_sluice.rewards.estimate import (
     fitting_prompts,
     over_budget,
     read_rollouts,
-    told,
+    summary_lines,
 )
 from bedrock_sluice.rewards.templates.base import template_named
 from bedrock_sluice.transforms.chat.messages import Message
@@ -101,7 +101,7 @@ def keep_to_budget(release: Release, recipe: Recipe) -> None:
         return
     estimated = estimate_release(release, recipe)
     if over_budget(estimated, budget):
-        shown = "\n".join(f"  {line}" for line in told(estimated))
+        shown = "\n".join(f"  {line}" for line in summary_lines(estimated))
         raise RefusedError(
             f"the job may cost more than the budget of {budget:g} in [train]; raise it, or ask for "
             f"less (max_lines, epochCount, trainingSamplePerPrompt):\n{shown}"

@@ -72,7 +72,7 @@ class LocalGrader:
             raise ConfigError(f"grader {self.python}: write path/grader.py:lambda_handler")
         path = (self.base / file).absolute()
         if not path.is_file():
-            raise ConfigError(f"grader {path}: there is no such file; mend [grader] python")
+            raise ConfigError(f"grader {path}: there is no such file; correct python in [grader]")
         return path, function
 
 

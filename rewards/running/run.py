@@ -82,7 +82,7 @@ class _Run:
         if len(event) > MAX_EVENT_BYTES:
             return self._in_halves(batch)
         if self.lost_calls >= MAX_LOST_CALLS:
-            told = f"not graded: the grader was lost {MAX_LOST_CALLS} times before; mend it first"
+            told = f"not graded: the grader was lost {MAX_LOST_CALLS} times before; fix it first"
             return [GraderResult(sample.id, None, problem=told) for sample in batch]
         called = self.caller.call(event)
         self.lost_calls += called.was_lost

@@ -19,7 +19,7 @@ from bedrock_sluice.rewards.estimate import (
     facts,
     over_budget,
     read_rollouts,
-    told,
+    summary_lines,
 )
 from bedrock_sluice.transforms.errors import ConfigError
 
@@ -118,9 +118,9 @@ def test_a_budget_without_prices_is_refused() -> None:
 def test_hyperparameters_are_read_as_the_recipe_writes_them_and_gaps_are_told() -> None:
     asked = read_rollouts({"epochCount": 2, "inferenceMaxTokens": "500", "learningRate": 1e-5})
     assert (asked.epochs, asked.max_response_tokens) == (2, 500)
-    assert asked.assumed == ("trainingSamplePerPrompt", "batchSize", "evalInterval")
+    assert asked.defaults_used == ("trainingSamplePerPrompt", "batchSize", "evalInterval")
     assumptions = " ".join(estimate(PROMPTS, asked).assumptions)
-    assert all(name in assumptions for name in asked.assumed)
+    assert all(name in assumptions for name in asked.defaults_used)
     assert "epochCount" not in assumptions
 
 
@@ -131,13 +131,15 @@ def test_a_hyperparameter_that_counts_nothing_is_refused(value: object) -> None:
 
 
 def test_people_are_told_quantities_and_assumptions_with_or_without_a_price() -> None:
-    bare = told(estimated(mean_response_tokens=100.0))
+    bare = summary_lines(estimated(mean_response_tokens=100.0))
     assert "rollouts: 24" in bare
     assert "tokens generated: 2,400 to 24,000" in bare
     assert any(METHOD in line for line in bare)
     assert bare[-1].startswith("cost: not told")
     assert not any("judge" in line for line in bare)
-    priced = told(estimated(mean_response_tokens=100.0, prices=Prices(per_1k_output_tokens=2.0)))
+    priced = summary_lines(
+        estimated(mean_response_tokens=100.0, prices=Prices(per_1k_output_tokens=2.0))
+    )
     assert priced[-1] == "cost: 4.80 to 48.00 USD"
 
 
