@@ -56,9 +56,9 @@ class LineRequirements:
 
 def measure_lines(lines: pl.Series, requirements: LineRequirements) -> pl.DataFrame:
     """One row of `LINE_MEASURES` for each line (JSON text), read back from what was written."""
-    seen = dict[object, int]()
+    id_numbers = dict[object, int]()
     rows = [
-        _measure(msgspec.json.decode(line), requirements, seen)
+        _measure(msgspec.json.decode(line), requirements, id_numbers)
         | {"is_clean": _is_clean(line, requirements)}
         for line in lines
     ]
@@ -69,11 +69,11 @@ def _is_clean(line: str, requirements: LineRequirements) -> bool:
     return not requirements.private or requirements.private.isdisjoint(kinds_in(line))
 
 
-def _measure(line: _Line, requirements: LineRequirements, seen: dict[object, int]) -> _Line:
+def _measure(line: _Line, requirements: LineRequirements, id_numbers: dict[object, int]) -> _Line:
     chat = chat_of(line)
     roles = [message.role for message in chat]
     return {
-        "id_number": seen.setdefault(str(line.get("id")), len(seen)),
+        "id_number": id_numbers.setdefault(str(line.get("id")), len(id_numbers)),
         "has_schema": bool(chat) and bool(line.get("reference_answer")) and _has_id(line),
         "has_known_roles": set(roles) <= ROLES and "system" not in roles[1:],
         "is_user_last": roles[-1:] == ["user"],
@@ -111,14 +111,14 @@ def measure_split(
     """
     is_held = lines["split"] == VALIDATION
     groups, prompts = count_groups(lines, evicted), lines.height + evicted
-    rendered = prompts + unfit
+    all_lines = prompts + unfit
     share = lines.filter(is_held)["group"].n_unique() / groups if groups else validation
     return pl.DataFrame(
         {
             "train_lines": [int((lines["split"] == TRAIN).sum())],
             "validation_percent": [100 * share],
             "evicted_percent": [100 * evicted / prompts if prompts else 0.0],
-            "unfit_percent": [100 * unfit / rendered if rendered else 0.0],
+            "unfit_percent": [100 * unfit / all_lines if all_lines else 0.0],
         }
     )
 
@@ -136,15 +136,15 @@ def measure_leakage(
     See `leakage`; `evaluated`: the prompt, system message and tools included, overlaps an item of
     the evaluation sets; `group` and `prompt`: these stand on both sides.
     """
-    read = [msgspec.json.decode(line) for line in lines["json"]]
-    chats = [chat_of(line) for line in read]
-    evaluated = pl.Series([], dtype=pl.UInt32)
+    contents = [msgspec.json.decode(line) for line in lines["json"]]
+    chats = [chat_of(line) for line in contents]
+    overlap_rows = pl.Series([], dtype=pl.UInt32)
     if evaluation:
-        tools = (line.get("tools") for line in read)
+        tools = (line.get("tools") for line in contents)
         parts = prompt_parts(zip(chats, tools, strict=True))
-        evaluated = prompt_overlaps(parts, evaluation, similarity)["row"]
+        overlap_rows = prompt_overlaps(parts, evaluation, similarity)["row"]
     return leakage(chats, lines["split"], similarity).with_columns(
-        pl.int_range(lines.height, eager=True).is_in(evaluated.implode()).alias("evaluated"),
+        pl.int_range(lines.height, eager=True).is_in(overlap_rows.implode()).alias("evaluated"),
         _is_on_both_sides(lines, "group").alias("group"),
         _is_on_both_sides(lines, "prompt_digest").alias("prompt"),
     )
@@ -176,9 +176,9 @@ def measure_sources(sources: Mapping[str, Mapping[str, int]], prompts: int) -> p
 
     `sources` tells of each for how many of the `prompts` it has an answer.
     """
-    matched = [usage["prompts"] for usage in sources.values()]
-    percent = [100 * number / prompts if prompts else 0.0 for number in matched]
-    return pl.DataFrame([matched, percent], schema=SOURCE_MEASURES)
+    counts = [usage["prompts"] for usage in sources.values()]
+    percent = [100 * number / prompts if prompts else 0.0 for number in counts]
+    return pl.DataFrame([counts, percent], schema=SOURCE_MEASURES)
 
 
 def _is_on_both_sides(lines: pl.DataFrame, column: str) -> pl.Series:

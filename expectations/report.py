@@ -23,7 +23,7 @@ def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
     labels, feedback and metadata were used for the `answerable` prompts).
     """
     page = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_finalized
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_finalize
     )
     rows = sorted(checks, key=lambda check: _ORDER.index(check.result))
     messages = {reason.value: reason.message for reason in Reason}
@@ -33,7 +33,7 @@ def render_report(facts: Mapping[str, Any], checks: Sequence[Check]) -> str:
     )
 
 
-def _finalized(value: Any) -> Any:
+def _finalize(value: Any) -> Any:
     """Control and bidirectional characters are for no terminal and no browser."""
     return printable(value) if type(value) is str else value
 

@@ -26,8 +26,8 @@ def render(prompts: pl.DataFrame, fields: Sequence[str]) -> pl.Series:
     Raises:
         ConfigError: a field would take the place of one that every line has.
     """
-    if taken := OWN_KEYS.intersection(fields):
-        raise ConfigError(f"[template] fields: a line has its own {', '.join(sorted(taken))}")
+    if clashes := OWN_KEYS.intersection(fields):
+        raise ConfigError(f"[template] fields: a line has its own {', '.join(sorted(clashes))}")
     columns = ["request_id", "messages", "reference_answer", "tools", "request_metadata"]
     passthrough = ["passthrough"] if "passthrough" in prompts.columns else []
     lines = [
@@ -43,16 +43,16 @@ def instruct(prompts: pl.DataFrame, template: Template) -> pl.DataFrame:
     """
     if not template.marker or not template.instruction:
         return prompts.with_columns(is_instructed=pl.lit(False))
-    told = [_instructed(messages, template) for messages in prompts["messages"]]
+    pairs = [_instruct_prompt(messages, template) for messages in prompts["messages"]]
     return prompts.with_columns(
-        messages=pl.Series([text for text, _ in told], dtype=pl.String),
-        is_instructed=pl.Series([is_changed for _, is_changed in told], dtype=pl.Boolean),
+        messages=pl.Series([text for text, _ in pairs], dtype=pl.String),
+        is_instructed=pl.Series([is_changed for _, is_changed in pairs], dtype=pl.Boolean),
     )
 
 
-def _instructed(messages: str, template: Template) -> tuple[str, bool]:
-    made, is_changed = add_instruction(msgspec.json.decode(messages), template)
-    return (msgspec.json.encode(made).decode(), True) if is_changed else (messages, False)
+def _instruct_prompt(messages: str, template: Template) -> tuple[str, bool]:
+    new_messages, is_changed = add_instruction(msgspec.json.decode(messages), template)
+    return (msgspec.json.encode(new_messages).decode(), True) if is_changed else (messages, False)
 
 
 def _line(row: dict[str, Any], fields: Sequence[str]) -> str:
@@ -63,16 +63,18 @@ def _line(row: dict[str, Any], fields: Sequence[str]) -> str:
     }
     if row["tools"] is not None:
         line["tools"] = msgspec.Raw(row["tools"].encode())
-    held = row["request_metadata"] or {}
-    line |= {field: held[field] for field in fields if field in held}
+    metadata = row["request_metadata"] or {}
+    line |= {field: metadata[field] for field in fields if field in metadata}
     if row.get("passthrough") is not None:
-        line |= _checked(msgspec.json.decode(row["passthrough"], type=dict[str, msgspec.Raw]))
+        line |= _check_passthrough(
+            msgspec.json.decode(row["passthrough"], type=dict[str, msgspec.Raw])
+        )
     return msgspec.json.encode(line).decode()
 
 
-def _checked(passthrough: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    if taken := OWN_KEYS.intersection(passthrough):
+def _check_passthrough(passthrough: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    if clashes := OWN_KEYS.intersection(passthrough):
         raise ConfigError(
-            f"`passthrough_fields` of the template: a line has its own {', '.join(sorted(taken))}"
+            f"`passthrough_fields` of the template: a line has its own {', '.join(sorted(clashes))}"
         )
     return passthrough

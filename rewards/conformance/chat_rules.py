@@ -92,24 +92,24 @@ def _is_role(role: object, *names: str) -> bool:
 
 def roles_among(names: Iterable[str]) -> Rule:
     """Every role is one of the names, to the letter."""
-    known = frozenset(names)
+    allowed = frozenset(names)
     return Rule(
         "role",
-        f"a role is none of {', '.join(sorted(known))}",
+        f"a role is none of {', '.join(sorted(allowed))}",
         "rename or take out the messages of other roles",
-        lambda s: any(not isinstance(role, str) or role not in known for role in s.roles),
+        lambda s: any(not isinstance(role, str) or role not in allowed for role in s.roles),
     )
 
 
 def roles_like(names: Iterable[str]) -> Rule:
     """Every role that is given is one of the names, in capitals or not."""
-    known = frozenset(names)
+    allowed = frozenset(names)
     return Rule(
         "role",
-        f"a role is none of {', '.join(sorted(known))}",
+        f"a role is none of {', '.join(sorted(allowed))}",
         "rename or take out the messages of other roles",
         lambda s: any(
-            role is not None and not (isinstance(role, str) and role.lower() in known)
+            role is not None and not (isinstance(role, str) and role.lower() in allowed)
             for role in s.roles
         ),
     )
@@ -117,12 +117,12 @@ def roles_like(names: Iterable[str]) -> Rule:
 
 def message_keys(names: Iterable[str]) -> Rule:
     """A message has no other keys."""
-    known = frozenset(names)
+    allowed = frozenset(names)
     return Rule(
         "message-keys",
-        f"a message has keys besides {', '.join(sorted(known))}",
+        f"a message has keys besides {', '.join(sorted(allowed))}",
         "take the other keys out of the messages",
-        lambda s: any(not known.issuperset(message) for message in s.messages),
+        lambda s: any(not allowed.issuperset(message) for message in s.messages),
     )
 
 
@@ -244,8 +244,8 @@ ID = Rule(
     "`id` is there, and is no text or a blank one",
     "make `id` a text, or leave it out",
     lambda s: (
-        (found := s.line.get("id")) is not None
-        and not (isinstance(found, str) and bool(found.strip()))
+        (line_id := s.line.get("id")) is not None
+        and not (isinstance(line_id, str) and bool(line_id.strip()))
     ),
 )
 REFERENCE_PLACE = Rule(

@@ -58,21 +58,21 @@ class _Tally:
     """What was found, by rule in order of appearance: counts, and a few line numbers each."""
 
     prefix: str
-    found: dict[str, tuple[Fault | Rule, list[int]]] = field(default_factory=dict)
+    rules: dict[str, tuple[Fault | Rule, list[int]]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, what: Fault | Rule, line: int) -> None:
         if what.name not in self.counts:
-            self.found[what.name] = (what, [])
+            self.rules[what.name] = (what, [])
             self.counts[what.name] = 0
         self.counts[what.name] += 1
-        lines = self.found[what.name][1]
+        lines = self.rules[what.name][1]
         if len(lines) < MAX_LINES_TOLD:
             lines.append(line)
 
     def findings(self) -> tuple[Violation, ...]:
         """Errors first, then warnings, each in order of appearance."""
-        made = [
+        violations = [
             Violation(
                 f"{self.prefix}/{name}",
                 what.severity,
@@ -81,9 +81,9 @@ class _Tally:
                 self.counts[name],
                 tuple(lines),
             )
-            for name, (what, lines) in self.found.items()
+            for name, (what, lines) in self.rules.items()
         ]
-        return tuple(sorted(made, key=lambda each: each.severity))
+        return tuple(sorted(violations, key=lambda each: each.severity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +144,10 @@ class _Judge:
         self.file.add(line, number)
 
     def _note_repeats(self, number: int, text: bytes, line: JsonObject) -> None:
-        found = line.get("id")
+        line_id = line.get("id")
         if _is_seen(text, self._seen):
             self.file.add(REPEATED_LINE, number)
-        elif isinstance(found, str) and _is_seen(found.encode(), self._ids):
+        elif isinstance(line_id, str) and _is_seen(line_id.encode(), self._ids):
             self.file.add(REPEATED_ID, number)
 
     def _judge(self, number: int, parsed_line: ParsedLine) -> None:
@@ -256,10 +256,10 @@ def _has_error(findings: Iterable[Violation]) -> bool:
     return any(finding.severity == "error" for finding in findings)
 
 
-def _is_seen(text: bytes, seen: set[bytes]) -> bool:
+def _is_seen(text: bytes, digests: set[bytes]) -> bool:
     """Whether a text was seen before; from now on it was."""
     digest = blake2b(text, digest_size=16).digest()
-    if digest in seen:
+    if digest in digests:
         return True
-    seen.add(digest)
+    digests.add(digest)
     return False

@@ -43,49 +43,53 @@ class FixResult(NamedTuple):
 def fix_lines(lines: Iterable[Line], profiles: Sequence[Profile]) -> Iterator[FixResult]:
     """Fix lines for all of the profiles; line by line, in their order."""
     fixes = (*FIXES, *dict.fromkeys(fix for profile in profiles for fix in profile.fixes))
-    given = Counter[str]()
+    id_counts = Counter[str]()
     for number, raw in lines:
         if isinstance(raw, Reason):
             yield FixResult(number, b"", None, (), (raw.value,))
         else:
-            yield _mend(number, raw, fixes, profiles, given)
+            yield _fix_line(number, raw, fixes, profiles, id_counts)
 
 
-def _mend(
-    number: int, raw: bytes, fixes: Sequence[Fix], profiles: Sequence[Profile], given: Counter[str]
+def _fix_line(
+    number: int,
+    raw: bytes,
+    fixes: Sequence[Fix],
+    profiles: Sequence[Profile],
+    id_counts: Counter[str],
 ) -> FixResult:
-    line, done = decode_line(raw), list[Fix]()
+    line, applied_fixes = decode_line(raw), list[Fix]()
     if line is TRAILING_COMMA:
-        line, done = decode_line(raw.removesuffix(b",")), [COMMA]
+        line, applied_fixes = decode_line(raw.removesuffix(b",")), [COMMA]
     if isinstance(line, Fault):
         return FixResult(number, raw, None, (), (f"file/{line.name}",))
-    done += [fix for fix in fixes if fix.apply(line)]
+    applied_fixes += [fix for fix in fixes if fix.apply(line)]
     if is_broken := line_errors(line, profiles):
         return FixResult(number, raw, None, (), tuple(is_broken))
-    if _give_id(line, given):
-        done.append(GIVEN_ID)
-    is_as_it_was = not done and not _LINE_ENDS.intersection(raw)
+    if _give_id(line, id_counts):
+        applied_fixes.append(GIVEN_ID)
+    is_as_it_was = not applied_fixes and not _LINE_ENDS.intersection(raw)
     return FixResult(
-        number, raw, raw if is_as_it_was else msgspec.json.encode(line), tuple(done), ()
+        number, raw, raw if is_as_it_was else msgspec.json.encode(line), tuple(applied_fixes), ()
     )
 
 
-def _give_id(line: JsonObject, given: Counter[str]) -> bool:
+def _give_id(line: JsonObject, id_counts: Counter[str]) -> bool:
     """Make an id for a line without one; equal lines get ids with a number behind."""
-    found = line.get("id")
-    if isinstance(found, int) and not isinstance(found, bool):
-        line["id"] = str(found)
+    value = line.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        line["id"] = str(value)
         return True
-    if found is not None and not (isinstance(found, str) and not found.strip()):
+    if value is not None and not (isinstance(value, str) and not value.strip()):
         return False
     line.pop("id", None)
     encoded = msgspec.json.encode(line, order="sorted")
     digest = blake2b(encoded, digest_size=_ID_BYTES).hexdigest()
-    given[digest] += 1
-    made = digest if given[digest] == 1 else f"{digest}-{given[digest]}"
+    id_counts[digest] += 1
+    new_id = digest if id_counts[digest] == 1 else f"{digest}-{id_counts[digest]}"
     rest = dict(line)
     line.clear()
-    line.update({"id": made}, **rest)
+    line.update({"id": new_id}, **rest)
     return True
 
 
@@ -97,8 +101,8 @@ def _ask(line: JsonObject) -> bool:
     question, system = line.get("question"), line.get("system")
     if "messages" in line or not isinstance(question, str) or not isinstance(system, str | None):
         return False
-    said = [{"role": "system", "content": line.pop("system")}] if system else []
-    line["messages"] = [*said, {"role": "user", "content": line.pop("question")}]
+    system_messages = [{"role": "system", "content": line.pop("system")}] if system else []
+    line["messages"] = [*system_messages, {"role": "user", "content": line.pop("question")}]
     return True
 
 
@@ -113,16 +117,18 @@ def _lift_reference(line: JsonObject) -> bool:
 
 
 def _messages(line: JsonObject) -> list[JsonObject]:
-    found = line.get("messages")
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    messages = line.get("messages")
+    return (
+        [each for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
+    )
 
 
 def _in_messages(change: Callable[[JsonObject], bool]) -> Callable[[JsonObject], bool]:
     """A change of one message, made in all of them."""
 
     def apply(line: JsonObject) -> bool:
-        changed = [change(message) for message in _messages(line)]  # all, not up to the first
-        return any(changed)
+        changes = [change(message) for message in _messages(line)]  # all, not up to the first
+        return any(changes)
 
     return apply
 
@@ -131,9 +137,9 @@ def _rename_role(message: JsonObject) -> bool:
     role = message.get("role")
     if not isinstance(role, str):
         return False
-    named = ROLES.get(role.lower(), role.lower())
-    message["role"] = named
-    return named != role
+    new_role = ROLES.get(role.lower(), role.lower())
+    message["role"] = new_role
+    return new_role != role
 
 
 def _drop_empty_keys(message: JsonObject) -> bool:
@@ -168,9 +174,9 @@ def _merge_systems(line: JsonObject) -> bool:
         return False
     texts = [content for content in contents if content and content.strip()]
     first = [{"role": "system", "content": "\n".join(texts)}] if texts else []
-    merged = [*first, *(message for message in messages if message.get("role") != "system")]
-    line["messages"] = merged
-    return merged != messages
+    reordered = [*first, *(message for message in messages if message.get("role") != "system")]
+    line["messages"] = reordered
+    return reordered != messages
 
 
 def _drop_tools(line: JsonObject) -> bool:

@@ -27,9 +27,9 @@ class ParsedLine:
     @classmethod
     def of(cls, line: JsonObject) -> Self:
         """Take a decoded line apart."""
-        found = line.get("messages")
-        is_sound = isinstance(found, list) and all(isinstance(each, dict) for each in found)
-        messages = found if isinstance(found, list) and is_sound else []
+        value = line.get("messages")
+        is_sound = isinstance(value, list) and all(isinstance(each, dict) for each in value)
+        messages = value if isinstance(value, list) and is_sound else []
         roles = [message.get("role") for message in messages]
         return cls(line, messages, roles, line.get("reference_answer"), line.get("tools"))
 

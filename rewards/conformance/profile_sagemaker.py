@@ -30,8 +30,8 @@ def _has_wrong_type(parsed_line: ParsedLine) -> bool:
 
 
 def _of(parsed_line: ParsedLine, key: str, field: str) -> Any:
-    held = parsed_line.line.get(key)
-    return held.get(field) if isinstance(held, dict) else None
+    value = parsed_line.line.get(key)
+    return value.get(field) if isinstance(value, dict) else None
 
 
 _VERL = Profile(

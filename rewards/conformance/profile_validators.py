@@ -20,8 +20,8 @@ def _has_reserved(parsed_line: ParsedLine) -> bool:
     for message in parsed_line.messages:
         content = message.get("content")
         if isinstance(content, str):
-            lowered = content.lower()
-            if any(word in lowered for word in RESERVED):
+            text = content.lower()
+            if any(word in text for word in RESERVED):
                 return True
     return False
 
@@ -47,10 +47,10 @@ def _has_wrong_call(parsed_line: ParsedLine) -> bool:
 
 
 def _is_required_wrong(parsed_line: ParsedLine) -> bool:
-    required = [schema.get("required") for schema in rules.tool_schemas(parsed_line)]
+    name_lists = [schema.get("required") for schema in rules.tool_schemas(parsed_line)]
     return not all(
         names is None or (isinstance(names, list) and all(isinstance(n, str) for n in names))
-        for names in required
+        for names in name_lists
     )
 
 

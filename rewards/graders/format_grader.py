@@ -46,7 +46,7 @@ def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "
         MalformedError: there are no constraints, or one is unknown or of the wrong kind.
     """
     text = text_of(response)
-    kept = {name: _CHECKS[name](text, asked) for name, asked in _constraints(reference).items()}
+    kept = {name: _CHECKS[name](text, limit) for name, limit in _constraints(reference).items()}
     share = sum(kept.values()) / len(kept)
     return share, [
         ("constraints", share, "Reward"),
@@ -56,14 +56,16 @@ def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "
 
 def _constraints(reference: Any) -> dict[str, Any]:
     fields = json.loads(reference) if isinstance(reference, str) else reference
-    asked = {k: v for k, v in fields["constraints"].items() if v is not None and v is not False}
-    if not asked:
+    constraints = {
+        k: v for k, v in fields["constraints"].items() if v is not None and v is not False
+    }
+    if not constraints:
         raise MalformedError("no constraints")
-    for name, value in asked.items():
+    for name, value in constraints.items():
         kind = _KINDS[name]
         if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
             raise MalformedError("a constraint of the wrong kind")
-    return asked
+    return constraints
 
 
 def _is_json(text: str, _: bool) -> bool:
@@ -78,12 +80,12 @@ def _refuse(name: str) -> NoReturn:
     raise MalformedError(f"{name} is no JSON")
 
 
-def _includes(text: str, wanted: list[str]) -> bool:
-    return all(each.casefold() in text.casefold() for each in wanted)
+def _includes(text: str, texts: list[str]) -> bool:
+    return all(each.casefold() in text.casefold() for each in texts)
 
 
-def _lacks(text: str, unwanted: list[str]) -> bool:
-    return not any(each.casefold() in text.casefold() for each in unwanted)
+def _lacks(text: str, texts: list[str]) -> bool:
+    return not any(each.casefold() in text.casefold() for each in texts)
 
 
 def _matches(text: str, pattern: str) -> bool:

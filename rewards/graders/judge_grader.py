@@ -66,11 +66,11 @@ def grade(
         "response": text_of(response),
     }
     # The tags can't be closed from within: `<` of the material is written otherwise.
-    shown = [f"<{tag}>\n{text.replace('<', '&lt;')}\n</{tag}>" for tag, text in parts.items()]
+    blocks = [f"<{tag}>\n{text.replace('<', '&lt;')}\n</{tag}>" for tag, text in parts.items()]
     rubric = os.environ.get("JUDGE_RUBRIC") or RUBRIC
-    score = _score(_ask(model, SYSTEM.format(rubric=rubric, most=most), "\n".join(shown)))
-    judged = 0.0 if score is None else min(max(score / most, 0.0), 1.0)
-    return judged, [("judged", judged, "Reward"), ("unread", score is None, "Metric")]
+    score = _score(_ask(model, SYSTEM.format(rubric=rubric, most=most), "\n".join(blocks)))
+    share = 0.0 if score is None else min(max(score / most, 0.0), 1.0)
+    return share, [("judged", share, "Reward"), ("unread", score is None, "Metric")]
 
 
 def _settings() -> tuple[str, float]:
@@ -95,8 +95,8 @@ def _ask(model: str, system: str, prompt: str) -> str:
                 inferenceConfig={"temperature": 0.0, "maxTokens": MAX_TOKENS},
             )
         except Exception as error:
-            told = getattr(error, "response", {}).get("Error", {}).get("Code")
-            if told not in PASSING or attempt == ATTEMPTS - 1:
+            code = getattr(error, "response", {}).get("Error", {}).get("Code")
+            if code not in PASSING or attempt == ATTEMPTS - 1:
                 raise
             time.sleep(FIRST_WAIT_SECONDS * 2**attempt)
         else:
@@ -110,8 +110,8 @@ def converse() -> Converse:
     """Bedrock's Converse; made once, when it is first needed."""
     import boto3  # noqa: PLC0415 - Lambda has it; whoever tests this file may do without
 
-    made: Converse = boto3.client("bedrock-runtime").converse
-    return made
+    call: Converse = boto3.client("bedrock-runtime").converse
+    return call
 
 
 def _score(text: str) -> float | None:
@@ -121,13 +121,13 @@ def _score(text: str) -> float | None:
         if at < 0:
             break
         try:
-            found, end = decoder.raw_decode(text, at)
+            value, end = decoder.raw_decode(text, at)
         except ValueError:
             end = at + 1
         else:
-            told = found.get("score")
-            is_number = isinstance(told, int | float) and not isinstance(told, bool)
-            score = float(told) if is_number and isfinite(told) else score
+            candidate = value.get("score")
+            is_number = isinstance(candidate, int | float) and not isinstance(candidate, bool)
+            score = float(candidate) if is_number and isfinite(candidate) else score
         at = text.find("{", end)
     return score
 

@@ -76,9 +76,9 @@ def _expected(reference: Any) -> Fraction:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise MalformedError("the reference is neither a text nor a number")
     text = _plain(str(value)).strip().rstrip("%.")
-    marked = _MARKED.findall(text)
+    numbers = _MARKED.findall(text)
     whole = _ANY.fullmatch(text)
-    number = _value(marked[-1]) if marked else _value(whole[1]) if whole else None
+    number = _value(numbers[-1]) if numbers else _value(whole[1]) if whole else None
     if number is None:
         raise MalformedError("the reference has no number")
     return number
@@ -86,9 +86,9 @@ def _expected(reference: Any) -> Fraction:
 
 def _answer(text: str) -> Fraction | None:
     boxes = [_ANY.findall(box)[-1:] for box in _BOXED.findall(text)]
-    found = _MARKED.findall(text) or [number for box in boxes for number in box]
-    found = found or _ANY.findall(text)
-    return _value(found[-1]) if found else None
+    numbers = _MARKED.findall(text) or [number for box in boxes for number in box]
+    numbers = numbers or _ANY.findall(text)
+    return _value(numbers[-1]) if numbers else None
 
 
 def _plain(text: str) -> str:

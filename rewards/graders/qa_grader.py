@@ -56,11 +56,11 @@ def grade_strictly(
 
 
 def _published_number(text: str) -> float | None:
-    marked = _PUBLISHED_NUMBER.search(text)
-    number = _float(marked[1]) if marked else None
+    match = _PUBLISHED_NUMBER.search(text)
+    number = _float(match[1]) if match else None
     for pattern in _PUBLISHED_ANYWHERE if number is None else ():
-        found = pattern.findall(text)
-        number = _float(found[-1]) if found else None
+        numbers = pattern.findall(text)
+        number = _float(numbers[-1]) if numbers else None
         if number is not None:
             break
     return number
@@ -97,11 +97,11 @@ def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "
         MalformedError: the reference holds no answer.
     """
     text = text_of(response)
-    marked = _MARKED.findall(text)
+    answers = _MARKED.findall(text)
     lines = [line for line in text.splitlines() if line.strip()]
-    answer = (marked or lines or [""])[-1]
-    score = float(_is_right(_trimmed(answer), _expected(reference)))
-    return score, [("correct", score, "Reward"), ("format", bool(marked), "Metric")]
+    answer = (answers or lines or [""])[-1]
+    score = float(_is_right(_trim(answer), _expected(reference)))
+    return score, [("correct", score, "Reward"), ("format", bool(answers), "Metric")]
 
 
 def _expected(reference: Any) -> str:
@@ -109,13 +109,13 @@ def _expected(reference: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise MalformedError("the reference is neither a text nor a number")
     text = str(value)
-    expected = _trimmed((_MARKED.findall(text) or [text])[-1])
+    expected = _trim((_MARKED.findall(text) or [text])[-1])
     if not expected:
         raise MalformedError("the reference is blank")
     return expected
 
 
-def _trimmed(text: str) -> str:
+def _trim(text: str) -> str:
     return text.replace("\u2212", "-").strip(" \t\r\n*[]`\"'").rstrip(".")
 
 
@@ -124,11 +124,11 @@ def _is_right(answer: str, expected: str) -> bool:
     if theirs:
         ours = _NUMBER.match(answer.replace("$", ""))
         return ours is not None and _is_close(ours, theirs)
-    wanted = _normalised(expected)
-    said = _normalised(answer)
-    if wanted in ("yes", "no"):
-        return said.split(" ")[0] == wanted
-    return bool(wanted) and said == wanted
+    target = _normalise(expected)
+    words = _normalise(answer)
+    if target in ("yes", "no"):
+        return words.split(" ")[0] == target
+    return bool(target) and words == target
 
 
 def _is_close(ours: re.Match[str], theirs: re.Match[str]) -> bool:
@@ -148,7 +148,7 @@ def _value(number: re.Match[str]) -> float:
     return float(number[1].replace(",", ""))
 
 
-def _normalised(text: str) -> str:
+def _normalise(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text).casefold()
     words = "".join(c if c.isalnum() or c.isspace() else " " for c in plain)
     return " ".join(_ARTICLES.sub(" ", words).split())

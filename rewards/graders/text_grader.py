@@ -25,11 +25,11 @@ def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "
     Raises:
         MalformedError: the reference holds no text.
     """
-    said, wanted = _words(text_of(response)), _words(_expected(reference))
-    if not wanted:
+    words, target = _words(text_of(response)), _words(_expected(reference))
+    if not target:
         raise MalformedError("the reference is blank")
-    score = float(said == wanted)
-    return score, [("exact", score, "Reward"), ("token_f1", _token_f1(said, wanted), "Metric")]
+    score = float(words == target)
+    return score, [("exact", score, "Reward"), ("token_f1", _token_f1(words, target), "Metric")]
 
 
 def _expected(reference: Any) -> str:
@@ -45,9 +45,9 @@ def _words(text: str) -> list[str]:
     return "".join(c if c.isalnum() or c.isspace() else " " for c in plain).split()
 
 
-def _token_f1(said: list[str], wanted: list[str]) -> float:
-    shared = (Counter(said) & Counter(wanted)).total()
-    return 2 * shared / (len(said) + len(wanted))
+def _token_f1(words: list[str], target: list[str]) -> float:
+    common = (Counter(words) & Counter(target)).total()
+    return 2 * common / (len(words) + len(target))
 
 
 # --- The same text in every grader, because each is deployed alone: samples in, scores out.

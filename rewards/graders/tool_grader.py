@@ -42,10 +42,11 @@ def grade_strictly(
 ) -> tuple[float, "list[Metric]"]:
     """As `grade`, by the rules of AWS's sample."""
     below = sample.get("metadata") or {}
-    held = reference.get("ground_truth") if isinstance(reference, dict) else None
-    wanted = below.get("ground_truth") or held or sample.get("ground_truth") or []
+    below_reference = reference.get("ground_truth") if isinstance(reference, dict) else None
+    references = below.get("ground_truth") or below_reference or sample.get("ground_truth") or []
     expected = [
-        _python_call(str(each)) for each in (wanted if isinstance(wanted, list) else [wanted])
+        _python_call(str(each))
+        for each in (references if isinstance(references, list) else [references])
     ]
     calls = [_python_call(line) for line in _call_lines(text_of(response))] if expected else []
     points = sum(map(_points, calls, expected))
@@ -74,17 +75,17 @@ def _python_call(text: str) -> Call | None:
         body = ast.parse(text.strip(), mode="eval").body
     except (MemoryError, RecursionError, SyntaxError, ValueError):
         return None
-    name = _dotted(body.func) if isinstance(body, ast.Call) else None
+    name = _dotted_name(body.func) if isinstance(body, ast.Call) else None
     if not isinstance(body, ast.Call) or name is None:
         return None
-    named = {f"_arg{n}": each for n, each in enumerate(body.args)}
-    named |= {each.arg: each.value for each in body.keywords if each.arg is not None}
-    return name, {key: _literal(node) for key, node in named.items()}
+    arguments = {f"_arg{n}": each for n, each in enumerate(body.args)}
+    arguments |= {each.arg: each.value for each in body.keywords if each.arg is not None}
+    return name, {key: _literal(node) for key, node in arguments.items()}
 
 
-def _dotted(node: ast.expr) -> str | None:
+def _dotted_name(node: ast.expr) -> str | None:
     if isinstance(node, ast.Attribute):
-        owner = _dotted(node.value)
+        owner = _dotted_name(node.value)
         return f"{owner}.{node.attr}" if owner else node.attr
     return node.id if isinstance(node, ast.Name) else None
 
@@ -99,32 +100,34 @@ def _literal(node: ast.expr) -> Any:
 def _points(call: Call | None, expected: Call | None) -> float:
     if call is None or expected is None:
         return 0.0
-    (name, given), (wanted_name, wanted) = call, expected
-    shared = given.keys() & wanted.keys()
-    if wanted:
-        names = len(shared) / len(wanted)
-        values = sum(_is_same(given[key], wanted[key]) for key in shared) / len(wanted)
+    (name, parameters), (expected_name, expected_parameters) = call, expected
+    common = parameters.keys() & expected_parameters.keys()
+    if expected_parameters:
+        names = len(common) / len(expected_parameters)
+        values = sum(_is_same(parameters[key], expected_parameters[key]) for key in common) / len(
+            expected_parameters
+        )
     else:
-        names = values = float(not given)
-    return 0.33 * (name == wanted_name) + 0.33 * names + 0.34 * values
+        names = values = float(not parameters)
+    return 0.33 * (name == expected_name) + 0.33 * names + 0.34 * values
 
 
-def _is_same(given: Any, wanted: Any) -> bool:
+def _is_same(value: Any, target: Any) -> bool:
     """Whether two values are the same, a text being the number, or `true`, that it tells."""
-    if given == wanted:
+    if value == target:
         return True
-    if isinstance(given, list) and isinstance(wanted, list):
-        return len(given) == len(wanted) and all(map(_is_same, given, wanted))
-    if isinstance(given, dict) and isinstance(wanted, dict):
-        same_keys = given.keys() == wanted.keys()
-        return same_keys and all(_is_same(given[key], wanted[key]) for key in wanted)
-    text, number = (given, wanted) if isinstance(given, str) else (wanted, given)
+    if isinstance(value, list) and isinstance(target, list):
+        return len(value) == len(target) and all(map(_is_same, value, target))
+    if isinstance(value, dict) and isinstance(target, dict):
+        same_keys = value.keys() == target.keys()
+        return same_keys and all(_is_same(value[key], target[key]) for key in target)
+    text, number = (value, target) if isinstance(value, str) else (target, value)
     if not (isinstance(text, str) and isinstance(number, int | float)):
         return False
     try:
         return float(text) == float(number)
     except ValueError:
-        return isinstance(wanted, bool) and (text.lower() == "true") == wanted
+        return isinstance(target, bool) and (text.lower() == "true") == target
 
 
 def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "list[Metric]"]:
@@ -159,25 +162,25 @@ def _calls(message: dict[str, Any]) -> Iterator[Call]:
     content = message.get("content")
     blocks = content if isinstance(content, list) else []
     uses = [block.get("toolUse") or block for block in blocks if isinstance(block, dict)]
-    told = [call["function"] for call in message.get("tool_calls") or ()]
-    told += [use for use in uses if "name" in use]
-    yield from filter(None, map(_call, told or _objects(text_of(message))))
+    objects = [call["function"] for call in message.get("tool_calls") or ()]
+    objects += [use for use in uses if "name" in use]
+    yield from filter(None, map(_call, objects or _objects(text_of(message))))
 
 
-def _call(told: Any) -> Call | None:
+def _call(candidate: Any) -> Call | None:
     """The call that an object tells of; None if it tells of none."""
-    if not isinstance(told, dict):
+    if not isinstance(candidate, dict):
         return None
-    if isinstance(told.get("function"), dict):
-        told = told["function"]
-    name = next((told[key] for key in NAMES if isinstance(told.get(key), str)), None)
-    parameters: Any = next((told[key] for key in PARAMETERS if key in told), {})
+    if isinstance(candidate.get("function"), dict):
+        candidate = candidate["function"]
+    name = next((candidate[key] for key in NAMES if isinstance(candidate.get(key), str)), None)
+    parameters: Any = next((candidate[key] for key in PARAMETERS if key in candidate), {})
     if isinstance(parameters, str):
-        parameters = _parsed(parameters)
+        parameters = _parse_json(parameters)
     return (name, parameters if isinstance(parameters, dict) else {}) if name else None
 
 
-def _parsed(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     try:
         return json.loads(text or "{}")
     except ValueError:
@@ -191,17 +194,17 @@ def _objects(text: str) -> Iterator[Any]:
         if at < 0:
             return
         try:
-            found, end = decoder.raw_decode(text, at)
+            value, end = decoder.raw_decode(text, at)
         except ValueError:
             end = at + 1
         else:
-            yield found
+            yield value
         at = text.find("{", end)
 
 
-def _share(given: dict[str, Any], expected: dict[str, Any]) -> float:
-    right = sum(k in given and _plain(given[k]) == _plain(v) for k, v in expected.items())
-    return right / len(expected) if expected else float(not given)
+def _share(parameters: dict[str, Any], expected: dict[str, Any]) -> float:
+    right = sum(k in parameters and _plain(parameters[k]) == _plain(v) for k, v in expected.items())
+    return right / len(expected) if expected else float(not parameters)
 
 
 def _plain(value: Any) -> str:

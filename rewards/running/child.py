@@ -57,8 +57,8 @@ def main(file: str, function: str, *numbers: str) -> None:
     _limit(resource.RLIMIT_FSIZE, MAX_FILE_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
     with os.fdopen(events, "rb") as source, os.fdopen(answers, "wb") as target:
-        handler, told = _load(Path(file), function)
-        _send(target, told)
+        handler, frame = _load(Path(file), function)
+        _send(target, frame)
         while handler and (event := _receive(source)) is not None:
             _limit_cpu(seconds)
             answer = _call(handler, event, Context(memory, seconds))
@@ -74,9 +74,9 @@ def _limit(what: int, most: int) -> None:
 
 def _limit_cpu(seconds: float) -> None:
     """For what outlives the clock that the parent watches, such as a process that broke away."""
-    used = math.ceil(time.process_time() + seconds) + 1
+    limit = math.ceil(time.process_time() + seconds) + 1
     with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CPU, (used, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def _load(file: Path, function: str) -> tuple[Handler | None, bytes]:
@@ -89,29 +89,29 @@ def _load(file: Path, function: str) -> tuple[Handler | None, bytes]:
         sys.modules["grader"] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     except BaseException as error:
-        return None, _encoded({"raised": type(error).__name__})
+        return None, _encode({"raised": type(error).__name__})
     handler = getattr(module, function, None)
     if not callable(handler):
-        return None, _encoded({"loaded": False})
-    return handler, _encoded({"loaded": True})
+        return None, _encode({"loaded": False})
+    return handler, _encode({"loaded": True})
 
 
 def _call(handler: Handler, event: bytes, context: Context) -> bytes:
     """Its answer as JSON; of an exception the type alone, because its text may quote a response."""
-    told: dict[str, object]
+    result: dict[str, object]
     try:
-        told = {"value": handler(json.loads(event), context)}
+        result = {"value": handler(json.loads(event), context)}
     except BaseException as error:
-        told = {"raised": type(error).__name__}
+        result = {"raised": type(error).__name__}
     with suppress(Exception):  # it may have closed or replaced them
         sys.stdout.flush()
         sys.stderr.flush()
     if _has_children():
-        told["left_running"] = True
+        result["left_running"] = True
     try:
-        return _encoded(told)
+        return _encode(result)
     except Exception as error:
-        return _encoded({"no_json": type(error).__name__})
+        return _encode({"no_json": type(error).__name__})
 
 
 def _has_children() -> bool:
@@ -121,8 +121,8 @@ def _has_children() -> bool:
         return False
 
 
-def _encoded(told: dict[str, object]) -> bytes:
-    return json.dumps(told).encode()
+def _encode(result: dict[str, object]) -> bytes:
+    return json.dumps(result).encode()
 
 
 def _receive(source: BinaryIO) -> bytes | None:

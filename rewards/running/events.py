@@ -57,21 +57,21 @@ def as_events(
 
 def as_event(batch: Sequence[Sample], form: EventForm) -> Event:
     """The event that holds exactly these samples, in their order."""
-    shaped = [_shaped(sample, form) for sample in batch]
-    return {"trajectories": shaped} if form == "trajectories" else shaped
+    contents = [_event_sample(sample, form) for sample in batch]
+    return {"trajectories": contents} if form == "trajectories" else contents
 
 
-def _shaped(sample: Sample, form: EventForm) -> dict[str, Any]:
+def _event_sample(sample: Sample, form: EventForm) -> dict[str, Any]:
     line, response = sample.line, sample.response
-    said = {"role": "assistant", "content": response} if isinstance(response, str) else response
+    answer = {"role": "assistant", "content": response} if isinstance(response, str) else response
     reference = line["reference_answer"]
     if form in ("wrapped_text", "trajectories") and isinstance(reference, str):
         reference = {"text": reference}
     further = {key: value for key, value in line.items() if key not in OWN_KEYS}
-    told = {"reference_answer": reference, **further}
+    fields = {"reference_answer": reference, **further}
     return {
         "id": sample.id,
-        "messages": [*line["messages"], dict(said)],
+        "messages": [*line["messages"], dict(answer)],
         **({"tools": line["tools"]} if "tools" in line else {}),
-        **({"metadata": told} if form == "metadata" else told),
+        **({"metadata": fields} if form == "metadata" else fields),
     }

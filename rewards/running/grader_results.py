@@ -39,17 +39,17 @@ def read_scores(answer: object, ids: Sequence[str]) -> list[GraderResult]:
     try:
         rows = _rows(answer)
     except _Wrong as wrong:
-        return [GraderResult(asked, None, problem=str(wrong)) for asked in ids]
-    held: dict[str, list[object]] = {asked: [] for asked in ids}
+        return [GraderResult(sample_id, None, problem=str(wrong)) for sample_id in ids]
+    rows_by_id: dict[str, list[object]] = {sample_id: [] for sample_id in ids}
     strays = 0
     for row in rows:
-        found = row.get("id") if isinstance(row, dict) else None
-        if isinstance(found, str) and found in held:
-            held[found].append(row)
+        row_id = row.get("id") if isinstance(row, dict) else None
+        if isinstance(row_id, str) and row_id in rows_by_id:
+            rows_by_id[row_id].append(row)
         else:
             strays += 1
     stray = f"{strays:,} of {len(rows):,} results have no id that was asked for" if strays else None
-    return [_one(asked, found, stray) for asked, found in held.items()]
+    return [_one(sample_id, row_id, stray) for sample_id, row_id in rows_by_id.items()]
 
 
 def _rows(answer: object) -> list[object]:
@@ -67,20 +67,20 @@ def _rows(answer: object) -> list[object]:
     return answer
 
 
-def _one(asked: str, rows: Sequence[object], stray: str | None) -> GraderResult:
+def _one(sample_id: str, rows: Sequence[object], stray: str | None) -> GraderResult:
     if len(rows) != 1:
-        told = f"{len(rows):,} results for this id" if rows else "no result for this id"
-        return GraderResult(asked, None, problem=f"{told}; {stray}" if stray else told)
+        problem = f"{len(rows):,} results for this id" if rows else "no result for this id"
+        return GraderResult(sample_id, None, problem=f"{problem}; {stray}" if stray else problem)
     (row,) = rows
     assert isinstance(row, dict)
     try:
         score = _number(row.get(SCORE), SCORE, is_there=SCORE in row)
     except _Wrong as wrong:
-        return GraderResult(asked, None, problem=str(wrong))
+        return GraderResult(sample_id, None, problem=str(wrong))
     try:
-        return GraderResult(asked, score, _metrics(row.get(METRICS)), stray)
+        return GraderResult(sample_id, score, _metrics(row.get(METRICS)), stray)
     except _Wrong as wrong:
-        return GraderResult(asked, score, problem=str(wrong))
+        return GraderResult(sample_id, score, problem=str(wrong))
 
 
 def _number(value: object, name: str, *, is_there: bool = True) -> float:

@@ -65,21 +65,21 @@ def sample_responses(
     First responses come first, then second ones, so that batches are full: none has a line twice.
     """
     ordered = in_stable_order(lines.select(LINES.names()), options.salt, PURPOSE)
-    held = _Held(ordered, options)
+    pool = _Pool(ordered, options)
     for each in logged:
-        held.add(each)
-    held.trim()
+        pool.add(each)
+    pool.trim()
     ids, texts = ordered["id"], ordered["json"]
-    ranked = sorted(
+    ranking = sorted(
         (rank, place, digest)
-        for place, responses in held.responses.items()
+        for place, responses in pool.responses.items()
         for rank, digest in enumerate(sorted(responses))
     )[: options.max_samples]
-    chosen = [GraderInput(ids[p], texts[p], held.responses[p][digest]) for _, p, digest in ranked]
-    return chosen, held.circular
+    inputs = [GraderInput(ids[p], texts[p], pool.responses[p][digest]) for _, p, digest in ranking]
+    return inputs, pool.circular
 
 
-class _Held:
+class _Pool:
     """What may yet be chosen: of each prompt, by its place, a few responses by their digests.
 
     Digests are keyed, and the lowest are kept: so the choice depends on no order of the log.

@@ -99,11 +99,11 @@ class GraderProcess:
             self._start()
         self._printed_bytes = 0
         try:
-            told = self._exchange(event, self._seconds)
-        except _GraderLost as lost:
+            frame = self._exchange(event, self._seconds)
+        except _GraderLost as error:
             self._stop()
-            return CallResult(failure=str(lost), note=self._note({}), was_lost=True)
-        return self._read(told)
+            return CallResult(failure=str(error), note=self._note({}), was_lost=True)
+        return self._read(frame)
 
     def close(self) -> None:
         """End the grader and all that it started, and remove its folder."""
@@ -111,43 +111,43 @@ class GraderProcess:
         set_readable(True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _read(self, told: dict[str, Any]) -> CallResult:
-        note = self._note(told)
-        if "value" in told:
-            return CallResult(told["value"], note=note)
-        if "no_json" in told:
+    def _read(self, frame: dict[str, Any]) -> CallResult:
+        note = self._note(frame)
+        if "value" in frame:
+            return CallResult(frame["value"], note=note)
+        if "no_json" in frame:
             return CallResult(
-                failure=f"answered with what is no JSON ({_type(told['no_json'])})", note=note
+                failure=f"answered with what is no JSON ({_type(frame['no_json'])})", note=note
             )
-        failure = f"raised {_type(told.get('raised'))}"
-        if told.get("raised") == "MemoryError":
+        failure = f"raised {_type(frame.get('raised'))}"
+        if frame.get("raised") == "MemoryError":
             failure += f": it needs more than its {self._memory_bytes >> 20:,} MB"
         return CallResult(failure=failure, note=note)
 
-    def _note(self, told: dict[str, Any]) -> str | None:
+    def _note(self, frame: dict[str, Any]) -> str | None:
         notes = [f"printed {self._printed_bytes:,} bytes"] if self._printed_bytes else []
-        notes += ["left a process running"] if told.get("left_running") else []
+        notes += ["left a process running"] if frame.get("left_running") else []
         return ", ".join(notes) or None
 
     def _start(self) -> None:
         try:
-            self._process = self._spawned()
+            self._process = self._spawn()
         except OSError as error:
             os.close(self._events)
             os.close(self._answers)
             raise OutsideError(f"grader {self._file}: no process: {error.strerror}") from None
         try:
-            told = self._exchange(b"", LOAD_SECONDS)
-        except _GraderLost as lost:
+            frame = self._exchange(b"", LOAD_SECONDS)
+        except _GraderLost as error:
             self._stop()
-            raise ConfigError(f"grader {self._file} can't be loaded: it {lost}") from None
-        if told.get("loaded") is not True:
+            raise ConfigError(f"grader {self._file} can't be loaded: it {error}") from None
+        if frame.get("loaded") is not True:
             self._stop()
-            has_raised = "raised" in told
-            why = f"it raised {_type(told['raised'])}" if has_raised else f"no {self._function}"
+            has_raised = "raised" in frame
+            why = f"it raised {_type(frame['raised'])}" if has_raised else f"no {self._function}"
             raise ConfigError(f"grader {self._file} can't be loaded: {why}")
 
-    def _spawned(self) -> Popen[bytes]:
+    def _spawn(self) -> Popen[bytes]:
         events, self._events = os.pipe()
         self._answers, answers = os.pipe()
         limits = [str(self._memory_bytes), str(self._seconds)]
@@ -189,33 +189,33 @@ class GraderProcess:
         assert process
         assert process.stdout
         unsent = memoryview(LENGTH.pack(len(event)) + event if event else b"")
-        got = bytearray()
-        with selectors.DefaultSelector() as watched:
-            watched.register(self._answers, selectors.EVENT_READ, got.extend)
-            watched.register(process.stdout, selectors.EVENT_READ, self._count)
+        received = bytearray()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ, received.extend)
+            selector.register(process.stdout, selectors.EVENT_READ, self._count)
             if unsent:
-                watched.register(self._events, selectors.EVENT_WRITE)
-            while (frame := _frame(got)) is None:
+                selector.register(self._events, selectors.EVENT_WRITE)
+            while (frame := _frame(received)) is None:
                 has_ended = process.poll() is not None  # asked first: it may still have answered
-                ready = watched.select(min(POLL_SECONDS, max(0.0, deadline - monotonic())))
+                ready = selector.select(min(POLL_SECONDS, max(0.0, deadline - monotonic())))
                 for key, _ in ready:
                     if key.fd == self._events:
-                        unsent = _sent(key.fd, unsent)
+                        unsent = _send(key.fd, unsent)
                         if not unsent:
-                            watched.unregister(self._events)
-                    elif not _drained(key.fd, key.data):
-                        watched.unregister(key.fileobj)
+                            selector.unregister(self._events)
+                    elif not _drain(key.fd, key.data):
+                        selector.unregister(key.fileobj)
                 if has_ended and not ready:
                     raise _GraderLost(_how_ended(process.returncode))
                 if monotonic() >= deadline:
                     raise _GraderLost(f"gave no answer within {seconds:g} s")
-            for key, _ in watched.select(0):  # what it printed before it answered is in the pipe
+            for key, _ in selector.select(0):  # what it printed before it answered is in the pipe
                 if key.fileobj is process.stdout:
-                    _drained(key.fd, key.data)
+                    _drain(key.fd, key.data)
         return frame
 
-    def _count(self, printed: bytes) -> None:
-        self._printed_bytes += len(printed)
+    def _count(self, piece: bytes) -> None:
+        self._printed_bytes += len(piece)
 
     def _stop(self) -> None:
         process, self._process = self._process, None
@@ -247,21 +247,21 @@ def descendants(ancestor: int) -> list[int]:
         with suppress(OSError, ValueError, IndexError):  # it has just ended
             parent = int(stat.read_text().rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
-    found, waiting = list[int](), [ancestor]
+    pids, waiting = list[int](), [ancestor]
     while waiting:
         waiting += (mine := children.get(waiting.pop(), []))
-        found += mine
-    return found
+        pids += mine
+    return pids
 
 
-def _drained(descriptor: int, take: Callable[[bytes], object]) -> bool:
+def _drain(descriptor: int, take: Callable[[bytes], object]) -> bool:
     """Whether there may be more."""
     piece = os.read(descriptor, PIPE_BYTES)
     take(piece)
     return bool(piece)
 
 
-def _sent(descriptor: int, unsent: memoryview) -> memoryview:
+def _send(descriptor: int, unsent: memoryview) -> memoryview:
     """What is still to be sent; nothing if nobody will read it."""
     try:
         return unsent[os.write(descriptor, unsent[:PIPE_BYTES]) :]
@@ -271,28 +271,28 @@ def _sent(descriptor: int, unsent: memoryview) -> memoryview:
         return unsent[:0]
 
 
-def _frame(got: bytearray) -> dict[str, Any] | None:
+def _frame(received: bytearray) -> dict[str, Any] | None:
     """The frame that came, if it is whole.
 
     Raises:
         _Lost: it is larger than an answer may be, or no frame.
     """
-    if len(got) < LENGTH.size:
+    if len(received) < LENGTH.size:
         return None
-    (length,) = LENGTH.unpack_from(got)
+    (length,) = LENGTH.unpack_from(received)
     if length > MAX_ANSWER_BYTES:
         raise _GraderLost(
             f"answered with more than the {MAX_ANSWER_BYTES >> 20} MB that Lambda returns"
         )
-    if len(got) < LENGTH.size + length:
+    if len(received) < LENGTH.size + length:
         return None
     try:
-        told = json.loads(got[LENGTH.size : LENGTH.size + length])
+        frame = json.loads(received[LENGTH.size : LENGTH.size + length])
     except (RecursionError, ValueError):
-        told = None
-    if not isinstance(told, dict):
+        frame = None
+    if not isinstance(frame, dict):
         raise _GraderLost("wrote to a pipe that is not its own")
-    return told
+    return frame
 
 
 def _how_ended(code: int) -> str:

@@ -66,7 +66,7 @@ def run_grader(  # noqa: PLR0913 - limits, each by its name
     with closing(caller):
         run = _Run(caller, form)
         for batch in batches(samples, batch_size):
-            yield from run.graded(batch)
+            yield from run.grade(batch)
 
 
 @dataclass(slots=True)
@@ -77,33 +77,33 @@ class _Run:
     form: EventForm
     lost_calls: int = field(default=0, init=False)
 
-    def graded(self, batch: Sequence[Sample]) -> list[GraderResult]:
+    def grade(self, batch: Sequence[Sample]) -> list[GraderResult]:
         event = msgspec.json.encode(as_event(batch, self.form))
         if len(event) > MAX_EVENT_BYTES:
             return self._in_halves(batch)
         if self.lost_calls >= MAX_LOST_CALLS:
-            told = f"not graded: the grader was lost {MAX_LOST_CALLS} times before; fix it first"
-            return [GraderResult(sample.id, None, problem=told) for sample in batch]
-        called = self.caller.call(event)
-        self.lost_calls += called.was_lost
-        if called.failure is None:
-            results = read_scores(called.answer, [sample.id for sample in batch])
-            return [replace(scored, note=called.note) for scored in results]
+            problem = f"not graded: the grader was lost {MAX_LOST_CALLS} times before; fix it first"
+            return [GraderResult(sample.id, None, problem=problem) for sample in batch]
+        outcome = self.caller.call(event)
+        self.lost_calls += outcome.was_lost
+        if outcome.failure is None:
+            results = read_scores(outcome.answer, [sample.id for sample in batch])
+            return [replace(result, note=outcome.note) for result in results]
         if len(batch) == 1:
-            told = f"the grader {called.failure}"
-            return [GraderResult(batch[0].id, None, problem=told, note=called.note)]
+            problem = f"the grader {outcome.failure}"
+            return [GraderResult(batch[0].id, None, problem=problem, note=outcome.note)]
         return [self._alone(sample) for sample in batch]
 
     def _alone(self, sample: Sample) -> GraderResult:
-        (scored,) = self.graded([sample])
-        if scored.problem:
-            return scored
-        notes = ["graded alone, because its batch failed", *([scored.note] if scored.note else [])]
-        return replace(scored, note=", ".join(notes))
+        (result,) = self.grade([sample])
+        if result.problem:
+            return result
+        notes = ["graded alone, because its batch failed", *([result.note] if result.note else [])]
+        return replace(result, note=", ".join(notes))
 
     def _in_halves(self, batch: Sequence[Sample]) -> list[GraderResult]:
         if len(batch) == 1:
-            told = f"its event is larger than the {MAX_EVENT_BYTES >> 20} MB that Lambda takes"
-            return [GraderResult(batch[0].id, None, problem=told)]
+            problem = f"its event is larger than the {MAX_EVENT_BYTES >> 20} MB that Lambda takes"
+            return [GraderResult(batch[0].id, None, problem=problem)]
         middle = len(batch) // 2
-        return [*self.graded(batch[:middle]), *self.graded(batch[middle:])]
+        return [*self.grade(batch[:middle]), *self.grade(batch[middle:])]

@@ -83,8 +83,10 @@ class Template(ABC):
 
     def passthrough(self, fields: Mapping[str, Any]) -> JsonObject:
         """Those fields of a label that ride along; what JSON can't hold stays behind."""
-        held = {key: fields[key] for key in self.passthrough_fields if fields.get(key) is not None}
-        return {key: value for key, value in held.items() if is_json(value)}
+        values = {
+            key: fields[key] for key in self.passthrough_fields if fields.get(key) is not None
+        }
+        return {key: value for key, value in values.items() if is_json(value)}
 
     def with_options(self, options: Mapping[str, Any]) -> "Template":
         """This template as the recipe's `[template]` sets it.
@@ -95,12 +97,10 @@ class Template(ABC):
         self._check_options(options, ())
         return self
 
-    def _check_options(self, options: Mapping[str, Any], known: Sequence[str]) -> None:
-        if unknown := sorted(set(options) - set(known)):
-            accepts = f"it has {', '.join(known)}" if known else "it has none"
-            raise ConfigError(
-                f"template {self.name!r} has no option {', '.join(unknown)}; {accepts}"
-            )
+    def _check_options(self, options: Mapping[str, Any], names: Sequence[str]) -> None:
+        if unknown := sorted(set(options) - set(names)):
+            hint = f"it has {', '.join(names)}" if names else "it has none"
+            raise ConfigError(f"template {self.name!r} has no option {', '.join(unknown)}; {hint}")
 
     def _sound(self, reference: Reference) -> Reference | None:
         """The reference, if it fits and comes back the same from JSON."""
@@ -138,16 +138,16 @@ def add_instruction(
     again, it changes nothing.
     """
     texts = [message.get("content") for message in messages]
-    asked = [t for t, m in zip(texts, messages, strict=True) if m.get("role") != "assistant"]
+    questions = [t for t, m in zip(texts, messages, strict=True) if m.get("role") != "assistant"]
     if not template.marker or not template.instruction:
         return list(messages), False
-    if any(isinstance(text, str) and template.marker in text for text in asked):
+    if any(isinstance(text, str) and template.marker in text for text in questions):
         return list(messages), False
     places = [place for place, message in enumerate(messages) if message.get("role") == "user"]
     if not places or not isinstance(text := texts[places[-1]], str):
         return list(messages), False
-    told = {**messages[places[-1]], "content": f"{text.rstrip()}\n\n{template.instruction}"}
-    return [*messages[: places[-1]], told, *messages[places[-1] + 1 :]], True
+    last = {**messages[places[-1]], "content": f"{text.rstrip()}\n\n{template.instruction}"}
+    return [*messages[: places[-1]], last, *messages[places[-1] + 1 :]], True
 
 
 @cache
@@ -156,8 +156,8 @@ def _ours() -> Mapping[str, Template]:
         import_module(f"{templates_room.__name__}.{m.name}")
         for m in iter_modules(templates_room.__path__)
     ]
-    found: list[Template] = [m.TEMPLATE for m in modules if hasattr(m, "TEMPLATE")]
-    return {template.name: template for template in found}
+    instances: list[Template] = [m.TEMPLATE for m in modules if hasattr(m, "TEMPLATE")]
+    return {template.name: template for template in instances}
 
 
 def templates() -> Mapping[str, Template]:
@@ -166,8 +166,8 @@ def templates() -> Mapping[str, Template]:
     Raises:
         ConfigError: a template of another distribution can't be loaded, or its name is taken.
     """
-    offered = {name: _load(point) for name, point in _offered().items()}
-    return dict(sorted({**_ours(), **offered}.items()))
+    plugins = {name: _load(point) for name, point in _plugins().items()}
+    return dict(sorted({**_ours(), **plugins}.items()))
 
 
 def template_named(name: str, options: Mapping[str, Any] | None = None) -> Template:
@@ -179,49 +179,49 @@ def template_named(name: str, options: Mapping[str, Any] | None = None) -> Templ
         ConfigError: there is none, and the message lists those that there are; it can't be loaded;
             or the options are no good.
     """
-    offered = _offered()
+    plugins = _plugins()
     if name not in template_names():
         raise ConfigError(f"no template {name!r}; there are {', '.join(template_names())}")
-    template = _load(offered[name]) if name in offered else _ours()[name]
-    asked = {key: value for key, value in (options or {}).items() if value is not None}
-    return template.with_options(asked)
+    template = _load(plugins[name]) if name in plugins else _ours()[name]
+    values = {key: value for key, value in (options or {}).items() if value is not None}
+    return template.with_options(values)
 
 
 def template_names() -> list[str]:
     """The names of all templates, ours and those of other distributions."""
-    return sorted({*_offered(), *_ours()})
+    return sorted({*_plugins(), *_ours()})
 
 
-def _offered() -> dict[str, EntryPoint]:
+def _plugins() -> dict[str, EntryPoint]:
     """What other distributions offer, by name; nothing of it is loaded.
 
     Raises:
         ConfigError: two have one name.
     """
-    offered = dict[str, EntryPoint]()
+    plugins = dict[str, EntryPoint]()
     for point in entry_points(group=ENTRY_POINTS):
-        if point.name in _ours() or point.name in offered:
-            other = _origin(offered[point.name]) if point.name in offered else "Sluice itself"
+        if point.name in _ours() or point.name in plugins:
+            other = _origin(plugins[point.name]) if point.name in plugins else "Sluice itself"
             raise ConfigError(
                 f"template {point.name!r} is offered by {_origin(point)} and by {other}: "
                 "rename one of them, or uninstall its distribution"
             )
-        offered[point.name] = point
-    return offered
+        plugins[point.name] = point
+    return plugins
 
 
 def _load(point: EntryPoint) -> Template:
     where = f"template {point.name!r} of {_origin(point)}"
     try:
-        made = point.load()()
+        template = point.load()()
     except Exception as error:
         kind = type(error).__name__
         raise ConfigError(f"{where} can't be loaded from {point.value}: {kind}: {error}") from error
-    if not isinstance(made, Template):
+    if not isinstance(template, Template):
         raise ConfigError(f"{where}: {point.value} is no subclass of Template")
-    if getattr(made, "name", None) != point.name:
+    if getattr(template, "name", None) != point.name:
         raise ConfigError(f"{where} has another name in {point.value}: let both be the same")
-    return made
+    return template
 
 
 def _origin(point: EntryPoint) -> str:

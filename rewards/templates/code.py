@@ -35,15 +35,17 @@ class CodeTemplate(Template):
         A case has `input`, and `expected_output` or `output`; the other is made from it.
         Nothing is run: `all_tests_pass` is what the label says.
         """
-        made = dict[str, Any]()
+        reference = dict[str, Any]()
         code, passes = fields.get("code"), from_cell(fields.get("all_tests_pass"))
         if isinstance(code, str) and code.strip():
-            made["code"] = code
+            reference["code"] = code
         cases = from_cell(fields.get("test_cases"))
-        made["test_cases"] = [_case(each) for each in cases] if isinstance(cases, list) else None
+        reference["test_cases"] = (
+            [_case(each) for each in cases] if isinstance(cases, list) else None
+        )
         if isinstance(passes, bool):
-            made["all_tests_pass"] = passes
-        return self._sound(made)
+            reference["all_tests_pass"] = passes
+        return self._sound(reference)
 
     def fits(self, reference: object) -> bool:
         """Whether there are test cases, each with `input` and `expected_output`."""

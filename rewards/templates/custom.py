@@ -51,8 +51,8 @@ class CustomTemplate(Template):
         if isinstance(self.reference, str):
             value = fields.get(self.reference)
             return self._sound(value) if isinstance(value, str) else None
-        told = {name: fields.get(source) for name, source in self.reference.items()}
-        return self._sound({name: value for name, value in told.items() if value is not None})
+        values = {name: fields.get(source) for name, source in self.reference.items()}
+        return self._sound({name: value for name, value in values.items() if value is not None})
 
     def from_metadata(self, metadata: Mapping[str, str], key: str | None) -> Reference | None:  # noqa: ARG002
         """From the keys that `reference` names, whatever `key` is."""
@@ -66,8 +66,8 @@ class CustomTemplate(Template):
     def fits(self, reference: object) -> bool:
         """Whether it is an object or a text, as `reference` says, and keeps to the schema."""
         if isinstance(self.reference, str):
-            is_told = isinstance(reference, str) and bool(reference.strip() and self.reference)
-            return is_told and _is_valid(self.validator, reference)
+            has_text = isinstance(reference, str) and bool(reference.strip() and self.reference)
+            return has_text and _is_valid(self.validator, reference)
         if not isinstance(reference, dict) or not reference:
             return False
         if self.validator is None:
@@ -98,23 +98,23 @@ def _is_valid(validator: Any, reference: object) -> bool:
         raise ConfigError("[template] schema: a $dynamicRef leads nowhere") from None
 
 
-def _reference(told: object) -> Mapping[str, str] | str:
-    names = [*told, *told.values()] if isinstance(told, dict) else [told]
+def _reference(option: object) -> Mapping[str, str] | str:
+    names = [*option, *option.values()] if isinstance(option, dict) else [option]
     if not names or not all(isinstance(name, str) and name for name in names):
         raise ConfigError(
             '[template] reference: template "custom" needs to know where its fields come from, as '
             'in reference = { answer = "label_field" }'
         )
-    return told  # type: ignore[return-value]
+    return option  # type: ignore[return-value]
 
 
 def _prompting(options: Mapping[str, Any]) -> dict[str, str]:
-    told = {key: options[key] for key in ("marker", "instruction") if key in options}
-    if not all(isinstance(text, str) and text.strip() for text in told.values()):
+    texts = {key: options[key] for key in ("marker", "instruction") if key in options}
+    if not all(isinstance(text, str) and text.strip() for text in texts.values()):
         raise ConfigError("[template] marker and instruction are texts that are not blank")
-    if "instruction" in told and told.get("marker", "") not in told["instruction"]:
+    if "instruction" in texts and texts.get("marker", "") not in texts["instruction"]:
         raise ConfigError("[template] instruction has to hold the marker that it asks for")
-    return told
+    return texts
 
 
 def _validator(schema: object) -> Any:
@@ -150,9 +150,9 @@ def _check_references(schema: JsonObject, kind: Any) -> None:
 
 def _references(schema: object) -> Iterator[str]:
     if isinstance(schema, dict):
-        found = schema.get("$ref")
-        if isinstance(found, str):
-            yield found
+        target = schema.get("$ref")
+        if isinstance(target, str):
+            yield target
         yield from _references(list(schema.values()))
     elif isinstance(schema, list):
         for each in schema:

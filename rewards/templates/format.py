@@ -31,17 +31,21 @@ class FormatTemplate(Template):
 
     def from_fields(self, fields: Mapping[str, Any]) -> Reference | None:
         """From `constraints`: an object, in which null and false ask for nothing."""
-        told = from_cell(fields.get("constraints"))
-        return self._sound({"constraints": _asked(told)}) if isinstance(told, dict) else None
+        constraints = from_cell(fields.get("constraints"))
+        return (
+            self._sound({"constraints": _active(constraints)})
+            if isinstance(constraints, dict)
+            else None
+        )
 
     def fits(self, reference: object) -> bool:
         """Whether it asks for something, and for nothing but what the grader knows."""
-        told = reference.get("constraints") if isinstance(reference, dict) else None
-        asked = _asked(told) if isinstance(told, dict) else {}
-        return bool(asked) and all(_is_known(name, value) for name, value in asked.items())
+        constraints = reference.get("constraints") if isinstance(reference, dict) else None
+        active = _active(constraints) if isinstance(constraints, dict) else {}
+        return bool(active) and all(_is_known(name, value) for name, value in active.items())
 
 
-def _asked(constraints: dict[str, Any]) -> dict[str, Any]:
+def _active(constraints: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in constraints.items() if v is not None and v is not False}
 
 

@@ -81,10 +81,10 @@ class JudgeTemplate(Template):
     def from_fields(self, fields: Mapping[str, Any]) -> Reference | None:
         """From the first of `ANSWERS` that says something; the others, and the kind's, stay."""
         texts = {key: text for key in ANSWERS if (text := _text(fields.get(key)))}
-        told = {key: fields[key] for key in KINDS[self.kind].tells if _tells(fields.get(key))}
+        details = {key: fields[key] for key in KINDS[self.kind].tells if _tells(fields.get(key))}
         if not texts:
             return None
-        return self._sound({"answer": next(iter(texts.values())), **texts, **told})
+        return self._sound({"answer": next(iter(texts.values())), **texts, **details})
 
     def from_text(self, text: str) -> Reference | None:
         """From the whole text."""
@@ -105,19 +105,21 @@ class JudgeTemplate(Template):
         self._check_options(options, ("kind",))
         kind = options.get("kind", self.kind)
         if not isinstance(kind, str) or kind not in KINDS:
-            raise ConfigError(f"[template] kind: there is no such judge; name one of {_named()}")
+            raise ConfigError(
+                f"[template] kind: there is no such judge; name one of {_kind_names()}"
+            )
         return JudgeTemplate(kind)
 
 
-def _named() -> str:
+def _kind_names() -> str:
     return ", ".join(KINDS)
 
 
 def _text(value: object) -> str:
     if isinstance(value, float) and not isfinite(value):
         return ""
-    is_told = isinstance(value, str | int | float) and not isinstance(value, bool)
-    return str(value).strip() if is_told else ""
+    has_text = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return str(value).strip() if has_text else ""
 
 
 def _tells(value: object) -> bool:

@@ -33,11 +33,11 @@ class MathOpenweightTemplate(Template):
 
     def from_fields(self, fields: Mapping[str, Any]) -> str | None:
         """From the fields that `math` takes."""
-        return _written(MATH.from_fields(fields))
+        return _as_text(MATH.from_fields(fields))
 
     def from_text(self, text: str) -> str | None:
         """From a solution that ends in `#### <number>`."""
-        return _written(MATH.from_text(text))
+        return _as_text(MATH.from_text(text))
 
     def fits(self, reference: object) -> bool:
         """Whether it ends in a line with the only `####`, and a plain number after it."""
@@ -52,7 +52,7 @@ class MathOpenweightTemplate(Template):
         return reference.rpartition("#### ")[2] if isinstance(reference, str) else reference
 
 
-def _written(solution: dict[str, Any] | None) -> str | None:
+def _as_text(solution: dict[str, Any] | None) -> str | None:
     if solution is None:
         return None
     steps = [

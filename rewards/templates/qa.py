@@ -49,15 +49,15 @@ class QaTemplate(Template):
             return None
         if isinstance(value, float) and not isfinite(value):
             return None
-        return self._shaped(_answer(str(value)))
+        return self._as_reference(_answer(str(value)))
 
     def from_text(self, text: str) -> dict[str, Any] | None:
         """From what follows the last `ANSWER:` on its line, or else from a text of one line."""
-        marked = _MARKED.findall(text)
-        if not marked:
+        answers = _MARKED.findall(text)
+        if not answers:
             lines = text.strip().splitlines()
             return self.from_fields({"answer": lines[0]}) if len(lines) == 1 else None
-        *earlier, last = [self.from_fields({"answer": answer}) for answer in marked]
+        *earlier, last = [self.from_fields({"answer": answer}) for answer in answers]
         return last if last and self._agrees(last, earlier) else None
 
     def fits(self, reference: object) -> bool:
@@ -92,7 +92,7 @@ class QaTemplate(Template):
             for each in earlier
         )
 
-    def _shaped(self, answer: str) -> dict[str, Any] | None:
+    def _as_reference(self, answer: str) -> dict[str, Any] | None:
         if answer.lower() in ("yes", "no"):
             return {"answer": answer}
         share = "%" if answer.endswith("%") else ""
@@ -119,9 +119,9 @@ class QaTextTemplate(QaTemplate):
         """Always: our grader takes the last answer."""
         return True
 
-    def _shaped(self, answer: str) -> dict[str, Any] | None:
-        made = {"answer": answer}
-        return made if self.fits(made) else None
+    def _as_reference(self, answer: str) -> dict[str, Any] | None:
+        reference = {"answer": answer}
+        return reference if self.fits(reference) else None
 
 
 def is_scored(answer: str) -> bool:
@@ -144,8 +144,8 @@ def _number(answer: str) -> float | None:
 
 def _answer(text: str) -> str:
     """What a text answers, on one line: behind its last marker, without decoration."""
-    marked = _MARKED.findall(text)
-    answer = marked[-1] if marked else text
+    answers = _MARKED.findall(text)
+    answer = answers[-1] if answers else text
     return " ".join(answer.split()).strip(_DECORATION).rstrip(".").rstrip(_DECORATION)
 
 

@@ -45,14 +45,16 @@ class ToolTemplate(Template):
         name, parameters = fields.get("tool_called"), from_cell(fields.get("tool_parameters", {}))
         if not isinstance(name, str) or not isinstance(parameters, dict) or not is_json(parameters):
             return None
-        told = fields.get("expected_behavior")
-        is_told = isinstance(told, str) and bool(told.strip())
+        behavior = fields.get("expected_behavior")
+        has_behavior = isinstance(behavior, str) and bool(behavior.strip())
         call = _as_python(name.strip(), parameters)
         return self._sound(
             {
                 "tool_called": name.strip(),
                 "tool_parameters": parameters,
-                "expected_behavior": told if is_told else _in_words(name.strip(), parameters),
+                "expected_behavior": behavior
+                if has_behavior
+                else _in_words(name.strip(), parameters),
                 **({"ground_truth": [call]} if call else {}),
             }
         )
@@ -127,11 +129,11 @@ def _as_python(name: str, parameters: dict[str, Any]) -> str | None:
 
 def _in_words(name: str, parameters: dict[str, Any]) -> str:
     """As AWS's example says it; in the order of names, so that equal calls are told alike."""
-    told = [
+    arguments = [
         f"{key}={msgspec.json.encode(value, order='deterministic').decode()}"
         for key, value in sorted(parameters.items())
     ]
-    return f"Call {name} with {', '.join(told)}" if told else f"Call {name}"
+    return f"Call {name} with {', '.join(arguments)}" if arguments else f"Call {name}"
 
 
 TEMPLATE = ToolTemplate()
