@@ -18,10 +18,8 @@ from hashlib import blake2b
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from bedrock_sluice.transforms.components import label_components
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.reasons import Reason
 
@@ -133,10 +131,10 @@ def _sides(
     was_trained = names.is_in(earlier["root"].implode()).to_numpy() & ~was_held
     ends = np.stack([names.search_sorted(links[end]).to_numpy() for end in LINKS.names()])
     # What is tied to a held-out root, but by way of one that was trained on, is held out too.
-    reach = _components(len(names), ends[:, ~was_trained[ends].any(axis=0)])
+    reach = label_components(len(names), *ends[:, ~was_trained[ends].any(axis=0)])
     is_held = np.isin(reach, reach[was_held])
     is_cut = is_held[ends].any(axis=0) & was_trained[ends].any(axis=0)
-    component = pl.Series("component", _components(len(names), ends[:, ~is_cut]))
+    component = pl.Series("component", label_components(len(names), *ends[:, ~is_cut]))
     flags = pl.DataFrame({"is_held": is_held, "was_trained": was_trained})
     grouped = flags.with_columns(names.alias("root"), component).with_columns(
         pl.col("is_held", "was_trained").any().over("component"),
@@ -148,13 +146,6 @@ def _sides(
     is_validation = pl.col("is_held") | (~pl.col("was_trained") & pl.col("is_drawn"))
     side = pl.when(is_validation).then(pl.lit(VALIDATION)).otherwise(pl.lit(TRAIN))
     return grouped.join(by_hash, on="group").select("root", "group", split=side)
-
-
-def _components(number: int, ends: NDArray[np.int64]) -> NDArray[np.int32]:
-    """The number of the component that each of `number` nodes belongs to; one edge a column."""
-    graph = coo_array((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(number, number))
-    labels: NDArray[np.int32] = connected_components(graph, directed=False)[1]
-    return labels
 
 
 def in_stable_order(prompts: pl.DataFrame, salt: str, purpose: str = "") -> pl.DataFrame:

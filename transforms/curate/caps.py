@@ -41,7 +41,7 @@ def caller() -> pl.Expr:
 
 
 def drop_bursts(
-    exchanges: pl.DataFrame, labelled: pl.Series, *, max_burst: int, burst_minutes: float
+    exchanges: pl.DataFrame, labelled_ids: pl.Series, *, max_burst: int, burst_minutes: float
 ) -> FilterResult:
     """Of more than `max_burst` records of a prompt and caller in `burst_minutes`, keep the first.
 
@@ -54,18 +54,18 @@ def drop_bursts(
     time = pl.col("timestamp")
     is_dense = (time.shift(-max_burst) - time <= window).fill_null(value=False)
     in_burst = is_dense.cast(pl.Int8).rolling_max(max_burst + 1, min_samples=1) == 1
-    ordered = exchanges.with_columns(caller=caller()).sort(
+    rows = exchanges.with_columns(caller=caller()).sort(
         *of, "timestamp", "request_id", nulls_last=True
     )
-    marked = ordered.with_columns(in_burst=in_burst.over(of))
+    rows_with_bursts = rows.with_columns(in_burst=in_burst.over(of))
     goes_on = time - pl.when("in_burst").then(time).forward_fill().shift(1) <= window
     begins = pl.col("in_burst") & ~goes_on.fill_null(value=False)
     first = pl.when(begins).then("request_id").forward_fill()
     is_rejected = pl.col("in_burst") & ~pl.col("begins")
-    judged = marked.with_columns(begins=begins.over(of), survivor=first.over(of)).with_columns(
-        is_rejected=is_rejected & ~pl.col("request_id").is_in(labelled.implode())
-    )
-    return _divided(judged, Reason.CURATE_BURST, ["caller", "in_burst", "begins"])
+    decisions = rows_with_bursts.with_columns(
+        begins=begins.over(of), survivor=first.over(of)
+    ).with_columns(is_rejected=is_rejected & ~pl.col("request_id").is_in(labelled_ids.implode()))
+    return _partition(decisions, Reason.CURATE_BURST, ["caller", "in_burst", "begins"])
 
 
 def cap_identities(prompts: pl.DataFrame, *, max_per_identity: int, salt: str) -> FilterResult:
@@ -81,16 +81,16 @@ def cap_systems(prompts: pl.DataFrame, *, max_per_system: int, salt: str) -> Fil
 
 def _cap(prompts: pl.DataFrame, of: pl.Expr, most: int, salt: str, reason: Reason) -> FilterResult:
     """Keep the first `most` rows of each value: labelled ones first, then in a stable order."""
-    ordered = in_stable_order(prompts, salt, reason.value).with_columns(capped=of)
-    ordered = ordered.sort(pl.col("label").is_null(), maintain_order=True)
+    rows = in_stable_order(prompts, salt, reason.value).with_columns(capped=of)
+    rows = rows.sort(pl.col("label").is_null(), maintain_order=True)
     is_over = pl.int_range(pl.len()).over("capped") >= most
-    judged = ordered.with_columns(is_rejected=pl.col("capped").is_not_null() & is_over)
-    return _divided(judged, reason, ["capped", "order"])
+    decisions = rows.with_columns(is_rejected=pl.col("capped").is_not_null() & is_over)
+    return _partition(decisions, reason, ["capped", "order"])
 
 
-def _divided(judged: pl.DataFrame, reason: Reason, scratch: list[str]) -> FilterResult:
+def _partition(decisions: pl.DataFrame, reason: Reason, scratch: list[str]) -> FilterResult:
     """Part rows by `is_rejected`, each side in the order of the log."""
-    rows = judged.drop(scratch).sort("object", "line")
+    rows = decisions.drop(scratch).sort("object", "line")
     kept, rejected = rows.filter(~pl.col("is_rejected")), rows.filter("is_rejected")
     return FilterResult(
         kept=kept.drop("is_rejected", "survivor", strict=False),
@@ -106,7 +106,7 @@ def shares(
     Values are what the logs hold: for the report alone. A null stands for rows without a value.
     """
     values = frame.select(slices)
-    counted = [
+    tallies = [
         values.group_by(pl.col(name).cast(pl.String).alias("value"))
         .agg(records=pl.len())
         .sort("records", "value", descending=[True, False], nulls_last=True)
@@ -114,4 +114,4 @@ def shares(
         .with_columns(slice=pl.lit(name), share=pl.col("records") / frame.height)
         for name in values.columns
     ]
-    return pl.concat([SHARES.to_frame(), *(each.select(SHARES.names()) for each in counted)])
+    return pl.concat([SHARES.to_frame(), *(each.select(SHARES.names()) for each in tallies)])

@@ -5,9 +5,8 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from bedrock_sluice.transforms.components import label_components
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.reasons import Reason
 
@@ -31,12 +30,12 @@ def group_conversations(exchanges: pl.DataFrame, key: str | None) -> pl.DataFram
     one under the very same system message, else of the last one that was logged before.
     """
     session = session_name(key) if key else pl.lit(None, pl.String)
-    placed = _with_nodes(exchanges).with_columns(
+    nodes_of_turns = _with_nodes(exchanges).with_columns(
         conversation=session, depth=pl.col("path").list.len()
     )
-    loose = placed.filter(pl.col("conversation").is_null())
-    named = placed.join(_grown(loose), on="node", how="left", maintain_order="left")
-    return named.with_columns(conversation=pl.coalesce("conversation", "root")).drop("root", *_NODE)
+    loose = nodes_of_turns.filter(pl.col("conversation").is_null())
+    names = nodes_of_turns.join(_name_roots(loose), on="node", how="left", maintain_order="left")
+    return names.with_columns(conversation=pl.coalesce("conversation", "root")).drop("root", *_NODE)
 
 
 def choose_turns(
@@ -52,7 +51,7 @@ def choose_turns(
     """
     ends = policy == "last"
     limit = max_per_conversation or (None if policy == "each" else 1)
-    ranked = (
+    ranking = (
         exchanges.with_columns(
             is_labelled=pl.col("label").is_not_null(), is_end=_is_leaf(exchanges) | (not ends)
         )
@@ -73,8 +72,8 @@ def choose_turns(
     is_kept |= pl.col("is_labelled")
     scratch = ["is_labelled", "is_end", "rank"]
     return FilterResult(
-        kept=ranked.filter(is_kept).drop(*scratch, "survivor").sort("object", "line"),
-        rejected=ranked.filter(~is_kept)
+        kept=ranking.filter(is_kept).drop(*scratch, "survivor").sort("object", "line"),
+        rejected=ranking.filter(~is_kept)
         .drop(*scratch)
         .with_columns(reason=pl.lit(Reason.CURATE_CONVERSATION_TURN.value))
         .sort("object", "line"),
@@ -97,11 +96,11 @@ def _with_nodes(turns: pl.DataFrame) -> pl.DataFrame:
     node counts the dates too. All depend on the row alone.
     """
     path = pl.col("path") + _number("system_digest")
-    scoped = turns.with_columns(scoped_path=path).with_columns(
+    turns_in_scope = turns.with_columns(scoped_path=path).with_columns(
         tip=pl.col("scoped_path").list.last().fill_null(_EMPTY)
     )
     dates = _number("system_digest") ^ _number("dated_system_digest")
-    return scoped.with_columns(node=pl.col("tip") ^ dates)
+    return turns_in_scope.with_columns(node=pl.col("tip") ^ dates)
 
 
 def _number(digest: str) -> pl.Expr:
@@ -117,18 +116,18 @@ def _nodes(turns: pl.DataFrame) -> pl.DataFrame:
     return nodes.sort("within", "node").with_row_index("place")
 
 
-def _grown(turns: pl.DataFrame) -> pl.DataFrame:
+def _name_roots(turns: pl.DataFrame) -> pl.DataFrame:
     """Of each `node`, the name of what grew from one `root`: first by prefix, then by cut links."""
     nodes = _nodes(turns.with_columns(within=pl.lit(0, pl.UInt32)))
-    grown = _growth(nodes).with_columns(is_followed=pl.len().over("parent") <= MAX_BRANCHES)
-    trees = nodes.with_columns(tree=_components(nodes.height, grown.filter("is_followed")))
-    orphans = trees.join(grown, on="place", how="anti")
+    growth = _growth(nodes).with_columns(is_followed=pl.len().over("parent") <= MAX_BRANCHES)
+    trees = nodes.with_columns(tree=_components(nodes.height, growth.filter("is_followed")))
+    orphans = trees.join(growth, on="place", how="anti")
     ends = turns.select("node", "tail").join(trees.select("node", "place", "tree"), on="node")
-    links = pl.concat([grown, _cut_links(orphans, ends)])
-    followed = links.filter("is_followed")
-    is_grown = pl.col("place").is_in(followed["place"].implode())
-    named = trees.with_columns(tree=_components(nodes.height, followed))
-    roots = named.sort(is_grown, "node").select("node", root=pl.col("node").first().over("tree"))
+    links = pl.concat([growth, _cut_links(orphans, ends)])
+    followed_links = links.filter("is_followed")
+    is_grown = pl.col("place").is_in(followed_links["place"].implode())
+    names = trees.with_columns(tree=_components(nodes.height, followed_links))
+    roots = names.sort(is_grown, "node").select("node", root=pl.col("node").first().over("tree"))
     return roots.with_columns(root=pl.Series(np.char.mod("%016x", roots["root"].to_numpy())))
 
 
@@ -185,21 +184,19 @@ def _beginnings(nodes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _components(nodes: int, links: pl.DataFrame) -> pl.Series:
-    """Of each node, the number of the component that it belongs to."""
-    pairs = (links["place"].to_numpy(), links["parent"].to_numpy())
-    graph = coo_array((np.ones(links.height, np.int8), pairs), shape=(nodes, nodes))
-    return pl.Series(connected_components(graph, directed=False)[1])
+    """Return the number of each node's component."""
+    return pl.Series(label_components(nodes, links["place"].to_numpy(), links["parent"].to_numpy()))
 
 
 def _is_leaf(exchanges: pl.DataFrame) -> pl.Series:
     """Whether no other prompt of the same conversation grew from each."""
     turns = _with_nodes(exchanges).with_columns(within=pl.col("conversation").rank("dense"))
     nodes = _nodes(turns)
-    grown = _growth(nodes)
-    parents = nodes.join(grown, left_on="place", right_on="parent", how="semi")
+    growth = _growth(nodes)
+    parents = nodes.join(growth, left_on="place", right_on="parent", how="semi")
     # Only time tells which of two turns went on, where pairs of words come back.
     went_on = (
-        nodes.join(grown, on="place", how="anti")
+        nodes.join(growth, on="place", how="anti")
         .group_by("within", tail="head")
         .agg(newest=pl.col("last_at").max())
     )

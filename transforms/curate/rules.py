@@ -69,20 +69,20 @@ def drop_private(prompts: pl.DataFrame, kinds: Collection[str]) -> FilterResult:
     `prompts` has a column for each kind: how many of it there are.
     """
     rules = [
-        (reason, pl.any_horizontal(pl.col(kind) > 0 for kind in asked))
+        (reason, pl.any_horizontal(pl.col(kind) > 0 for kind in group_kinds))
         for reason, group in (
             (Reason.CURATE_SECRET, SECRETS),
             (Reason.CURATE_PERSONAL_DATA, PERSONAL),
         )
-        if (asked := [kind for kind in group if kind in kinds])
+        if (group_kinds := [kind for kind in group if kind in kinds])
     ]
     return apply_rules(prompts, rules)
 
 
 def drop_evaluated(prompts: pl.DataFrame) -> FilterResult:
     """Drop prompts that overlap an evaluation item: those whose `overlap` tells of one."""
-    found = apply_rules(prompts, [(Reason.CURATE_EVALUATION, pl.col("overlap").is_not_null())])
-    return FilterResult(found.kept, found.rejected.with_columns(detail=pl.col("overlap")))
+    result = apply_rules(prompts, [(Reason.CURATE_EVALUATION, pl.col("overlap").is_not_null())])
+    return FilterResult(result.kept, result.rejected.with_columns(detail=pl.col("overlap")))
 
 
 def in_survival_order(exchanges: pl.DataFrame) -> pl.DataFrame:
@@ -117,15 +117,15 @@ def drop_exact_duplicates(exchanges: pl.DataFrame) -> FilterResult:
 
     Kept rows gain `duplicates` (u32, itself not counted). Rejected rows name their `survivor`.
     """
-    counted = in_survival_order(exchanges).with_columns(
+    ranks = in_survival_order(exchanges).with_columns(
         survivor=pl.col("request_id").first().over("prompt_digest"),
         nth=pl.int_range(pl.len()).over("prompt_digest"),
         duplicates=(pl.len().over("prompt_digest") - 1).cast(pl.UInt32),
     )
     is_first = pl.col("nth") == 0
     return FilterResult(
-        kept=counted.filter(is_first).drop("nth", "survivor").sort("object", "line"),
-        rejected=counted.filter(~is_first)
+        kept=ranks.filter(is_first).drop("nth", "survivor").sort("object", "line"),
+        rejected=ranks.filter(~is_first)
         .drop("nth", "duplicates")
         .with_columns(reason=pl.lit(Reason.CURATE_EXACT_DUPLICATE.value))
         .sort("object", "line"),
@@ -139,19 +139,19 @@ def drop_near_duplicates(prompts: pl.DataFrame, near: pl.DataFrame) -> FilterRes
     `prompts`, which `drop_exact_duplicates` kept. Rejected rows name their `survivor`, and in
     `detail` how similar the two are.
     """
-    numbered = prompts.with_row_index("row")
-    names = numbered.select(survivor="row", survivor_id="request_id")
-    matched = numbered.join(
+    numbered_rows = prompts.with_row_index("row")
+    names = numbered_rows.select(survivor="row", survivor_id="request_id")
+    matches = numbered_rows.join(
         near.join(names, on="survivor"), on="row", how="left", maintain_order="left"
     )
     is_lost = (pl.col("row") != pl.col("survivor")).fill_null(value=False)
-    lost = matched.filter(is_lost)
-    gained = lost.group_by(row="survivor").agg(gained=(pl.col("duplicates") + 1).sum())
-    kept = matched.filter(~is_lost).join(gained, on="row", how="left", maintain_order="left")
-    total = (pl.col("duplicates") + pl.col("gained").fill_null(0)).cast(pl.UInt32)
+    dropped_rows = matches.filter(is_lost)
+    gains = dropped_rows.group_by(row="survivor").agg(gains=(pl.col("duplicates") + 1).sum())
+    kept = matches.filter(~is_lost).join(gains, on="row", how="left", maintain_order="left")
+    total = (pl.col("duplicates") + pl.col("gains").fill_null(0)).cast(pl.UInt32)
     return FilterResult(
         kept=kept.with_columns(duplicates=total).select(prompts.columns).sort("object", "line"),
-        rejected=lost.select(
+        rejected=dropped_rows.select(
             *(name for name in prompts.columns if name != "duplicates"),
             reason=pl.lit(Reason.CURATE_NEAR_DUPLICATE.value),
             survivor="survivor_id",

@@ -44,17 +44,19 @@ def drop_trained(
     """
     if not 0 <= keep_share <= 1:
         raise ConfigError(f"{keep_share} is no share of the prompts to keep: give one of 0 to 1")
-    counted = _counting(trained).filter(pl.col("release").ne_missing(pl.lit(except_release)))
-    used = counted.group_by("prompt_digest").agg(detail=pl.col("release").min())
-    judged = exchanges.join(used, on="prompt_digest", how="left", maintain_order="left")
+    counting_rows = _select_counting(trained).filter(
+        pl.col("release").ne_missing(pl.lit(except_release))
+    )
+    used_prompts = counting_rows.group_by("prompt_digest").agg(detail=pl.col("release").min())
+    matches = exchanges.join(used_prompts, on="prompt_digest", how="left", maintain_order="left")
     is_used = pl.col("detail").is_not_null()
-    ordered = in_stable_order(judged.filter(is_used), salt, _PURPOSE)
+    ordered = in_stable_order(matches.filter(is_used), salt, _PURPOSE)
     order = pl.col("order").cast(pl.Float64)  # of no rows it has no type of its own
-    spared = ordered.filter(order < keep_share)["prompt_digest"]
-    is_dropped = is_used & ~pl.col("prompt_digest").is_in(spared.implode())
+    kept_prompts = ordered.filter(order < keep_share)["prompt_digest"]
+    is_dropped = is_used & ~pl.col("prompt_digest").is_in(kept_prompts.implode())
     return FilterResult(
-        kept=judged.filter(~is_dropped).drop("detail"),
-        rejected=judged.filter(is_dropped).with_columns(
+        kept=matches.filter(~is_dropped).drop("detail"),
+        rejected=matches.filter(is_dropped).with_columns(
             reason=pl.lit(Reason.CURATE_TRAINED_BEFORE.value), survivor=pl.lit(None, pl.String)
         ),
     )
@@ -65,7 +67,7 @@ def registry_facts(trained: pl.DataFrame) -> list[str]:
 
     Whether one is reserved or registered is left out, since it changes no line.
     """
-    return sorted(_counting(trained)["release"].unique())
+    return sorted(_select_counting(trained)["release"].unique())
 
 
 def as_heeded(trained: pl.DataFrame, releases: Collection[str]) -> pl.DataFrame:
@@ -76,14 +78,15 @@ def as_heeded(trained: pl.DataFrame, releases: Collection[str]) -> pl.DataFrame:
     Raises:
         IntegrityError: one of them is not in the registry.
     """
-    if gone := sorted(set(releases) - set(trained["release"])):
+    missing_releases = sorted(set(releases) - set(trained["release"]))
+    if missing_releases:
         raise IntegrityError(
-            f"the registry has lost {', '.join(gone)}, which this release's first build heeded; "
-            "put it back"
+            f"{', '.join(missing_releases)} is missing from the registry, but the first build of "
+            "this release used it; restore the registry entry"
         )
     excluded_prompts = trained.filter(pl.col("release").is_in(list(releases)))
     return excluded_prompts.with_columns(state=pl.lit(RESERVED))
 
 
-def _counting(trained: pl.DataFrame) -> pl.DataFrame:
+def _select_counting(trained: pl.DataFrame) -> pl.DataFrame:
     return trained.filter(pl.col("state") != RELEASED)

@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from bedrock_sluice.transforms.components import label_components
 from bedrock_sluice.transforms.dedup.boilerplate import (
     Fetch,
     OwnWords,
@@ -120,7 +119,7 @@ def _without_boilerplate(
 def _groups(pairs: Pairs) -> list[Rows]:
     """The rows (ascending) of each connected component of the pairs."""
     rows, places = np.unique(pairs, return_inverse=True)
-    labels = _components(len(rows), places.reshape(pairs.shape))
+    labels = label_components(len(rows), *places.reshape(pairs.shape).T)
     order = np.argsort(labels, kind="stable")
     return np.split(rows[order], np.flatnonzero(np.diff(labels[order])) + 1) if len(rows) else []
 
@@ -156,7 +155,7 @@ def verify(pairs: Pairs, fetch: Fetch, threshold: float) -> tuple[Pairs, NDArray
 def _by_relation(pairs: Pairs) -> Rows:
     """An order of pairs in which each connected component stands together."""
     rows, places = np.unique(pairs, return_inverse=True)
-    labels = _components(len(rows), places.reshape(pairs.shape))
+    labels = label_components(len(rows), *places.reshape(pairs.shape).T)
     return np.lexsort((pairs.min(axis=1), pairs.max(axis=1), labels[places.reshape(-1, 2)[:, 0]]))
 
 
@@ -264,10 +263,3 @@ def _take(
         survivors[near[is_free]] = row
         taken_at[near[is_free]] = shares[starts[row] : starts[row + 1]][is_free]
     return survivors, taken_at
-
-
-def _components(number: int, pairs: Pairs) -> Rows:
-    """The number of each row's connected component."""
-    links = coo_array((np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), (number, number))
-    labels: Rows = connected_components(links, directed=False)[1].astype(np.int64)
-    return labels

@@ -27,9 +27,9 @@ def tell_languages(texts: pl.Series) -> pl.Series:
         ConfigError: py3langid is not installed.
     """
     classify = _identifier().classify
-    judged = texts.to_frame("text").select(without_code(pl.col("text")).str.head(MAX_JUDGED_CHARS))
+    heads = texts.to_frame("text").select(without_code(pl.col("text")).str.head(MAX_JUDGED_CHARS))
     letters = pl.col("text").str.replace_all(r"\P{L}+", "").str.len_bytes()
-    telling = judged.select(pl.when(letters >= MIN_LETTER_BYTES).then("text")).to_series()
+    telling = heads.select(pl.when(letters >= MIN_LETTER_BYTES).then("text")).to_series()
     codes = [None if text is None else _code(*classify(text)) for text in telling]
     return pl.Series("language", codes, dtype=pl.String)
 
@@ -40,11 +40,11 @@ def check_languages(codes: Collection[str]) -> None:
     Raises:
         ConfigError: one is no language that the model knows, or py3langid is not installed.
     """
-    known = set(_identifier().labels) - {_NO_LANGUAGE} if codes else set()
-    if unknown := sorted(set(codes) - known):
+    languages = set(_identifier().labels) - {_NO_LANGUAGE} if codes else set()
+    if unknown := sorted(set(codes) - languages):
         raise ConfigError(
             f"[quality] languages: {unknown[0]!r} can't be told; name languages by ISO 639-1: "
-            f"{', '.join(sorted(known))}"
+            f"{', '.join(sorted(languages))}"
         )
 
 
@@ -63,6 +63,6 @@ def _identifier() -> Any:
             "install bedrock-sluice[language], or take `languages` out of the recipe"
         ) from None
     identifier = library.LanguageIdentifier.from_model_file(library.MODEL_FILE, norm_probs=True)
-    named = [label for label in identifier.labels if len(label) == len("en")]
-    identifier.set_languages([*named, _NO_LANGUAGE])
+    labels = [label for label in identifier.labels if len(label) == len("en")]
+    identifier.set_languages([*labels, _NO_LANGUAGE])
     return identifier

@@ -102,10 +102,10 @@ def measure_quality(texts: pl.DataFrame) -> pl.DataFrame:
     The last user turn gives words and shares, since a long system prompt would hide it; all else
     but the refusal is of the whole prompt. A share is null where the text is too short to tell.
     """
-    asked, prompt = pl.col("last_user"), pl.col("prompt")
-    measured = texts.select(
-        words=asked.str.count_matches(_WORD),
-        has_formula=asked.str.contains(_FORMULA),
+    last_user, prompt = pl.col("last_user"), pl.col("prompt")
+    measures = texts.select(
+        words=last_user.str.count_matches(_WORD),
+        has_formula=last_user.str.contains(_FORMULA),
         chars=prompt.str.len_chars(),
         longest_run_share=_longest_run_shares(texts["last_user"]),
         top_word_share=_top_word_shares(texts["last_user"]),
@@ -115,7 +115,7 @@ def measure_quality(texts: pl.DataFrame) -> pl.DataFrame:
         bidi_characters=bidi_characters(prompt),
         is_refusal=is_refusal(pl.col("response")),
     )
-    return measured.cast(MEASURES)
+    return measures.cast(MEASURES)
 
 
 def escape_reserved(text: str) -> str:
@@ -153,10 +153,10 @@ def _top_word_shares(texts: pl.Series) -> pl.Series:
         .with_columns(pl.col("word").str.extract_all(_UNIT))
         .filter(pl.col("word").list.len() >= MIN_SHARED_WORDS)
     )
-    counted = words.explode("word").group_by("row", "word").len()
-    told = counted.group_by("row").agg(
+    tallies = words.explode("word").group_by("row", "word").len()
+    shares = tallies.group_by("row").agg(
         share=pl.when(pl.col("word").str.contains(_LETTER_FIRST)).then("len").otherwise(0).max()
         / pl.col("len").sum()
     )
     rows = pl.DataFrame({"row": pl.int_range(len(texts), eager=True)})
-    return rows.join(told, on="row", how="left", maintain_order="left")["share"]
+    return rows.join(shares, on="row", how="left", maintain_order="left")["share"]

@@ -249,10 +249,10 @@ def hidden_characters(text: pl.Expr) -> pl.Expr:
     selector after what varies; a space of no width in scripts that set none; and marks of direction
     in a text with letters that run from right to left.
     """
-    seen = _where(text, text.str.contains(_HIDDEN)).str.replace_all("|".join(_NEEDED), "")
-    marked = text.str.contains(_RIGHT_TO_LEFT)
-    seen = pl.when(marked).then(seen.str.replace_all(_DIRECTION_MARK, "")).otherwise(seen)
-    return _count(seen, _HIDDEN, of=text)
+    visible = _where(text, text.str.contains(_HIDDEN)).str.replace_all("|".join(_NEEDED), "")
+    has_rtl = text.str.contains(_RIGHT_TO_LEFT)
+    visible = pl.when(has_rtl).then(visible.str.replace_all(_DIRECTION_MARK, "")).otherwise(visible)
+    return _count(visible, _HIDDEN, of=text)
 
 
 def bidi_characters(text: pl.Expr) -> pl.Expr:

@@ -45,16 +45,16 @@ def find_personal_data(text: str) -> list[Finding]:
     longest, then the first. Text may be JSON, or JSON in a string of JSON: its escapes part words.
     """
     plain, masks = _plain_view(text)
-    found = [each for detect in DETECTORS for each in detect(plain)]
-    if not found:
-        return found
-    taken = bytearray(len(text))  # a flag for each char
+    findings = [each for detect in DETECTORS for each in detect(plain)]
+    if not findings:
+        return findings
+    occupied = bytearray(len(text))  # a flag for each char
     for start, end in masks:
-        taken[start:end] = b"\1" * (end - start)
+        occupied[start:end] = b"\1" * (end - start)
     kept = []
-    for each in sorted(found, key=lambda f: (_RANK[f.kind], f.start - f.end, f.start)):
-        if not any(taken[each.start : each.end]):
-            taken[each.start : each.end] = b"\1" * (each.end - each.start)
+    for each in sorted(findings, key=lambda f: (_RANK[f.kind], f.start - f.end, f.start)):
+        if not any(occupied[each.start : each.end]):
+            occupied[each.start : each.end] = b"\1" * (each.end - each.start)
             kept.append(each)
     return sorted(kept, key=lambda f: f.start)
 
@@ -109,17 +109,19 @@ def _mask_after(lead: str, text: str, key: str, kinds: Collection[str] | None) -
     nothing is found. That each time takes chars away, and hardly ever happens twice.
     """
     for _ in range(_MAX_PASSES):
-        found = find_personal_data(f'{lead}{text}"' if lead else text)
-        wanted = [f for f in found if f.start >= len(lead) and (kinds is None or f.kind in kinds)]
-        if not wanted:
+        findings = find_personal_data(f'{lead}{text}"' if lead else text)
+        to_mask = [
+            f for f in findings if f.start >= len(lead) and (kinds is None or f.kind in kinds)
+        ]
+        if not to_mask:
             break
-        text = _masked(text, wanted, len(lead), key)
+        text = _mask_findings(text, to_mask, len(lead), key)
     return text
 
 
-def _masked(text: str, found: Iterable[Finding], offset: int, key: str) -> str:
+def _mask_findings(text: str, findings: Iterable[Finding], offset: int, key: str) -> str:
     pieces, end = [], 0
-    for each in found:
+    for each in findings:
         start, stop = each.start - offset, each.end - offset
         pieces += [text[end:start], _mask(each.kind, text[start:stop], key)]
         end = stop
@@ -177,26 +179,26 @@ def _mask_value(lead: str, value: Any, key: str, kinds: Collection[str] | None) 
         case str():
             return _mask_string(lead, value, key, kinds)
         case int() if not isinstance(value, bool):
-            masked = _mask_after(lead, str(value), key, kinds)
-            return value if masked == str(value) else masked
+            result = _mask_after(lead, str(value), key, kinds)
+            return value if result == str(value) else result
         case _:
             return value
 
 
 def _mask_string(lead: str, text: str, key: str, kinds: Collection[str] | None) -> str:
-    masked = _mask_after(lead, text, key, kinds)
-    if masked == text or not text.lstrip().startswith(("{", "[")):
-        return masked
-    value = _decoded(text)
-    if value is _NO_JSON or _decoded(masked) is not _NO_JSON:
-        return masked
+    result = _mask_after(lead, text, key, kinds)
+    if result == text or not text.lstrip().startswith(("{", "[")):
+        return result
+    value = _decode_json(text)
+    if value is _NO_JSON or _decode_json(result) is not _NO_JSON:
+        return result
     return msgspec.json.encode(mask_json(value, key, kinds)).decode()  # a bare number was masked
 
 
 _NO_JSON = object()
 
 
-def _decoded(text: str) -> Any:
+def _decode_json(text: str) -> Any:
     try:
         check_limits(text.encode())
         return msgspec.json.decode(text)

@@ -35,24 +35,27 @@ def mask_lines(
     """
     kinds = {*mask, *forbid}
     pairs = zip(lines, is_clean, strict=True)
-    told = [_masked(line, clean, key, mask, kinds) for line, clean in pairs] if kinds else []
-    texts = [text for text, _ in told] if kinds else lines
-    left = [kind for _, kind in told] if kinds else [None] * len(lines)
+    fields = (
+        [_mask_findings(line, clean, key, mask, kinds) for line, clean in pairs] if kinds else []
+    )
+    texts = [text for text, _ in fields] if kinds else lines
+    leftover = [kind for _, kind in fields] if kinds else [None] * len(lines)
     return Masked(
-        pl.Series(lines.name, texts, dtype=pl.String), pl.Series("unclean", left, dtype=pl.String)
+        pl.Series(lines.name, texts, dtype=pl.String),
+        pl.Series("unclean", leftover, dtype=pl.String),
     )
 
 
-def _masked(
+def _mask_findings(
     text: str, is_clean: bool, key: str, mask: Collection[str], kinds: set[str]
 ) -> tuple[str, str | None]:
     line = msgspec.json.decode(text)
-    skipped = PROMPT_KEYS if is_clean else ()
-    read = {name: value for name, value in line.items() if name not in skipped}
-    masked = read | mask_json({k: v for k, v in read.items() if k != ID}, key, mask)
-    left = kinds.intersection(kinds_in(msgspec.json.encode(masked).decode()))
-    written = text if masked == read else msgspec.json.encode(line | masked).decode()
-    return written, min(left, default=None)
+    clean_keys = PROMPT_KEYS if is_clean else ()
+    read = {name: value for name, value in line.items() if name not in clean_keys}
+    result = read | mask_json({k: v for k, v in read.items() if k != ID}, key, mask)
+    leftover = kinds.intersection(kinds_in(msgspec.json.encode(result).decode()))
+    text_out = text if result == read else msgspec.json.encode(line | result).decode()
+    return text_out, min(leftover, default=None)
 
 
 def kinds_in(text: str) -> set[str]:
@@ -66,18 +69,18 @@ def escape_lines(lines: pl.Series) -> pl.Series:
     Prompt, reference answer and what rides along are changed alike. Keys stay, and `TOOL_KEYS` with
     all that is in them; so does, to the byte, a line without such words.
     """
-    return _mapped(lines, partial(_each_text, escape_reserved))
+    return _map_lines(lines, partial(_each_text, escape_reserved))
 
 
-def _mapped(lines: pl.Series, change: Callable[[Any], Any]) -> pl.Series:
-    return pl.Series(lines.name, [_changed(line, change) for line in lines], dtype=pl.String)
+def _map_lines(lines: pl.Series, change: Callable[[Any], Any]) -> pl.Series:
+    return pl.Series(lines.name, [_change_line(line, change) for line in lines], dtype=pl.String)
 
 
-def _changed(text: str, change: Callable[[Any], Any]) -> str:
+def _change_line(text: str, change: Callable[[Any], Any]) -> str:
     line = msgspec.json.decode(text)
-    told = {key: value for key, value in line.items() if key != ID}
-    made = change(told)
-    return text if made == told else msgspec.json.encode(line | made).decode()
+    fields = {key: value for key, value in line.items() if key != ID}
+    changes = change(fields)
+    return text if changes == fields else msgspec.json.encode(line | changes).decode()
 
 
 def _each_text(change: Callable[[str], str], value: Any) -> Any:
