@@ -148,5 +148,5 @@ def test_a_build_again_heeds_what_the_first_build_heeded(exchanges: Make, state_
 
 
 def test_a_registry_that_lost_a_release_can_not_be_heeded() -> None:
-    with pytest.raises(IntegrityError, match=f"lost {SECOND}"):
+    with pytest.raises(IntegrityError, match=f"{SECOND} is missing"):
         as_heeded(trained(("a", FIRST, "reserved")), [FIRST, SECOND])
