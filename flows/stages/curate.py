@@ -1,4 +1,4 @@
-"""The step `curate`: which exchanges deserve to be a prompt. Each sieve is of the pure core."""
+"""The stage `curate`: which exchanges become prompts. Each filter is a function of the core."""
 
 from dataclasses import dataclass, field
 from itertools import chain
@@ -50,13 +50,13 @@ _REJECTED = ["object", "line", "request_id", "reason", "survivor", "detail"]
 
 @dataclass
 class Filters:
-    """What the sieves kept of the exchanges so far, and what each of them rejected."""
+    """The exchanges that the filters kept so far, and what each filter rejected."""
 
     kept: pl.DataFrame
     rejected: list[pl.DataFrame] = field(default_factory=list)
 
     def pass_on(self, result: FilterResult) -> None:
-        """Go on with what a sieve kept."""
+        """Book the result of a filter, and go on with what it kept."""
         missing = [c for c in ("survivor", "detail") if c not in result.rejected.columns]
         nulls = (pl.lit(None, pl.String).alias(name) for name in missing)
         self.rejected.append(result.rejected.with_columns(nulls).select(_REJECTED))
@@ -67,8 +67,8 @@ class Filters:
 class Curated:
     """The prompts, what was rejected, and facts for the report.
 
-    `voters` are the exchanges whose responses may be an answer, or be graded: those of the prompts,
-    and of what says the same.
+    `candidate_responses` are the exchanges whose responses may be an answer, or be graded: those of
+    the prompts, and of their duplicates.
     """
 
     result: FilterResult

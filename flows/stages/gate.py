@@ -27,7 +27,7 @@ from bedrock_sluice.transforms.reasons import Reason
 
 @dataclass(frozen=True)
 class GateResult:
-    """What the gate said, and what it counted for the manifest and the report."""
+    """The checks with their results, and counts for the manifest and the report."""
 
     checks: list[Check]
     facts: dict[str, Any]
@@ -43,7 +43,7 @@ def gate(
     """Run the suites over the lines as they were rendered.
 
     `count` tells how many records were dropped for a reason; `tried` is what the grader gave, where
-    it was run; `facts` are those of the step `answer`.
+    it was run; `facts` are those of the stage `answer`.
     """
     recipe, template = context.recipe, context.template
     evicted_count, unfit = count(Reason.SPLIT_JOINED_VALIDATION), count(Reason.RENDER_UNFIT)

@@ -1,4 +1,4 @@
-"""The step `split`: each group of prompts gets one side, and keeps it."""
+"""The stage `split`: assign each group of prompts to one side, which it keeps."""
 
 import msgspec
 import numpy as np
