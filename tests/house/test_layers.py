@@ -26,7 +26,7 @@ ARROWS = {
 }
 """From each folder, the folders that it may import."""
 
-MAX_FILES_PER_FOLDER = 15
+MAX_FILES_PER_FOLDER = 13
 """Modules of one folder, `__init__` aside; a folder with more is split into rooms."""
 
 HOMES = {

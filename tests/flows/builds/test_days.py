@@ -154,9 +154,9 @@ def _built(path: Path) -> Built:
         build(context, run_stage)
         lines = done["render"].kept
         leaks = measure_leakage(lines, split_similarity(context), None)
-    sifted = [done["normalise"], done["curate"].sifted, done["answer"].sifted]
-    sifted += [done["split"], done["render"]]
-    lost = pl.concat([each.rejected for each in sifted], how="diagonal")
+    results = [done["normalise"], done["curate"].result, done["answer"].result]
+    results += [done["split"], done["render"]]
+    lost = pl.concat([each.rejected for each in results], how="diagonal")
     fates = lost.select("request_id", "reason", "survivor").iter_rows()
     return Built(
         records=done["select"].height,
