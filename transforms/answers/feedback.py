@@ -119,9 +119,11 @@ def feedback_answers(
 
 def _read_correction(context: AnswerContext, correction: object) -> Reference | None:
     """Read a correction: people write the whole answer, or only the value that matters."""
-    is_text = isinstance(correction, str)
-    reference = context.reference_format.from_text(correction) if is_text else None
-    return context.from_value(correction) if reference is None else reference
+    if isinstance(correction, str):
+        reference = context.reference_format.from_text(correction)
+        if reference is not None:
+            return reference
+    return context.from_value(correction)
 
 
 def _events(context: AnswerContext, rows: pl.DataFrame) -> pl.DataFrame:
