@@ -1,6 +1,6 @@
-"""Dialects for the demo: one talk with a model, in the bodies of the API that it was held through.
+"""Dialects for the demo: one talk with a model, as the request and response bodies of an API.
 
-Shapes: as in the readers of `transforms/readers`, seen from the other side.
+The shapes are those that `transforms/readers` reads.
 """
 
 from collections.abc import Callable
@@ -21,21 +21,21 @@ Bodies = tuple[Json, Json]  # of the request and the response
 
 
 class Talk(NamedTuple):
-    """What was said: turns of user and assistant, the last the user's, and the reply to them."""
+    """Turns of user and assistant, of which the last is the user's, and the reply to them."""
 
     turns: tuple[str, ...]
     reply: str
     stop: str = "end_turn"  # in Converse's words
 
     def messages(self, content: Callable[[str], object]) -> list[Json]:
-        """The turns as messages, their text shaped by `content`."""
+        """Return the turns as messages, with their text wrapped by `content`."""
         roles = ("user", "assistant")
         return [{"role": roles[n % 2], "content": content(t)} for n, t in enumerate(self.turns)]
 
     def tokens(self) -> tuple[int, int]:
-        """About how many tokens were taken in and given out."""
-        given = sum(map(len, (SYSTEM, *self.turns)))
-        return given // CHARS_PER_TOKEN, len(self.reply) // CHARS_PER_TOKEN
+        """Estimate the numbers of input and output tokens."""
+        input_chars = sum(map(len, (SYSTEM, *self.turns)))
+        return input_chars // CHARS_PER_TOKEN, len(self.reply) // CHARS_PER_TOKEN
 
 
 def _converse(talk: Talk, model_id: str) -> Bodies:
@@ -44,7 +44,7 @@ def _converse(talk: Talk, model_id: str) -> Bodies:
 
 
 def _nova(talk: Talk, _model_id: str) -> Bodies:
-    given, made = talk.tokens()
+    input_tokens, output_tokens = talk.tokens()
     request = {
         "system": [{"text": SYSTEM}],
         "messages": talk.messages(lambda text: [{"text": text}]),
@@ -53,13 +53,17 @@ def _nova(talk: Talk, _model_id: str) -> Bodies:
     response = {
         "output": {"message": {"role": "assistant", "content": [{"text": talk.reply}]}},
         "stopReason": talk.stop,
-        "usage": {"inputTokens": given, "outputTokens": made, "totalTokens": given + made},
+        "usage": {
+            "inputTokens": input_tokens,
+            "outputTokens": output_tokens,
+            "totalTokens": input_tokens + output_tokens,
+        },
     }
     return request, response
 
 
 def _anthropic_text(talk: Talk, _model_id: str) -> Bodies:
-    given, made = talk.tokens()
+    input_tokens, output_tokens = talk.tokens()
     request = {
         "anthropic_version": "bedrock-2023-05-31",
         "max_tokens": MAX_TOKENS,
@@ -72,7 +76,7 @@ def _anthropic_text(talk: Talk, _model_id: str) -> Bodies:
         "content": [{"type": "text", "text": talk.reply}],
         "stop_reason": talk.stop,
         "stop_sequence": None,
-        "usage": {"input_tokens": given, "output_tokens": made},
+        "usage": {"input_tokens": input_tokens, "output_tokens": output_tokens},
     }
     return request, response
 
@@ -84,9 +88,9 @@ def _anthropic_blocks(talk: Talk, model_id: str) -> Bodies:
 
 
 def _chat(talk: Talk, model_id: str) -> Bodies:
-    given, made = talk.tokens()
-    thought = "<reasoning>Take the numbers in order, and check each result.</reasoning>"
-    message = {"role": "assistant", "content": thought + talk.reply, "refusal": None}
+    input_tokens, output_tokens = talk.tokens()
+    reasoning = "<reasoning>Take the numbers in order, and check each result.</reasoning>"
+    message = {"role": "assistant", "content": reasoning + talk.reply, "refusal": None}
     finish = "length" if talk.stop == "max_tokens" else "stop"
     request = {
         "model": model_id,
@@ -98,9 +102,9 @@ def _chat(talk: Talk, model_id: str) -> Bodies:
         "model": model_id,
         "choices": [{"index": 0, "message": message, "finish_reason": finish}],
         "usage": {
-            "prompt_tokens": given,
-            "completion_tokens": made,
-            "total_tokens": given + made,
+            "prompt_tokens": input_tokens,
+            "completion_tokens": output_tokens,
+            "total_tokens": input_tokens + output_tokens,
         },
     }
     return request, response
@@ -112,7 +116,7 @@ def _rerank(talk: Talk, _model_id: str) -> Bodies:
 
 
 class Dialect(NamedTuple):
-    """An operation, the models that are called by it, and how the bodies are shaped."""
+    """An operation, the models that it calls, and the function that shapes the bodies."""
 
     operation: str
     models: tuple[str, ...]
@@ -134,4 +138,4 @@ GPT = Dialect("ChatCompletions", ("openai.gpt-oss-20b-1:0", "openai.gpt-oss-120b
 RERANK = Dialect("InvokeModel", ("cohere.rerank-v3-5:0",), _rerank)
 
 DIALECTS = {CONVERSE: 30, STREAM: 20, NOVA: 15, CLAUDE: 10, CLAUDE_BLOCKS: 10, GPT: 15}
-"""Those in which the tutor is asked, and how often, out of a hundred."""
+"""The dialects of the tutor's callers, with their shares in percent."""

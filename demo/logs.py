@@ -1,7 +1,7 @@
-"""The demo: logs of a made-up tutor, in Bedrock's layout, with a recipe and labels beside them.
+"""The demo: synthetic logs of a tutor, in Bedrock's layout, with a recipe and labels beside them.
 
-Nothing in it is drawn from anybody's data, and no clock or network is used. Next to what a dataset
-is made of, the logs hold a little of everything that has to be washed out of real ones.
+Nothing in it comes from real data, and no clock or network is used. Beside what becomes a dataset,
+the logs hold a little of everything that has to be dropped from real ones.
 """
 
 import gzip
@@ -10,16 +10,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from math import ceil
-from pathlib import Path
 from random import Random
 from string import Template
 from typing import Any
 
 from bedrock_sluice.demo.dialects import ACCOUNT, REGION
-from bedrock_sluice.demo.records import Logged, draw_logged, large_body
-from bedrock_sluice.lake.logs.source import PERMISSION_CHECK, SERVICE, TOP
-from bedrock_sluice.lake.stores.folder import TEMPORARY_PREFIX, FolderStore
-from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.demo.records import LoggedCall, draw_calls, large_body
 
 SINCE = datetime(2026, 10, 5, tzinfo=UTC)
 DAYS = 3
@@ -28,7 +24,8 @@ BURST = timedelta(minutes=4)
 PER_OBJECT = 25  # records
 GZIP_LEVEL = 6
 RECIPE_FILE, LABELS_FILE = "recipe.toml", "labels.jsonl"
-LOGS = f"logs/{TOP}/{ACCOUNT}/{SERVICE}/{REGION}"
+LOGS = f"logs/AWSLogs/{ACCOUNT}/BedrockModelInvocationLogs/{REGION}"
+PERMISSION_CHECK = "amazon-bedrock-logs-permission-check"  # an empty object that Bedrock writes
 
 # The log objects, by their number, that something happens to.
 DELIVERED_TWICE, DELIVERED_TRUNCATED_FIRST, TORN = 1, 2, 3
@@ -79,100 +76,65 @@ validation = 0.1
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
-def write_demo(folder: Path, records: int, seed: int = 1) -> Path:
-    """Write `logs/`, `labels.jsonl` and `recipe.toml` into a folder; returns the recipe's path.
+def demo_files(records: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
+    """Yield each file of a demo: its path in the folder, and its bytes. The recipe comes first.
 
     The same arguments give the same bytes. A few lines are logged on top of the `records`: some
-    twice, some broken. Nothing that exists is overwritten: a demo that broke off is completed.
-
-    Raises:
-        ConfigError: the folder holds files, and they are not those of this demo.
+    twice, some broken.
     """
-    _check_folder(folder, records, seed)
-    store = FolderStore(folder)
-    for key, content in _files(records, seed):
-        store.put_new(key, content)
-    return folder / RECIPE_FILE
-
-
-def _check_folder(folder: Path, records: int, seed: int) -> None:
-    """A folder that is not empty must hold this recipe, and nothing else under the demo's names."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is a file; name a new folder with --out")
-    names = {path.name for path in folder.iterdir()}
-    if all(name.startswith(TEMPORARY_PREFIX) for name in names):  # of a demo that broke off
-        return
-    if RECIPE_FILE not in names:
-        raise ConfigError(f"{folder} is not empty, and is not a demo; name a new folder with --out")
-    for key, content in _files(records, seed):
-        path = folder / key
-        if path.exists() and path.read_bytes() != content:
-            raise ConfigError(
-                f"{path} exists and differs from the demo's file; name a new folder with --out"
-            )
-
-
-def _files(records: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Each file of a demo: its path in the folder, and its bytes. The recipe comes first."""
-    yield RECIPE_FILE, _recipe(records, seed)
+    until = SINCE + timedelta(days=DAYS)
+    recipe = RECIPE.substitute(
+        records=f"{records:,}", seed=seed, since=f"{SINCE:%Y-%m-%d}", until=f"{until:%Y-%m-%d}"
+    )
+    yield RECIPE_FILE, recipe.encode()
     rng = Random(seed)  # noqa: S311 - nothing secret is drawn
     yield f"{LOGS}/{PERMISSION_CHECK}", b""
     labels = list[str]()
-    for number, (at, batch) in enumerate(_bursts(rng, records)):
-        text = "".join(_line(each.record) for each in batch)
-        yield from _deliveries(rng, number, at, text)
-        labels += [_line(each.label) for each in batch if each.label]
+    for number, (at, batch) in enumerate(_draw_bursts(rng, records)):
+        text = "".join(_json_line(call.record) for call in batch)
+        yield from _deliver(rng, number, at, text)
+        labels += [_json_line(call.label) for call in batch if call.label]
     yield LABELS_FILE, "".join(labels).encode()
     request_id, body = large_body(rng)  # stored apart: not a log object, though it looks like one
     path = f"{SINCE:%Y/%m/%d/%H}/data/{request_id}_input.json.gz"
-    yield f"{LOGS}/{path}", _packed(_JSON.encode(body))
+    yield f"{LOGS}/{path}", _compress(_JSON.encode(body))
 
 
-def _recipe(records: int, seed: int) -> bytes:
-    until = SINCE + timedelta(days=DAYS)
-    text = RECIPE.substitute(
-        records=f"{records:,}", seed=seed, since=f"{SINCE:%Y-%m-%d}", until=f"{until:%Y-%m-%d}"
-    )
-    return text.encode()
-
-
-def _line(value: dict[str, Any]) -> str:
+def _json_line(value: dict[str, Any]) -> str:
     return _JSON.encode(value) + "\n"
 
 
-def _bursts(rng: Random, records: int) -> Iterator[tuple[datetime, list[Logged]]]:
-    """The records, some minutes' worth at a time, with the moment of the last one of each."""
-    logged = islice(draw_logged(rng), records)
+def _draw_bursts(rng: Random, records: int) -> Iterator[tuple[datetime, list[LoggedCall]]]:
+    """Draw the records, in batches of some minutes, each with the time of its last record."""
+    calls = islice(draw_calls(rng), records)
     spacing = timedelta(days=DAYS) / ceil(records / PER_OBJECT)
     length = min(BURST, spacing)
     for number in count():
-        batch = list(islice(logged, PER_OBJECT))
+        batch = list(islice(calls, PER_OBJECT))
         if not batch:
             return
         start = SINCE - EARLY + number * spacing
         moments = sorted(start + rng.random() * length for _ in batch)
-        for at, each in zip(moments, batch, strict=True):
-            each.record["timestamp"] = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+        for at, call in zip(moments, batch, strict=True):
+            call.record["timestamp"] = f"{at:%Y-%m-%dT%H:%M:%SZ}"
         yield moments[-1], batch
 
 
-def _deliveries(rng: Random, number: int, at: datetime, text: str) -> Iterator[tuple[str, bytes]]:
-    """A log object some seconds after its last record, whole or with a mishap."""
+def _deliver(rng: Random, number: int, at: datetime, text: str) -> Iterator[tuple[str, bytes]]:
+    """Yield a log object some seconds after its last record, whole or with a mishap."""
     if number == TORN:
         text += NO_JSON + text[: text.index("\n") // 2]
-    packed = _packed(text)
-    delivered = at + timedelta(seconds=rng.uniform(20, 90))
+    content = _compress(text)
+    arrival = at + timedelta(seconds=rng.uniform(20, 90))
     if number == DELIVERED_TRUNCATED_FIRST:
-        cut = packed[: len(packed) * 2 // 3]
-        yield _object_key(rng, delivered - timedelta(seconds=1)), cut
-    yield _object_key(rng, delivered), packed
+        cut = content[: len(content) * 2 // 3]
+        yield _object_key(rng, arrival - timedelta(seconds=1)), cut
+    yield _object_key(rng, arrival), content
     if number == DELIVERED_TWICE:
-        yield _object_key(rng, delivered + timedelta(hours=1)), packed
+        yield _object_key(rng, arrival + timedelta(hours=1)), content
 
 
-def _packed(text: str) -> bytes:
+def _compress(text: str) -> bytes:
     return gzip.compress(text.encode(), GZIP_LEVEL, mtime=0)
 
 

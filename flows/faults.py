@@ -5,7 +5,7 @@ from pathlib import Path
 PACKAGE = "bedrock_sluice."
 
 
-def place(error: BaseException) -> str:
+def find_place(error: BaseException) -> str:
     """The kind of an exception, and the last place in Sluice that it passed through."""
     root, where, trace = Path(__file__).parent.parent, "?", error.__traceback__
     while trace:

@@ -10,6 +10,7 @@ import polars as pl
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.hints import check_selected
 from bedrock_sluice.flows.runner import StageRunner, run_directly
+from bedrock_sluice.flows.stage_log import LoggedLedger
 from bedrock_sluice.flows.stages.answer import answer
 from bedrock_sluice.flows.stages.curate import curate
 from bedrock_sluice.flows.stages.gate import gate
@@ -51,7 +52,7 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
     Raises:
         ConfigError, OutsideError, IntegrityError: there is nothing to make lines of.
     """
-    ledger, window = Ledger(), context.recipe.window
+    ledger, window = LoggedLedger(), context.recipe.window
     run_stage("find", lambda _: context.open_all())
     run_stage("pull", partial(pull, context.source, context.lake, window))
     later = run_stage("later", lambda _: context.source.count_later(window))

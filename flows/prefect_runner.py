@@ -11,7 +11,7 @@ from prefect.exceptions import PrefectException
 from prefect.logging import get_logger
 from prefect.tasks import Task
 
-from bedrock_sluice.flows.faults import place
+from bedrock_sluice.flows.faults import find_place
 from bedrock_sluice.flows.runner import ReportProgress
 from bedrock_sluice.transforms.errors import IntegrityError, SluiceError, TransientError
 
@@ -60,7 +60,7 @@ def without_content(name: str, work: Callable[[ReportProgress], T]) -> T:
         message = f"step {name}: Prefect's server failed ({type(error).__name__}); see that it runs"
         failure: SluiceError = PrefectError(message)
     except Exception as error:
-        message = f"step {name}: {place(error)}; a bug in Sluice, please report it"
+        message = f"step {name}: {find_place(error)}; a bug in Sluice, please report it"
         failure = IntegrityError(message)
     raise failure
 

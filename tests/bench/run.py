@@ -79,10 +79,11 @@ def standard(folder: Path) -> Work:
 
 def convert(folder: Path) -> Work:
     """`sluice convert` of everything, with its worker processes."""
-    from bedrock_sluice.cli.convert import convert as run_convert
+    from bedrock_sluice.flows.conversion import convert_logs
 
     def work() -> Done:
-        return Done(run_convert(str(folder / "logs"), folder / "convert.jsonl", None), {})
+        summary = convert_logs(str(folder / "logs"), folder / "convert.jsonl", None)
+        return Done(summary.converted, {})
 
     return work
 

@@ -1,43 +1,32 @@
-"""`sluice check`: the verdict, its exit code, what is told, and the fixed copy."""
+"""`sluice check`: the verdict, its exit code, the messages, and the repaired copy."""
 
 import gzip
 import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from support.protocols import RunSluice
 
-from bedrock_sluice.cli import check as module
-from bedrock_sluice.cli.check import check
+from bedrock_sluice.rewards import file_check as module
 from bedrock_sluice.rewards.profiles import profiles
-from bedrock_sluice.transforms.errors import ConfigError, OutsideError
 
 Json = dict[str, Any]
 
 
-class Ran(NamedTuple):
-    """What a check came to."""
-
-    code: int
-    out: str
-    err: str
-
-
-Check = Callable[..., Ran]
+Check = Callable[..., Any]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Check:
-    def run(path: Path, *names: str, fix: Path | None = None, as_json: bool = False) -> Ran:
-        code = 0
-        try:
-            check(path, names, fix, as_json)
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return Ran(code, *capsys.readouterr())
+def run(sluice: Callable[..., Any]) -> Check:
+    """Run `sluice check` on a file with these profiles."""
+
+    def run(path: Path, *names: str, fix: Path | None = None, as_json: bool = False) -> Any:
+        profiles = [argument for name in names for argument in ("--profile", name)]
+        options = [*(["--fix", fix] if fix else []), *(["--json"] if as_json else [])]
+        return sluice("check", path, *profiles, *options)
 
     return run
 
@@ -145,10 +134,10 @@ def test_a_line_over_the_limit_is_one_line(
     ]
 
 
-# --- the fixed copy
+# --- the mended copy
 
 
-def test_the_fixed_copy_passes_and_the_file_stays(good: Path, run: Check, tmp_path: Path) -> None:
+def test_the_mended_copy_passes_and_the_file_stays(good: Path, run: Check, tmp_path: Path) -> None:
     good.write_bytes(b"\xef\xbb\xbf" + good.read_bytes().replace(b"\n", b"\r\n\r\n"))
     before = good.read_bytes()
     ran = run(good, fix=tmp_path / "out.jsonl")
@@ -164,17 +153,17 @@ def test_what_was_lost_is_told(tmp_path: Path, run: Check) -> None:
     path = write(tmp_path / "a.jsonl", [answered(place) for place in range(100)])
     ran = run(path, fix=tmp_path / "out.jsonl")
     assert ran.code == 0
-    assert "fixed in 100 of the lines" in ran.err
-    assert "they are lost: keep the original" in ran.err
+    assert "fixed in 100 lines" in ran.err
+    assert "this loses data: keep the original" in ran.err
 
 
-def test_what_cannot_be_fixed_is_set_aside_with_line_and_rule(good: Path, run: Check) -> None:
+def test_what_cannot_be_mended_is_set_aside_with_line_and_rule(good: Path, run: Check) -> None:
     text = good.read_bytes().splitlines(keepends=True)
     good.write_bytes(b"".join([*text, b'{"a": 1', b"\n", b'{"prompt": "\xff"}\n']))
     out = good.with_name("out.jsonl")
     told = json.loads(run(good, fix=out, as_json=True).out)
-    assert told["fixed"]["rejects"] == f"{out}.rejects"
-    assert (told["fixed"]["lines"], told["fixed"]["rejected"]) == (100, 2)
+    assert told["repair"]["rejects"] == f"{out}.rejects"
+    assert (told["repair"]["lines"], told["repair"]["rejected"]) == (100, 2)
     rows = [json.loads(each) for each in Path(f"{out}.rejects").read_bytes().splitlines()]
     assert [(row["line"], row["rules"]) for row in rows] == [
         (101, ["file/not-json"]), (102, ["file/not-utf8"]),
@@ -182,20 +171,20 @@ def test_what_cannot_be_fixed_is_set_aside_with_line_and_rule(good: Path, run: C
     assert rows[0]["text"] == '{"a": 1'
 
 
-def test_fixing_for_a_grader_and_a_platform(tmp_path: Path, run: Check) -> None:
+def test_mending_for_a_grader_and_a_platform(tmp_path: Path, run: Check) -> None:
     rows = [line(place, reference_answer=f"so\n#### {place}") for place in range(100)]
     path = write(tmp_path / "a.jsonl", rows)
     assert run(path, "nova-docs", "math").code == 1
     assert run(path, "nova-docs", "math", fix=tmp_path / "out.jsonl").code == 0
 
 
-def test_what_fixing_leaves_is_told_and_refused(tmp_path: Path, run: Check) -> None:
+def test_what_mending_leaves_is_told_and_refused(tmp_path: Path, run: Check) -> None:
     ran = run(write(tmp_path / "a.jsonl", [answered(1)]), fix=tmp_path / "out.jsonl")
     assert ran.code == 1
     assert "the file has 1 of the 100 lines" in ran.err
 
 
-def test_a_compressed_array_can_be_fixed(tmp_path: Path, run: Check) -> None:
+def test_a_compressed_array_can_be_mended(tmp_path: Path, run: Check) -> None:
     path = tmp_path / "a.json.gz"
     path.write_bytes(gzip.compress(json.dumps([line(place) for place in range(100)]).encode()))
     assert run(path).code == 1
@@ -213,50 +202,51 @@ def test_rejects_of_an_earlier_run_do_not_stay(good: Path, run: Check) -> None:
 
 
 @pytest.mark.parametrize("out", ["good.jsonl", "../{}/good.jsonl", "link.jsonl"])
-def test_the_copy_never_takes_the_place_of_the_file(good: Path, out: str) -> None:
+def test_the_copy_never_takes_the_place_of_the_file(good: Path, run: Check, out: str) -> None:
     good.with_name("link.jsonl").symlink_to(good)
     before = good.read_bytes()
-    with pytest.raises(ConfigError, match="write the copy elsewhere"):
-        check(good, (), good.parent / out.format(good.parent.name), False)
+    ran = run(good, fix=good.parent / out.format(good.parent.name))
+    assert (ran.code, "write the copy elsewhere" in ran.err) == (2, True)
     assert good.read_bytes() == before
 
 
-def test_rejects_never_take_the_place_of_the_file(good: Path) -> None:
+def test_rejects_never_take_the_place_of_the_file(good: Path, run: Check) -> None:
     path = good.rename(good.with_name("a.jsonl.rejects"))
-    with pytest.raises(ConfigError, match="write the copy elsewhere"):
-        check(path, (), good.with_name("a.jsonl"), False)
+    ran = run(path, fix=good.with_name("a.jsonl"))
+    assert (ran.code, "write the copy elsewhere" in ran.err) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("none.jsonl", "is not there"),
-        ("good.jsonl/none", "is not there"),
+        ("none.jsonl", "does not exist"),
+        ("good.jsonl/none", "does not exist"),
         (".", "is a folder; name a file in it"),
     ],
 )
-def test_a_file_that_is_not_there_is_told(good: Path, name: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        check(good.parent / name, (), None, False)
+def test_a_file_that_is_not_there_is_told(good: Path, run: Check, name: str, message: str) -> None:
+    ran = run(good.parent / name)
+    assert (ran.code, message in ran.err) == (2, True)
 
 
-def test_an_unknown_profile_is_told_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown profile 'nova'; choose one of nova-docs"):
-        check(tmp_path / "none.jsonl", ["math", "nova"], None, False)
+def test_an_unknown_profile_is_told_before_anything_is_read(tmp_path: Path, run: Check) -> None:
+    ran = run(tmp_path / "none.jsonl", "math", "nova")
+    assert ran.code == 2
+    assert "nova-docs" in ran.err
 
 
 @pytest.mark.parametrize("content", [b"", "{}".encode("utf-16"), b"\x1f\x8b broken"])
-def test_what_is_no_text_cannot_be_fixed(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_text_cannot_be_mended(tmp_path: Path, run: Check, content: bytes) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="can't be fixed"):
-        check(path, (), tmp_path / "out.jsonl", False)
+    ran = run(path, fix=tmp_path / "out.jsonl")
+    assert (ran.code, "can't be fixed" in ran.err) == (2, True)
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_a_copy_that_cannot_be_written_is_told(good: Path) -> None:
-    with pytest.raises(OutsideError, match="No such file or directory"):
-        check(good, (), good.parent / "none" / "out.jsonl", False)
+def test_a_copy_that_cannot_be_written_is_told(good: Path, run: Check) -> None:
+    ran = run(good, fix=good.parent / "none" / "out.jsonl")
+    assert (ran.code, "No such file or directory" in ran.err) == (3, True)
     assert [path.name for path in good.parent.iterdir()] == ["good.jsonl"]
 
 
@@ -272,5 +262,5 @@ def test_a_fixed_copy_has_the_mode_that_the_umask_leaves_and_says_if_nothing_is_
         os.umask(previous)
     assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("fixed*")} == {0o640}
     assert ran.code == 1
-    assert "no line can be fixed: all were set aside" in ran.err
+    assert "no line can be fixed: all were rejected" in ran.err
     assert "the file has no lines" not in ran.err

@@ -27,22 +27,22 @@ def test_the_demo_shows_the_funnel_of_the_readme_and_what_to_open(
 ) -> None:
     ran = sluice("demo", "--out", tmp_path / "demo")
     funnel = ran.err[ran.err.index("demo: from records") : ran.err.index("release passed")]
-    open_context = [line.removeprefix("open ") for line in ran.err.splitlines() if "open " in line]
+    paths = [line.removeprefix("open ") for line in ran.err.splitlines() if "open " in line]
     assert ran.code == 0
     assert funnel.strip() in README
-    assert len(open_context) == 3
-    assert all(Path(path).is_file() for path in open_context)
+    assert len(paths) == 3
+    assert all(Path(path).is_file() for path in paths)
     assert Path(ran.out.strip(), "manifest.json").is_file()
 
 
 def test_the_doctor_finds_a_good_recipe_well(sums: Path, sluice: RunSluice) -> None:
     ran = sluice("doctor", sums, "--json")
     assert ran.code == 0
-    findings = {each["question"]: each["ok"] for each in json.loads(ran.out)}
-    assert findings["can the logs be listed?"] is True
-    assert findings["can the labels be read?"] is None
-    assert False not in findings.values()
-    assert "– can the labels be read? none named" in sluice("doctor", sums).err
+    checks = {each["check"]: each["ok"] for each in json.loads(ran.out)}
+    assert checks["logs can be listed"] is True
+    assert checks["labels can be read"] is None
+    assert False not in checks.values()
+    assert "– labels can be read: the recipe names none" in sluice("doctor", sums).err
 
 
 def test_the_doctor_says_what_is_missing(
@@ -50,35 +50,35 @@ def test_the_doctor_says_what_is_missing(
 ) -> None:
     ran = sluice("doctor", recipe('[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n'))
     assert ran.code == 1
-    assert "✗ can the labels be read? label table none.csv: no such file" in ran.err
+    assert "✗ labels can be read: label table none.csv: no such file" in ran.err
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "question"),
+    ("old", "new", "name"),
     [
-        ('uri = "logs"', 'uri = "nowhere"', "can the logs be listed?"),
-        ('lake = "lake"', 'lake = "gs://lake"', "can the lake be written?"),
+        ('uri = "logs"', 'uri = "nowhere"', "logs can be listed"),
+        ('lake = "lake"', 'lake = "gs://lake"', "the lake can be written"),
     ],
 )
 def test_the_doctor_goes_on_after_a_bad_place(
-    sums: Path, sluice: RunSluice, old: str, new: str, question: str
+    sums: Path, sluice: RunSluice, old: str, new: str, name: str
 ) -> None:
     text = sums.read_text()
     assert old in text
     sums.write_text(f'{text.replace(old, new)}[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n')
     ran = sluice("doctor", sums, "--json")
-    findings = {each["question"]: each["ok"] for each in json.loads(ran.out)}
+    checks = {each["check"]: each["ok"] for each in json.loads(ran.out)}
     assert ran.code == 1
-    assert findings[question] is False
-    assert findings["can the labels be read?"] is False
-    others = {"can the logs be listed?", "can the lake be written?"} - {question}
-    assert all(findings[each] for each in others)
+    assert checks[name] is False
+    assert checks["labels can be read"] is False
+    others = {"logs can be listed", "the lake can be written"} - {name}
+    assert all(checks[each] for each in others)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("", "", "✓ would Bedrock take the training job's request? yes"),
+        ("", "", "✓ the training request is valid: by Bedrock's"),
         ("role/rft", "user/rft", "roleArn: must match"),
         ('data_uri = "s3://data/rft"', "", "set data_uri in [train]"),
     ],
@@ -93,8 +93,9 @@ def test_the_readme_shows_every_command_and_help_loses_no_words() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
     assert [name for name in commands if f"sluice {name}" not in README] == []
     for command in commands.values():
-        helps = [command.help, *(getattr(each, "help", None) for each in command.params)]
-        assert "[" not in "".join(each or "" for each in helps)  # rich reads it as markup
+        texts = [command.help, command.epilog]
+        texts += [getattr(each, "help", None) for each in command.params]
+        assert "[" not in "".join(each or "" for each in texts)  # rich reads it as markup
 
 
 def test_only_an_approved_release_can_be_trained_on(

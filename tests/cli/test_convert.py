@@ -89,7 +89,7 @@ def test_a_folder_is_read_by_key_without_bodies_and_permission_checks(
     ran = sluice("convert", tmp_path)
     ids = [json.loads(line)["request_id"] for line in ran.out.splitlines()]
     assert ids == [each["requestId"] for each in logged]
-    assert "2 files are no logs by their name" in ran.err
+    assert "2 files skipped: their names" in ran.err
 
 
 def test_no_logs_is_an_error(tmp_path: Path, sluice: RunSluice) -> None:

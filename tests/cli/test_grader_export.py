@@ -7,7 +7,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from bedrock_sluice.cli.grader_export import export_grader, grader_names
+from bedrock_sluice.rewards.export import export_grader, grader_names
 from bedrock_sluice.rewards.running.events import Sample
 from bedrock_sluice.rewards.running.process import LocalGrader
 from bedrock_sluice.rewards.running.run import run_grader
@@ -100,8 +100,8 @@ def test_the_judge_may_call_its_model(
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("maths", {}, "no grader 'maths'; there are format, judge, math"),
-        ("../math", {}, "no grader"),
+        ("maths", {}, "unknown grader 'maths'; known: format, judge, math"),
+        ("../math", {}, "unknown grader"),
         ("judge", {}, "needs the model that judges"),
         ("math", {"model": NOVA}, "calls no model"),
         ("judge", {"model": "*"}, "neither an id nor an ARN"),

@@ -15,12 +15,13 @@ import polars as pl
 import pytest
 from support.protocols import RunSluice
 
-from bedrock_sluice.demo.logs import DELIVERED_TWICE, PER_OBJECT, write_demo
+from bedrock_sluice.demo.logs import DELIVERED_TWICE, PER_OBJECT, RECIPE_FILE, demo_files
 from bedrock_sluice.demo.stories import draw_problem
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.lake.logs.source import is_log
+from bedrock_sluice.lake.new_files import write_new_files
 from bedrock_sluice.lake.releases.releases import Release
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.reasons import Reason
@@ -59,6 +60,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The folder of a demo, and the release that its recipe makes."""
     folder = tmp_path_factory.mktemp("demo")
     return folder, release_of(folder, RECORDS, tmp_path_factory.mktemp("work"))
+
+
+def write_demo(folder: Path, records: int, seed: int = 1) -> Path:
+    write_new_files(folder, lambda: demo_files(records, seed), marker=RECIPE_FILE)
+    return folder / RECIPE_FILE
 
 
 def release_of(folder: Path, records: int, work: Path) -> Release:
@@ -134,7 +140,7 @@ def test_a_file_of_the_demo_that_was_changed_is_refused_and_left_alone(
         content = path.read_bytes()
         path.write_bytes(content + b"\n")
         before = tree_digest(tmp_path)
-        with pytest.raises(ConfigError, match=f"{path.name} exists and differs"):
+        with pytest.raises(ConfigError, match=f"{path.name} exists with different content"):
             write_demo(tmp_path, 100)
         assert tree_digest(tmp_path) == before
         path.write_bytes(content)
@@ -176,7 +182,7 @@ def test_writing_a_demo_again_changes_nothing_but_another_one_is_refused(
     write_demo(tmp_path, 100)
     before = tree_digest(tmp_path)
     write_demo(tmp_path, 100)
-    with pytest.raises(ConfigError, match=r"recipe\.toml exists and differs"):
+    with pytest.raises(ConfigError, match=r"recipe\.toml exists with different content"):
         write_demo(tmp_path, 200)
     assert tree_digest(tmp_path) == before
 

@@ -16,7 +16,7 @@ OURS = "bedrock_sluice"
 ARROWS = {
     "api": {"api", "cli", "flows", "lake", "transforms", "rewards", "expectations"},
     "cli": {"cli", "demo", "flows", "lake", "transforms", "rewards", "expectations", "sql"},
-    "demo": {"demo", "lake", "transforms"},
+    "demo": {"demo", "transforms"},
     "flows": {"flows", "lake", "transforms", "rewards", "expectations", "sql"},
     "expectations": {"expectations", "transforms"},
     "lake": {"lake", "transforms"},
@@ -31,7 +31,7 @@ MAX_FILES_PER_FOLDER = 13
 
 HOMES = {
     "great_expectations": ("expectations/gate.py",),
-    "prefect": ("flows/", "cli/serve.py"),
+    "prefect": ("flows/",),
     "duckdb": ("lake/duck.py",),
     "boto3": ("lake/", "flows/", "rewards/graders/judge_grader.py"),
     "botocore": ("lake/", "flows/"),

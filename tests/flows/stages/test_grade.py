@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bedrock_sluice.cli.commands import show_readiness
+from bedrock_sluice.cli.rewards.grade import show_readiness
 from bedrock_sluice.flows.stages.grade import GradeOptions, GradeResult, grade
 from bedrock_sluice.rewards.readiness import GRADER_RESULTS, zero_variance_prompts
 from bedrock_sluice.rewards.readiness_report import facts

@@ -1,16 +1,14 @@
-"""A grader of ours, ready to be deployed: its zip for Lambda, and the policy of its role."""
+"""Export of a grader: its zip for AWS Lambda, and the policy of its role."""
 
 import io
 import json
-import os
 import re
-import tempfile
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+from bedrock_sluice.lake.files import replaced_file
 from bedrock_sluice.rewards import graders
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError
 
@@ -18,7 +16,7 @@ SUFFIX = "_grader.py"
 JUDGE = "judge"
 MODULE = "lambda_function.py"
 HANDLER = "lambda_function.lambda_handler"
-EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can hold
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 READABLE_FILE = 0o100644 << 16  # Lambda runs as another user
 
 _FUNCTION = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -26,8 +24,8 @@ _MODEL = re.compile(r"(?:arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:[a-z-]+/)?[A-Z
 _PROFILE = re.compile(r"(?:global|us|us-gov|eu|apac|jp|au|ca|sa)\.(?P<model>.+)")
 
 
-class Exported(NamedTuple):
-    """The two files, and what to name as the function's handler."""
+class ExportedFiles(NamedTuple):
+    """The two files, and the name of the function's handler."""
 
     archive: Path
     policy: Path
@@ -35,42 +33,44 @@ class Exported(NamedTuple):
 
 
 def grader_names() -> list[str]:
-    """The graders that there are, sorted."""
+    """Return the names of all graders, sorted."""
     names = [each.name for each in files(graders).iterdir()]
     return sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
 
 
 def export_grader(
     name: str, out: Path, *, function: str | None = None, model: str | None = None
-) -> Exported:
+) -> ExportedFiles:
     """Write `<name>.zip` and `policy.json` into the folder `out`; the same bytes each time.
 
-    The policy lets the function, `sluice-<name>-grader` if `function` does not say otherwise, write
-    its own log, and nothing else; that of `judge` also lets it call `model`, an id or an ARN.
+    The policy allows the function (default name: `sluice-<name>-grader`) to write its own log and
+    nothing else; that of `judge` also to call `model`, an id or an ARN.
 
     Raises:
-        ConfigError: no such grader; a name that AWS would refuse; `judge` without a model.
+        ConfigError: no such grader, a name that AWS would reject, or `judge` without a model.
         OutsideError: the folder can't be written.
     """
     if name not in grader_names():
-        raise ConfigError(f"no grader {name!r}; there are {', '.join(grader_names())}")
-    if (name == JUDGE) != (model is not None):
-        told = "needs the model that judges" if name == JUDGE else "calls no model"
-        raise ConfigError(f"grader {name}: it {told}")
+        raise ConfigError(f"unknown grader {name!r}; known: {', '.join(grader_names())}")
+    if name == JUDGE and model is None:
+        raise ConfigError("grader judge needs the model that judges; add --model ID")
+    if name != JUDGE and model is not None:
+        raise ConfigError(f"grader {name} calls no model; remove --model")
     source = (files(graders) / f"{name}{SUFFIX}").read_bytes()
     policy = json.dumps(_policy(function or f"sluice-{name}-grader", model), indent=2) + "\n"
-    exported = Exported(out / f"{name}.zip", out / "policy.json", HANDLER)
+    paths = ExportedFiles(out / f"{name}.zip", out / "policy.json", HANDLER)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write(exported.policy, policy.encode())
-        _write(exported.archive, _zipped(source))
     except OSError as error:
         raise OutsideError(f"{error.filename or out}: {error.strerror}") from None
-    return exported
+    for path, content in ((paths.policy, policy.encode()), (paths.archive, _zip(source))):
+        with replaced_file(path) as file:
+            file.write(content)
+    return paths
 
 
-def _zipped(source: bytes) -> bytes:
-    """A zip whose bytes depend on the source alone: no clock, no user, no machine."""
+def _zip(source: bytes) -> bytes:
+    """Return a zip whose bytes depend on the source alone: no clock, no user, no machine."""
     entry = ZipInfo(MODULE, EARLIEST)
     entry.external_attr, entry.compress_type, entry.create_system = READABLE_FILE, ZIP_DEFLATED, 3
     content = io.BytesIO()
@@ -81,7 +81,7 @@ def _zipped(source: bytes) -> bytes:
 
 def _policy(function: str, model: str | None) -> dict[str, Any]:
     if not _FUNCTION.fullmatch(function):
-        raise ConfigError(f"function {function!r}: 1 to 64 letters, digits, - and _")
+        raise ConfigError(f"function {function!r} must have 1 to 64 letters, digits, - and _")
     group = f"arn:aws:logs:*:*:log-group:/aws/lambda/{function}"
     statements: list[dict[str, Any]] = [
         {"Effect": "Allow", "Action": "logs:CreateLogGroup", "Resource": group},
@@ -92,13 +92,17 @@ def _policy(function: str, model: str | None) -> dict[str, Any]:
         },
     ]
     if model:
-        invoke = {"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": _models(model)}
+        invoke = {
+            "Effect": "Allow",
+            "Action": "bedrock:InvokeModel",
+            "Resource": _model_arns(model),
+        }
         statements.append(invoke)
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def _models(model: str) -> list[str]:
-    """The ARNs to allow: an inference profile calls its model, in whichever Region."""
+def _model_arns(model: str) -> list[str]:
+    """Return the ARNs to allow: an inference profile calls its model in any Region."""
     if not _MODEL.fullmatch(model):
         raise ConfigError(f"model {model!r} is neither an id nor an ARN")
     profile = _PROFILE.fullmatch(model.rpartition("/")[2])
@@ -109,19 +113,3 @@ def _models(model: str) -> list[str]:
         *(own or [f"arn:aws:bedrock:*:*:inference-profile/{model}"]),
         f"arn:aws:bedrock:*::foundation-model/{profile['model']}",
     ]
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Put a file in its place whole, or leave what was there."""
-    descriptor, temporary = tempfile.mkstemp(prefix=".sluice-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise

@@ -1,0 +1,1 @@
+"""Commands that make data: from logs to a release, and back to the record."""

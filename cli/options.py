@@ -1,0 +1,41 @@
+"""Arguments, options and help texts that several commands share."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")]
+ReleaseUri = Annotated[
+    str, typer.Argument(metavar="RELEASE", help="<lake>/releases/<name>/<id>: a path or s3:// URI.")
+]
+JobRecipe = Annotated[
+    Path | None,
+    typer.Option(help="Read the job settings from this recipe instead of that of the build."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Since = Annotated[
+    datetime | None, typer.Option(help="Start of the window (UTC), instead of the recipe's.")
+]
+Until = Annotated[
+    datetime | None, typer.Option(help="End of the window (UTC), instead of the recipe's.")
+]
+
+
+def epilog(*examples: str, rejected: str | None = None) -> str:
+    """Return the end of a help text: examples, and the exit codes of the command.
+
+    `rejected` says what exit code 1 means, for commands that have it. Typer joins single lines
+    into paragraphs, hence the blank lines.
+    """
+    codes = ["0 done", "2 wrong recipe or usage", "3 AWS, disk or network failed"]
+    if rejected:
+        codes.insert(1, f"1 {rejected}")
+    return "\n\n".join([*_example_lines(examples), f"Exit codes: {', '.join(codes)}."])
+
+
+def _example_lines(examples: Sequence[str]) -> list[str]:
+    heading = "Example:" if len(examples) == 1 else "Examples:"
+    return [heading, *(f"$ {example}" for example in examples)]

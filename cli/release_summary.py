@@ -1,0 +1,91 @@
+"""What people see of a release: the funnel, the answers, the failed checks, the verdict."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.table import Table
+
+from bedrock_sluice.cli.console import people, print_json, print_result
+from bedrock_sluice.cli.log import logger, writes_json
+from bedrock_sluice.expectations.checks import Check
+from bedrock_sluice.flows.hints import usage_in_words
+from bedrock_sluice.flows.summary import failed_checks, summary
+from bedrock_sluice.lake.releases.releases import Release
+from bedrock_sluice.transforms.errors import ExitCode
+from bedrock_sluice.transforms.printable import printable
+
+
+def show_outcome(release: Release, as_json: bool, open_next: Iterable[str] = ()) -> None:
+    """Print a release, and the names of files to open next.
+
+    Raises:
+        SystemExit: the gate rejected the release.
+    """
+    if as_json:
+        print_json(summary(release))
+    else:
+        show_release(release)
+        for name in open_next:
+            people.print(f"open {release.uri}/{name}", markup=False)
+        print_result(release.uri)
+    if writes_json():  # instead of the text for people
+        sides = {side: release.manifest["counts"][side] for side in ("train", "validation")}
+        facts = {"release": release.uri, "verdict": release.manifest["verdict"], **sides}
+        logger.info("release %s", release.id, extra={"facts": facts})
+    if not release.is_passed:
+        raise SystemExit(ExitCode.CHECK_FAILED)
+
+
+def show_release(release: Release) -> None:
+    """Print the funnel, where the answers came from, the failed checks, and the verdict."""
+    manifest = release.manifest
+    people.print(_funnel(manifest))
+    if manifest["matched_without_key"]:
+        people.print(
+            f"{manifest['matched_without_key']:,} records matched `notEquals` only because they "
+            "do not have the key"
+        )
+    for line in answers_in_words(manifest):
+        people.print(line, markup=False)
+    for check in failed_checks(release):
+        color = "red" if check.severity == "fail" else "yellow"
+        people.print(f"[{color}]{check.result}[/] {check.name}: ", end="")
+        people.print(check.message, markup=False)
+        for line in _check_details(check):
+            people.print(f"  {printable(line)}", markup=False)
+    verdict = "[green]passed[/]" if release.is_passed else "[red]rejected[/]"
+    people.print(f"release {verdict}: ", end="")
+    people.print(release.uri, markup=False)
+
+
+def _funnel(manifest: Mapping[str, Any]) -> Table:
+    table = Table(title=f"{manifest['name']}: from records to lines", title_justify="left")
+    table.add_column("stage")
+    for heading in ("taken", "dropped", "kept"):
+        table.add_column(heading, justify="right")
+    for stage in manifest["stages"]:
+        rejected = stage["taken"] - stage["kept"]
+        table.add_row(stage["stage"], f"{stage['taken']:,}", f"{rejected:,}", f"{stage['kept']:,}")
+        for reason, number in stage["rejected"].items():
+            table.add_row(f"[dim]  {reason}[/]", "", f"[dim]{number:,}[/]", "")
+    counts = manifest["counts"]
+    table.add_section()
+    for side in ("train", "validation"):
+        table.add_row(side, "", "", f"{counts[side]:,}")
+    return table
+
+
+def answers_in_words(manifest: Mapping[str, Any]) -> list[str]:
+    """Return where the answers of the lines come from, and how each table of answers was used."""
+    by_source = [f"{n:,} from {name}" for name, n in manifest["answers_by_source"].items()]
+    lines = [f"answers: {', '.join(by_source)}"] if by_source else []
+    for name, usage in manifest["answer_sources"].items():
+        words = f"{usage_in_words(usage)}; " if "rows" in usage else ""
+        prompts = f"{usage['prompts']:,} of {manifest['answerable']:,} prompts have one"
+        lines.append(f"{name}: {words}{prompts}")
+    return lines
+
+
+def _check_details(check: Check) -> list[str]:
+    examples = [f"for example: {', '.join(check.examples)}"] if check.examples else []
+    return [check.measurement, *examples, f"to fix: {check.hint}"]

@@ -1,0 +1,1 @@
+"""Commands about graders, the files that they read, and the cost of a job."""

@@ -1,0 +1,139 @@
+"""Diagnosis of a recipe: whether everything that it names can be read, written and submitted."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from bedrock_sluice.flows.context import BuildContext, open_context
+from bedrock_sluice.flows.training.request import job_request, lines_uri
+from bedrock_sluice.flows.training.spending import check_lengths
+from bedrock_sluice.lake.releases.releases import ID_DIGITS, Release, newest_release, release_digest
+from bedrock_sluice.rewards.running.process import LocalGrader
+from bedrock_sluice.transforms.errors import SluiceError
+from bedrock_sluice.transforms.features.languages import check_languages
+from bedrock_sluice.transforms.metadata_filter import why_not_native
+
+PROBE_KEY = "doctor.txt"
+PROBE = b"`sluice doctor` wrote this file to test write access. It may be deleted.\n"
+DRAFT_DATE = "2000-01-01"  # of a release that does not exist yet
+
+
+class Diagnosis(NamedTuple):
+    """One statement about a recipe, whether it holds, and the details."""
+
+    check: str
+    ok: bool | None  # None where the statement does not apply
+    message: str
+
+
+class NotApplicable(str):
+    """The message of a check that does not apply to the recipe."""
+
+    __slots__ = ()
+
+
+def diagnose(path: Path) -> list[Diagnosis]:
+    """Try everything that a recipe names; one failure does not stop the others.
+
+    Raises:
+        ConfigError: the recipe itself is wrong.
+    """
+    diagnoses = []
+    with open_context(path) as context:
+        for name, check in CHECKS.items():
+            try:
+                message = check(context)
+            except SluiceError as error:
+                diagnoses.append(Diagnosis(name, False, str(error)))
+                continue
+            ok = None if isinstance(message, NotApplicable) else True
+            diagnoses.append(Diagnosis(name, ok, str(message)))
+    return diagnoses
+
+
+def _list_logs(context: BuildContext) -> str:
+    first = next(context.source.objects(context.recipe.window), None)
+    return f"the first is of {first.partition}" if first else "there are none in the window yet"
+
+
+def _read_log(context: BuildContext) -> str:
+    first = next(context.source.objects(context.recipe.window), None)
+    if first is None:
+        return NotApplicable("there are none in the window yet")
+    return f"{len(context.source.store.read(first.entry)):,} bytes"
+
+
+def _write_lake(context: BuildContext) -> str:
+    is_new = context.lake.put_new(PROBE_KEY, PROBE)
+    return f"{context.lake.uri}/{PROBE_KEY} {'was written' if is_new else 'exists'}"
+
+
+def _check_languages(context: BuildContext) -> str:
+    languages = context.recipe.quality.languages
+    check_languages(languages)
+    return ", ".join(languages) if languages else NotApplicable("the recipe names none")
+
+
+def _read_labels(context: BuildContext) -> str:
+    tables = [*context.labels, *context.feedback]
+    items = context.evaluation.items.height
+    counts = [f"{sum(len(t.rows) for t in tables):,} labels"] if tables else []
+    counts += [f"{items:,} evaluation items"] if items else []
+    return " and ".join(counts) if counts else NotApplicable("the recipe names none")
+
+
+def _check_filter(context: BuildContext) -> str:
+    metadata = context.recipe.select.metadata
+    if not metadata:
+        return NotApplicable("the recipe has no filter")
+    why = why_not_native(metadata)
+    # Not a failure: what Bedrock can't filter, Sluice can.
+    return NotApplicable(f"no: {why}. Sluice applies it all the same") if why else "word for word"
+
+
+def _read_grader(context: BuildContext) -> str:
+    grader = context.recipe.grader
+    if grader is None or grader.python is None:
+        return NotApplicable("the recipe names no local grader")
+    path, function = LocalGrader(grader.python, context.base).place()
+    return f"{path}:{function}"
+
+
+def _check_job_request(context: BuildContext) -> str:
+    """Check the request of a job, of a release that does not exist yet, before any is built."""
+    recipe = context.recipe
+    if recipe.train is None:
+        return NotApplicable("the recipe has no [train]")
+    digest = release_digest(recipe.digest(), {})
+    draft = {
+        "name": recipe.name,
+        "id": f"{DRAFT_DATE}-{digest[:ID_DIGITS]}",
+        "digest": digest,
+        "files": {},
+    }
+    release = Release(context.lake, draft, manifest_sha256="")
+    job_request(release, recipe, lines_uri(release, recipe.train))
+    return "by Bedrock's own service model"
+
+
+def _check_lines(context: BuildContext) -> str:
+    """Check that the job's maxPromptLength leaves enough of the newest release's lines."""
+    if context.recipe.train is None:
+        return NotApplicable("the recipe has no [train]")
+    release = newest_release(context.lake, context.recipe.name)
+    if release is None:
+        return NotApplicable("there is no release yet")
+    return f"{check_lengths(release, context.recipe.train)} ({release.id})"
+
+
+CHECKS: dict[str, Callable[[BuildContext], str]] = {
+    "logs can be listed": _list_logs,
+    "a log object can be read": _read_log,
+    "the lake can be written": _write_lake,
+    "languages can be detected": _check_languages,
+    "labels can be read": _read_labels,
+    "the grader can be read": _read_grader,
+    "the training request is valid": _check_job_request,
+    "the newest release fits the job's limits": _check_lines,
+    "the metadata filter is Bedrock-native": _check_filter,
+}
