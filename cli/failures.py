@@ -44,7 +44,7 @@ def report_error(error: Exception) -> int:
         where = str(error.filename) if error.filename else None
         _print_error("outside", _disk_message(error, where), where)
         return ExitCode.OUTSIDE
-    from bedrock_sluice.flows.faults import find_place
+    from bedrock_sluice.flows.running.faults import find_place
 
     where = find_place(error)
     _print_error("bug", f"a bug in Sluice: {where}; please report it", where)

@@ -7,8 +7,8 @@ from typing import TypeVar
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bedrock_sluice.cli.console import people
-from bedrock_sluice.flows.runner import ReportProgress
-from bedrock_sluice.flows.stage_log import logger
+from bedrock_sluice.flows.running.runner import ReportProgress
+from bedrock_sluice.flows.running.stage_log import logger
 
 T = TypeVar("T")
 

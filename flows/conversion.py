@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from bedrock_sluice.flows.executor import in_order
+from bedrock_sluice.flows.running.executor import in_order
 from bedrock_sluice.lake.files import replaced_file
 from bedrock_sluice.lake.logs.bodies import Bodies
 from bedrock_sluice.lake.logs.fetch import fetch

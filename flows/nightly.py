@@ -16,10 +16,14 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from bedrock_sluice.flows.prefect_runner import PrefectError, leave_artifact, without_content
 from bedrock_sluice.flows.rebuild import build_release, rebuild
 from bedrock_sluice.flows.recipe import load_folder
-from bedrock_sluice.flows.runner import run_directly
+from bedrock_sluice.flows.running.prefect_runner import (
+    PrefectError,
+    leave_artifact,
+    without_content,
+)
+from bedrock_sluice.flows.running.runner import run_directly
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError, SluiceError
 
 Row = dict[str, Any]

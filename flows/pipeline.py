@@ -9,8 +9,8 @@ import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.hints import check_selected
-from bedrock_sluice.flows.runner import StageRunner, run_directly
-from bedrock_sluice.flows.stage_log import LoggedLedger
+from bedrock_sluice.flows.running.runner import StageRunner, run_directly
+from bedrock_sluice.flows.running.stage_log import LoggedLedger
 from bedrock_sluice.flows.stages.answer import answer
 from bedrock_sluice.flows.stages.curate import curate
 from bedrock_sluice.flows.stages.gate import gate

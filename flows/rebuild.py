@@ -17,8 +17,8 @@ from prefect.artifacts import create_markdown_artifact
 
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
-from bedrock_sluice.flows.prefect_runner import leave_artifact, run_as_task, without_content
-from bedrock_sluice.flows.runner import StageRunner
+from bedrock_sluice.flows.running.prefect_runner import leave_artifact, run_as_task, without_content
+from bedrock_sluice.flows.running.runner import StageRunner
 from bedrock_sluice.flows.summary import summary
 
 

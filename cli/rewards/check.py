@@ -31,8 +31,8 @@ def check(
     """
     from bedrock_sluice.cli.console import print_json
     from bedrock_sluice.cli.rewards.check_view import as_facts, show_check
+    from bedrock_sluice.flows.file_check import check_file, fix_file
     from bedrock_sluice.rewards.conformance.check import LAYOUT_FAULTS
-    from bedrock_sluice.rewards.file_check import check_file, fix_file
     from bedrock_sluice.transforms.errors import ExitCode
 
     names = profile or ()

@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table
 
 from bedrock_sluice.cli.console import people, print_result
+from bedrock_sluice.flows.file_check import FileCheck, FixSummary
 from bedrock_sluice.rewards.conformance.check import Report, Violation
-from bedrock_sluice.rewards.file_check import FileCheck, FixSummary
 
 
 def as_facts(
@@ -57,7 +57,7 @@ def show_check(
         is_general = verdict.profile.kind in ("platform", "validator")
         if verdict.profile.name in names or (not names and is_general):
             findings += verdict.findings
-    _show_findings(sorted(findings, key=lambda finding: violation.severity))
+    _show_findings(sorted(findings, key=lambda violation: violation.severity))
     if not names:
         people.print("use `--profile NAME` to see the findings of one profile, such as a grader's")
     if summary:

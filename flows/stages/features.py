@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bedrock_sluice.flows.context import BuildContext
-from bedrock_sluice.flows.executor import in_order
+from bedrock_sluice.flows.running.executor import in_order
 from bedrock_sluice.lake.exchanges import read_rows
 from bedrock_sluice.lake.texts import Texts, open_texts, write_texts
 from bedrock_sluice.transforms.chat.texts import turn_texts

@@ -12,7 +12,7 @@ import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.recipe.sections import GraderSection
-from bedrock_sluice.flows.runner import ReportProgress
+from bedrock_sluice.flows.running.runner import ReportProgress
 from bedrock_sluice.rewards.readiness import (
     GRADER_RESULTS,
     Readiness,

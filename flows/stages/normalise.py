@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_sluice.flows.context import BuildContext
-from bedrock_sluice.flows.executor import in_order
 from bedrock_sluice.flows.recipe.sections import NormaliseSection
-from bedrock_sluice.flows.runner import ReportProgress
+from bedrock_sluice.flows.running.executor import in_order
+from bedrock_sluice.flows.running.runner import ReportProgress
 from bedrock_sluice.lake.exchanges import write_exchanges
 from bedrock_sluice.lake.logs.landed_window import PartReader
 from bedrock_sluice.transforms.fates import FilterResult

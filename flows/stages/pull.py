@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from bedrock_sluice.flows.executor import in_order
-from bedrock_sluice.flows.runner import ReportProgress
+from bedrock_sluice.flows.running.executor import in_order
+from bedrock_sluice.flows.running.runner import ReportProgress
 from bedrock_sluice.lake.logs.bodies import SIDES, Bodies
 from bedrock_sluice.lake.logs.fetch import fetch
 from bedrock_sluice.lake.logs.landed import (

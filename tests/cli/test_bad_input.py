@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
-from bedrock_sluice.flows.faults import find_place
+from bedrock_sluice.flows.running.faults import find_place
 
 Json = dict[str, Any]
 

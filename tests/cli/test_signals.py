@@ -81,8 +81,8 @@ class Stopped:
     [
         ("flows.context", "load_recipe", 1, signal.SIGINT),
         ("lake.stores.folder", "FolderStore.put_new", 1, signal.SIGTERM),  # the landed part
-        ("flows.context", "read_rows", 1, signal.SIGINT),  # DuckDB selects
-        ("flows.context", "read_rows", 1, signal.SIGTERM),
+        ("lake.logs.landed_window", "read_rows", 1, signal.SIGINT),  # DuckDB selects
+        ("lake.logs.landed_window", "read_rows", 1, signal.SIGTERM),
         ("lake.stores.folder", "FolderStore.put_new", 8, signal.SIGHUP),  # the manifest
     ],
 )

@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from bedrock_sluice.demo.logs import write_demo
+from bedrock_sluice.demo.logs import demo_files
 from bedrock_sluice.expectations.checks import Check
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
@@ -22,8 +22,11 @@ SCRIPTS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a release of the demo and return its folder."""
-    recipe = write_demo(tmp_path_factory.mktemp("demo"), 600)
-    with open_context(recipe) as context:
+    folder = tmp_path_factory.mktemp("demo")
+    for name, content in demo_files(600):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    with open_context(folder / "recipe.toml") as context:
         return Path(build(context, lambda _name, work: work(lambda *_: None)).uri)
 
 
@@ -37,7 +40,7 @@ def section(title: str) -> set[str]:
 @pytest.mark.parametrize("query", QUERIES, ids=range(len(QUERIES)))
 def test_each_query_gives_rows(query: str, release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(release)
-    rows = duckdb.sql(query).fetchall()
+    rows = duckdb.execute(query).fetchall()
     assert rows or "NOT c.passed" in query
 
 

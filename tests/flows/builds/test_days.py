@@ -23,7 +23,7 @@ from support.protocols import MakeRecord, WriteLogs
 from bedrock_sluice.expectations.measures import measure_leakage
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
-from bedrock_sluice.flows.runner import ReportProgress
+from bedrock_sluice.flows.running.runner import ReportProgress
 from bedrock_sluice.flows.stages.split import split_similarity
 from bedrock_sluice.transforms.chat.messages import Message
 from bedrock_sluice.transforms.dedup.leakage import leakage

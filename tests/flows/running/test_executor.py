@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bedrock_sluice.flows.executor import MIN_PROCESS_BYTES, in_order
+from bedrock_sluice.flows.running.executor import MIN_PROCESS_BYTES, in_order
 from bedrock_sluice.transforms.errors import InputError, TransientError
 
 LITTLE, MUCH = 0, MIN_PROCESS_BYTES

@@ -11,8 +11,8 @@ from prefect.exceptions import PrefectException
 from prefect.logging import get_logger
 from prefect.tasks import Task
 
-from bedrock_sluice.flows.faults import find_place
-from bedrock_sluice.flows.runner import ReportProgress
+from bedrock_sluice.flows.running.faults import find_place
+from bedrock_sluice.flows.running.runner import ReportProgress
 from bedrock_sluice.transforms.errors import IntegrityError, SluiceError, TransientError
 
 RETRIES = 3

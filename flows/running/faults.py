@@ -7,7 +7,7 @@ PACKAGE = "bedrock_sluice."
 
 def find_place(error: BaseException) -> str:
     """The kind of an exception, and the last place in Sluice that it passed through."""
-    root, where, trace = Path(__file__).parent.parent, "?", error.__traceback__
+    root, where, trace = Path(__file__).parents[2], "?", error.__traceback__
     while trace:
         name = Path(trace.tb_frame.f_code.co_filename)
         is_ours = trace.tb_frame.f_globals.get("__name__", "").startswith(PACKAGE)
