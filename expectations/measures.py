@@ -101,7 +101,7 @@ def _has_id(line: _Line) -> bool:
 
 
 def measure_split(
-    lines: pl.DataFrame, validation: float, evicted: int = 0, unfit: int = 0
+    lines: pl.DataFrame, validation: float, evictions: int = 0, unfit: int = 0
 ) -> pl.DataFrame:
     """One row: how the lines (`split, group`) are divided.
 
@@ -110,22 +110,22 @@ def measure_split(
     as a group of train. The `unfit` lines were dropped since they break a rule of the profiles.
     """
     is_held = lines["split"] == VALIDATION
-    groups, prompts = count_groups(lines, evicted), lines.height + evicted
+    groups, prompts = count_groups(lines, evictions), lines.height + evictions
     all_lines = prompts + unfit
     share = lines.filter(is_held)["group"].n_unique() / groups if groups else validation
     return pl.DataFrame(
         {
             "train_lines": [int((lines["split"] == TRAIN).sum())],
             "validation_percent": [100 * share],
-            "evicted_percent": [100 * evicted / prompts if prompts else 0.0],
+            "evicted_percent": [100 * evictions / prompts if prompts else 0.0],
             "unfit_percent": [100 * unfit / all_lines if all_lines else 0.0],
         }
     )
 
 
-def count_groups(lines: pl.DataFrame, evicted: int = 0) -> int:
+def count_groups(lines: pl.DataFrame, evictions: int = 0) -> int:
     """The number of groups that `measure_split` takes shares of."""
-    return lines["group"].n_unique() + evicted
+    return lines["group"].n_unique() + evictions
 
 
 def measure_leakage(

@@ -93,7 +93,7 @@ def convert_logs(uri: str, out: Path | BinaryIO, rejects: Path | None) -> Conver
     logs = find_logs(uri, outputs)
     _check_outputs(logs, outputs)
     counts = Counter[str]()
-    converted = 0
+    exchange_count = 0
     with ExitStack() as files:
         lines_file = files.enter_context(replaced_file(out)) if isinstance(out, Path) else out
         rejects_file = files.enter_context(replaced_file(rejects)) if rejects else None
@@ -101,10 +101,10 @@ def convert_logs(uri: str, out: Path | BinaryIO, rejects: Path | None) -> Conver
             _move(piece.path, lines_file)
             if rejects_file:
                 rejects_file.writelines(msgspec.json.encode(row) + b"\n" for row in piece.rejects)
-            converted += piece.lines
+            exchange_count += piece.lines
             counts.update(row["reason"] for row in piece.rejects)
         lines_file.flush()
-    return ConversionSummary(converted, dict(sorted(counts.items())), logs.skipped_files)
+    return ConversionSummary(exchange_count, dict(sorted(counts.items())), logs.skipped_files)
 
 
 def convert_pieces(logs: Logs) -> Iterator[Piece]:

@@ -97,9 +97,9 @@ def _explain(release: Release, fate: Fate) -> Fate:
 
 def _later_survivors(release: Release, fate: Fate) -> list[str]:
     """Follow the survivors of a survivor that was dropped too, down to the last one."""
-    names, visited = list[str](), {fate["request_id"]}
-    while (name := fate["survivor"]) and name not in visited:
-        visited.add(name)
+    names, request_ids = list[str](), {fate["request_id"]}
+    while (name := fate["survivor"]) and name not in request_ids:
+        request_ids.add(name)
         names.append(name)
         fate = next(iter(_read_rows(release, "fates.parquet", name)), {"survivor": None})
     return names[1:]

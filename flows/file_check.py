@@ -67,10 +67,10 @@ def check_file(path: Path, names: Sequence[str] = ()) -> FileCheck:
         ConfigError: there is no such file or profile.
         OutsideError: the file can't be read.
     """
-    selection, required = select_profiles(names)
+    selection, must_pass = select_profiles(names)
     with _open_lines(path) as file:
         report = check_lines(_bounded_lines(file), selection)
-    verdicts = [report.verdict(profile.name) for profile in required]
+    verdicts = [report.verdict(profile.name) for profile in must_pass]
     return FileCheck(report, (all if names else any)(verdict.is_passed for verdict in verdicts))
 
 
@@ -99,9 +99,9 @@ def fix_file(path: Path, out: Path, names: Sequence[str] = ()) -> FixSummary:
         raise ConfigError(
             f"{path} is over {MAX_OBJECT_BYTES:,} bytes; split it before you use --fix"
         )
-    _, required = select_profiles(names)
+    _, must_pass = select_profiles(names)
     try:
-        lines = list(fix_lines(read_lines(content), required))
+        lines = list(fix_lines(read_lines(content), must_pass))
     except InputError as error:
         raise ConfigError(f"{path} can't be fixed: {error}") from None
     kept = [line.text for line in lines if line.text is not None]

@@ -42,9 +42,9 @@ def nightly(recipes: str) -> list[Row]:
         for path, recipe in load_folder(Path(recipes)).items()
     ]
     leave_artifact(create_table_artifact, key="sluice-nightly", table=rows)
-    failed = [row["recipe"] for row in rows if row["verdict"] == "failed"]
-    if failed:
-        raise OutsideError(f"{len(failed)} of {len(rows)} recipes failed: {', '.join(failed)}")
+    failures = [row["recipe"] for row in rows if row["verdict"] == "failed"]
+    if failures:
+        raise OutsideError(f"{len(failures)} of {len(rows)} recipes failed: {', '.join(failures)}")
     return rows
 
 

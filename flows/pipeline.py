@@ -97,12 +97,12 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
     Raises:
         ConfigError, OutsideError, IntegrityError: nothing was published.
     """
-    prepared = prepare(context, run_stage)
-    lines, ledger, facts = prepared.lines, prepared.ledger, prepared.facts
+    preparation = prepare(context, run_stage)
+    lines, ledger, facts = preparation.lines, preparation.ledger, preparation.facts
 
     grading = None
     if context.recipe.grader and context.recipe.grader.is_in_gate:
-        candidates = prepared.candidate_responses
+        candidates = preparation.candidate_responses
         grading = run_stage("grade", partial(try_grader, context, lines, candidates))
         result = drop_zero_variance(context, lines, grading)
         lines = ledger.enter("grade", lines.height, result)
@@ -110,15 +110,15 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
     gate_result = run_stage("gate", lambda _: gate(context, lines, ledger.count, grading, facts))
 
     fates = ledger.close(lines)
-    conserve("release", prepared.records.height, lines.height, fates.height - lines.height)
+    conserve("release", preparation.records.height, lines.height, fates.height - lines.height)
     readiness = readiness_facts(grading.readiness) if grading else None
     outcome = Outcome(
         lines=lines,
         fates=fates,
         checks=gate_result.checks,
         stages=ledger.stages,
-        matched_without_key=prepared.matched_without_key,
-        tags=prepared.tags,
+        matched_without_key=preparation.matched_without_key,
+        tags=preparation.tags,
         facts=facts | {"readiness": readiness} | gate_result.facts,
     )
     return run_stage("release", lambda _: publish(context, outcome))

@@ -44,13 +44,13 @@ def build_release(
         return context.recipe.name, summary(build(context, run_stage))
 
 
-def verdict_page(told: dict[str, Any]) -> str:
+def verdict_page(summary: dict[str, Any]) -> str:
     """A release's verdict and counts as Markdown: numbers and reason codes only."""
-    counts = told["counts"]
-    lost = {**counts["dropped"], **counts["quarantined"]}
-    rows = [f"| {reason} | {number:,} |" for reason, number in lost.items()]
-    failed = [f"- failed: `{name}`" for name in told["failed_checks"]]
+    counts = summary["counts"]
+    reason_counts = {**counts["dropped"], **counts["quarantined"]}
+    rows = [f"| {reason} | {number:,} |" for reason, number in reason_counts.items()]
+    failure_lines = [f"- failed: `{name}`" for name in summary["failed_checks"]]
     lines = f"{counts['train']:,} to train on, {counts['validation']:,} to validate with"
-    head = [f"# {told['verdict']}: {told['id']}", "", f"`{told['release']}`", ""]
+    head = [f"# {summary['verdict']}: {summary['id']}", "", f"`{summary['release']}`", ""]
     table = ["", f"{counts['records']:,} records; {lines}", "", "| left out | records |", "|-|-|"]
-    return "\n".join([*head, *failed, *table, *rows])
+    return "\n".join([*head, *failure_lines, *table, *rows])

@@ -63,8 +63,8 @@ def _question(line: bytes, place: str) -> str:
         item: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
     except (ValueError, RecursionError):
         raise ConfigError(f"evaluation set {place}: no JSON object") from None
-    told = [*_users(item.get("messages")), *(item.get(field) for field in FIELDS)]
-    for text in told:
+    texts = [*_users(item.get("messages")), *(item.get(field) for field in FIELDS)]
+    for text in texts:
         if isinstance(text, str) and text.strip():
             return text
     raise ConfigError(f"evaluation set {place}: no messages, and none of {', '.join(FIELDS)}")
@@ -72,8 +72,8 @@ def _question(line: bytes, place: str) -> str:
 
 def _users(messages: object) -> list[object]:
     """What the user said last, as a list of one; content may be a list of text blocks."""
-    said = messages if isinstance(messages, list) else []
-    contents = [m.get("content") for m in said if isinstance(m, dict) and m.get("role") == "user"]
+    items = messages if isinstance(messages, list) else []
+    contents = [m.get("content") for m in items if isinstance(m, dict) and m.get("role") == "user"]
     for content in contents[-1:]:
         if isinstance(content, list):
             texts = [block.get("text") for block in content if isinstance(block, dict)]

@@ -24,8 +24,8 @@ def profiles() -> Mapping[str, Profile]:
         for module in iter_modules(room.__path__)
     ]
     kinds = get_args(Kind)
-    listed: list[Profile] = [each for m in modules for each in getattr(m, "PROFILES", ())]
-    return {p.name: p for p in sorted(listed, key=lambda p: (kinds.index(p.kind), p.name))}
+    all_profiles: list[Profile] = [each for m in modules for each in getattr(m, "PROFILES", ())]
+    return {p.name: p for p in sorted(all_profiles, key=lambda p: (kinds.index(p.kind), p.name))}
 
 
 def profile_named(name: str) -> Profile:

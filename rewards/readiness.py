@@ -1,20 +1,18 @@
 """Whether a grader can teach with these lines, judged by its scores of logged responses.
 
-Nothing is generated: production has answered the prompts already, some of them often. Models of
-another kind or age may have said it, so this is a hint of where training starts, no measure of it.
+Nothing is generated: production has answered the prompts already, some of them often. Another model
+may have written the answers, so the scores hint at where training starts; they do not measure it.
 
-Findings are told in this order, and the first is the verdict:
+The first of these findings is the verdict; warnings do not change it:
 
 1. `no_responses`     nothing was graded
-2. `fix_grader`       too many samples had a problem: scores of the others are a choice
+2. `fix_grader`       too many samples failed, so the other scores are a biased choice
 3. `non_deterministic` the same samples had other scores the second time: the mean is noise as well
 4. `fine_tune_first`  every score is the same and none is above 0: there is nothing to reinforce
 5. `rft_unnecessary`  the mean is above 0.95: there is little to gain (4 and 5 are AWS's own rules)
 6. `no_signal`        every score is the same
 7. `length_biased`    scores follow the length of the response
 8. `ready`            none of these
-
-Warnings change no verdict.
 """
 
 from collections.abc import Iterator

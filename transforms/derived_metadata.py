@@ -60,8 +60,8 @@ def derive_tags(landed: pl.DataFrame, derivations: Sequence[Derivation]) -> pl.D
     texts = landed.select(_text(landed, each).alias(str(i)) for i, each in enumerate(derivations))
     keys = [each.key for each in derivations]
     tags = [
-        {**_told(keys, values), **(logged or {})} or None
-        for logged, values in zip(
+        {**_pair_values(keys, values), **(own_tags or {})} or None
+        for own_tags, values in zip(
             landed["request_metadata"].to_list(), texts.iter_rows(), strict=True
         )
     ]
@@ -69,7 +69,7 @@ def derive_tags(landed: pl.DataFrame, derivations: Sequence[Derivation]) -> pl.D
     return landed.with_columns(request_metadata=pl.Series(tags, dtype=kind))
 
 
-def _told(keys: Sequence[str], values: Sequence[str | None]) -> dict[str, str]:
+def _pair_values(keys: Sequence[str], values: Sequence[str | None]) -> dict[str, str]:
     return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
 
@@ -105,6 +105,6 @@ def system_fingerprint(body: str | None) -> str | None:
         read = _BODY.decode(body)
     except (ValueError, RecursionError):
         return None
-    said = [read.system, *(m.content for m in read.messages if m.role in _SYSTEM_ROLES)]
-    texts = b"\0".join(bytes(text) for text in said if text)
-    return blake2b(texts, digest_size=SYSTEM_DIGEST_BYTES).hexdigest() if texts else None
+    texts = [read.system, *(m.content for m in read.messages if m.role in _SYSTEM_ROLES)]
+    prompt = b"\0".join(bytes(text) for text in texts if text)
+    return blake2b(prompt, digest_size=SYSTEM_DIGEST_BYTES).hexdigest() if prompt else None

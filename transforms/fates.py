@@ -23,7 +23,10 @@ class FilterResult:
 def apply_rules(frame: pl.DataFrame, rules: Sequence[tuple[Reason, pl.Expr]]) -> FilterResult:
     """Reject each row by the first rule that holds for it; a null counts as not holding."""
     first = pl.coalesce(
-        *(pl.when(broken.fill_null(value=False)).then(pl.lit(r.value)) for r, broken in rules),
+        *(
+            pl.when(is_broken.fill_null(value=False)).then(pl.lit(r.value))
+            for r, is_broken in rules
+        ),
         pl.lit(None, pl.String),
     )
     rows = frame.with_columns(reason=first)

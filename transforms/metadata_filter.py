@@ -65,62 +65,62 @@ def parse_filter(tree: Mapping[str, Any]) -> Clauses:
     Raises:
         ConfigError: the filter is not of the grammar above; the message names the place.
     """
-    return _clauses(tree, "metadata", negated=False, depth=0)
+    return _clauses(tree, "metadata", is_negated=False, depth=0)
 
 
-def _clauses(tree: Any, where: str, negated: bool, depth: int) -> Clauses:
+def _clauses(tree: Any, where: str, is_negated: bool, depth: int) -> Clauses:
     if not isinstance(tree, Mapping) or not _is_filter(tree, is_member=where.endswith("]")):
         raise _wrong(where, f"must be a table with exactly one of {', '.join(_WORDS)}")
     if depth > MAX_DEPTH:
         raise _wrong(where, f"is nested more than {MAX_DEPTH} deep")
-    if negated and not tree:
+    if is_negated and not tree:
         raise _wrong(where, "is empty, and matches no record below `not`; name a key")
     for word in tree:
         if word not in _WORDS:
             raise _wrong(where, f"has the unknown word {word!r}; known: {', '.join(_WORDS)}")
     parts = [
-        _WORDS[word](body, f"{where}.{word}", negated, depth + 1) for word, body in tree.items()
+        _WORDS[word](body, f"{where}.{word}", is_negated, depth + 1) for word, body in tree.items()
     ]
-    return _either(parts, where) if negated else _both(parts)
+    return _either(parts, where) if is_negated else _both(parts)
 
 
 def _is_filter(tree: Mapping[str, Any], *, is_member: bool) -> bool:
     return len(tree) == 1 or tree.keys() == _NATIVE_BASE or (is_member and not tree)
 
 
-def _equals(body: Any, where: str, negated: bool, _: int) -> Clauses:
+def _equals(body: Any, where: str, is_negated: bool, _: int) -> Clauses:
     key, value = _one_entry(body, where)
-    return ((Literal(key, (_checked(value, LOGGED_VALUE, where),), negated),),)
+    return ((Literal(key, (_check_text(value, LOGGED_VALUE, where),), is_negated),),)
 
 
-def _not_equals(body: Any, where: str, negated: bool, depth: int) -> Clauses:
-    return _equals(body, where, not negated, depth)
+def _not_equals(body: Any, where: str, is_negated: bool, depth: int) -> Clauses:
+    return _equals(body, where, not is_negated, depth)
 
 
-def _in(body: Any, where: str, negated: bool, _: int) -> Clauses:
+def _in(body: Any, where: str, is_negated: bool, _: int) -> Clauses:
     key, values = _one_entry(body, where)
     if not isinstance(values, list) or not values:
         raise _wrong(where, "needs a list of at least one value")
-    vals = tuple(_checked(value, LOGGED_VALUE, where) for value in values)
-    return ((Literal(key, vals, negated),),)
+    vals = tuple(_check_text(value, LOGGED_VALUE, where) for value in values)
+    return ((Literal(key, vals, is_negated),),)
 
 
-def _exists(body: Any, where: str, negated: bool, _: int) -> Clauses:
-    return ((Literal(_checked(body, LOGGED_KEY, where), (), negated),),)
+def _exists(body: Any, where: str, is_negated: bool, _: int) -> Clauses:
+    return ((Literal(_check_text(body, LOGGED_KEY, where), (), is_negated),),)
 
 
-def _not(body: Any, where: str, negated: bool, depth: int) -> Clauses:
-    return _clauses(body, where, not negated, depth)
+def _not(body: Any, where: str, is_negated: bool, depth: int) -> Clauses:
+    return _clauses(body, where, not is_negated, depth)
 
 
-def _and_all(body: Any, where: str, negated: bool, depth: int) -> Clauses:
-    members = _members(body, where, negated, depth)
-    return _either(members, where) if negated else _both(members)
+def _and_all(body: Any, where: str, is_negated: bool, depth: int) -> Clauses:
+    members = _members(body, where, is_negated, depth)
+    return _either(members, where) if is_negated else _both(members)
 
 
-def _or_all(body: Any, where: str, negated: bool, depth: int) -> Clauses:
-    members = _members(body, where, negated, depth)
-    return _both(members) if negated else _either(members, where)
+def _or_all(body: Any, where: str, is_negated: bool, depth: int) -> Clauses:
+    members = _members(body, where, is_negated, depth)
+    return _both(members) if is_negated else _either(members, where)
 
 
 _WORDS: dict[str, _Build] = {
@@ -134,10 +134,10 @@ _WORDS: dict[str, _Build] = {
 }
 
 
-def _members(body: Any, where: str, negated: bool, depth: int) -> list[Clauses]:
+def _members(body: Any, where: str, is_negated: bool, depth: int) -> list[Clauses]:
     if not isinstance(body, list) or not MIN_MEMBERS <= len(body) <= MAX_MEMBERS:
         raise _wrong(where, f"needs a list of {MIN_MEMBERS} to {MAX_MEMBERS} filters")
-    return [_clauses(each, f"{where}[{i}]", negated, depth) for i, each in enumerate(body)]
+    return [_clauses(each, f"{where}[{i}]", is_negated, depth) for i, each in enumerate(body)]
 
 
 def _both(members: Iterable[Clauses]) -> Clauses:
@@ -158,10 +158,10 @@ def _one_entry(body: Any, where: str) -> tuple[str, Any]:
     if not isinstance(body, Mapping) or len(body) != 1:
         raise _wrong(where, "must hold exactly one key with its value")
     (key, value), *_ = body.items()
-    return _checked(key, LOGGED_KEY, where), value
+    return _check_text(key, LOGGED_KEY, where), value
 
 
-def _checked(text: Any, pattern: re.Pattern[str], where: str) -> str:
+def _check_text(text: Any, pattern: re.Pattern[str], where: str) -> str:
     if not isinstance(text, str) or not pattern.fullmatch(text):
         raise _wrong(where, f"holds {text!r}; Bedrock logs only strings of {pattern.pattern}")
     return text

@@ -42,7 +42,7 @@ def _length_band() -> pl.Expr:
 
 
 def select_to_budget(
-    placed: pl.DataFrame,
+    prompts: pl.DataFrame,
     *,
     max_lines: int,
     salt: str,
@@ -60,25 +60,27 @@ def select_to_budget(
 
     Kept rows stand in the stable order: shuffled, as `split` gives them.
     """
-    ordered = in_stable_order(placed, salt).with_row_index("place")
+    in_order = in_stable_order(prompts, salt).with_row_index("place")
     names = [f"stratum_{n}" for n in range(len(strata))]
-    valued = ordered.with_columns(stratum(s).alias(n) for s, n in zip(strata, names, strict=True))
-    ranked = valued
+    with_strata = in_order.with_columns(
+        stratum(s).alias(n) for s, n in zip(strata, names, strict=True)
+    )
+    with_ranks = with_strata
     for depth in reversed(range(len(names))):
-        ranked = _take_turns(ranked, ["split", *names[:depth]], names[depth], share)
-    ranked = _take_turns(ranked, [], "split", "proportional")
+        with_ranks = _take_turns(with_ranks, ["split", *names[:depth]], names[depth], share)
+    with_ranks = _take_turns(with_ranks, [], "split", "proportional")
     is_over = pl.int_range(pl.len()) >= max_lines
-    judged = ranked.with_columns(is_over=is_over).sort("place")
+    with_limits = with_ranks.with_columns(is_over=is_over).sort("place")
     scratch = ["order", "place", "turn", "is_over", *names]
     return FilterResult(
-        kept=judged.filter(~pl.col("is_over")).drop(scratch),
-        rejected=judged.filter("is_over")
+        kept=with_limits.filter(~pl.col("is_over")).drop(scratch),
+        rejected=with_limits.filter("is_over")
         .drop(scratch)
         .with_columns(reason=pl.lit(Reason.SPLIT_OVER_MAX_LINES.value)),
     )
 
 
-def _take_turns(ordered: pl.DataFrame, within: list[str], name: str, share: Share) -> pl.DataFrame:
+def _take_turns(in_order: pl.DataFrame, within: list[str], name: str, share: Share) -> pl.DataFrame:
     """Merge the rows of each value of `name` (inside of `within`), which stand in their order.
 
     Evenly: the first of each value, then the second of each, while there are any. In proportion:
@@ -86,6 +88,6 @@ def _take_turns(ordered: pl.DataFrame, within: list[str], name: str, share: Shar
     """
     nth = pl.int_range(pl.len()).over(*within, name)
     turn = nth if share == "even" else nth / pl.len().over(*within, name)
-    return ordered.with_columns(turn=turn.cast(pl.Float64)).sort(
+    return in_order.with_columns(turn=turn.cast(pl.Float64)).sort(
         *within, "turn", name, nulls_last=True, maintain_order=True
     )

@@ -44,15 +44,16 @@ def name_roots(
     name), where there is one; else what the user said first (`path`), or the whole prompt
     (`prompt_digest`) of a record without messages. `exchanges` has `request_metadata` (a map) too.
     """
-    asked = pl.coalesce(pl.col("path").list.first().cast(pl.String), "prompt_digest")
+    first_question = pl.coalesce(pl.col("path").list.first().cast(pl.String), "prompt_digest")
     names = [
         *([_group_name(group_by)] if group_by else []),
         *([] if session is None else [session]),
     ]
-    named = exchanges.select(name=pl.coalesce(*names, asked))["name"]
-    unique = named.unique()
+    root_names = exchanges.select(name=pl.coalesce(*names, first_question))["name"]
+    unique = root_names.unique()
     roots = pl.Series([_keyed_hash(salt, name) for name in unique], dtype=pl.String)
-    return exchanges.with_columns(root=named.replace_strict(unique, roots, return_dtype=pl.String))
+    hashes = root_names.replace_strict(unique, roots, return_dtype=pl.String)
+    return exchanges.with_columns(root=hashes)
 
 
 def _group_name(keys: Sequence[str]) -> pl.Expr:
@@ -70,8 +71,8 @@ def tie(records: pl.DataFrame, by: str | pl.Expr) -> pl.DataFrame:
 
     A null ties nothing. Each root is tied to the lowest of its value: as many links as roots.
     """
-    valued = records.select("root", by=by).drop_nulls().unique()
-    return tied_pairs(valued.select(left=pl.col("root").min().over("by"), right="root"))
+    values = records.select("root", by=by).drop_nulls().unique()
+    return tied_pairs(values.select(left=pl.col("root").min().over("by"), right="root"))
 
 
 def tie_beginnings(records: pl.DataFrame) -> pl.DataFrame:
@@ -79,9 +80,9 @@ def tie_beginnings(records: pl.DataFrame) -> pl.DataFrame:
 
     `records` has `root` and `path`: what was said counts, whatever the system message.
     """
-    begun = records.select("root", tip="path").explode("tip").drop_nulls().unique()
+    beginnings = records.select("root", tip="path").explode("tip").drop_nulls().unique()
     whole = records.select(left="root", tip=pl.col("path").list.last()).drop_nulls().unique()
-    return tied_pairs(whole.join(begun.select("tip", right="root"), on="tip"))
+    return tied_pairs(whole.join(beginnings.select("tip", right="root"), on="tip"))
 
 
 def tied_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -108,8 +109,8 @@ def split(
     Rows are shuffled, and stable: their order depends on `salt` and each prompt alone.
     """
     sides = _sides(prompts["root"], links, earlier, validation, salt)
-    placed = in_stable_order(prompts, salt).join(sides, on="root", how="left")
-    return placed.sort("order", "request_id").drop("order")
+    with_sides = in_stable_order(prompts, salt).join(sides, on="root", how="left")
+    return with_sides.sort("order", "request_id").drop("order")
 
 
 def evict(prompts: pl.DataFrame, is_evicted: pl.Series) -> FilterResult:
@@ -136,16 +137,16 @@ def _sides(
     is_cut = is_held[ends].any(axis=0) & was_trained[ends].any(axis=0)
     component = pl.Series("component", label_components(len(names), *ends[:, ~is_cut]))
     flags = pl.DataFrame({"is_held": is_held, "was_trained": was_trained})
-    grouped = flags.with_columns(names.alias("root"), component).with_columns(
+    with_groups = flags.with_columns(names.alias("root"), component).with_columns(
         pl.col("is_held", "was_trained").any().over("component"),
         group=pl.col("root").min().over("component"),
     )
-    groups = grouped["group"].unique()
-    drawn = [_two_numbers(salt, group)[0] < validation for group in groups]
-    by_hash = pl.DataFrame({"group": groups, "is_drawn": drawn}, schema_overrides=_DRAWN)
+    groups = with_groups["group"].unique()
+    is_drawn = [_two_numbers(salt, group)[0] < validation for group in groups]
+    by_hash = pl.DataFrame({"group": groups, "is_drawn": is_drawn}, schema_overrides=_DRAWN)
     is_validation = pl.col("is_held") | (~pl.col("was_trained") & pl.col("is_drawn"))
     side = pl.when(is_validation).then(pl.lit(VALIDATION)).otherwise(pl.lit(TRAIN))
-    return grouped.join(by_hash, on="group").select("root", "group", split=side)
+    return with_groups.join(by_hash, on="group").select("root", "group", split=side)
 
 
 def in_stable_order(prompts: pl.DataFrame, salt: str, purpose: str = "") -> pl.DataFrame:
@@ -158,8 +159,8 @@ def in_stable_order(prompts: pl.DataFrame, salt: str, purpose: str = "") -> pl.D
     start = f"{purpose}\0" if purpose else ""
     numbers = [_two_numbers(salt, f"{start}{digest}")[1] for digest in digests]
     order = pl.Series(numbers, dtype=pl.Float64)
-    ordered = pl.col("prompt_digest").replace_strict(digests, order, return_dtype=pl.Float64)
-    return prompts.with_columns(order=ordered).sort("order", "request_id")
+    position = pl.col("prompt_digest").replace_strict(digests, order, return_dtype=pl.Float64)
+    return prompts.with_columns(order=position).sort("order", "request_id")
 
 
 def _two_numbers(salt: str, text: str) -> tuple[float, float]:

@@ -21,7 +21,7 @@ def export(
 ) -> None:
     """Write a grader as a zip for AWS Lambda, and the least policy that its role needs."""
     from bedrock_sluice.cli.console import people, print_json, print_result
-    from bedrock_sluice.flows.grader_export import export_grader
+    from bedrock_sluice.flows.graders.export import export_grader
 
     files = export_grader(name, out, model=model)
     settings = f"set JUDGE_MODEL_ID={model}, and JUDGE_RUBRIC to what a good response is"

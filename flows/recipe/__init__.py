@@ -66,8 +66,12 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _knows_the_metadata_key(self) -> Self:
         """Only `custom` has answers of several keys, and names them itself."""
-        asked = self.answer
-        if "metadata" in asked.sources and not asked.metadata_key and self.template.name != CUSTOM:
+        section = self.answer
+        if (
+            "metadata" in section.sources
+            and not section.metadata_key
+            and self.template.name != CUSTOM
+        ):
             raise ValueError('answer.from has "metadata", but there is no metadata_key = "KEY"')
         return self
 
@@ -83,9 +87,9 @@ class Recipe(Section):
             midnight = datetime.combine(now.astimezone(UTC).date(), time(), tzinfo=UTC)
             end = as_utc(until) or midnight
             window = {"since": since or end - timedelta(days=source.last_days), "until": end}
-        fixed = source.model_dump() | window | {"last_days": None}
+        values = source.model_dump() | window | {"last_days": None}
         try:
-            return self.model_copy(update={"source": SourceSection.model_validate(fixed)})
+            return self.model_copy(update={"source": SourceSection.model_validate(values)})
         except ValidationError as error:
             (fault, *_) = error.errors()
             raise ConfigError(f"window: {fault['msg'].removeprefix('Value error, ')}") from None
@@ -123,19 +127,21 @@ class Recipe(Section):
         return recipe_digest(self.written())
 
 
-def recipe_digest(written: Mapping[str, Any]) -> str:
+def recipe_digest(content: Mapping[str, Any]) -> str:
     """SHA-256 of what decides the data, wherever lake, logs, labels and grader lie.
 
-    Job settings ([train]) are left out, and a grader that no build tries. `written` is the recipe
+    Job settings ([train]) are left out, and a grader that no build tries. `content` is the recipe
     as its manifest holds it: one of an older version keeps its digest.
     """
-    asked = {k: v for k, v in written.items() if k not in ("lake", "train")}
-    grader = asked.get("grader", {})
+    hashed_keys = {k: v for k, v in content.items() if k not in ("lake", "train")}
+    grader = hashed_keys.get("grader", {})
     if not grader.get("in_gate", "python" in grader):  # see `GraderSection.is_in_gate`
-        asked.pop("grader", None)
-    for section in asked.keys() & PATHS.keys():
-        asked[section] = {k: v for k, v in asked[section].items() if k not in PATHS[section]}
-    return sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
+        hashed_keys.pop("grader", None)
+    for section in hashed_keys.keys() & PATHS.keys():
+        hashed_keys[section] = {
+            k: v for k, v in hashed_keys[section].items() if k not in PATHS[section]
+        }
+    return sha256(msgspec.json.encode(hashed_keys, order="deterministic")).hexdigest()
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -61,14 +61,14 @@ def explain(error: "ValidationError", path: Path, text: str, model: type[BaseMod
     return RecipeError(path, sorted({_fault(details, text, model) for details in error.errors()}))
 
 
-def unknown(value: str, known: Iterable[str]) -> str:
+def unknown(value: str, valid: Iterable[str]) -> str:
     """What to say of a value that is none of those that are known."""
-    return f"unknown value `{value}`; {_hint(value, known)}"
+    return f"unknown value `{value}`; {_hint(value, valid)}"
 
 
 def _fault(details: "ErrorDetails", text: str, model: type[BaseModel]) -> tuple[int, str]:
     place = details["loc"]
-    where = _written(place)
+    where = _key_path(place)
     line = line_of(text, place)
     if details["type"] == "extra_forbidden":
         keys = [part for part in place if isinstance(part, str)]
@@ -78,7 +78,7 @@ def _fault(details: "ErrorDetails", text: str, model: type[BaseModel]) -> tuple[
     return line, f"{where}: {_reason(details)}"
 
 
-def _written(place: Place) -> str:
+def _key_path(place: Place) -> str:
     """A place as people write it: `derive[1].key`; the number of a list's element is left out."""
     parts = place[:-1] if place and isinstance(place[-1], int) else place
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
@@ -99,8 +99,8 @@ def _reason(details: "ErrorDetails") -> str:
     return f"{message[:1].lower()}{message[1:]}"
 
 
-def _hint(value: str, known: Iterable[str]) -> str:
-    names = sorted(known)
+def _hint(value: str, valid: Iterable[str]) -> str:
+    names = sorted(valid)
     near = get_close_matches(value, names, n=1)
     return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(names)}"
 
@@ -119,8 +119,8 @@ def _keys_at(place: Sequence[str], model: type[BaseModel]) -> Iterator[str]:
 def _model_of(annotation: object) -> type[BaseModel] | None:
     """The section that an annotation such as `Section` or `tuple[Section, ...]` stands for."""
     options = getattr(annotation, "__args__", None) or (annotation,)
-    found = (o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
-    return next(found, None)
+    models = (o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+    return next(models, None)
 
 
 def line_of(text: str, place: Place) -> int:

@@ -145,9 +145,9 @@ class QualitySection(Section):
 
     def limits(self) -> QualityLimits:
         """As the core takes them."""
-        told = self.model_dump(exclude={"reserved_words"})
+        values = self.model_dump(exclude={"reserved_words"})
         return QualityLimits(
-            **told, max_reserved_words=0 if self.reserved_words == "drop" else None
+            **values, max_reserved_words=0 if self.reserved_words == "drop" else None
         )
 
 
@@ -160,21 +160,21 @@ class PrivacySection(Section):
 
     @field_validator("kinds")
     @classmethod
-    def _known(cls, kinds: Texts) -> Texts:
+    def _check_kinds(cls, kinds: Texts) -> Texts:
         if unknown := set(kinds).difference(KINDS):
             raise ValueError(f"no kind {min(unknown)!r}; there are {', '.join(KINDS)}")
         return kinds
 
     def actions(self) -> dict[str, str]:
         """What is done about each kind."""
-        asked = self.kinds or KINDS
+        kinds = self.kinds or KINDS
         groups = ((self.secrets, SECRETS), (self.personal_data, PERSONAL))
-        told = [(kind, action) for action, group in groups for kind in group]
-        return {kind: action if kind in asked else "report" for kind, action in told}
+        pairs = [(kind, action) for action, group in groups for kind in group]
+        return {kind: action if kind in kinds else "report" for kind, action in pairs}
 
     def kinds_to(self, action: PrivacyAction) -> tuple[str, ...]:
         """The kinds that this is done about."""
-        return tuple(kind for kind, asked in self.actions().items() if asked == action)
+        return tuple(kind for kind, kind_action in self.actions().items() if kind_action == action)
 
 
 class AnswerSection(Section):
@@ -210,16 +210,16 @@ class AnswerSection(Section):
 
     @model_validator(mode="after")
     def _has_what_it_names(self) -> Self:
-        given = {
+        values = {
             "labels": (self.labels, 'labels = "FILE"'),
             "feedback": (self.feedback, 'feedback = "FILE"'),
         }
-        for source, (is_given, told) in given.items():
+        for source, (is_given, message) in values.items():
             if source in self.sources and not is_given:
-                raise ValueError(f'from has "{source}", but there is no {told}')
+                raise ValueError(f'from has "{source}", but there is no {message}')
         if "extracted" in self.sources and bool(self.extract_pattern) == bool(self.extract_path):
-            told = "give exactly one of extract_pattern and extract_path"
-            raise ValueError(f'from has "extracted": {told}')
+            message = "give exactly one of extract_pattern and extract_path"
+            raise ValueError(f'from has "extracted": {message}')
         useless = {
             "labels": self.labels,
             "feedback": self.feedback,
@@ -255,14 +255,14 @@ class TemplateSection(Section):
 
     def options(self) -> dict[str, Any]:
         """What the template itself is given."""
-        told = self.model_dump(include={"kind", "reference", "marker", "instruction"})
-        return told | {"schema": self.json_schema}
+        values = self.model_dump(include={"kind", "reference", "marker", "instruction"})
+        return values | {"schema": self.json_schema}
 
     @field_validator("fields")
     @classmethod
     def _free_names(cls, fields: Texts) -> Texts:
-        if taken := OWN_KEYS.intersection(fields):
-            raise ValueError(f"a line has its own {', '.join(sorted(taken))}")
+        if reserved_fields := OWN_KEYS.intersection(fields):
+            raise ValueError(f"a line has its own {', '.join(sorted(reserved_fields))}")
         return fields
 
 
@@ -329,9 +329,9 @@ class TrainSection(Section):
 
     def price_table(self) -> Prices | None:
         """The prices that the recipe names."""
-        known = [field.name for field in fields(Prices)]
-        if unknown := sorted(set(self.prices or ()) - set(known)):
-            raise ValueError(f"prices has no {unknown[0]}; there are {', '.join(known)}")
+        price_names = [field.name for field in fields(Prices)]
+        if unknown := sorted(set(self.prices or ()) - set(price_names)):
+            raise ValueError(f"prices has no {unknown[0]}; there are {', '.join(price_names)}")
         for name, price in (self.prices or {}).items():
             kind = str if name == "currency" else int | float
             if not isinstance(price, kind) or isinstance(price, bool):

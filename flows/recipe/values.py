@@ -60,7 +60,7 @@ def as_utc(value: object) -> datetime | None:
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime.combine(value, time(), tzinfo=UTC)
     if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else _shifted(value)
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else _to_utc(value)
     if isinstance(value, str):  # as manifests hold it
         try:
             return as_utc(datetime.fromisoformat(value))
@@ -69,7 +69,7 @@ def as_utc(value: object) -> datetime | None:
     raise ValueError("must be a date or a time")
 
 
-def _shifted(value: datetime) -> datetime:
+def _to_utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
     except OverflowError:

@@ -45,11 +45,11 @@ def in_order(
         with _processes(processes) if is_much else ThreadPoolExecutor(THREADS) as pool:
             yield from _collect(pool, work, tasks, processes if is_much else THREADS)
     except BrokenProcessPool:
-        told = (
+        message = (
             "a worker process died, perhaps for lack of memory, or since the script that calls "
             'has no `if __name__ == "__main__":`; run again'
         )
-        raise TransientError(told) from None
+        raise TransientError(message) from None
 
 
 def _processes(number: int) -> ProcessPoolExecutor:

@@ -53,7 +53,7 @@ def without_content(name: str, work: Callable[[ReportProgress], T]) -> T:
         PrefectError: Prefect's server did not answer, or refused.
     """
     try:
-        return work(lambda _done, _total: None)
+        return work(lambda _count, _total: None)
     except SluiceError:
         raise
     except (HTTPError, PrefectException) as error:

@@ -18,4 +18,4 @@ class StageRunner(Protocol):
 
 def run_directly(name: str, work: Callable[[ReportProgress], T]) -> T:  # noqa: ARG001 - a protocol
     """Run a stage without progress, retries or a task around it."""
-    return work(lambda _done, _total: None)
+    return work(lambda _count, _total: None)

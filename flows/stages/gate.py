@@ -57,7 +57,7 @@ def gate(
     measures = measure_lines(lines["json"], requirements)
     limits = gate_limits(
         lines,
-        evicted=evicted_count,
+        evictions=evicted_count,
         validation=recipe.split.validation,
         max_prompt_tokens=recipe.curate.max_prompt_tokens,
     )

@@ -227,7 +227,7 @@ def _grader(context: BuildContext, section: GraderSection) -> LocalGrader | Call
     if section.python is not None:
         return LocalGrader(section.python, context.base)
     assert section.lambda_arn is not None
-    from bedrock_sluice.flows.lambda_grader import (  # noqa: PLC0415 - botocore
+    from bedrock_sluice.flows.graders.lambda_grader import (  # noqa: PLC0415 - botocore
         LambdaGrader,
     )
 

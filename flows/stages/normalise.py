@@ -19,7 +19,7 @@ from bedrock_sluice.transforms.tables import LANDED, RECORD_KEY
 
 
 def normalise(
-    context: BuildContext, selected: pl.DataFrame, report_progress: ReportProgress
+    context: BuildContext, records: pl.DataFrame, report_progress: ReportProgress
 ) -> FilterResult:
     """Read the selected records into exchanges, on disk.
 
@@ -28,7 +28,7 @@ def normalise(
     landed, exchanges = context.landed, context.exchanges
     objects = [(each.key, n) for n, part in enumerate(landed.parts) for each in part.objects]
     parts = pl.DataFrame(objects, schema={"object": pl.String, "part": pl.UInt32}, orient="row")
-    keys = selected.select(RECORD_KEY)
+    keys = records.select(RECORD_KEY)
     keys_by_part = keys.join(parts, on="object").partition_by("part", as_dict=True)
     tasks = [
         NormaliseTask(

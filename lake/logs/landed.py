@@ -68,10 +68,10 @@ def source_name(source: Source) -> str:
     return sha256(msgspec.json.encode(identity)).hexdigest()[:SOURCE_DIGITS]
 
 
-def batches(wanted: Iterable[tuple[LogObject, int | None]]) -> Iterator[Batch]:
+def batches(log_objects: Iterable[tuple[LogObject, int | None]]) -> Iterator[Batch]:
     """Group what `missing` found (by key) into parts: one partition, bounded in size."""
     batch, size = list[tuple[LogObject, int | None]](), 0
-    for each in wanted:
+    for each in log_objects:
         entry = each[0].entry
         is_full = size + entry.size > MAX_BATCH_BYTES or len(batch) == MAX_BATCH_OBJECTS
         if batch and (is_full or batch[0][0].partition != each[0].partition):
@@ -127,7 +127,7 @@ def read_rows(
                 yield table if is_wanted is None else table.filter(is_wanted)
                 del table  # it may be large; the next one is read without it
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
-        raise _damaged(path) from None
+        raise _integrity_error(path) from None
 
 
 def read_parts(lake: Store, source: str, window: Window) -> list[Part]:
@@ -157,15 +157,15 @@ def _part(lake: Store, entry: Entry) -> Part:
     except PermissionError:
         raise OutsideError(f"{path} may not be read; check its permissions") from None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
-        raise _damaged(f"{lake.uri}/{entry.key}") from None
+        raise _integrity_error(f"{lake.uri}/{entry.key}") from None
     is_as_named = entry.key.rpartition("/")[2] == _part_name(objects)
     is_as_listed = metadata.num_rows == sum(each.rows for each in objects)
     if not (is_as_named and is_as_listed and schema.equals(LANDED)):
-        raise _damaged(f"{lake.uri}/{entry.key}")
+        raise _integrity_error(f"{lake.uri}/{entry.key}")
     return Part(entry, objects)
 
 
-def _damaged(place: str | Path) -> IntegrityError:
+def _integrity_error(place: str | Path) -> IntegrityError:
     return IntegrityError(
         f"{place} is not a landed part as Sluice wrote it: it is damaged or another file. "
         "Delete it, and pull again"
@@ -181,22 +181,22 @@ def missing(
     part of it.
     """
     waiting = dict[tuple[str, str, int], int]()
-    for held in (held for part in parts for held in part.objects):
-        version = (held.key, held.etag, held.size)
-        waiting[version] = min(held.waiting, waiting.get(version, held.waiting))
-    found = ((o, waiting.get((o.entry.key, o.entry.etag, o.entry.size))) for o in objects)
-    return [(each, number) for each, number in found if number != 0]
+    for known_object in (known_object for part in parts for known_object in part.objects):
+        version = (known_object.key, known_object.etag, known_object.size)
+        waiting[version] = min(known_object.waiting, waiting.get(version, known_object.waiting))
+    listed_objects = ((o, waiting.get((o.entry.key, o.entry.etag, o.entry.size))) for o in objects)
+    return [(each, number) for each, number in listed_objects if number != 0]
 
 
 def choose_versions(parts: Sequence[Part]) -> Mapping[str, list[Held]]:
     """Which part (by its key) each object is read from: the newest version that is most whole."""
     newest = dict[str, tuple[tuple[datetime, str, int, str], Held]]()
     for part in parts:
-        for held in part.objects:
-            rank = (held.modified, held.etag, -held.waiting, part.entry.key)
-            if held.key not in newest or newest[held.key][0] < rank:
-                newest[held.key] = (rank, held)
-    chosen = dict[str, list[Held]]()
-    for (*_, key), held in newest.values():
-        chosen.setdefault(key, []).append(held)
-    return chosen
+        for version in part.objects:
+            rank = (version.modified, version.etag, -version.waiting, part.entry.key)
+            if version.key not in newest or newest[version.key][0] < rank:
+                newest[version.key] = (rank, version)
+    by_part = dict[str, list[Held]]()
+    for (*_, key), version in newest.values():
+        by_part.setdefault(key, []).append(version)
+    return by_part

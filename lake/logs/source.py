@@ -79,7 +79,7 @@ class Source:
 
     def objects(self, window: Window) -> Iterator[LogObject]:
         """Log objects that may hold records of the window, by key."""
-        return self._delivered(*_delivery(window))
+        return self._list_delivery(*_delivery(window))
 
     def count_later(self, window: Window) -> int:
         """How many objects were delivered in the week after the last hour that `objects` reads."""
@@ -87,7 +87,7 @@ class Source:
         if last is None or not self.below:
             return 0
         week = timedelta(days=COUNTED_DAYS)
-        later = self._delivered(last, min(last, _LATEST - week) + week)
+        later = self._list_delivery(last, min(last, _LATEST - week) + week)
         return sum(not is_delivered(each.partition, window) for each in later)
 
     def days(self) -> list[date]:
@@ -105,7 +105,7 @@ class Source:
     def _is_asked(self, prefix: str) -> bool:
         return prefix.startswith(self.below) or self.below.startswith(prefix)
 
-    def _delivered(self, first: datetime | None, last: datetime | None) -> Iterator[LogObject]:
+    def _list_delivery(self, first: datetime | None, last: datetime | None) -> Iterator[LogObject]:
         prefixes = self._prefixes(first, last)
         with ThreadPoolExecutor(LISTING_WORKERS) as pool:
             for entries in pool.map(lambda prefix: list(self.store.entries(prefix)), prefixes):
@@ -153,11 +153,11 @@ def _covering(years: list[int], first: datetime | None, last: datetime | None) -
             continue
         for month in range(1, 13):
             days = [date(year, month, n + 1) for n in range(monthrange(year, month)[1])]
-            wanted = [day for day in days if start <= day <= end]
-            if wanted == days:
+            days_inside = [day for day in days if start <= day <= end]
+            if days_inside == days:
                 yield f"{year:04}/{month:02}/"
             else:
-                yield from (f"{year:04}/{month:02}/{day.day:02}/" for day in wanted)
+                yield from (f"{year:04}/{month:02}/{day.day:02}/" for day in days_inside)
 
 
 def open_source(uri: str, base: Path | None = None) -> Source:

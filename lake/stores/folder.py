@@ -40,7 +40,7 @@ class FolderStore:
     def entries(self, prefix: str = "") -> Iterator[Entry]:
         """See `Store.entries`; a folder that is not there holds nothing."""
         start = self.root / prefix.rpartition("/")[0]
-        with _told(start):
+        with _as_store_error(start):
             for key, path in sorted(
                 (p.relative_to(self.root).as_posix(), p) for p in self._walk(start)
             ):
@@ -50,7 +50,7 @@ class FolderStore:
     def entry(self, key: str) -> Entry | None:
         """See `Store.entry`."""
         path = self.root / key
-        with _told(path):
+        with _as_store_error(path):
             try:
                 return _entry(key, path) if S_ISREG(path.stat().st_mode) else None
             except (FileNotFoundError, NotADirectoryError, ValueError):  # of a NUL in the name
@@ -59,7 +59,7 @@ class FolderStore:
     def folders(self, prefix: str = "") -> list[str]:
         """See `Store.folders`."""
         start = self.root / prefix
-        with _told(start):
+        with _as_store_error(start):
             children = start.iterdir() if start.is_dir() else ()
             return sorted(p.name for p in children if p.is_dir() and not self._is_circular(p))
 
@@ -71,7 +71,7 @@ class FolderStore:
             if path.is_dir():
                 yield from self._walk(path)
             elif not path.name.startswith(TEMPORARY_PREFIX) and path.is_file():
-                yield _named(path)
+                yield _check_name(path)
 
     def _is_circular(self, folder: Path) -> bool:
         """Whether a folder is, by way of a link, one of those that it lies in."""
@@ -82,15 +82,15 @@ class FolderStore:
     def read(self, entry: Entry) -> bytes:
         """See `Store.read`."""
         path = self.root / entry.key
-        with _told(path):
+        with _as_store_error(path):
             try:
                 content = path.read_bytes()
                 is_same = _entry(entry.key, path) == entry and len(content) == entry.size
             except FileNotFoundError:
                 is_same = False
             except PermissionError:
-                told = f"{path} may not be read; check its permissions"
-                raise ObjectRefusedError(told, Reason.PULL_DENIED) from None
+                message = f"{path} may not be read; check its permissions"
+                raise ObjectRefusedError(message, Reason.PULL_DENIED) from None
         if not is_same:
             raise TransientError(f"{path} changed or went after it was listed; run again")
         return content
@@ -102,7 +102,7 @@ class FolderStore:
     def put_new(self, key: str, content: bytes | Path) -> bool:
         """See `Store.put_new`; the file and its name are on disk when this returns."""
         target = self.root / key
-        with _told(target):
+        with _as_store_error(target):
             new_folders = list(takewhile(lambda folder: not folder.exists(), target.parents))
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
@@ -149,12 +149,12 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _named(path: Path) -> Path:
+def _check_name(path: Path) -> Path:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        told = str(path).encode(errors="backslashreplace").decode()
-        raise ConfigError(f"{told}: the name is not UTF-8; rename the file") from None
+        message = str(path).encode(errors="backslashreplace").decode()
+        raise ConfigError(f"{message}: the name is not UTF-8; rename the file") from None
     return path
 
 
@@ -165,7 +165,7 @@ def _entry(key: str, path: Path) -> Entry:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_store_error(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals into errors that say what to do."""
     try:
         yield

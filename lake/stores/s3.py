@@ -79,11 +79,11 @@ class S3Store:
     def entries(self, prefix: str = "") -> Iterator[Entry]:
         """See `Store.entries`."""
         pages = self._client.get_paginator("list_objects_v2")
-        with self._told(prefix):
+        with self._as_store_error(prefix):
             for page in pages.paginate(Bucket=self.bucket, Prefix=self._prefix + prefix):
-                yield from map(self._entry, self._checked(page).get("Contents", ()))
+                yield from map(self._entry, self._check_page(page).get("Contents", ()))
 
-    def _checked(self, page: "ListObjectsV2OutputTypeDef") -> "ListObjectsV2OutputTypeDef":
+    def _check_page(self, page: "ListObjectsV2OutputTypeDef") -> "ListObjectsV2OutputTypeDef":
         """A page of a listing that is S3's own: it tells how much it holds.
 
         Raises:
@@ -98,30 +98,30 @@ class S3Store:
             )
         return page
 
-    def _entry(self, found: "ObjectTypeDef") -> Entry:
-        key, etag = found["Key"].removeprefix(self._prefix), found["ETag"].strip('"')
-        return Entry(key, found["Size"], etag, found["LastModified"])
+    def _entry(self, listing: "ObjectTypeDef") -> Entry:
+        key, etag = listing["Key"].removeprefix(self._prefix), listing["ETag"].strip('"')
+        return Entry(key, listing["Size"], etag, listing["LastModified"])
 
     def entry(self, key: str) -> Entry | None:
         """See `Store.entry`."""
-        with self._told(key):  # of the keys that begin with this one, it is the first
+        with self._as_store_error(key):  # of the keys that begin with this one, it is the first
             page = self._client.list_objects_v2(
                 Bucket=self.bucket, Prefix=self._prefix + key, MaxKeys=1
             )
-        found = next(map(self._entry, self._checked(page).get("Contents", ())), None)
-        return found if found and found.key == key else None
+        match = next(map(self._entry, self._check_page(page).get("Contents", ())), None)
+        return match if match and match.key == key else None
 
     def folders(self, prefix: str = "") -> list[str]:
         """See `Store.folders`."""
         start = self._prefix + prefix
         pages = self._client.get_paginator("list_objects_v2")
-        with self._told(prefix):
-            found = [
+        with self._as_store_error(prefix):
+            prefixes = [
                 common["Prefix"].removeprefix(start).rstrip("/")
                 for page in pages.paginate(Bucket=self.bucket, Prefix=start, Delimiter="/")
-                for common in self._checked(page).get("CommonPrefixes", ())
+                for common in self._check_page(page).get("CommonPrefixes", ())
             ]
-        return sorted(found)
+        return sorted(prefixes)
 
     def read(self, entry: Entry) -> bytes:
         """See `Store.read`. botocore tries requests again, but not the reading of a body."""
@@ -129,13 +129,13 @@ class S3Store:
             content = self._get(entry)
             if content is not None and len(content) == entry.size:
                 return content
-        told = "came over the network damaged or cut off, each time; run again"
-        raise TransientError(f"{self.uri}/{entry.key} {told}")
+        message = "came over the network damaged or cut off, each time; run again"
+        raise TransientError(f"{self.uri}/{entry.key} {message}")
 
     def _get(self, entry: Entry) -> bytes | None:
         """The bytes that came, or None if they stopped coming or do not check out."""
         key = self._prefix + entry.key
-        with self._told(entry.key):
+        with self._as_store_error(entry.key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key, IfMatch=f'"{entry.etag}"')
         try:
             return answer["Body"].read()
@@ -160,7 +160,7 @@ class S3Store:
         data = content if isinstance(content, bytes) else content.read_bytes()
         for attempt in range(1, PUT_ATTEMPTS + 1):
             try:
-                with self._told(key):
+                with self._as_store_error(key):
                     answer = self._client.put_object(
                         Bucket=self.bucket,
                         Key=self._prefix + key,
@@ -183,15 +183,15 @@ class S3Store:
         raise AssertionError("unreachable")
 
     @contextmanager
-    def _told(self, key: str) -> Iterator[None]:
+    def _as_store_error(self, key: str) -> Iterator[None]:
         try:
             yield
         except ClientError as error:
-            raise self._explained(error, key) from None
+            raise self._to_store_error(error, key) from None
         except (HTTPClientError, BotoCoreError) as error:
             raise unreached(error, f"{self.uri}/{key}") from None
 
-    def _explained(self, error: ClientError, key: str) -> SluiceError:
+    def _to_store_error(self, error: ClientError, key: str) -> SluiceError:
         code = error.response.get("Error", {}).get("Code", "?")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         where = f"{self.uri}/{key}"
@@ -214,8 +214,8 @@ def _refusal(error: ClientError, code: str, where: str) -> OutsideError | None:
     """What S3 does not let us do, and what to do about it; a single object may be the cause."""
     is_get = error.operation_name == "GetObject"
     if is_get and code == _ARCHIVED:
-        told = f"{where} is archived ({code}); restore it to a class that can be read at once"
-        return ObjectRefusedError(told, Reason.PULL_ARCHIVED)
+        message = f"{where} is archived ({code}); restore it to a class that can be read at once"
+        return ObjectRefusedError(message, Reason.PULL_ARCHIVED)
     hint = _POLICY if code in _DENIED else remedy(error)
     if hint is None:
         return None

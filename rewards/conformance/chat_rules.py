@@ -92,24 +92,24 @@ def _is_role(role: object, *names: str) -> bool:
 
 def roles_among(names: Iterable[str]) -> Rule:
     """Every role is one of the names, to the letter."""
-    allowed = frozenset(names)
+    valid = frozenset(names)
     return Rule(
         "role",
-        f"a role is none of {', '.join(sorted(allowed))}",
+        f"a role is none of {', '.join(sorted(valid))}",
         "rename or take out the messages of other roles",
-        lambda s: any(not isinstance(role, str) or role not in allowed for role in s.roles),
+        lambda s: any(not isinstance(role, str) or role not in valid for role in s.roles),
     )
 
 
 def roles_like(names: Iterable[str]) -> Rule:
     """Every role that is given is one of the names, in capitals or not."""
-    allowed = frozenset(names)
+    valid = frozenset(names)
     return Rule(
         "role",
-        f"a role is none of {', '.join(sorted(allowed))}",
+        f"a role is none of {', '.join(sorted(valid))}",
         "rename or take out the messages of other roles",
         lambda s: any(
-            role is not None and not (isinstance(role, str) and role.lower() in allowed)
+            role is not None and not (isinstance(role, str) and role.lower() in valid)
             for role in s.roles
         ),
     )
@@ -117,12 +117,12 @@ def roles_like(names: Iterable[str]) -> Rule:
 
 def message_keys(names: Iterable[str]) -> Rule:
     """A message has no other keys."""
-    allowed = frozenset(names)
+    valid = frozenset(names)
     return Rule(
         "message-keys",
-        f"a message has keys besides {', '.join(sorted(allowed))}",
+        f"a message has keys besides {', '.join(sorted(valid))}",
         "take the other keys out of the messages",
-        lambda s: any(not allowed.issuperset(message) for message in s.messages),
+        lambda s: any(not valid.issuperset(message) for message in s.messages),
     )
 
 

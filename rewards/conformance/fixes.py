@@ -83,8 +83,8 @@ def _give_id(line: JsonObject, id_counts: Counter[str]) -> bool:
     if value is not None and not (isinstance(value, str) and not value.strip()):
         return False
     line.pop("id", None)
-    encoded = msgspec.json.encode(line, order="sorted")
-    digest = blake2b(encoded, digest_size=_ID_BYTES).hexdigest()
+    content = msgspec.json.encode(line, order="sorted")
+    digest = blake2b(content, digest_size=_ID_BYTES).hexdigest()
     id_counts[digest] += 1
     new_id = digest if id_counts[digest] == 1 else f"{digest}-{id_counts[digest]}"
     rest = dict(line)
@@ -174,9 +174,9 @@ def _merge_systems(line: JsonObject) -> bool:
         return False
     texts = [content for content in contents if content and content.strip()]
     first = [{"role": "system", "content": "\n".join(texts)}] if texts else []
-    reordered = [*first, *(message for message in messages if message.get("role") != "system")]
-    line["messages"] = reordered
-    return reordered != messages
+    system_first = [*first, *(message for message in messages if message.get("role") != "system")]
+    line["messages"] = system_first
+    return system_first != messages
 
 
 def _drop_tools(line: JsonObject) -> bool:

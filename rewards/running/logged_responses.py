@@ -55,7 +55,7 @@ class GraderInput(NamedTuple):
 
 
 def sample_responses(
-    lines: pl.DataFrame, logged: Iterable[LoggedResponse], options: ResponseLimits
+    lines: pl.DataFrame, responses: Iterable[LoggedResponse], options: ResponseLimits
 ) -> tuple[list[GraderInput], int]:
     """At most `max_samples` responses: those of whole prompts, in a stable order of the prompts.
 
@@ -64,12 +64,12 @@ def sample_responses(
 
     First responses come first, then second ones, so that batches are full: none has a line twice.
     """
-    ordered = in_stable_order(lines.select(LINES.names()), options.salt, PURPOSE)
-    pool = _Pool(ordered, options)
-    for each in logged:
+    prompts = in_stable_order(lines.select(LINES.names()), options.salt, PURPOSE)
+    pool = _Pool(prompts, options)
+    for each in responses:
         pool.add(each)
     pool.trim()
-    ids, texts = ordered["id"], ordered["json"]
+    ids, texts = prompts["id"], prompts["json"]
     ranking = sorted(
         (rank, place, digest)
         for place, responses in pool.responses.items()
@@ -85,14 +85,14 @@ class _Pool:
     Digests are keyed, and the lowest are kept: so the choice depends on no order of the log.
     """
 
-    def __init__(self, ordered: pl.DataFrame, options: ResponseLimits) -> None:
+    def __init__(self, prompts: pl.DataFrame, options: ResponseLimits) -> None:
         self.responses: dict[int, dict[bytes, LoggedResponse]] = {}
         self._options, self._key = options, options.salt.encode()
-        self._places = {digest: place for place, digest in enumerate(ordered["prompt_digest"])}
-        is_own = ordered["reference_source"].is_in(_OWN_SOURCES)
-        self._own = set(ordered.filter(is_own).select("prompt_digest", "request_id").iter_rows())
+        self._places = {digest: place for place, digest in enumerate(prompts["prompt_digest"])}
+        is_own = prompts["reference_source"].is_in(_OWN_SOURCES)
+        self._own = set(prompts.filter(is_own).select("prompt_digest", "request_id").iter_rows())
         self._own_places = set[int]()
-        self._last = ordered.height  # places behind it are full of what can't be chosen any more
+        self._last = prompts.height  # places behind it are full of what can't be chosen any more
         self._size = 0
 
     @property
@@ -100,18 +100,18 @@ class _Pool:
         """How many responses are the reference answer of their own line."""
         return sum(place <= self._last for place in self._own_places)
 
-    def add(self, logged: LoggedResponse) -> None:
+    def add(self, response: LoggedResponse) -> None:
         """Take a response, if it may be chosen."""
-        place = self._places.get(logged.prompt_digest)
+        place = self._places.get(response.prompt_digest)
         if place is None or place > self._last:
             return
-        if (logged.prompt_digest, logged.request_id) in self._own:
+        if (response.prompt_digest, response.request_id) in self._own:
             self._own_places.add(place)
             return
         here = self.responses.setdefault(place, {})
-        digest = blake2b(logged.response.encode(), key=self._key, digest_size=16).digest()
+        digest = blake2b(response.response.encode(), key=self._key, digest_size=16).digest()
         self._size -= len(here)
-        here[digest] = min(here.get(digest, logged), logged, key=lambda each: each.request_id)
+        here[digest] = min(here.get(digest, response), response, key=lambda each: each.request_id)
         if len(here) > self._options.max_responses_per_prompt:
             del here[max(here)]
         self._size += len(here)

@@ -189,13 +189,13 @@ class GraderProcess:
         assert process
         assert process.stdout
         unsent = memoryview(LENGTH.pack(len(event)) + event if event else b"")
-        received = bytearray()
+        buffer = bytearray()
         with selectors.DefaultSelector() as selector:
-            selector.register(self._answers, selectors.EVENT_READ, received.extend)
+            selector.register(self._answers, selectors.EVENT_READ, buffer.extend)
             selector.register(process.stdout, selectors.EVENT_READ, self._count)
             if unsent:
                 selector.register(self._events, selectors.EVENT_WRITE)
-            while (frame := _frame(received)) is None:
+            while (frame := _frame(buffer)) is None:
                 has_ended = process.poll() is not None  # asked first: it may still have answered
                 ready = selector.select(min(POLL_SECONDS, max(0.0, deadline - monotonic())))
                 for key, _ in ready:
@@ -271,23 +271,23 @@ def _send(descriptor: int, unsent: memoryview) -> memoryview:
         return unsent[:0]
 
 
-def _frame(received: bytearray) -> dict[str, Any] | None:
+def _frame(buffer: bytearray) -> dict[str, Any] | None:
     """The frame that came, if it is whole.
 
     Raises:
         _Lost: it is larger than an answer may be, or no frame.
     """
-    if len(received) < LENGTH.size:
+    if len(buffer) < LENGTH.size:
         return None
-    (length,) = LENGTH.unpack_from(received)
+    (length,) = LENGTH.unpack_from(buffer)
     if length > MAX_ANSWER_BYTES:
         raise _GraderLost(
             f"answered with more than the {MAX_ANSWER_BYTES >> 20} MB that Lambda returns"
         )
-    if len(received) < LENGTH.size + length:
+    if len(buffer) < LENGTH.size + length:
         return None
     try:
-        frame = json.loads(received[LENGTH.size : LENGTH.size + length])
+        frame = json.loads(buffer[LENGTH.size : LENGTH.size + length])
     except (RecursionError, ValueError):
         frame = None
     if not isinstance(frame, dict):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.protocols import RunSluice
 
-from bedrock_sluice.rewards import file_check as module
+from bedrock_sluice.flows import file_check as module
 from bedrock_sluice.rewards.profiles import profiles
 
 Json = dict[str, Any]

@@ -7,7 +7,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from bedrock_sluice.flows.grader_export import export_grader, grader_names
+from bedrock_sluice.flows.graders.export import export_grader, grader_names
 from bedrock_sluice.rewards.running.events import Sample
 from bedrock_sluice.rewards.running.process import LocalGrader
 from bedrock_sluice.rewards.running.run import run_grader

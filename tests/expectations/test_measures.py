@@ -168,13 +168,13 @@ def test_the_split_is_measured(rows: list[tuple[str, ...]], measures: tuple[floa
     ],
 )
 def test_evicted_lines_count_as_groups_of_train(
-    train: int, validation: int, evicted: int, percent: float, evicted_percent: float
+    train: int, validation: int, evictions: int, percent: float, evicted_percent: float
 ) -> None:
     sides = ["train"] * train + ["validation"] * validation
     names = [str(n) for n in range(len(sides))]
     columns = {"split": sides, "group": names, "prompt_digest": names}
     frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
-    (row,) = measure_split(frame, 0.1, evicted).to_dicts()
+    (row,) = measure_split(frame, 0.1, evictions).to_dicts()
     assert row["train_lines"] == train
     assert row["validation_percent"] == pytest.approx(percent)
     assert row["evicted_percent"] == pytest.approx(evicted_percent)
@@ -182,7 +182,7 @@ def test_evicted_lines_count_as_groups_of_train(
 
 def test_lines_that_no_profile_takes_are_a_share_of_all() -> None:
     lines = pl.DataFrame({"split": ["train"] * 90, "group": [str(n) for n in range(90)]})
-    measures = measure_split(lines, 0.1, evicted=5, unfit=5)
+    measures = measure_split(lines, 0.1, evictions=5, unfit=5)
     assert measures["unfit_percent"].to_list() == [5]
 
 

@@ -65,9 +65,9 @@ def test_a_new_row_puts_out_few_others(
         select_to_budget(each, max_lines=most, salt="s", strata=strata, share=share).kept
         for each in (old, pl.concat([added, old]))
     )
-    evicted = set(before["request_id"]) - set(after["request_id"])
+    evictions = set(before["request_id"]) - set(after["request_id"])
     # One for its place among its like, and one where a side or a stratum gets a line more.
-    assert len(evicted) <= len(new) * (2 if strata else 1)
+    assert len(evictions) <= len(new) * (2 if strata else 1)
 
 
 @given(rows=_ROWS, most=_LIMIT, strata=_STRATA, share=_SHARE, seed=st.integers(0, 99))

@@ -71,13 +71,15 @@ def conversation_marks(messages: Sequence[Message], response: Message) -> Conver
     turns = [message for message in messages if message.role != "system"]
     texts = [_text(message) for message in turns]
     roles = [message.role for message in turns]
-    undated, dated = _system_digests(messages) if len(turns) < len(messages) else (None, None)
+    without_dates, with_dates = (
+        _system_digests(messages) if len(turns) < len(messages) else (None, None)
+    )
     return ConversationMarks(
         path=_path(roles, texts),
         head=_head(roles, texts),
         tail=_tail(roles, texts, _text(response)),
-        system_digest=undated,
-        dated_system_digest=dated,
+        system_digest=without_dates,
+        dated_system_digest=with_dates,
     )
 
 
@@ -96,10 +98,10 @@ def plain_text(text: str) -> str:
 
 def _text(message: Message) -> bytes:
     """What a message says and calls. Plain text has no line ends, so they can part its pieces."""
-    said = plain_text(message.content or "")
+    content = plain_text(message.content or "")
     for call in message.tool_calls:
-        said += f"\n{plain_text(call.function.name)}\n{plain_text(call.function.arguments)}"
-    return said.encode()
+        content += f"\n{plain_text(call.function.name)}\n{plain_text(call.function.arguments)}"
+    return content.encode()
 
 
 def _path(roles: list[str], texts: list[bytes]) -> list[int]:
@@ -126,10 +128,10 @@ def _tail(roles: list[str], texts: list[bytes], answer: bytes) -> int | None:
     return None
 
 
-def _pair(asked: bytes, told: bytes) -> int | None:
-    if not told or len(asked) + len(told) < MIN_PAIR_BYTES:
+def _pair(request_digest: bytes, reply_digest: bytes) -> int | None:
+    if not reply_digest or len(request_digest) + len(reply_digest) < MIN_PAIR_BYTES:
         return None
-    pair = b"%d %s%s" % (len(asked), asked, told)
+    pair = b"%d %s%s" % (len(request_digest), request_digest, reply_digest)
     return int.from_bytes(blake2b(pair, digest_size=DIGEST_BYTES).digest())
 
 
@@ -142,8 +144,8 @@ def _system_digests(messages: Sequence[Message]) -> tuple[str | None, str | None
 
 @lru_cache(KEPT_SYSTEMS)
 def _text_digests(text: str) -> tuple[str | None, str | None]:
-    undated, dated = (plain_text(each).encode() for each in (_DATE.sub(" ", text), text))
-    return _digest(undated), _digest(dated)
+    without_dates, with_dates = (plain_text(each).encode() for each in (_DATE.sub(" ", text), text))
+    return _digest(without_dates), _digest(with_dates)
 
 
 def _digest(text: bytes) -> str | None:

@@ -148,9 +148,9 @@ class Turn(msgspec.Struct):
         return [*self.results, Message(role, "\n".join(self.texts))]
 
     def _spoken(self) -> Message:
-        text, thought = split_reasoning("".join(self.texts))
-        if thought:
-            self.reasoning.append(thought)
+        text, reasoning = split_reasoning("".join(self.texts))
+        if reasoning:
+            self.reasoning.append(reasoning)
         content = None if self.calls and not text.strip() else text
         return Message("assistant", content, tool_calls=self.calls)
 
@@ -168,9 +168,9 @@ def split_reasoning(text: str, *, is_open: bool = False) -> tuple[str, str]:
     before, closing, after = text.partition(_THOUGHT_ENDS)
     if is_open or (closing and _is_alone(before, after)):
         thoughts, text = [before], after.lstrip()
-    while found := _REASONING.match(text, end):
-        thoughts.append(found.group(2))
-        end = found.end()
+    while match := _REASONING.match(text, end):
+        thoughts.append(match.group(2))
+        end = match.end()
     return text[end:], "\n".join(t for t in map(str.strip, thoughts) if t)
 
 

@@ -13,7 +13,7 @@ def has_dangling_tool_calls(
     messages that follow it at once, each with the id of its call; a result without such a call is
     as wrong as a call without a result.
     """
-    offered = {_function(tool).get("name") for tool in tools or ()}
+    tool_names = {_function(tool).get("name") for tool in tools or ()}
     pending = set[Any]()
     for message in messages:
         if message.get("role") == "tool":
@@ -25,7 +25,9 @@ def has_dangling_tool_calls(
             return True
         calls = message.get("tool_calls") or ()
         pending = {call.get("id") for call in calls}
-        if len(pending) < len(calls) or any(_function(c).get("name") not in offered for c in calls):
+        if len(pending) < len(calls) or any(
+            _function(c).get("name") not in tool_names for c in calls
+        ):
             return True
     return bool(pending)
 

@@ -26,7 +26,7 @@ _PURPOSE = "trained_before"
 
 def drop_trained(
     exchanges: pl.DataFrame,
-    trained: pl.DataFrame,
+    trained_prompts: pl.DataFrame,
     *,
     keep_share: float,
     salt: str,
@@ -44,15 +44,15 @@ def drop_trained(
     """
     if not 0 <= keep_share <= 1:
         raise ConfigError(f"{keep_share} is no share of the prompts to keep: give one of 0 to 1")
-    counting_rows = _select_counting(trained).filter(
+    counting_rows = _select_counting(trained_prompts).filter(
         pl.col("release").ne_missing(pl.lit(except_release))
     )
     used_prompts = counting_rows.group_by("prompt_digest").agg(detail=pl.col("release").min())
     matches = exchanges.join(used_prompts, on="prompt_digest", how="left", maintain_order="left")
     is_used = pl.col("detail").is_not_null()
-    ordered = in_stable_order(matches.filter(is_used), salt, _PURPOSE)
+    in_order = in_stable_order(matches.filter(is_used), salt, _PURPOSE)
     order = pl.col("order").cast(pl.Float64)  # of no rows it has no type of its own
-    kept_prompts = ordered.filter(order < keep_share)["prompt_digest"]
+    kept_prompts = in_order.filter(order < keep_share)["prompt_digest"]
     is_dropped = is_used & ~pl.col("prompt_digest").is_in(kept_prompts.implode())
     return FilterResult(
         kept=matches.filter(~is_dropped).drop("detail"),
@@ -62,15 +62,15 @@ def drop_trained(
     )
 
 
-def registry_facts(trained: pl.DataFrame) -> list[str]:
+def registry_facts(trained_prompts: pl.DataFrame) -> list[str]:
     """The ids of the releases that count, sorted: what a manifest says of the registry's state.
 
     Whether one is reserved or registered is left out, since it changes no line.
     """
-    return sorted(_select_counting(trained)["release"].unique())
+    return sorted(_select_counting(trained_prompts)["release"].unique())
 
 
-def as_heeded(trained: pl.DataFrame, releases: Collection[str]) -> pl.DataFrame:
+def as_heeded(trained_prompts: pl.DataFrame, releases: Collection[str]) -> pl.DataFrame:
     """The registry as an earlier build saw it, which heeded `releases`: they count, and no others.
 
     One counts even if it was released since: the earlier build could not know.
@@ -78,15 +78,15 @@ def as_heeded(trained: pl.DataFrame, releases: Collection[str]) -> pl.DataFrame:
     Raises:
         IntegrityError: one of them is not in the registry.
     """
-    missing_releases = sorted(set(releases) - set(trained["release"]))
+    missing_releases = sorted(set(releases) - set(trained_prompts["release"]))
     if missing_releases:
         raise IntegrityError(
             f"{', '.join(missing_releases)} is missing from the registry, but the first build of "
             "this release used it; restore the registry entry"
         )
-    excluded_prompts = trained.filter(pl.col("release").is_in(list(releases)))
+    excluded_prompts = trained_prompts.filter(pl.col("release").is_in(list(releases)))
     return excluded_prompts.with_columns(state=pl.lit(RESERVED))
 
 
-def _select_counting(trained: pl.DataFrame) -> pl.DataFrame:
-    return trained.filter(pl.col("state") != RELEASED)
+def _select_counting(trained_prompts: pl.DataFrame) -> pl.DataFrame:
+    return trained_prompts.filter(pl.col("state") != RELEASED)

@@ -50,10 +50,10 @@ def check_limits(text: bytes, max_keys: int = MAX_KEYS) -> None:
 
 
 def _measure(text: bytes, max_keys: int) -> None:
-    unescaped = _ESCAPED.sub(b"", text)
-    if unescaped.count(b'"') > _QUOTES_PER_KEY * (max_keys + 1):  # also bounds the next step
+    plain_bytes = _ESCAPED.sub(b"", text)
+    if plain_bytes.count(b'"') > _QUOTES_PER_KEY * (max_keys + 1):  # also bounds the next step
         raise InputError(Reason.DECODE_TOO_MANY_KEYS)
-    bare = _STRING.sub(b"0", unescaped)
+    bare = _STRING.sub(b"0", plain_bytes)
     steps = array("b", bare.translate(_STEPS, _NO_BRACKETS))
     if max(accumulate(steps), default=0) > MAX_JSON_DEPTH:
         raise InputError(Reason.DECODE_TOO_DEEP)

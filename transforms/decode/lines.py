@@ -56,16 +56,16 @@ def read_lines(raw: bytes, *, separate_objects: bool = False) -> Iterator[Line]:
     """
     if not raw:
         raise InputError(Reason.PULL_EMPTY_OBJECT)
-    held = _hold(raw)
-    if held is not None and held.startswith(GZIP_MAGIC):  # Firehose packs what came packed
-        raw, held = held, _hold(held)
-    head = next(_chunks(raw), b"") if held is None else held
+    whole = _hold(raw)
+    if whole is not None and whole.startswith(GZIP_MAGIC):  # Firehose packs what came packed
+        raw, whole = whole, _hold(whole)
+    head = next(_chunks(raw), b"") if whole is None else whole
     if head.startswith(_UTF16_BOMS):
         raise InputError(Reason.DECODE_BAD_ENCODING, "the object is UTF-16, not UTF-8")
     start = head.removeprefix(_UTF8_BOM)[:HEAD_BYTES].lstrip()
-    if held is not None and start.startswith(b"["):
-        return _elements(held.removeprefix(_UTF8_BOM))
-    chunks = iter([held]) if held is not None else _chunks(raw)
+    if whole is not None and start.startswith(b"["):
+        return _elements(whole.removeprefix(_UTF8_BOM))
+    chunks = iter([whole]) if whole is not None else _chunks(raw)
     lines = _split(_separate(chunks) if separate_objects else chunks)
     first = next((line for line in start.splitlines() if b"{" in line), b"")
     return _gather(lines) if _opens(first.rstrip()) else lines
@@ -82,10 +82,10 @@ def read_whole(raw: bytes) -> bytes:
     Raises:
         InputError: the object is damaged or too large.
     """
-    held = _hold(raw)
-    if held is None:
+    whole = _hold(raw)
+    if whole is None:
         raise InputError(Reason.PULL_OBJECT_TOO_LARGE, f"more than {HELD_BYTES} bytes")
-    return held
+    return whole
 
 
 def is_whole_gzip(raw: bytes) -> bool:
@@ -98,7 +98,7 @@ def is_whole_gzip(raw: bytes) -> bool:
 
 def _hold(raw: bytes) -> bytes | None:
     """All decompressed bytes, or None if they are too many to hold; checks every CRC on the way."""
-    held: list[bytes] | None = []
+    whole: list[bytes] | None = []
     total = lines = 0
     for chunk in _chunks(raw):
         total += len(chunk)
@@ -107,10 +107,10 @@ def _hold(raw: bytes) -> bytes | None:
             detail = f"more than {MAX_OBJECT_BYTES} bytes or {MAX_OBJECT_LINES} lines"
             raise InputError(Reason.PULL_OBJECT_TOO_LARGE, detail)
         if total > HELD_BYTES:
-            held = None
-        if held is not None:
-            held.append(chunk)
-    return None if held is None else b"".join(held)
+            whole = None
+        if whole is not None:
+            whole.append(chunk)
+    return None if whole is None else b"".join(whole)
 
 
 def _chunks(raw: bytes) -> Iterator[bytes]:

@@ -174,8 +174,8 @@ def _read(line: bytes) -> _Row:
     try:
         return decode_line(line)
     except InputError as error:
-        told: _Row = {"reason": error.reason, "detail": error.detail or None}
-        return told | {"request_id": _known_id(line)}
+        problem: _Row = {"reason": error.reason, "detail": error.detail or None}
+        return problem | {"request_id": _known_id(line)}
 
 
 def decode_line(line: bytes) -> _Row:
@@ -242,8 +242,8 @@ def _misfit(line: bytes, error: msgspec.ValidationError) -> InputError:
 
 
 def _row(record: _Record) -> _Row:
-    given, made = record.input or _Input(), record.output or _Output()
-    input_body, output_body = _text(given.body), _text(made.body)
+    request_part, response_part = record.input or _Input(), record.output or _Output()
+    input_body, output_body = _text(request_part.body), _text(response_part.body)
     return {
         "request_id": record.request_id,
         "timestamp": as_utc(record.timestamp),
@@ -253,15 +253,15 @@ def _row(record: _Record) -> _Row:
         "operation": record.operation,
         "identity_arn": record.identity.arn if record.identity else None,
         "error_code": record.error_code,
-        "input_tokens": given.tokens,
-        "output_tokens": made.tokens,
+        "input_tokens": request_part.tokens,
+        "output_tokens": response_part.tokens,
         "request_metadata": list(record.request_metadata.items())
         if record.request_metadata is not None
         else None,
         "input_body": input_body,
         "output_body": output_body,
-        "input_body_uri": given.uri,
-        "output_body_uri": made.uri,
+        "input_body_uri": request_part.uri,
+        "output_body_uri": response_part.uri,
     }
 
 

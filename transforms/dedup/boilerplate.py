@@ -66,18 +66,18 @@ def count_common(rows: Rows, fetch: Fetch, share: float, least: int = 1) -> Comm
     Shingles count as common that more than a `share` of the texts have, and `least` of them.
     `fetch` gives the texts of ascending rows, at most `CHUNK_TEXTS` at once.
     """
-    sampled = rows[:: max(1, -(-len(rows) // MAX_SAMPLED))]
+    sample = rows[:: max(1, -(-len(rows) // MAX_SAMPLED))]
     shingles, spoken = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
-    for _, batch in _batches(sampled, fetch):
+    for _, batch in _batches(sample, fetch):
         for chunk in chunks(batch):
             of = words(chunk)
             every = grams(of, WIDTH)
             shingles += _distinct(every.hashes, every.starts)
             spoken += _distinct(of.hashes, of.starts)
     hashes, counts = np.unique(np.concatenate(shingles), return_counts=True)
-    is_common = (counts > share * len(sampled)) & (counts >= least)
-    known, holders = np.unique(np.concatenate(spoken), return_counts=True)
-    return Common(hashes[is_common], known, holders, max(1, len(sampled)))
+    is_common = (counts > share * len(sample)) & (counts >= least)
+    word_hashes, holders = np.unique(np.concatenate(spoken), return_counts=True)
+    return Common(hashes[is_common], word_hashes, holders, max(1, len(sample)))
 
 
 def _distinct(hashes: Hashes, starts: NDArray[np.int64]) -> list[Hashes]:
@@ -131,10 +131,10 @@ def pairs_by_own_words(
     has = csr_array((np.ones(len(columns)), columns, starts), shape=(len(rows), len(values)))
     weights = common.weights(values)
     left, right = _candidates(has, own, rows)
-    shared = has[left].multiply(has[right]) @ weights
+    overlap = has[left].multiply(has[right]) @ weights
     totals = has @ weights
-    union = totals[left] + totals[right] - shared
-    similarity = np.where(union > 0, shared / np.where(union > 0, union, 1), 1.0)
+    union = totals[left] + totals[right] - overlap
+    similarity = np.where(union > 0, overlap / np.where(union > 0, union, 1), 1.0)
     is_near = similarity >= threshold
     is_near[is_near] = [
         _in_same_order(own[i], own[j])
@@ -176,10 +176,10 @@ def _batches(rows: Rows, fetch: Fetch) -> Iterator[tuple[Rows, pl.Series]]:
         yield places, fetch(places)
 
 
-def _own_passages(of: Words, shared: Hashes) -> Iterator[tuple[int, Hashes]]:
+def _own_passages(of: Words, common: Hashes) -> Iterator[tuple[int, Hashes]]:
     """The words of each text of a chunk that stand in passages of its own, with its place."""
     every = grams(of, WIDTH)
-    is_shared = np.isin(every.hashes, shared)
+    is_shared = np.isin(every.hashes, common)
     counts = np.diff(every.starts)
     # Shingle n of a text covers its words from n on; a text of fewer words has one shingle.
     first = of.starts[:-1].repeat(counts) + ranges(np.zeros_like(counts), counts)

@@ -75,9 +75,9 @@ def candidate_pairs(
     for band in range(bands.number):
         columns = np.arange(band * bands.rows, (band + 1) * bands.rows)
         keys = _keys(sketches, rows, columns, scope)
-        found = _pairs_of_band(sketches, *_buckets(keys, rows), int(columns[0]), threshold)
-        coded = [p[:, 0] * number + p[:, 1] for p in found]
-        codes = unique_numbers(np.concatenate([codes, *coded]))
+        band_pairs = _pairs_of_band(sketches, *_buckets(keys, rows), int(columns[0]), threshold)
+        band_codes = [p[:, 0] * number + p[:, 1] for p in band_pairs]
+        codes = unique_numbers(np.concatenate([codes, *band_codes]))
     pairs = np.stack(np.divmod(codes, number), axis=1)
     return pairs if scope is None else pairs[scope[pairs[:, 0]] == scope[pairs[:, 1]]]
 
@@ -112,14 +112,14 @@ def _buckets(keys: _Numbers, rows: Rows) -> tuple[Rows, Rows]:
     may then be taken for one, which costs a candidate and no more.
     """
     bits = np.uint64(max(1, len(rows) - 1).bit_length())
-    packed = keys >> bits << bits | np.arange(len(rows), dtype=np.uint64)
-    packed.sort()
-    is_first = np.ones(len(packed), np.bool_)
-    is_first[1:] = packed[1:] >> bits != packed[:-1] >> bits
+    packed_keys = keys >> bits << bits | np.arange(len(rows), dtype=np.uint64)
+    packed_keys.sort()
+    is_first = np.ones(len(packed_keys), np.bool_)
+    is_first[1:] = packed_keys[1:] >> bits != packed_keys[:-1] >> bits
     starts = np.flatnonzero(is_first)
-    sizes = np.diff(starts, append=len(packed))
+    sizes = np.diff(starts, append=len(packed_keys))
     is_shared = sizes > 1
-    places = packed[np.repeat(is_shared, sizes)] & ((np.uint64(1) << bits) - np.uint64(1))
+    places = packed_keys[np.repeat(is_shared, sizes)] & ((np.uint64(1) << bits) - np.uint64(1))
     ends = np.cumsum(sizes[is_shared])
     return rows[places.astype(np.int64)], np.concatenate([np.zeros(1, np.int64), ends])
 
@@ -162,6 +162,6 @@ def _close(members: Rows, buckets: Rows, distance: int) -> Iterator[Pairs]:
 
 def _sketch_order(sketches: NDArray[np.uint32], members: Rows, buckets: Rows, column: int) -> Rows:
     """Places of members by bucket, then by their numbers from the column on: like beside like."""
-    turned = np.roll(sketches[members], -column, axis=1).astype(">u4")
-    by_sketch = np.argsort(turned.view(f"V{4 * PERMUTATIONS}").ravel(), kind="stable")
+    rotation = np.roll(sketches[members], -column, axis=1).astype(">u4")
+    by_sketch = np.argsort(rotation.view(f"V{4 * PERMUTATIONS}").ravel(), kind="stable")
     return by_sketch[np.argsort(buckets[by_sketch], kind="stable")]

@@ -79,9 +79,9 @@ class EvaluationIndex:
 
 def index_evaluation(items: pl.Series) -> EvaluationIndex:
     """Index the texts of evaluation items; of equal ones the first is told, and null is empty."""
-    counted = [(whole_hashes(w), np.diff(w.starts)) for w in map(words, chunks(items))]
-    hashes = np.concatenate([np.zeros(0, np.uint64), *(whole for whole, _ in counted)])
-    lengths = np.concatenate([np.zeros(0, np.int64), *(length for _, length in counted)])
+    item_hashes = [(whole_hashes(w), np.diff(w.starts)) for w in map(words, chunks(items))]
+    hashes = np.concatenate([np.zeros(0, np.uint64), *(whole for whole, _ in item_hashes)])
+    lengths = np.concatenate([np.zeros(0, np.int64), *(length for _, length in item_hashes)])
     wholes, first = np.unique(hashes, return_index=True)
     has_words = lengths[first] > 0
     wholes, first = wholes[has_words], first[has_words]
@@ -107,14 +107,14 @@ def overlaps(texts: pl.Series, index: EvaluationIndex, threshold: float) -> pl.D
         raise ConfigError(
             f"{threshold} is no similarity to an evaluation set: give one of {MIN_THRESHOLD} to 1"
         )
-    found = [OVERLAPS.to_frame()]
+    matches = [OVERLAPS.to_frame()]
     start = 0
     for chunk in chunks(texts):
-        seen = words(chunk)
-        for one in _found(seen, index, threshold):
-            found.append(one.with_columns(row=(pl.col("row") + start).cast(pl.UInt32)))
+        text_words = words(chunk)
+        for one in _matches(text_words, index, threshold):
+            matches.append(one.with_columns(row=(pl.col("row") + start).cast(pl.UInt32)))
         start += len(chunk)
-    return _best(pl.concat(found))
+    return _best(pl.concat(matches))
 
 
 def prompt_overlaps(parts: pl.DataFrame, index: EvaluationIndex, threshold: float) -> pl.DataFrame:
@@ -126,14 +126,14 @@ def prompt_overlaps(parts: pl.DataFrame, index: EvaluationIndex, threshold: floa
     whole = pl.concat_str("system", "turns", "tools", separator="\n")
     texts = parts.select("turns", "system", whole=whole).with_row_index("row").unpivot(index="row")
     texts = texts.group_by(pl.col("value").str.strip_chars(), maintain_order=True).agg("row")
-    found = overlaps(texts["value"], index, threshold)
-    rows = found.with_columns(row=texts["row"].gather(found["row"]))
+    matches = overlaps(texts["value"], index, threshold)
+    rows = matches.with_columns(row=texts["row"].gather(matches["row"]))
     return _best(rows.explode("row"))
 
 
-def _best(found: pl.DataFrame) -> pl.DataFrame:
+def _best(matches: pl.DataFrame) -> pl.DataFrame:
     order = pl.col("kind").cast(pl.Enum([EXACT, NEAR, CONTAINED]))
-    best = found.sort("row", order, -pl.col("similarity"), "item")
+    best = matches.sort("row", order, -pl.col("similarity"), "item")
     return best.unique("row", keep="first", maintain_order=True)
 
 
@@ -157,8 +157,10 @@ def _rarest(of: Shingles, share: float) -> tuple[_Numbers, _Rows]:
     _, inverse, frequency = np.unique(of.hashes, return_inverse=True, return_counts=True)
     owners = np.repeat(np.arange(len(of.counts)), of.counts)
     order = np.lexsort((of.hashes, frequency[inverse], owners))
-    needed = np.ceil(share * of.counts - 1e-9).astype(np.int64)  # 0.55 × 100 is a bit over 55
-    kept = ranges(of.starts[:-1], of.counts - needed + 1)
+    required_matches = np.ceil(share * of.counts - 1e-9).astype(
+        np.int64
+    )  # 0.55 × 100 is a bit over 55
+    kept = ranges(of.starts[:-1], of.counts - required_matches + 1)
     return of.hashes[order[kept]], owners[kept]
 
 
@@ -169,40 +171,40 @@ def _cells(hashes: _Numbers, may_be: NDArray[np.bool_]) -> _Numbers:
 # --- Looking
 
 
-def _found(seen: Words, index: EvaluationIndex, threshold: float) -> Iterator[pl.DataFrame]:
+def _matches(text_words: Words, index: EvaluationIndex, threshold: float) -> Iterator[pl.DataFrame]:
     """What each way of looking finds in a chunk of texts."""
-    yield _exact(seen, index)
+    yield _exact(text_words, index)
     for probe in index.probes:
-        rolled = grams(seen, probe.width)
-        rows, places = _led_to(rolled, probe)
+        text_grams = grams(text_words, probe.width)
+        rows, places = _led_to(text_grams, probe)
         if len(rows):
-            similarity = _similarity(distinct(rolled), rows, probe, places)
+            similarity = _similarity(distinct(text_grams), rows, probe, places)
             limit = threshold if probe.kind == NEAR else CONTAINED_SHARE
             over = similarity >= limit
             items = probe.items[places[over]]
             yield _frame(rows[over], items, probe.kind, similarity[over])
 
 
-def _exact(seen: Words, index: EvaluationIndex) -> pl.DataFrame:
-    hashes = whole_hashes(seen)
+def _exact(text_words: Words, index: EvaluationIndex) -> pl.DataFrame:
+    hashes = whole_hashes(text_words)
     if not len(index.wholes):
         return OVERLAPS.to_frame()
     places = np.minimum(np.searchsorted(index.wholes, hashes), len(index.wholes) - 1)
-    rows = np.flatnonzero((index.wholes[places] == hashes) & (np.diff(seen.starts) > 0))
+    rows = np.flatnonzero((index.wholes[places] == hashes) & (np.diff(text_words.starts) > 0))
     return _frame(rows, index.items[places[rows]], EXACT, np.ones(len(rows)))
 
 
-def _led_to(rolled: Shingles, probe: _Probe) -> tuple[_Rows, _Rows]:
+def _led_to(text_grams: Shingles, probe: _Probe) -> tuple[_Rows, _Rows]:
     """Texts, and the places of items that one of their shingles leads to: each pair once."""
-    hits = np.flatnonzero(probe.filter[_cells(rolled.hashes, probe.filter)])
-    hashes = rolled.hashes[hits]
+    hits = np.flatnonzero(probe.filter[_cells(text_grams.hashes, probe.filter)])
+    hashes = text_grams.hashes[hits]
     starts = np.searchsorted(probe.terms, hashes, side="left")
     counts = np.searchsorted(probe.terms, hashes, side="right") - starts
     counts = np.minimum(counts, MAX_SHARING)
-    rows = np.searchsorted(rolled.starts, hits, side="right") - 1
+    rows = np.searchsorted(text_grams.starts, hits, side="right") - 1
     codes = np.repeat(rows, counts) * len(probe.items) + probe.places[ranges(starts, counts)]
-    found, places = np.divmod(unique_numbers(codes), len(probe.items))
-    return found, places
+    matches, places = np.divmod(unique_numbers(codes), len(probe.items))
+    return matches, places
 
 
 def _similarity(of: Shingles, rows: _Rows, probe: _Probe, places: _Rows) -> NDArray[np.float64]:

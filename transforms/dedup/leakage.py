@@ -31,9 +31,9 @@ def leakage(chats: Sequence[list[Message]], sides: pl.Series, similarity: float)
     """
     lines = _lines(chats, sides)
     near = _near(lines, sketch(lines["turns"]), similarity)
-    found = {"exact": _exact(lines), "prefix": _beginnings(lines), "near": near}
+    leaks = {"exact": _exact(lines), "prefix": _beginnings(lines), "near": near}
     rows = lines["row"]
-    return pl.DataFrame({kind: rows.is_in(own.implode()) for kind, own in found.items()})
+    return pl.DataFrame({kind: rows.is_in(own.implode()) for kind, own in leaks.items()})
 
 
 def leaking(chats: Sequence[list[Message]], sides: pl.Series, similarity: float) -> pl.Series:
@@ -43,11 +43,11 @@ def leaking(chats: Sequence[list[Message]], sides: pl.Series, similarity: float)
     """
     lines = _lines(chats, sides)
     rows = lines["row"]
-    rest = _without(_without(lines, _exact(lines)), _begun(lines))
+    rest = _without(_without(lines, _exact(lines)), _open_conversations(lines))
     sketches = sketch(lines["turns"])
     # A crowd is compared in part, and may show more of itself once some have left it.
-    while len(found := _near(rest, sketches, similarity)):
-        rest = _without(rest, found)
+    while len(leaks := _near(rest, sketches, similarity)):
+        rest = _without(rest, leaks)
     return ~rows.is_in(rest["row"].implode())
 
 
@@ -77,36 +77,38 @@ def _without(lines: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
 
 def _exact(lines: pl.DataFrame) -> pl.Series:
     """The rows of train that say the same as one of validation."""
-    held = lines.filter(_IS_HELD, pl.col("turns") != "")
-    return lines.filter(_IS_TRAINED).join(held, on="turns", how="semi")["row"]
+    held_out = lines.filter(_IS_HELD, pl.col("turns") != "")
+    return lines.filter(_IS_TRAINED).join(held_out, on="turns", how="semi")["row"]
 
 
 def _beginnings(lines: pl.DataFrame) -> pl.Series:
     """The rows of either side that are the beginning, or the whole, of one of the other side."""
-    begun = lines.select("path", other="split").explode("path").unique()
+    beginnings = lines.select("path", other="split").explode("path").unique()
     tips = lines.select("row", "split", tip=pl.col("path").list.last())
     crossing = pl.col("split") != pl.col("other")
-    return tips.join(begun, left_on="tip", right_on="path").filter(crossing)["row"]
+    return tips.join(beginnings, left_on="tip", right_on="path").filter(crossing)["row"]
 
 
-def _begun(lines: pl.DataFrame) -> pl.Series:
+def _open_conversations(lines: pl.DataFrame) -> pl.Series:
     """The rows of train that begin one of validation, or go on from one."""
-    begun = lines.with_columns(tip=pl.col("path").list.last()).explode("path").drop_nulls("path")
-    held, trained = begun.filter(_IS_HELD), begun.filter(_IS_TRAINED)
-    begins = trained.join(held, left_on="tip", right_on="path", how="semi")
-    goes_on = trained.join(held, left_on="path", right_on="tip", how="semi")
+    beginnings = (
+        lines.with_columns(tip=pl.col("path").list.last()).explode("path").drop_nulls("path")
+    )
+    held_out, train_paths = beginnings.filter(_IS_HELD), beginnings.filter(_IS_TRAINED)
+    begins = train_paths.join(held_out, left_on="tip", right_on="path", how="semi")
+    goes_on = train_paths.join(held_out, left_on="path", right_on="tip", how="semi")
     return pl.concat([begins["row"], goes_on["row"]])
 
 
 def _near(lines: pl.DataFrame, sketches: NDArray[np.uint32], similarity: float) -> pl.Series:
     """The rows of train that are near duplicates of any of validation."""
     # Those of validation come first: in a crowd of likes, they are what the others are compared to.
-    ordered = lines.sort(~_IS_HELD, maintain_order=True)
-    own = sketches[ordered["row"].to_numpy()]
-    pairs = pairs_to_keep_together(own, ordered["turns"].gather, similarity)
-    held = int((ordered["split"] == VALIDATION).sum())
-    is_crossing = (pairs < held).sum(axis=1) == 1
-    return ordered["row"].gather(np.unique(pairs[is_crossing].max(axis=1)))
+    sorted_lines = lines.sort(~_IS_HELD, maintain_order=True)
+    own = sketches[sorted_lines["row"].to_numpy()]
+    pairs = pairs_to_keep_together(own, sorted_lines["turns"].gather, similarity)
+    held_out = int((sorted_lines["split"] == VALIDATION).sum())
+    is_crossing = (pairs < held_out).sum(axis=1) == 1
+    return sorted_lines["row"].gather(np.unique(pairs[is_crossing].max(axis=1)))
 
 
 def turns_of(chat: Sequence[Message]) -> str:

@@ -66,12 +66,12 @@ def similar_pairs(
     order = np.argsort(rank, kind="stable")
     by_rank = None if scope is None else scope[order]
     pairs = order[candidate_pairs(sketches[order], threshold, by_rank)]
-    verified = Similar(*verify(pairs, fetch, threshold))
-    found = _without_boilerplate(verified, fetch, len(rank), threshold, MIN_CROWD)
+    similar = Similar(*verify(pairs, fetch, threshold))
+    own_similar = _without_boilerplate(similar, fetch, len(rank), threshold, MIN_CROWD)
     if scope is None:
-        return found
-    is_inside = scope[found.pairs[:, 0]] == scope[found.pairs[:, 1]]
-    return Similar(found.pairs[is_inside], found.similarity[is_inside])
+        return own_similar
+    is_inside = scope[own_similar.pairs[:, 0]] == scope[own_similar.pairs[:, 1]]
+    return Similar(own_similar.pairs[is_inside], own_similar.similarity[is_inside])
 
 
 def pairs_to_keep_together(sketches: NDArray[np.uint32], fetch: Fetch, threshold: float) -> Pairs:
@@ -81,16 +81,16 @@ def pairs_to_keep_together(sketches: NDArray[np.uint32], fetch: Fetch, threshold
     in many ways, or many questions, can't be told for sure: then it is kept together.
     """
     pairs = candidate_pairs(sketches, threshold)
-    verified = Similar(*verify(pairs, fetch, threshold))
-    found = _without_boilerplate(verified, fetch, len(sketches), threshold, MIN_LARGE_CROWD)
-    return found.pairs
+    similar = Similar(*verify(pairs, fetch, threshold))
+    own_similar = _without_boilerplate(similar, fetch, len(sketches), threshold, MIN_LARGE_CROWD)
+    return own_similar.pairs
 
 
 def _without_boilerplate(
-    found: Similar, fetch: Fetch, number: int, threshold: float, least: int
+    own_similar: Similar, fetch: Fetch, number: int, threshold: float, least: int
 ) -> Similar:
     """What is similar without what is common to many of the `number` texts, `least` or more."""
-    pairs, similarity = found
+    pairs, similarity = own_similar
     # So many that `least` of them are not of one group of few.
     every = count_common(np.arange(number), fetch, 0, 2 * least) if len(pairs) else None
     for _ in range(MAX_TEMPLATE_DEPTH):
@@ -129,8 +129,8 @@ def _overlaid(fetch: Fetch, own: OwnWords) -> Fetch:
 
     def overlaid(rows: Rows) -> pl.Series:
         texts = zip(rows.tolist(), fetch(rows), strict=True)
-        known = [as_text(own[row]) if row in own else text for row, text in texts]
-        return pl.Series(known, dtype=pl.String)
+        own_texts = [as_text(own[row]) if row in own else text for row, text in texts]
+        return pl.Series(own_texts, dtype=pl.String)
 
     return overlaid
 
@@ -162,14 +162,14 @@ def _by_relation(pairs: Pairs) -> Rows:
 def _jaccard(pairs: Pairs, fetch: Fetch) -> NDArray[np.float64]:
     """The similarity of each pair, in halves where the texts are too long for one go."""
     rows, places = np.unique(pairs, return_inverse=True)
-    held = _shingles_of(rows, fetch, MAX_SHINGLES if len(pairs) > 1 else None)
-    if held is None:
+    shingles = _shingles_of(rows, fetch, MAX_SHINGLES if len(pairs) > 1 else None)
+    if shingles is None:
         half = len(pairs) // 2
         return np.concatenate([_jaccard(pairs[:half], fetch), _jaccard(pairs[half:], fetch)])
     left, right = places.reshape(pairs.shape).T
-    every = incidence(held)
+    every = incidence(shingles)
     common = shared_counts(every, left, every, right)
-    union = held.counts[left] + held.counts[right] - common
+    union = shingles.counts[left] + shingles.counts[right] - common
     similarity: NDArray[np.float64] = common / np.maximum(union, 1)
     return similarity
 
@@ -177,11 +177,11 @@ def _jaccard(pairs: Pairs, fetch: Fetch) -> NDArray[np.float64]:
 def _shingles_of(rows: Rows, fetch: Fetch, limit: int | None) -> Shingles | None:
     """Shingles of the texts of these rows; or none, when there are more than the limit."""
     parts: list[Shingles] = []
-    held = 0
+    shingle_count = 0
     for start in range(0, len(rows), CHUNK_TEXTS):
         parts.append(shingle(fetch(rows[start : start + CHUNK_TEXTS])))
-        held += len(parts[-1].hashes)
-        if limit is not None and held > limit:
+        shingle_count += len(parts[-1].hashes)
+        if limit is not None and shingle_count > limit:
             return None
     return join_shingles(parts)
 
@@ -240,8 +240,8 @@ def pick_survivors(pairs: Pairs, similarity: NDArray[np.float64], rank: Rows) ->
     standing[order] = np.arange(len(order))
     ends = standing[places.reshape(-1, 2)]
     survivors, shares = _take(len(rows), ends, similarity)
-    ranked = rows[order]
-    columns = {"row": ranked, "survivor": ranked[survivors], "similarity": shares}
+    ranks = rows[order]
+    columns = {"row": ranks, "survivor": ranks[survivors], "similarity": shares}
     return pl.DataFrame(columns, schema=SURVIVORS).sort("row")
 
 

@@ -103,15 +103,15 @@ def grams(of: Words, width: int) -> Shingles:
     counts = np.diff(of.starts)
     texts = len(counts)
     # After each text stand zeros, so that a short one is hashed alone.
-    padded = of.starts[:-1] + np.arange(texts) * (width - 1)
+    positions = of.starts[:-1] + np.arange(texts) * (width - 1)
     spread = np.zeros(len(of.hashes) + (texts + 1) * (width - 1), np.uint64)
-    spread[ranges(padded, counts)] = of.hashes
-    rolled = spread[: len(spread) - width + 1].copy()
+    spread[ranges(positions, counts)] = of.hashes
+    hashes = spread[: len(spread) - width + 1].copy()
     for shift in range(1, width):
-        rolled *= _GRAM_STEP
-        rolled += spread[shift : len(spread) - width + 1 + shift]
+        hashes *= _GRAM_STEP
+        hashes += spread[shift : len(spread) - width + 1 + shift]
     kept = np.where(counts > 0, np.maximum(counts - width + 1, 1), 0)
-    return Shingles(mix(rolled[ranges(padded, kept)]), offsets(kept))
+    return Shingles(mix(hashes[ranges(positions, kept)]), offsets(kept))
 
 
 def distinct(of: Shingles) -> Shingles:
@@ -145,11 +145,13 @@ def shared_counts(
     sums = np.cumsum(np.diff(left.indptr)[left_rows] + np.diff(right.indptr)[right_rows])
     block = np.maximum(np.arange(len(sums)) // PAIRS_AT_ONCE, sums // TERMS_AT_ONCE)
     bounds = [*np.flatnonzero(np.diff(block, prepend=-1)), len(sums)]
-    counted = [
+    counts_by_chunk = [
         np.diff(left[left_rows[a:b]].multiply(right[right_rows[a:b]]).indptr)
         for a, b in pairwise(bounds)
     ]
-    common: NDArray[np.int64] = np.concatenate([np.zeros(0, np.int64), *counted]).astype(np.int64)
+    common: NDArray[np.int64] = np.concatenate([np.zeros(0, np.int64), *counts_by_chunk]).astype(
+        np.int64
+    )
     return common
 
 
@@ -158,10 +160,10 @@ def whole_hashes(of: Words) -> NDArray[np.uint64]:
     counts = np.diff(of.starts)
     places = ranges(np.zeros_like(counts), counts).astype(np.uint64)
     hashes = np.zeros(len(counts), np.uint64)
-    filled = np.flatnonzero(counts)
-    if len(filled):
-        mixed = mix(of.hashes + places * _WORD_STEP)
-        hashes[filled] = mix(np.add.reduceat(mixed, of.starts[filled]))
+    nonempty = np.flatnonzero(counts)
+    if len(nonempty):
+        mixes = mix(of.hashes + places * _WORD_STEP)
+        hashes[nonempty] = mix(np.add.reduceat(mixes, of.starts[nonempty]))
     return hashes
 
 
@@ -179,8 +181,8 @@ def offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def unique_numbers(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """Each number (0 or more) once, ascending; `np.unique` hashes, and is slow on many of ours."""
-    ordered = np.sort(numbers)
-    return ordered[np.diff(ordered, prepend=-1) > 0]
+    sorted_numbers = np.sort(numbers)
+    return sorted_numbers[np.diff(sorted_numbers, prepend=-1) > 0]
 
 
 def mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -194,21 +196,23 @@ def mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _spelt(texts: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The folded texts, with blanks between, before and after them; and where each begins."""
-    encoded = [text.encode() for text in _folded(texts.to_list())]
-    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    joined = b" ".join([b"", *encoded, bytes(_LETTER_BYTES)]).translate(_FOLD)
-    return np.frombuffer(joined, np.uint8), offsets(lengths + 1) + 1
+    byte_texts = [text.encode() for text in _fold_case(texts.to_list())]
+    lengths = np.fromiter(map(len, byte_texts), np.int64, len(byte_texts))
+    text_bytes = b" ".join([b"", *byte_texts, bytes(_LETTER_BYTES)]).translate(_FOLD)
+    return np.frombuffer(text_bytes, np.uint8), offsets(lengths + 1) + 1
 
 
-def _folded(texts: list[str]) -> list[str]:
+def _fold_case(texts: list[str]) -> list[str]:
     """Texts with only ASCII marks as blanks; those of ASCII alone are left as they are."""
     wide = [place for place, text in enumerate(texts) if not text.isascii()]
     if not wide:
         return texts
-    folded = [normalize("NFKC", normalize("NFKC", texts[n]).casefold()) for n in wide]
-    spaced = pl.Series(folded, dtype=pl.String).str.replace_all(_FORMATS, "")
-    spaced = spaced.str.replace_all(_MARKS, " ").str.replace_all(_UNSPACED, " $0 ")
-    for place, text in zip(wide, spaced, strict=True):
+    plain_texts = [normalize("NFKC", normalize("NFKC", texts[n]).casefold()) for n in wide]
+    without_formats = pl.Series(plain_texts, dtype=pl.String).str.replace_all(_FORMATS, "")
+    without_formats = without_formats.str.replace_all(_MARKS, " ").str.replace_all(
+        _UNSPACED, " $0 "
+    )
+    for place, text in zip(wide, without_formats, strict=True):
         texts[place] = text
     return texts
 

@@ -27,14 +27,14 @@ def sketch(texts: pl.Series) -> NDArray[np.uint32]:
 
 def _sketch_into(rows: NDArray[np.uint32], of: Shingles) -> None:
     """Set each row to the least number that any of the text's shingles has, by permutation."""
-    filled = np.flatnonzero(of.counts)
-    if not len(filled):
+    nonempty = np.flatnonzero(of.counts)
+    if not len(nonempty):
         return
-    starts = of.starts[filled]
+    starts = of.starts[nonempty]
     low = of.hashes.astype(np.uint32)
-    permuted, least = np.empty_like(low), np.empty((PERMUTATIONS, len(filled)), np.uint32)
+    permutation, least = np.empty_like(low), np.empty((PERMUTATIONS, len(nonempty)), np.uint32)
     for factor, shift, row in zip(_FACTORS, _SHIFTS, least, strict=True):
-        np.multiply(low, factor, out=permuted)
-        np.add(permuted, shift, out=permuted)
-        np.minimum.reduceat(permuted, starts, out=row)
-    rows[filled] = least.T
+        np.multiply(low, factor, out=permutation)
+        np.add(permutation, shift, out=permutation)
+        np.minimum.reduceat(permutation, starts, out=row)
+    rows[nonempty] = least.T

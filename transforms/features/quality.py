@@ -76,24 +76,28 @@ def quality_rules(limits: QualityLimits) -> list[tuple[Reason, pl.Expr]]:
     """
     too_short = pl.col("prompt_tokens") < pl.lit(limits.min_prompt_tokens)
     shares = pl.max_horizontal("longest_run_share", "top_word_share")
-    repeated = shares > pl.lit(limits.max_repeated_share)
+    has_repeats = shares > pl.lit(limits.max_repeated_share)
     trivial = (pl.col("words") < pl.lit(limits.min_words)) & ~pl.col("has_formula")
-    unfilled = pl.col("placeholders") > pl.lit(limits.max_placeholders)
-    reserved = pl.col("reserved_words") > pl.lit(limits.max_reserved_words)
-    hidden = pl.col("hidden_characters") > pl.lit(limits.max_hidden_characters)
+    has_placeholders = pl.col("placeholders") > pl.lit(limits.max_placeholders)
+    has_reserved_words = pl.col("reserved_words") > pl.lit(limits.max_reserved_words)
+    has_hidden_characters = pl.col("hidden_characters") > pl.lit(limits.max_hidden_characters)
     foreign = ~pl.col("language").is_in(limits.languages)
     refusal = pl.col("is_refusal") & pl.col("label").is_null()  # else the response is not used
     rules = [
         (Reason.CURATE_TOO_SHORT, limits.min_prompt_tokens is not None, too_short),
-        (Reason.CURATE_NOISE, limits.max_repeated_share is not None, repeated),
+        (Reason.CURATE_NOISE, limits.max_repeated_share is not None, has_repeats),
         (Reason.CURATE_TRIVIAL_PROMPT, limits.min_words is not None, trivial),
-        (Reason.CURATE_PLACEHOLDER, limits.max_placeholders is not None, unfilled),
-        (Reason.CURATE_RESERVED_WORD, limits.max_reserved_words is not None, reserved),
-        (Reason.CURATE_HIDDEN_CHARACTERS, limits.max_hidden_characters is not None, hidden),
+        (Reason.CURATE_PLACEHOLDER, limits.max_placeholders is not None, has_placeholders),
+        (Reason.CURATE_RESERVED_WORD, limits.max_reserved_words is not None, has_reserved_words),
+        (
+            Reason.CURATE_HIDDEN_CHARACTERS,
+            limits.max_hidden_characters is not None,
+            has_hidden_characters,
+        ),
         (Reason.CURATE_LANGUAGE, bool(limits.languages), foreign),
         (Reason.CURATE_REFUSAL, limits.drop_refusals, refusal),
     ]
-    return [(reason, broken) for reason, is_on, broken in rules if is_on]
+    return [(reason, is_broken) for reason, is_on, is_broken in rules if is_on]
 
 
 def measure_quality(texts: pl.DataFrame) -> pl.DataFrame:

@@ -48,13 +48,13 @@ def find_personal_data(text: str) -> list[Finding]:
     findings = [each for detect in DETECTORS for each in detect(plain)]
     if not findings:
         return findings
-    occupied = bytearray(len(text))  # a flag for each char
+    taken_chars = bytearray(len(text))  # a flag for each char
     for start, end in masks:
-        occupied[start:end] = b"\1" * (end - start)
+        taken_chars[start:end] = b"\1" * (end - start)
     kept = []
     for each in sorted(findings, key=lambda f: (_RANK[f.kind], f.start - f.end, f.start)):
-        if not any(occupied[each.start : each.end]):
-            occupied[each.start : each.end] = b"\1" * (each.end - each.start)
+        if not any(taken_chars[each.start : each.end]):
+            taken_chars[each.start : each.end] = b"\1" * (each.end - each.start)
             kept.append(each)
     return sorted(kept, key=lambda f: f.start)
 

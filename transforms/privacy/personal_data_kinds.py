@@ -42,9 +42,9 @@ def is_after(words: re.Pattern[str], match: re.Match[str]) -> bool:
     return words.search(match.string, max(0, start - _LOOK_BACK), start) is not None
 
 
-def has_any(folded: str, hints: Iterable[str]) -> bool:
+def has_any(folded_text: str, hints: Iterable[str]) -> bool:
     """Whether a case-folded text has one of these: far cheaper than a pattern that needs it."""
-    return any(hint in folded for hint in hints)
+    return any(hint in folded_text for hint in hints)
 
 
 def word_starts(text: str, words: Iterable[str]) -> list[int]:

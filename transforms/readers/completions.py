@@ -69,16 +69,16 @@ def text_exchange(
     if not pieces:
         raise Unreadable("no text")
     messages = split_prompt(prompt, dialect)
-    said, thought = _reply(prompt, "".join(piece.text or "" for piece in pieces))
+    reply_text, reasoning = _reply(prompt, "".join(piece.text or "" for piece in pieces))
     # Blanks between a template and what follows it are the template's.
-    said = said if messages is None else said.strip()
+    reply_text = reply_text if messages is None else reply_text.strip()
     words = [piece.stop_reason for piece in pieces if piece.stop_reason]
     return Exchange(
         messages=[Message("user", prompt)] if messages is None else messages,
-        response=Message("assistant", said),
+        response=Message("assistant", reply_text),
         tools=[],
         stop_reason=stop_word(words[-1] if words else None, UNSTATED),
-        reasoning=thought,
+        reasoning=reasoning,
         has_media=has_media,
     )
 

@@ -68,15 +68,17 @@ def read_bodies(request: bytes, response: bytes) -> tuple[str, Exchange]:
     Raises:
         InputError: no reader knows their shape, or they are over a limit.
     """
-    request, response = _unwrapped(request), _unwrapped(response)
+    request, response = _unwrap(request), _unwrap(response)
     check_limits(request, MAX_BODY_KEYS)
     check_limits(response, MAX_BODY_KEYS)
     try:
-        asked, answered = _OBJECT.decode(request), _ANY.decode(response)
-        reader = find_reader(asked, answered)
+        request_body, response_body = _OBJECT.decode(request), _ANY.decode(response)
+        reader = find_reader(request_body, response_body)
         if reader is None:
-            raise InputError(no_text_reason(asked, answered) or Reason.DECODE_UNKNOWN_SHAPE)
-        refuse_lost_context(asked)
+            raise InputError(
+                no_text_reason(request_body, response_body) or Reason.DECODE_UNKNOWN_SHAPE
+            )
+        refuse_lost_context(request_body)
         exchange = reader.read(request, response)
     except ContextLost as error:
         raise InputError(Reason.CURATE_INCOMPLETE_PROMPT, str(error)) from None
@@ -90,9 +92,9 @@ def read_bodies(request: bytes, response: bytes) -> tuple[str, Exchange]:
         raise _no_json(request, response) from None
     except RecursionError:
         raise InputError(Reason.DECODE_TOO_DEEP) from None
-    if isinstance(answered, list) and exchange.stop_reason in {UNFINISHED, UNSTATED}:
+    if isinstance(response_body, list) and exchange.stop_reason in {UNFINISHED, UNSTATED}:
         exchange.stop_reason = BROKEN_OFF
-    exchange.stop_reason = guardrail.verdict(answered) or exchange.stop_reason
+    exchange.stop_reason = guardrail.verdict(response_body) or exchange.stop_reason
     return reader.DIALECT, exchange
 
 
@@ -102,7 +104,7 @@ def _no_json(*bodies: bytes) -> InputError:
     return InputError(Reason.DECODE_UNKNOWN_SHAPE, "a body that is no JSON")
 
 
-def _unwrapped(body: bytes) -> bytes:
+def _unwrap(body: bytes) -> bytes:
     """Some writers log a body as a JSON string that holds JSON."""
     if not body.startswith(b'"'):
         return body

@@ -164,40 +164,49 @@ _MESSAGES = _Dialect(anthropic_messages.DIALECT, True, False, False)
 _COMPLETION = _Dialect(chat_completions.DIALECT, True, False, True)
 
 
-def _exchange(asked: _Request, answered: _Response) -> tuple[str, Exchange] | None:
+def _exchange(request_body: _Request, response_body: _Response) -> tuple[str, Exchange] | None:
     """By the one dialect whose answer this is; none, or more than one, is for the readers."""
-    output, content, choices = answered.output, answered.content, answered.choices
+    output, content, choices = response_body.output, response_body.content, response_body.choices
     if (output is UNSET) + (content is UNSET) + (choices is UNSET) != 2:
         return None
-    stop = answered.converse_stop
+    stop = response_body.converse_stop
     if output is not UNSET:
         is_plain = stop is not UNSET and stop != UNKNOWN_SIDE
         return (
-            _made(_CONVERSE, asked, output.message, stop_word(stop or None)) if is_plain else None
+            _build_exchange(_CONVERSE, request_body, output.message, stop_word(stop or None))
+            if is_plain
+            else None
         )
     if stop is not UNSET:
         return None
-    if content is not UNSET and answered.role is not UNSET:
-        return _made(_MESSAGES, asked, _Said("assistant", content), stop_word(answered.stop_reason))
+    if content is not UNSET and response_body.role is not UNSET:
+        return _build_exchange(
+            _MESSAGES,
+            request_body,
+            _Said("assistant", content),
+            stop_word(response_body.stop_reason),
+        )
     if choices and len(choices) == 1:
-        return _made(_COMPLETION, asked, choices[0].message, stop_word(choices[0].finish_reason))
+        return _build_exchange(
+            _COMPLETION, request_body, choices[0].message, stop_word(choices[0].finish_reason)
+        )
     return None
 
 
-def _made(
-    dialect: _Dialect, asked: _Request, reply: _Said, stop_reason: str
+def _build_exchange(
+    dialect: _Dialect, request_body: _Request, reply: _Said, stop_reason: str
 ) -> tuple[str, Exchange] | None:
-    systems = _systems(dialect, asked.system)
+    systems = _systems(dialect, request_body.system)
     if systems is None or reply.role != "assistant":
         return None
-    messages, thought = list[Message](), ""
-    for said in (*asked.messages, reply):
-        role = said.role
-        text = _text(dialect, said)
+    messages, reasoning = list[Message](), ""
+    for message in (*request_body.messages, reply):
+        role = message.role
+        text = _text(dialect, message)
         if text is None or (role == "system" and (messages or not dialect.takes_system)):
             return None
         if role == "assistant":
-            text, thought = split_reasoning(text) if "<" in text else (text, "")
+            text, reasoning = split_reasoning(text) if "<" in text else (text, "")
         if role == "system":
             systems.append(text)
         else:
@@ -205,7 +214,7 @@ def _made(
     response = messages.pop()
     if systems:
         messages = with_system(systems, messages)
-    return dialect.name, Exchange(messages, response, [], stop_reason, thought)
+    return dialect.name, Exchange(messages, response, [], stop_reason, reasoning)
 
 
 def _systems(dialect: _Dialect, content: _Content | UnsetType) -> list[str] | None:
@@ -217,16 +226,16 @@ def _systems(dialect: _Dialect, content: _Content | UnsetType) -> list[str] | No
     return None if _lacks_types(dialect, content) else [block.text for block in content]
 
 
-def _text(dialect: _Dialect, said: _Said) -> str | None:
+def _text(dialect: _Dialect, message: _Said) -> str | None:
     """The text of a message; see `chat.Turn` for how its blocks are joined."""
-    content = said.content
+    content = message.content
     if isinstance(content, str):
         return content if dialect.takes_texts else None
     if _lacks_types(dialect, content):
         return None
     if len(content) == 1:
         return content[0].text
-    return ("" if said.role == "assistant" else "\n").join([block.text for block in content])
+    return ("" if message.role == "assistant" else "\n").join([block.text for block in content])
 
 
 def _lacks_types(dialect: _Dialect, blocks: list[_Text]) -> bool:

@@ -24,16 +24,16 @@ def fingerprint(request: bytes, response: bytes) -> str:
 
 def _shape(body: bytes) -> str:
     try:
-        return _told(msgspec.json.decode(body), 0)
+        return _describe(msgspec.json.decode(body), 0)
     except (ValueError, RecursionError):
         return "no JSON"
 
 
-def _told(value: Any, depth: int) -> str:
+def _describe(value: Any, depth: int) -> str:
     if isinstance(value, dict):
         return _object(value, depth)
     if isinstance(value, list):
-        inner = sorted({_told(each, depth + 1) for each in value[:MAX_KEYS]})
+        inner = sorted({_describe(each, depth + 1) for each in value[:MAX_KEYS]})
         return f"[{'|'.join(inner)}]" if depth < MAX_DEPTH else "[…]"
     return _KINDS[type(value)]
 
@@ -41,8 +41,8 @@ def _told(value: Any, depth: int) -> str:
 def _object(value: dict[str, Any], depth: int) -> str:
     if depth >= MAX_DEPTH:
         return "{…}"
-    known = sorted(key for key in value if _WORD.fullmatch(key))
-    told = [f"{key}:{_told(value[key], depth + 1)}" for key in known[:MAX_KEYS]]
-    rest = ["?"] if len(known) < len(value) else []
-    more = ["…"] if len(known) > MAX_KEYS else []
-    return "{" + ",".join([*told, *more, *rest]) + "}"
+    word_keys = sorted(key for key in value if _WORD.fullmatch(key))
+    parts = [f"{key}:{_describe(value[key], depth + 1)}" for key in word_keys[:MAX_KEYS]]
+    rest = ["?"] if len(word_keys) < len(value) else []
+    more = ["…"] if len(word_keys) > MAX_KEYS else []
+    return "{" + ",".join([*parts, *more, *rest]) + "}"

@@ -51,8 +51,8 @@ def verdict(response: Keys | list[msgspec.Raw]) -> str | None:
     is_masked = b"ANONYMIZED" in actions[OUTPUT]
     if not has_intervened:
         return OUTPUT_MASKED if is_masked else None
-    if blocked := [side for side in _SIDES if b"BLOCKED" in actions[side]]:
-        return blocked[0]
+    if blocked_sides := [side for side in _SIDES if b"BLOCKED" in actions[side]]:
+        return blocked_sides[0]
     if is_masked:
         return OUTPUT_MASKED
     if {b"ANONYMIZED"} <= actions[INPUT] | actions[OUTPUT] <= {b"ANONYMIZED", b"NONE"}:
@@ -75,9 +75,9 @@ def _actions(parts: Iterable[Keys], assessments: Iterable[str]) -> Iterator[byte
     """What was done by each policy to one side, in any of the parts' traces."""
     for part in parts:
         for trace in (_keys(part[name]) for name in _TRACES if name in part):
-            told = _keys(trace.get("guardrail", msgspec.Raw()))
+            trace_keys = _keys(trace.get("guardrail", msgspec.Raw()))
             for name in assessments:
-                yield from _ACTION.findall(told.get(name, b""))
+                yield from _ACTION.findall(trace_keys.get(name, b""))
 
 
 def _keys(value: msgspec.Raw) -> Keys:

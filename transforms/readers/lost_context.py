@@ -54,16 +54,16 @@ def refuse_lost_context(request: Keys) -> None:
     """
     if _NAMES.isdisjoint(request):
         return  # as most requests are
-    for part in _lost(request):
+    for part in _lost_fields(request):
         raise ContextLost(part)
     fields = _keys(request.get("additionalModelRequestFields"))
-    for part in _lost(fields):
+    for part in _lost_fields(fields):
         raise ContextLost(part)
     if any(_has(fields, name) for name in _MORE_FIELDS):
         raise ContextLost("a part of the prompt in additionalModelRequestFields")
 
 
-def _lost(request: Keys) -> Iterator[str]:
+def _lost_fields(request: Keys) -> Iterator[str]:
     yield from (part for name, part in _FIELDS.items() if _has(request, name))
     has_schema = any(_has(request, name) for name in _SCHEMAS)
     if has_schema or any(_has_format(request, path) for path in _FORMATS):

@@ -44,6 +44,6 @@ def no_text_reason(request: Keys, response: Keys | list[Raw]) -> Reason | None:
         return None
     if "results" in response:  # of a rerank model, or Titan's texts
         return Reason.CURATE_RERANK if request.keys() >= _RERANK else None
-    asked = [reason for key, reason in _BY_REQUEST.items() if key in request]
-    told = [reason for key, reason in _BY_RESPONSE.items() if key in response]
-    return next(iter(told + asked), None)
+    request_reasons = [reason for key, reason in _BY_REQUEST.items() if key in request]
+    response_reasons = [reason for key, reason in _BY_RESPONSE.items() if key in response]
+    return next(iter(response_reasons + request_reasons), None)

@@ -38,40 +38,42 @@ def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
 
     Reasoning goes to a column of its own, and with `keep_reasoning` stays in the response too.
     """
-    kept, made = list[int](), list[_Row]()
-    refused, told = list[int](), list[_Row]()
+    kept, exchange_rows = list[int](), list[_Row]()
+    rejected_rows, rejections = list[int](), list[_Row]()
     for number, row in enumerate(landed.select(_READ).to_pylist()):
         try:
-            made.append(_made(row, keep_reasoning))
+            exchange_rows.append(_read_row(row, keep_reasoning))
             kept.append(number)
         except InputError as error:
-            told.append(rejected_row(row, error))
-            refused.append(number)
-    return Normalised(_exchanges(landed, kept, made), _rejected(landed, refused, told))
+            rejections.append(rejected_row(row, error))
+            rejected_rows.append(number)
+    return Normalised(
+        _exchanges(landed, kept, exchange_rows), _rejected(landed, rejected_rows, rejections)
+    )
 
 
-def _exchanges(landed: pa.Table, kept: list[int], made: list[_Row]) -> pa.Table:
-    passed = landed.select(_PASSED).take(pa.array(kept, pa.int64()))
-    columns: dict[str, Any] = {name: [row[name] for row in made] for name in _MADE}
-    columns |= {name: passed[name] for name in _PASSED}
+def _exchanges(landed: pa.Table, kept: list[int], exchange_rows: list[_Row]) -> pa.Table:
+    copied_columns = landed.select(_PASSED).take(pa.array(kept, pa.int64()))
+    columns: dict[str, Any] = {name: [row[name] for row in exchange_rows] for name in _MADE}
+    columns |= {name: copied_columns[name] for name in _PASSED}
     return pa.table({name: columns[name] for name in EXCHANGES.names}, schema=EXCHANGES)
 
 
-def _rejected(landed: pa.Table, refused: list[int], told: list[_Row]) -> pl.DataFrame:
-    keys = landed.select(_KEYS).take(pa.array(refused, pa.int64()))
-    texts = {name: [row[name] for row in told] for name in ("reason", "detail")}
+def _rejected(landed: pa.Table, rejected_rows: list[int], rejections: list[_Row]) -> pl.DataFrame:
+    keys = landed.select(_KEYS).take(pa.array(rejected_rows, pa.int64()))
+    texts = {name: [row[name] for row in rejections] for name in ("reason", "detail")}
     return pl.DataFrame(keys).with_columns(
         pl.Series(name, values, dtype=pl.String) for name, values in texts.items()
     )
 
 
-def _made(row: _Row, keep_reasoning: bool) -> _Row:
+def _read_row(row: _Row, keep_reasoning: bool) -> _Row:
     """What an exchange has beyond the columns that it takes over from its landed row."""
     dialect, exchange = read_exchange(row)
-    judged = _judged(exchange)
+    measures = _measure(exchange)
     if keep_reasoning and exchange.reasoning:
-        told = exchange.response.content or ""
-        exchange.response.content = f"<reasoning>{exchange.reasoning}</reasoning>{told}"
+        reply_text = exchange.response.content or ""
+        exchange.response.content = f"<reasoning>{exchange.reasoning}</reasoning>{reply_text}"
     return {
         "messages": _json(exchange.messages),
         "response": _json(exchange.response),
@@ -80,18 +82,18 @@ def _made(row: _Row, keep_reasoning: bool) -> _Row:
         "stop_reason": exchange.stop_reason,
         "dialect": dialect,
         "has_media": exchange.has_media,
-        **judged,
+        **measures,
     }
 
 
-def _judged(exchange: Exchange) -> _Row:
+def _measure(exchange: Exchange) -> _Row:
     """What curation needs to know of an exchange, so that it need not read its text again."""
     messages, response = exchange.messages, exchange.response
-    asked = [m for m in messages if m.role == "user" and (m.content or "").strip()]
+    questions = [m for m in messages if m.role == "user" and (m.content or "").strip()]
     return {
         "prompt_digest": _prompt_digest(exchange),
         "prompt_tokens": estimate_tokens(messages, exchange.tools),
-        "has_prompt": bool(asked),
+        "has_prompt": bool(questions),
         "has_blank_turn": not all(is_telling(message) for message in messages),
         "has_dangling_call": _has_dangling_call(exchange),
         "has_response": bool(response.tool_calls or (response.content or "").strip()),

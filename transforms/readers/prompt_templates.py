@@ -52,31 +52,33 @@ def split_prompt(prompt: str, dialect: str = "") -> list[Message] | None:
         chat.ContextLost: the system speaks in mid-conversation.
         InputError: there are more than `MAX_MARKERS` of the template's markers.
     """
-    framed = "\n\n" + prompt.lstrip(_BLANKS)  # some of the markers begin with a line break
-    fitting = [template for template in _TEMPLATES if _fits(framed, template)]
-    begun = [template for template in fitting if _begins(framed, template)]
+    padded_prompt = "\n\n" + prompt.lstrip(_BLANKS)  # some of the markers begin with a line break
+    fitting = [template for template in _TEMPLATES if _fits(padded_prompt, template)]
+    matching_templates = [template for template in fitting if _begins(padded_prompt, template)]
     own = [template for template in fitting if template.dialect == dialect]
     # Whoever writes inside of a turn can't come before its marker.
-    template = min(begun or own, key=lambda each: framed.find(each.signs[0]), default=None)
+    template = min(
+        matching_templates or own, key=lambda each: padded_prompt.find(each.signs[0]), default=None
+    )
     if template is None:
         return None
     if sum(map(prompt.count, template.signs)) > MAX_MARKERS:
         raise InputError(Reason.DECODE_TOO_MANY_KEYS, f"over {MAX_MARKERS:,} markers of turns")
-    messages = list(_messages(template.turns(framed)))
+    messages = list(_messages(template.turns(padded_prompt)))
     if messages[-1].role == "assistant" and messages[-1].content in {"", OPEN_THOUGHT}:
         messages.pop()
     return with_system([], messages)
 
 
-def _fits(framed: str, template: _Template) -> bool:
-    has_signs = all(sign in framed for sign in template.signs)
-    is_last = framed.rfind(template.last) >= max(map(framed.rfind, template.signs))
-    return has_signs and is_last and framed.rstrip(_BLANKS).endswith(template.tail)
+def _fits(padded_prompt: str, template: _Template) -> bool:
+    has_signs = all(sign in padded_prompt for sign in template.signs)
+    is_last = padded_prompt.rfind(template.last) >= max(map(padded_prompt.rfind, template.signs))
+    return has_signs and is_last and padded_prompt.rstrip(_BLANKS).endswith(template.tail)
 
 
-def _begins(framed: str, template: _Template) -> bool:
+def _begins(padded_prompt: str, template: _Template) -> bool:
     starts = (*template.signs, *template.starts)
-    return framed.startswith(starts) or framed.lstrip(_BLANKS).startswith(starts)
+    return padded_prompt.startswith(starts) or padded_prompt.lstrip(_BLANKS).startswith(starts)
 
 
 def split_channels(prompt: str, text: str) -> tuple[str, str] | None:
@@ -84,12 +86,14 @@ def split_channels(prompt: str, text: str) -> tuple[str, str] | None:
     if "<|message|>" not in text:
         return None
     header, mark, _ = prompt.rpartition("<|start|>")[2].partition("<|message|>")
-    said, thoughts = list[str](), list[str]()
+    texts, thoughts = list[str](), list[str]()
     for piece in f"{header}{mark}{text}".split("<|start|>"):
         head, _, body = piece.partition("<|message|>")
         channel = head.partition("<|channel|>")[2].strip()
-        (thoughts if channel.startswith("analysis") else said).append(_ended(body, _HARMONY_ENDS))
-    return "\n".join(said), "\n".join(thought.strip() for thought in thoughts)
+        (thoughts if channel.startswith("analysis") else texts).append(
+            _strip_end(body, _HARMONY_ENDS)
+        )
+    return "\n".join(texts), "\n".join(reasoning.strip() for reasoning in thoughts)
 
 
 def _messages(turns: Iterable[_Turn]) -> Iterator[Message]:
@@ -98,13 +102,13 @@ def _messages(turns: Iterable[_Turn]) -> Iterator[Message]:
         yield Message(role, split_reasoning(bare)[0] if role == "assistant" else bare)
 
 
-def _headed(prompt: str, opens: str, closes: str, ends: tuple[str, ...]) -> Iterator[_Turn]:
+def _split_headers(prompt: str, opens: str, closes: str, ends: tuple[str, ...]) -> Iterator[_Turn]:
     """Turns that each begin with a header between `opens` and `closes`, which names the role."""
     lead, *pieces = prompt.split(opens)
-    yield "system", _started(lead)
+    yield "system", _strip_start(lead)
     for piece in pieces:
         header, _, text = piece.partition(closes)
-        yield _role(header), _ended(text, ends)
+        yield _role(header), _strip_end(text, ends)
 
 
 def _harmony(prompt: str) -> Iterator[_Turn]:
@@ -115,31 +119,33 @@ def _harmony(prompt: str) -> Iterator[_Turn]:
         header, _, text = piece.partition("<|message|>")
         role, _, channel = header.partition("<|channel|>")
         if not channel.startswith("analysis"):
-            yield _role(role), _ended(text, _HARMONY_ENDS)
+            yield _role(role), _strip_end(text, _HARMONY_ENDS)
 
 
-def _marked(prompt: str, user: str, assistant: str, ends: tuple[str, ...] = ()) -> Iterator[_Turn]:
+def _split_markers(
+    prompt: str, user: str, assistant: str, ends: tuple[str, ...] = ()
+) -> Iterator[_Turn]:
     """Turns that each begin with the marker of who speaks; what stands before is the system's."""
     speakers = chain(["system"], repeat("user"))
     for speaker, piece in zip(speakers, prompt.split(user), strict=False):
-        said, *replies = piece.split(assistant)
-        yield speaker, _started(said) if speaker == "system" else _ended(said, ends)
-        yield from (("assistant", _ended(reply, ends)) for reply in replies)
+        texts, *replies = piece.split(assistant)
+        yield speaker, _strip_start(texts) if speaker == "system" else _strip_end(texts, ends)
+        yield from (("assistant", _strip_end(reply, ends)) for reply in replies)
 
 
-def _bracketed(prompt: str) -> Iterator[_Turn]:
+def _split_brackets(prompt: str) -> Iterator[_Turn]:
     """Turns of the user in brackets, as Llama 2 and Mistral have them; replies stand between."""
     lead, *pieces = prompt.split("[INST]")
-    lead = _started(lead).removeprefix("[SYSTEM_PROMPT]")
-    yield "system", _ended(lead, ("[/SYSTEM_PROMPT]",))
+    lead = _strip_start(lead).removeprefix("[SYSTEM_PROMPT]")
+    yield "system", _strip_end(lead, ("[/SYSTEM_PROMPT]",))
     for piece in pieces:
-        asked, _, reply = piece.partition("[/INST]")
-        if asked.lstrip(_BLANKS).startswith("<<SYS>>"):
-            system, _, asked = asked.partition("<</SYS>>")
+        user_text, _, reply = piece.partition("[/INST]")
+        if user_text.lstrip(_BLANKS).startswith("<<SYS>>"):
+            system, _, user_text = user_text.partition("<</SYS>>")
             yield "system", system.lstrip(_BLANKS).removeprefix("<<SYS>>").strip(_BLANKS)
-        yield "user", asked
-        if said := _ended(reply, ("<s>", "</s>")):
-            yield "assistant", said
+        yield "user", user_text
+        if texts := _strip_end(reply, ("<s>", "</s>")):
+            yield "assistant", texts
 
 
 def _role(header: str) -> str:
@@ -150,14 +156,14 @@ def _role(header: str) -> str:
     return name if name in ROLES else "tool"
 
 
-def _started(text: str) -> str:
+def _strip_start(text: str) -> str:
     text = text.strip(_BLANKS)
     for start in _STARTS:
         text = text.removeprefix(start)
     return text.strip(_BLANKS)
 
 
-def _ended(text: str, ends: tuple[str, ...]) -> str:
+def _strip_end(text: str, ends: tuple[str, ...]) -> str:
     for end in ends:
         text = text.rstrip(_BLANKS).removesuffix(end)
     return text.rstrip(_BLANKS)
@@ -168,7 +174,7 @@ _TEMPLATES = (
     _Template(
         ("<|start_header_id|>", "<|end_header_id|>"),
         partial(
-            _headed,
+            _split_headers,
             opens="<|start_header_id|>",
             closes="<|end_header_id|>",
             ends=("<|eot_id|>", "<|eom_id|>"),
@@ -178,7 +184,7 @@ _TEMPLATES = (
     _Template(
         ("<|header_start|>", "<|header_end|>"),
         partial(
-            _headed,
+            _split_headers,
             opens="<|header_start|>",
             closes="<|header_end|>",
             ends=("<|eot|>", "<|eom|>"),
@@ -187,7 +193,7 @@ _TEMPLATES = (
     # ChatML: Qwen and others
     _Template(
         ("<|im_start|>", "<|im_end|>"),
-        partial(_headed, opens="<|im_start|>", closes="\n", ends=("<|im_end|>",)),
+        partial(_split_headers, opens="<|im_start|>", closes="\n", ends=("<|im_end|>",)),
     ),
     # gpt-oss
     _Template(("<|start|>", "<|message|>"), _harmony),
@@ -195,7 +201,7 @@ _TEMPLATES = (
     _Template(
         ("<｜User｜>", "<｜Assistant｜>"),
         partial(
-            _marked,
+            _split_markers,
             user="<｜User｜>",
             assistant="<｜Assistant｜>",
             ends=("<｜end▁of▁sentence｜>",),
@@ -203,12 +209,12 @@ _TEMPLATES = (
     ),
     # Llama 2 and Mistral
     _Template(
-        ("[INST]", "[/INST]"), _bracketed, (*_STARTS, "[SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]")
+        ("[INST]", "[/INST]"), _split_brackets, (*_STARTS, "[SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]")
     ),
     # Claude's Text Completions; its markers, and Titan's, are everyday words
     _Template(
         ("\n\nHuman:", "\n\nAssistant:"),
-        partial(_marked, user="\n\nHuman:", assistant="\n\nAssistant:"),
+        partial(_split_markers, user="\n\nHuman:", assistant="\n\nAssistant:"),
         starts=(),
         dialect="claude_text",
         last="\n\nAssistant:",
@@ -216,7 +222,7 @@ _TEMPLATES = (
     # Titan: the last turn must be the one to be filled
     _Template(
         ("\nUser:", "\nBot:"),
-        partial(_marked, user="\nUser:", assistant="\nBot:"),
+        partial(_split_markers, user="\nUser:", assistant="\nBot:"),
         starts=(),
         dialect="titan_text",
         tail="\nBot:",

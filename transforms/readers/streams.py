@@ -122,7 +122,7 @@ class Reply:
         Raises:
             InputError: the arguments of a call are nested too deep.
         """
-        self.parts.reasoning = ["".join(thought) for thought in self._thoughts]
+        self.parts.reasoning = ["".join(pieces) for pieces in self._thoughts]
         self.parts.calls = [
             ToolCall(call.id, "function", FunctionCall(call.name, _arguments(call)))
             for call in self._calls

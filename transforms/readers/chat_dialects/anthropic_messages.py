@@ -87,8 +87,8 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a Messages request and its whole answer."""
-    answered = _RESPONSE.decode(response)
-    return to_exchange(request, _turn(answered.content), answered.stop_reason)
+    response_body = _RESPONSE.decode(response)
+    return to_exchange(request, _turn(response_body.content), response_body.stop_reason)
 
 
 def to_exchange(request: bytes, reply: Turn, stop_reason: str | None) -> Exchange:
@@ -97,14 +97,14 @@ def to_exchange(request: bytes, reply: Turn, stop_reason: str | None) -> Exchang
     Raises:
         chat.Unreadable, msgspec.DecodeError: the request is of another dialect.
     """
-    asked = _REQUEST.decode(request)
-    turns = [(m.role, _turn(m.content)) for m in asked.messages]
-    system = _turn(asked.system or "")
+    request_body = _REQUEST.decode(request)
+    turns = [(m.role, _turn(m.content)) for m in request_body.messages]
+    system = _turn(request_body.system or "")
     messages = [message for role, turn in turns for message in turn.messages(role)]
     return Exchange(
         messages=with_system(system.texts, messages),
         response=reply.messages("assistant")[0],
-        tools=[_tool(tool) for tool in asked.tools or ()],
+        tools=[_tool(tool) for tool in request_body.tools or ()],
         stop_reason=stop_word(stop_reason),
         reasoning="\n".join(reply.reasoning),
         has_media=system.has_media or reply.has_media or any(turn.has_media for _, turn in turns),

@@ -78,7 +78,7 @@ class _Reply:
     def choice(self) -> Choice:
         """The whole choice."""
         calls = [Call(Function(c.name, _json_text(c.pieces)), c.id) for c in self.calls]
-        said = Said(
+        message = Said(
             role="assistant",
             content=self.parts,
             reasoning_content="".join(self.reasoning),
@@ -86,7 +86,7 @@ class _Reply:
             function_call=self.function_call,
             audio=self.audio,
         )
-        return Choice(said, self.finish_reason, self.stop_reason)
+        return Choice(message, self.finish_reason, self.stop_reason)
 
 
 def _json_text(pieces: list[str]) -> Raw:
@@ -124,8 +124,8 @@ def _add_delta(reply: _Reply, delta: _Delta) -> None:
         reply.parts.extend(delta.content)
     elif delta.content or delta.refusal:
         reply.parts.append(Part("text", delta.content or delta.refusal or ""))
-    if thought := delta.reasoning_content or delta.reasoning:
-        reply.reasoning.append(thought)
+    if reasoning := delta.reasoning_content or delta.reasoning:
+        reply.reasoning.append(reasoning)
     reply.function_call = delta.function_call or reply.function_call
     reply.audio = delta.audio or reply.audio
     for piece in delta.tool_calls or ():

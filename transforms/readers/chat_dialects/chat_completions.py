@@ -111,10 +111,10 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a chat completion; of several choices, the first is taken as the response."""
-    answered = _RESPONSE.decode(response)
-    if not answered.choices:
+    response_body = _RESPONSE.decode(response)
+    if not response_body.choices:
         raise Unreadable("no choices")
-    return to_exchange(request, answered.choices[0])
+    return to_exchange(request, response_body.choices[0])
 
 
 def to_exchange(request: bytes, choice: Choice) -> Exchange:
@@ -123,16 +123,21 @@ def to_exchange(request: bytes, choice: Choice) -> Exchange:
     Raises:
         chat.Unreadable, msgspec.DecodeError: the request is of another dialect.
     """
-    asked, said = _REQUEST.decode(request), choice.message
-    messages, (reply, thought) = [_message(m) for m in asked.messages], _spoken(said)
+    request_body, reply_message = _REQUEST.decode(request), choice.message
+    messages, (reply, reasoning) = (
+        [_message(m) for m in request_body.messages],
+        _spoken(reply_message),
+    )
     fill_call_ids([*messages, reply])
     return Exchange(
         messages=with_system([], messages),
         response=reply,
-        tools=[_tool(tool) for tool in asked.tools or ()],
+        tools=[_tool(tool) for tool in request_body.tools or ()],
         stop_reason=stop_word(choice.finish_reason or choice.stop_reason),
-        reasoning="\n".join(t for t in (said.reasoning_content or said.reasoning, thought) if t),
-        has_media=any(_has_media(message) for message in (said, *asked.messages)),
+        reasoning="\n".join(
+            t for t in (reply_message.reasoning_content or reply_message.reasoning, reasoning) if t
+        ),
+        has_media=any(_has_media(message) for message in (reply_message, *request_body.messages)),
     )
 
 
@@ -144,48 +149,50 @@ def arguments_text(arguments: Raw) -> str:
     return json.decode(arguments, type=str) if is_text else compact(arguments)
 
 
-def _message(logged: Said) -> Message:
-    role = "system" if logged.role == "developer" else logged.role
-    if logged.role == "function":
+def _message(logged_message: Said) -> Message:
+    role = "system" if logged_message.role == "developer" else logged_message.role
+    if logged_message.role == "function":
         raise ContextLost("functions in place of tools")
     if role not in _ROLES:
         raise Unreadable("a message of an unknown role")
-    if logged.name and role != "tool":
+    if logged_message.name and role != "tool":
         raise ContextLost("the name of a speaker")
     if role == "assistant":
-        return _spoken(logged)[0]
-    return Message(role, _text(logged), tool_call_id=logged.tool_call_id or "")
+        return _spoken(logged_message)[0]
+    return Message(role, _text(logged_message), tool_call_id=logged_message.tool_call_id or "")
 
 
-def _spoken(logged: Said) -> tuple[Message, str]:
+def _spoken(logged_message: Said) -> tuple[Message, str]:
     """An assistant's message without its reasoning, and that reasoning."""
-    if logged.function_call is not None:
+    if logged_message.function_call is not None:
         raise ContextLost("functions in place of tools")
     calls = [
         ToolCall(c.id or "", "function", FunctionCall(c.function.name, _arguments(c.function)))
-        for c in logged.tool_calls or ()
+        for c in logged_message.tool_calls or ()
     ]
-    text, thought = split_reasoning(_text(logged))
+    text, reasoning = split_reasoning(_text(logged_message))
     content = None if calls and not text.strip() else text
-    return Message("assistant", content, tool_calls=calls), thought
+    return Message("assistant", content, tool_calls=calls), reasoning
 
 
 def _arguments(function: Function) -> str:
     return arguments_text(function.arguments) or "{}"
 
 
-def _text(logged: Said) -> str:
-    if not isinstance(logged.content, list):
-        return logged.content or logged.refusal or ""
-    if any(part.type not in _TEXT and part.type not in _MEDIA for part in logged.content):
+def _text(logged_message: Said) -> str:
+    if not isinstance(logged_message.content, list):
+        return logged_message.content or logged_message.refusal or ""
+    if any(part.type not in _TEXT and part.type not in _MEDIA for part in logged_message.content):
         raise Unreadable("a content part of an unknown kind")
-    joint = "" if logged.role == "assistant" else "\n"
-    return joint.join(p.text or p.refusal or "" for p in logged.content if p.type in _TEXT)
+    joint = "" if logged_message.role == "assistant" else "\n"
+    return joint.join(p.text or p.refusal or "" for p in logged_message.content if p.type in _TEXT)
 
 
-def _has_media(logged: Said) -> bool:
-    has_parts = isinstance(logged.content, list) and any(p.type in _MEDIA for p in logged.content)
-    return has_parts or logged.audio is not None
+def _has_media(logged_message: Said) -> bool:
+    has_parts = isinstance(logged_message.content, list) and any(
+        p.type in _MEDIA for p in logged_message.content
+    )
+    return has_parts or logged_message.audio is not None
 
 
 def _tool(tool: _Tool) -> JsonObject:

@@ -99,15 +99,15 @@ class _Dialogue:
     calls: int = 0
     results: int = 0
 
-    def add(self, said: _Said) -> None:
+    def add(self, entry: _Said) -> None:
         """Add what one turn says: its text and calls, then its results."""
-        role = _ROLES.get(said.role.upper())
+        role = _ROLES.get(entry.role.upper())
         if role is None:
             raise Unreadable("a message of an unknown role")
-        if role != "tool" and (said.message or not said.tool_results):
-            turn = self.turn(said.message or "", said.tool_calls or [])
+        if role != "tool" and (entry.message or not entry.tool_results):
+            turn = self.turn(entry.message or "", entry.tool_calls or [])
             self.messages += turn.messages(role)
-        for result in said.tool_results or ():
+        for result in entry.tool_results or ():
             self._answer(result)
 
     def turn(self, text: str, calls: list[_Call]) -> Turn:
@@ -132,8 +132,8 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
     """Command R answers a `text` to a `message`; a stream may begin with another event."""
     if "message" not in request:
         return False
-    told = answer_keys(response)
-    return "text" in told or (isinstance(response, list) and "event_type" in told)
+    schema = answer_keys(response)
+    return "text" in schema or (isinstance(response, list) and "event_type" in schema)
 
 
 def read(request: bytes, response: bytes) -> Exchange:
@@ -141,44 +141,44 @@ def read(request: bytes, response: bytes) -> Exchange:
 
     Documents given to the model stand below the preamble, one JSON value a line.
     """
-    asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
+    request_body, response_body = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
     dialogue = _Dialogue()
-    last = _Said("USER", asked.message, tool_results=asked.tool_results)
-    for said in (*(asked.chat_history or ()), last):
-        dialogue.add(said)
-    reply = dialogue.turn(*_reply(answered))
-    system = [asked.preamble or "", *map(compact, asked.documents or ())]
-    words = [answer.finish_reason for answer in answered if answer.finish_reason]
+    last = _Said("USER", request_body.message, tool_results=request_body.tool_results)
+    for entry in (*(request_body.chat_history or ()), last):
+        dialogue.add(entry)
+    reply = dialogue.turn(*_reply(response_body))
+    system = [request_body.preamble or "", *map(compact, request_body.documents or ())]
+    words = [answer.finish_reason for answer in response_body if answer.finish_reason]
     return Exchange(
         messages=with_system(system, dialogue.messages),
         response=reply.messages("assistant")[0],
-        tools=[_tool(tool) for tool in asked.tools or ()],
+        tools=[_tool(tool) for tool in request_body.tools or ()],
         stop_reason=stop_word(words[-1] if words else None),
         reasoning="\n".join(reply.reasoning),
     )
 
 
-def _reply(answered: list[_Answer]) -> tuple[str, list[_Call]]:
+def _reply(response_body: list[_Answer]) -> tuple[str, list[_Call]]:
     """Text and calls of the reply; the last event of a stream may hold the whole once more."""
-    whole = [answer.response for answer in answered if answer.response]
+    whole = [answer.response for answer in response_body if answer.response]
     if whole:
         return whole[-1].text or "", whole[-1].tool_calls or []
-    calls = [call for answer in answered for call in answer.tool_calls or ()]
-    return "".join(answer.text or "" for answer in answered), calls
+    calls = [call for answer in response_body for call in answer.tool_calls or ()]
+    return "".join(answer.text or "" for answer in response_body), calls
 
 
 def _tool(tool: _Tool) -> JsonObject:
     """Parameters as a JSON schema; Cohere names their types as Python does (`List[str]`)."""
-    defined = tool.parameter_definitions or {}
+    definitions = tool.parameter_definitions or {}
     schema = {
         "type": "object",
-        "properties": {name: _property(parameter) for name, parameter in defined.items()},
-        "required": [name for name, parameter in defined.items() if parameter.required],
+        "properties": {name: _property(parameter) for name, parameter in definitions.items()},
+        "required": [name for name, parameter in definitions.items() if parameter.required],
     }
     return function_tool(tool.name, tool.description, Raw(msgspec.json.encode(schema)))
 
 
 def _property(parameter: _Parameter) -> JsonObject:
-    named = (parameter.type or "").partition("[")[0].lower()
-    told = {"type": _JSON_TYPES.get(named, named), "description": parameter.description}
-    return {key: value for key, value in told.items() if value}
+    type_name = (parameter.type or "").partition("[")[0].lower()
+    schema = {"type": _JSON_TYPES.get(type_name, type_name), "description": parameter.description}
+    return {key: value for key, value in schema.items() if value}

@@ -163,8 +163,10 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a Converse or Nova request and its whole answer."""
-    answered = _RESPONSE.decode(response)
-    return to_exchange(request, _turn(answered.output.message.content), answered.stop_reason)
+    response_body = _RESPONSE.decode(response)
+    return to_exchange(
+        request, _turn(response_body.output.message.content), response_body.stop_reason
+    )
 
 
 def to_exchange(request: bytes, reply: Turn, stop_reason: str | None) -> Exchange:
@@ -173,14 +175,14 @@ def to_exchange(request: bytes, reply: Turn, stop_reason: str | None) -> Exchang
     Raises:
         chat.Unreadable, msgspec.DecodeError: the request is of another dialect.
     """
-    asked = _REQUEST.decode(request)
-    system = _turn(asked.system or [])
-    turns = [(m.role, _turn(m.content)) for m in asked.messages or ()]
+    request_body = _REQUEST.decode(request)
+    system = _turn(request_body.system or [])
+    turns = [(m.role, _turn(m.content)) for m in request_body.messages or ()]
     messages = [message for role, turn in turns for message in turn.messages(role)]
     return Exchange(
         messages=with_system(system.texts, messages),
         response=reply.messages("assistant")[0],
-        tools=_tools(asked.tool_config),
+        tools=_tools(request_body.tool_config),
         stop_reason=stop_word(stop_reason),
         reasoning="\n".join(reply.reasoning),
         has_media=system.has_media or reply.has_media or any(turn.has_media for _, turn in turns),
@@ -204,8 +206,8 @@ def _add(turn: Turn, block: _Block) -> None:
     elif block.guard_content:
         _add_guarded(turn, block.guard_content)
     elif block.reasoning_content:
-        thought = block.reasoning_content.reasoning_text
-        turn.reasoning.append((thought.text if thought else "") or "")
+        reasoning_text_block = block.reasoning_content.reasoning_text
+        turn.reasoning.append((reasoning_text_block.text if reasoning_text_block else "") or "")
     elif block.citations_content:
         turn.texts.extend(piece.text or "" for piece in block.citations_content.content or ())
     elif block.search_result:
@@ -231,9 +233,9 @@ def _add_call(turn: Turn, call: _ToolUse) -> None:
     turn.call(call.tool_use_id or "", call.name, call.input)
 
 
-def _add_guarded(turn: Turn, guarded: _GuardContent) -> None:
-    turn.texts.append((guarded.text.text if guarded.text else "") or "")
-    turn.has_media |= guarded.image is not None
+def _add_guarded(turn: Turn, guard_block: _GuardContent) -> None:
+    turn.texts.append((guard_block.text.text if guard_block.text else "") or "")
+    turn.has_media |= guard_block.image is not None
 
 
 def _add_result(turn: Turn, result: _ToolResult) -> None:

@@ -115,15 +115,15 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a request and its answer; of a stream that broke off, what there is."""
-    asked, answered = _REQUEST.decode(request), _answer(response)
-    turns, reply = _turns(asked.input or []), _reply(answered.output or [])
+    request_body, response_body = _REQUEST.decode(request), _answer(response)
+    turns, reply = _turns(request_body.input or []), _reply(response_body.output or [])
     spoken = [(who, turn) for who, turn in turns if not _is_thought(who, turn)]
     messages = [message for who, turn in spoken for message in turn.messages(who)]
     return Exchange(
-        messages=with_system([asked.instructions or ""], messages),
+        messages=with_system([request_body.instructions or ""], messages),
         response=reply.messages("assistant")[0],
-        tools=[_tool(tool) for tool in asked.tools or ()],
-        stop_reason=_stop_reason(answered, reply),
+        tools=[_tool(tool) for tool in request_body.tools or ()],
+        stop_reason=_stop_reason(response_body, reply),
         reasoning="\n".join(reply.reasoning),
         has_media=reply.has_media or any(turn.has_media for _, turn in turns),
     )
@@ -176,8 +176,8 @@ def _add(turn: Turn, item: _Item) -> None:
         case "function_call":
             if not item.name:
                 raise Unreadable("a tool call without a name")
-            called = FunctionCall(item.name, item.arguments or "{}")
-            turn.calls.append(ToolCall(item.call_id or "", "function", called))
+            function_call = FunctionCall(item.name, item.arguments or "{}")
+            turn.calls.append(ToolCall(item.call_id or "", "function", function_call))
         case "function_call_output":
             turn.result(item.call_id or "", _texts(turn, item.output))
         case "reasoning":
@@ -200,44 +200,52 @@ def _tool(tool: _Tool) -> JsonObject:
     return function_tool(tool.name or "", tool.description, tool.parameters)
 
 
-def _stop_reason(answered: _Response, reply: Turn) -> str:
-    match answered.status:
+def _stop_reason(response_body: _Response, reply: Turn) -> str:
+    match response_body.status:
         case "completed":
             return "tool_use" if reply.calls else "end_turn"
         case "incomplete":
-            why = answered.incomplete_details.reason if answered.incomplete_details else None
+            why = (
+                response_body.incomplete_details.reason
+                if response_body.incomplete_details
+                else None
+            )
             return _CUT_OFF.get(why, why) if why else UNFINISHED
         case "failed":
             raise CallFailed("a response that failed")
-    return answered.status or UNFINISHED
+    return response_body.status or UNFINISHED
 
 
 # --- streams
 
 
 def _answer(body: bytes) -> _Response:
-    logged = _RESPONSE.decode(body)
-    if isinstance(logged, _Response):
-        return logged
-    events = [event for event in logged if isinstance(event, _Event)]
+    body_content = _RESPONSE.decode(body)
+    if isinstance(body_content, _Response):
+        return body_content
+    events = [event for event in body_content if isinstance(event, _Event)]
     ends = [event.response for event in events if event.type in _ENDS and event.response]
-    return ends[-1] if ends else _Response(_folded(events))
+    return ends[-1] if ends else _Response(_collect_items(events))
 
 
-def _folded(events: list[_Event]) -> list[_Item]:
+def _collect_items(events: list[_Event]) -> list[_Item]:
     """The items of a stream that broke off: whole where they were done, else from their pieces."""
-    items, pieces, done = dict[int, _Item](), defaultdict[int, list[str]](list), set[int]()
+    items, pieces, finished_indexes = (
+        dict[int, _Item](),
+        defaultdict[int, list[str]](list),
+        set[int](),
+    )
     for event in events:
         _refuse_failure(event)
         index, kind = event.output_index or 0, event.type or ""
         if event.item:
             items[index] = event.item
             if kind == "response.output_item.done":
-                done.add(index)
+                finished_indexes.add(index)
         elif kind in _PIECES and isinstance(event.delta, str):
             items.setdefault(index, _Item(_PIECES[kind], "assistant"))
             pieces[index].append(event.delta)
-    for index in items.keys() - done:
+    for index in items.keys() - finished_indexes:
         _fill(items[index], "".join(pieces[index]))
     return [items[index] for index in sorted(items)]
 

@@ -46,9 +46,13 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its completion."""
-    asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
-    said = [completion for answer in answered for completion in (answer.completions or [])[:1]]
-    return text_exchange(DIALECT, asked.prompt, [_piece(completion) for completion in said])
+    request_body, response_body = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
+    replies = [
+        completion for answer in response_body for completion in (answer.completions or [])[:1]
+    ]
+    return text_exchange(
+        DIALECT, request_body.prompt, [_piece(completion) for completion in replies]
+    )
 
 
 def _piece(completion: _Completion) -> Piece:

@@ -34,6 +34,6 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its completion."""
-    asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
-    pieces = [Piece(a.completion, a.stop_reason) for a in answered]
-    return text_exchange(DIALECT, asked.prompt, pieces)
+    request_body, response_body = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
+    pieces = [Piece(a.completion, a.stop_reason) for a in response_body]
+    return text_exchange(DIALECT, request_body.prompt, pieces)

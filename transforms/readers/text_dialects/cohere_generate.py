@@ -35,15 +35,17 @@ _STREAM = Decoder(list[_Generation | str | None])
 
 def claims(request: Keys, response: Keys | list[Raw]) -> bool:
     """Command answers `generations` to a `prompt`; the chunks of a stream tell if it is over."""
-    told = "is_finished" if isinstance(response, list) else "generations"
-    return "prompt" in request and told in answer_keys(response)
+    marker_key = "is_finished" if isinstance(response, list) else "generations"
+    return "prompt" in request and marker_key in answer_keys(response)
 
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its generation."""
-    asked = _REQUEST.decode(request)
+    request_body = _REQUEST.decode(request)
     if response.lstrip().startswith(b"["):
-        said = [g for g in answers(_STREAM.decode(response)) if not g.index]
+        generations = [g for g in answers(_STREAM.decode(response)) if not g.index]
     else:
-        said = (_WHOLE.decode(response).generations or [])[:1]
-    return text_exchange(DIALECT, asked.prompt, [Piece(g.text, g.finish_reason) for g in said])
+        generations = (_WHOLE.decode(response).generations or [])[:1]
+    return text_exchange(
+        DIALECT, request_body.prompt, [Piece(g.text, g.finish_reason) for g in generations]
+    )

@@ -42,7 +42,7 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its choice."""
-    asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
-    firsts = [[c for c in answer.choices or () if not c.index][:1] for answer in answered]
+    request_body, response_body = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
+    firsts = [[c for c in answer.choices or () if not c.index][:1] for answer in response_body]
     pieces = [Piece(c.text, c.finish_reason or c.stop_reason) for first in firsts for c in first]
-    return text_exchange(DIALECT, asked.prompt, pieces)
+    return text_exchange(DIALECT, request_body.prompt, pieces)

@@ -35,6 +35,6 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its generation."""
-    asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
-    pieces = [Piece(a.generation, a.stop_reason) for a in answered]
-    return text_exchange(DIALECT, asked.prompt, pieces, has_media=bool(asked.images))
+    request_body, response_body = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
+    pieces = [Piece(a.generation, a.stop_reason) for a in response_body]
+    return text_exchange(DIALECT, request_body.prompt, pieces, has_media=bool(request_body.images))

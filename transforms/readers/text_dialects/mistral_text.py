@@ -38,6 +38,8 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its output."""
-    asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
-    outputs = [output for answer in answered for output in (answer.outputs or [])[:1]]
-    return text_exchange(DIALECT, asked.prompt, [Piece(o.text, o.stop_reason) for o in outputs])
+    request_body, response_body = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
+    outputs = [output for answer in response_body for output in (answer.outputs or [])[:1]]
+    return text_exchange(
+        DIALECT, request_body.prompt, [Piece(o.text, o.stop_reason) for o in outputs]
+    )

@@ -42,7 +42,7 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 
 def read(request: bytes, response: bytes) -> Exchange:
     """Read an input text and its result."""
-    asked, answered = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
-    results = [r for a in answered for r in ([a] if a.results is None else a.results[:1])]
+    request_body, response_body = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
+    results = [r for a in response_body for r in ([a] if a.results is None else a.results[:1])]
     pieces = [Piece(result.output_text, result.completion_reason) for result in results]
-    return text_exchange(DIALECT, asked.input_text, pieces)
+    return text_exchange(DIALECT, request_body.input_text, pieces)

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from bedrock_sluice.flows.lambda_grader import WAITS_SECONDS, LambdaGrader
+from bedrock_sluice.flows.graders.lambda_grader import WAITS_SECONDS, LambdaGrader
 from bedrock_sluice.rewards.running.events import Sample
 from bedrock_sluice.rewards.running.grader_results import GraderResult
 from bedrock_sluice.rewards.running.run import run_grader
@@ -41,7 +41,7 @@ def run(grader: LambdaGrader, number: int = 3) -> list[GraderResult]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits between attempts, which take no time."""
     pauses: list[float] = []
-    monkeypatch.setattr("bedrock_sluice.flows.lambda_grader.sleep", pauses.append)
+    monkeypatch.setattr("bedrock_sluice.flows.graders.lambda_grader.sleep", pauses.append)
     return pauses
 
 

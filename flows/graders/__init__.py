@@ -1,0 +1,1 @@
+"""Graders outside this process: the deployed Lambda, and the package to deploy."""
