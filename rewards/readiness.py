@@ -2,7 +2,6 @@
 
 Nothing is generated: production has answered the prompts already, some of them often. Another model
 may have written the answers, so the scores hint at where training starts; they do not measure it.
-
 The first of these findings is the verdict; warnings do not change it:
 
 1. `no_responses`     nothing was graded

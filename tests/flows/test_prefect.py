@@ -16,7 +16,7 @@ import yaml
 from httpx import ConnectError
 from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
-from bedrock_sluice.flows import prefect_runner as tasks
+from bedrock_sluice.flows.running import prefect_runner as tasks
 from bedrock_sluice.flows.running.prefect_runner import without_content
 from bedrock_sluice.transforms.errors import (
     ConfigError,

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import pytest
 from support.protocols import MakeRecords, Ran, RunSluice, WriteLogs, WriteRecipe
 
-from bedrock_sluice.flows import prefect_runner as tasks
+from bedrock_sluice.flows.running import prefect_runner as tasks
 from bedrock_sluice.transforms.errors import RefusedError
 
 Json = dict[str, Any]
