@@ -4,7 +4,7 @@ BIN := .venv/bin
 ROOMS := cli demo expectations flows lake rewards sql transforms
 
 # With pyenv, a name may exist without a Python behind it, so each candidate has to run.
-PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 
 # uv takes seconds where pip takes a minute or more, but nobody has to have it.
