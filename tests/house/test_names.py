@@ -37,25 +37,22 @@ ALLOWED = {
 # What is left in each folder, until its names are revised. Lower it when a room is done.
 CEILING = {
     "api": 0,
-    "cli": 38,
-    "demo": 32,
-    "expectations": 17,
-    "flows": 212,
-    "lake": 40,
-    "rewards": 210,
+    "cli": 0,
+    "demo": 1,
+    "expectations": 3,
+    "flows": 32,
+    "lake": 16,
+    "rewards": 3,
     "sql": 0,
-    "transforms": 351,
-    "tests": 1107,
+    "transforms": 8,
+    "tests": 1027,
 }
 TEXT_CEILING = dict.fromkeys([*CEILING, "docs", "."], 0) | {
-    "cli": 3,
-    "demo": 1,
     "flows": 4,
     "lake": 4,
-    "rewards": 26,
-    "transforms": 22,
-    "tests": 25,
-    "docs": 1,
+    "rewards": 19,
+    "transforms": 19,
+    "tests": 19,
 }
 
 IS_NO = re.compile(r"(?<![Tt]here )\b(?:is|are) no (?!longer\b|more\b|less\b|fewer\b|later\b)[a-z]")
