@@ -157,7 +157,7 @@ def test_the_split_is_measured(rows: list[tuple[str, ...]], measures: tuple[floa
 
 
 @pytest.mark.parametrize(
-    ("train", "validation", "evicted", "percent", "evicted_percent"),
+    ("train", "validation", "evictions", "percent", "evicted_percent"),
     [
         (9, 1, 0, 10, 0),
         (8, 1, 1, 10, 10),

@@ -175,7 +175,7 @@ def test_a_job_over_the_budget_is_not_started_by_anyone(
         assert "the budget of 0.5" in ran.err
         assert "cost: " in ran.err
     # What Prefect's task runs, without a server: `test_prefect.py` has one.
-    monkeypatch.setattr(train, "prefect_step", tasks.without_content)
+    monkeypatch.setattr(train, "run_as_task", tasks.without_content)
     for dry_run in (True, False):
         with pytest.raises(RefusedError, match=r"the budget of 0\.5"):
             train.train.fn(release, dry_run)
@@ -241,8 +241,8 @@ def test_a_grader_is_exported_for_lambda(tmp_path: Path, sluice: RunSluice, name
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("code",), "there are format, judge, math"),
-        (("../math",), "no grader"),
+        (("code",), "known: format, judge, math"),
+        (("../math",), "unknown grader"),
         (("judge",), "needs the model"),
         (("math", "--model", "x"), "calls no model"),
         (("judge", "--model", "*"), "neither an id nor an ARN"),
