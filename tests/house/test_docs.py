@@ -39,6 +39,23 @@ def test_every_make_target_in_the_documents_exists() -> None:
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
+def test_the_architecture_page_names_every_folder_and_no_other() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[\w/]+/`.*?) \|", page, re.MULTILINE)
+    names = {name for row in rows for name in re.findall(r"`([\w/]+)/`", row)}
+    tops = {name for name in names if "/" not in name}
+    folders = {p.parent.relative_to(ROOT) for top in tops for p in (ROOT / top).rglob("*.*")}
+    rooms = {"/".join(folder.parts[:2]) for folder in folders if "__pycache__" not in folder.parts}
+    assert names == tops | rooms
+
+
+def test_files_that_the_architecture_page_names_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"`((?:\w+/)+\w+\.\w+)`", page))
+    assert paths
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
+
+
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
