@@ -2,7 +2,7 @@
 
 A story has a text with blanks, pools of words and numbers to fill them, and steps. A step is the
 name of its result, an operation on two earlier numbers, and a sentence. Numbers are drawn from a
-range: `[start, stop]` or `[start, stop, step]`, as Python has them. `shared` words may occur in
+range: `[start, stop]` or `[start, stop, step]`, as Python has them. `vocabulary` words may occur in
 every story.
 """
 
@@ -58,7 +58,7 @@ class Stories(NamedTuple):
     """The content of `stories.json`."""
 
     people: list[str]
-    shared: Mapping[str, list[str]]
+    vocabulary: Mapping[str, list[str]]
     stories: list[Story]
 
 
@@ -74,7 +74,7 @@ def _load_stories() -> Stories:
         )
         for story in content["stories"]
     ]
-    return Stories(content["people"], content["shared"], stories)
+    return Stories(content["people"], content["vocabulary"], stories)
 
 
 def draw_problem(rng: Random) -> Problem:
@@ -83,7 +83,7 @@ def draw_problem(rng: Random) -> Problem:
     data = _load_stories()
     story = rng.choice(data.stories)
     who, friend = rng.sample(data.people, 2)
-    pools = (*data.shared.items(), *story.words.items())
+    pools = (*data.vocabulary.items(), *story.words.items())
     words = {"who": who, "friend": friend} | {name: rng.choice(pool) for name, pool in pools}
     while True:
         numbers = {name: rng.choice(choices) for name, choices in story.numbers.items()}

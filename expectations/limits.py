@@ -14,7 +14,7 @@ MIN_MATCHED_PERCENT = 10  # of prompts for which a source of answers has one, wi
 def gate_limits(
     lines: pl.DataFrame, *, evictions: int, validation: float, max_prompt_tokens: int
 ) -> dict[str, float]:
-    """Return the limits for lines (`group`), of which `evicted` more were taken from train.
+    """Return the limits for lines (`group`), beside `evictions` that were taken from train.
 
     `validation` is the share of groups that the recipe asks for; how far chance may move it depends
     on the number of groups.

@@ -106,7 +106,7 @@ def measure_split(
     """One row: how the lines (`split, group`) are divided.
 
     The share is that of groups, since whole groups are assigned: large ones do not shift it. Each
-    of the `evicted` lines, which were taken from train since they belong with validation, counts
+    of the `evictions`, lines, which were taken from train since they belong with validation, counts
     as a group of train. The `unfit` lines were dropped since they break a rule of the profiles.
     """
     is_held = lines["split"] == VALIDATION

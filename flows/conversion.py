@@ -57,7 +57,7 @@ class ChatLine(msgspec.Struct, gc=False):
 class ConversionSummary(NamedTuple):
     """Counts of records by outcome, and of files that were not read because of their names."""
 
-    converted: int
+    exchanges: int
     rejected: dict[str, int]
     skipped_files: int
 

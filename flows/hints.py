@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.context import MINUTE, BuildContext
 from bedrock_sluice.rewards.templates.base import Template, templates
 from bedrock_sluice.transforms.answers.sources import AnswerContext
 from bedrock_sluice.transforms.errors import ConfigError
@@ -30,7 +30,7 @@ _COLUMNS = (*RECORD_KEY, "timestamp", "operation", "model_id", "request_metadata
 def check_selected(context: BuildContext, records: pl.DataFrame) -> None:
     """See that `[select]` and the window leave something to build from.
 
-    `judged` has the `reason` of each record that is left out. Logs that can't be read at all are
+    `records` have a `reason` where they are left out. Logs that can't be read at all are
     not the recipe's fault, and stop nothing.
 
     Raises:
@@ -68,7 +68,7 @@ def _window(context: BuildContext, records: pl.DataFrame) -> str:
 
 
 def _minute(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M}" if at else ""
+    return f"{at:{MINUTE}}" if at else ""
 
 
 def _operations(context: BuildContext, records: pl.DataFrame) -> str:
@@ -113,7 +113,7 @@ def _meets(clause: Clause) -> pl.Expr:
 def _holds(literal: Literal) -> pl.Expr:
     value = pl.col("request_metadata").map.get(literal.key)
     is_met = value.is_in(literal.vals) if literal.vals else value.is_not_null()
-    return is_met.fill_null(value=False) != literal.negated
+    return is_met.fill_null(value=False) != literal.is_negated
 
 
 def _values(records: pl.DataFrame, clause: Clause) -> str:

@@ -1,8 +1,8 @@
 """Flow `nightly`: rebuild every recipe of a folder, one after the other.
 
 What it moves: for each recipe, what flow `rebuild` moves. One recipe that fails does not stop the
-others; the flow fails in the end if one did. A release that the gate rejects is no failure: it is
-an outcome, and stands in the table.
+others; the flow fails in the end if one did. A release that the gate rejects is not a
+failure: it is an outcome, and stands in the table.
 Results: none kept in Prefect; an artifact with a row for each recipe.
 
 Requires:

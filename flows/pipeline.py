@@ -25,12 +25,7 @@ from bedrock_sluice.flows.stages.split import keep_apart, split
 from bedrock_sluice.lake.releases.releases import Release
 from bedrock_sluice.lake.releases.split_history import SPLIT_RULES
 from bedrock_sluice.rewards.readiness_report import facts as readiness_facts
-from bedrock_sluice.transforms.fates import (
-    UNREADABLE,
-    Ledger,
-    conserve,
-    partition,
-)
+from bedrock_sluice.transforms.fates import UNREADABLE, Ledger, conserve, partition
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def remedy(error: ClientError) -> str | None:
     return _REMEDIES.get(code)
 
 
-def unreached(error: Exception, where: str) -> OutsideError:
+def unreachable_error(error: Exception, where: str) -> OutsideError:
     """botocore's own errors: those of the connection may heal, those of the settings won't."""
     is_passing = isinstance(error, HTTPClientError | UnreachableError)
     kind = TransientError if is_passing else OutsideError

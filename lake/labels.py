@@ -46,7 +46,7 @@ class Labels(NamedTuple):
     name: str = ""
     lines: Sequence[int] = ()
 
-    def placed(self) -> Iterator[tuple[str, Label]]:
+    def rows_with_place(self) -> Iterator[tuple[str, Label]]:
         """Each label with the place where it stands, as messages name it."""
         for line, row in zip(self.lines, self.rows, strict=True):
             yield f"{self.name}:{line}", row
@@ -60,7 +60,7 @@ def read_labels(uri: str, base: Path, key: str = KEY, kind: str = "label table")
 
     Raises:
         ConfigError: the file is not there, is of another kind, over a limit, or broken; or a row
-            has no key, or a `labelled_at` that is no time. The message names the line.
+            has no key, or a `labelled_at` that is not a time. The message names the line.
     """
     name = f"{kind} {uri}"
     folder, _, file = uri.rpartition("/")
@@ -117,7 +117,7 @@ def _moment(value: object, place: str) -> datetime:
         at = None
     if isinstance(at, date):
         return datetime.combine(at, time(), tzinfo=UTC)
-    raise ConfigError(f"{place}: {LABELLED_AT} is no time, such as 2026-10-31T18:00:00Z")
+    raise ConfigError(f"{place}: {LABELLED_AT} is not a time, such as 2026-10-31T18:00:00Z")
 
 
 def _jsonl(content: bytes, name: str) -> _Numbered:

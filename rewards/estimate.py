@@ -135,7 +135,7 @@ def read_rollouts(hyper_parameters: Mapping[str, object]) -> Rollouts:
     """How a job with these hyperparameters of `rftConfig` samples; others are not looked at.
 
     Raises:
-        ConfigError: one is no whole number above 0.
+        ConfigError: one is not a whole number above 0.
     """
     values = {**_DEFAULTS, **hyper_parameters}
     epochs, samples, longest, batch, interval = (_count(name, values[name]) for name in _DEFAULTS)
@@ -147,7 +147,7 @@ def fitting_prompts(prompt_tokens: pl.Series, hyper_parameters: Mapping[str, obj
     """The prompts that a job does not skip: those within its maxPromptLength, if it has one.
 
     Raises:
-        ConfigError: it is no whole number above 0.
+        ConfigError: it is not a whole number above 0.
     """
     if MAX_PROMPT not in hyper_parameters:
         return prompt_tokens

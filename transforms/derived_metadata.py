@@ -40,7 +40,7 @@ def pattern_fault(pattern: str) -> str | None:
     try:
         groups = pl.Series([""]).str.extract_groups(pattern).struct.fields
     except pl.exceptions.PolarsError:
-        return "is no regular expression (of Rust's kind: no look-around, no back-references)"
+        return "is not a regular expression (of Rust's kind: no look-around, no back-references)"
     return None if groups else "needs a group, as in `assumed-role/([^/]+)`: it becomes the value"
 
 

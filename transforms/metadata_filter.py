@@ -37,11 +37,11 @@ class Literal:
 
     key: str
     vals: tuple[str, ...]
-    negated: bool = False
+    is_negated: bool = False
 
     def as_parameter(self) -> dict[str, object]:
         """The literal as `sql/select_v1.sql` takes it."""
-        return {"key": self.key, "vals": list(self.vals), "negated": self.negated}
+        return {"key": self.key, "vals": list(self.vals), "negated": self.is_negated}
 
     def __str__(self) -> str:
         """The literal as people read it: `env = "dev"`, `not env in ["dev", "test"]`."""
@@ -50,7 +50,7 @@ class Literal:
             text = f"exists {self.key}"
         else:
             text = f"{self.key} in [{values}]" if len(self.vals) > 1 else f"{self.key} = {values}"
-        return f"not {text}" if self.negated else text
+        return f"not {text}" if self.is_negated else text
 
 
 Clause = tuple[Literal, ...]  # one of these must hold

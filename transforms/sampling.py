@@ -41,7 +41,7 @@ def _length_band() -> pl.Expr:
     return pl.coalesce(bands)
 
 
-def select_to_budget(
+def apply_line_quota(
     prompts: pl.DataFrame,
     *,
     max_lines: int,
@@ -51,7 +51,7 @@ def select_to_budget(
 ) -> FilterResult:
     """Keep at most `max_lines` of the prompts, the sides of the split in proportion.
 
-    `placed` is what `split` kept. Inside a side, the values of the first of `strata` (see
+    `prompts` is what `split` kept. Inside a side, the values of the first of `strata` (see
     `stratum`) share the lines: evenly, so that small ones are kept whole and the rest are cut to
     the same height, or in proportion to their sizes. Inside each value the next of `strata` share
     what it got, and so on; then the stable order decides. Prompts that lack a value are one

@@ -66,26 +66,26 @@ def _keyed_hash(salt: str, name: str) -> str:
     return blake2b(name.encode(), key=salt.encode(), digest_size=ROOT_BYTES).hexdigest()
 
 
-def tie(records: pl.DataFrame, by: str | pl.Expr) -> pl.DataFrame:
+def link_groups(records: pl.DataFrame, by: str | pl.Expr) -> pl.DataFrame:
     """The links (`LINKS`) between the roots of those `records` that have the same value of `by`.
 
     A null ties nothing. Each root is tied to the lowest of its value: as many links as roots.
     """
     values = records.select("root", by=by).drop_nulls().unique()
-    return tied_pairs(values.select(left=pl.col("root").min().over("by"), right="root"))
+    return link_pairs(values.select(left=pl.col("root").min().over("by"), right="root"))
 
 
-def tie_beginnings(records: pl.DataFrame) -> pl.DataFrame:
+def link_beginnings(records: pl.DataFrame) -> pl.DataFrame:
     """The links (`LINKS`) between records one of which is the beginning, or the whole, of another.
 
     `records` has `root` and `path`: what was said counts, whatever the system message.
     """
     beginnings = records.select("root", tip="path").explode("tip").drop_nulls().unique()
     whole = records.select(left="root", tip=pl.col("path").list.last()).drop_nulls().unique()
-    return tied_pairs(whole.join(beginnings.select("tip", right="root"), on="tip"))
+    return link_pairs(whole.join(beginnings.select("tip", right="root"), on="tip"))
 
 
-def tied_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+def link_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     """The links (`LINKS`) that pairs of roots (`left`, `right`) make: each once, sorted."""
     links = pairs.select(LINKS.names()).filter(pl.col("left") != pl.col("right"))
     return links.unique().sort("left", "right")

@@ -52,7 +52,7 @@ def _show(summary: "ConversionSummary") -> None:
     from bedrock_sluice.cli.console import people
     from bedrock_sluice.transforms.reasons import Reason
 
-    people.print(f"{summary.converted:,} records converted")
+    people.print(f"{summary.exchanges:,} records converted")
     for reason, number in summary.rejected.items():
         people.print(f"{number:,} rejected: {reason} ({Reason[reason.upper()].message})")
     if summary.skipped_files:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
-from bedrock_sluice.lake.aws import CLIENT_CONFIG, unreached
+from bedrock_sluice.lake.aws import CLIENT_CONFIG, unreachable_error
 from bedrock_sluice.rewards.running.process import CallResult
 from bedrock_sluice.rewards.running.run import TIMEOUT_SECONDS
 from bedrock_sluice.transforms.errors import (
@@ -62,7 +62,7 @@ class LambdaGrader:
                     raise refusal from None
                 sleep(wait_seconds)
             except BotoCoreError as error:
-                raise unreached(error, f"Lambda {self._function}") from None
+                raise unreachable_error(error, f"Lambda {self._function}") from None
         raise AssertionError("the last wait is None")
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ def _lambda_client(seconds: float) -> Any:
     try:
         return boto3.session.Session().client(SERVICE, config=CLIENT_CONFIG.merge(once))
     except (BotoCoreError, ValueError) as error:
-        raise unreached(error, "Lambda") from None
+        raise unreachable_error(error, "Lambda") from None
 
 
 def _read_answer(answer: Mapping[str, Any]) -> CallResult:

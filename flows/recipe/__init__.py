@@ -104,7 +104,7 @@ class Recipe(Section):
         """The training jobs that build on each other: none is trained on what another was."""
         return (self.train.lineage if self.train else None) or self.name
 
-    def written(self) -> dict[str, Any]:
+    def dump(self) -> dict[str, Any]:
         """The recipe as JSON values, for manifests."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -124,7 +124,7 @@ class Recipe(Section):
 
     def digest(self) -> str:
         """See `recipe_digest`."""
-        return recipe_digest(self.written())
+        return recipe_digest(self.dump())
 
 
 def recipe_digest(content: Mapping[str, Any]) -> str:

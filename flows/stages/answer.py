@@ -115,7 +115,7 @@ def _metadata_values(context: BuildContext, key: str) -> pl.Series:
 def judge_feedback(context: BuildContext, answer_context: AnswerContext) -> FeedbackResult:
     """What people said of logged responses: answers, and responses that are wrong."""
     options = context.recipe.answer
-    rows = chain.from_iterable(table.placed() for table in context.feedback)
+    rows = chain.from_iterable(table.rows_with_place() for table in context.feedback)
     scale = Scale(options.good_score, options.bad_score)
     return feedback_answers(answer_context, rows, options.conflicts, options.labelled_before, scale)
 

@@ -97,9 +97,8 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
         filters.pass_on(
             drop_bursts(filters.kept, labelled_ids, max_burst=most, burst_minutes=minutes)
         )
-    candidate_responses = filters.kept.filter(
-        "has_good_response"
-    )  # of a burst, its first record alone
+    # After bursts are dropped: of each burst, only the first record's response counts.
+    candidate_responses = filters.kept.filter("has_good_response")
     filters.pass_on(drop_exact_duplicates(filters.kept))
     features = add_features(context, filters.kept, _feature_options(context))
     is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)

@@ -42,8 +42,8 @@ def gate(
 ) -> GateResult:
     """Run the suites over the lines as they were rendered.
 
-    `count` tells how many records were dropped for a reason; `tried` is what the grader gave, where
-    it was run; `facts` are those of the stage `answer`.
+    `count` gives the number of records that were dropped for a reason; `grading` are the results of
+    the grader, if it was run; `facts` are those of the stage `answer`.
     """
     recipe, template = context.recipe, context.template
     evicted_count, unfit = count(Reason.SPLIT_JOINED_VALIDATION), count(Reason.RENDER_UNFIT)

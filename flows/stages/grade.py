@@ -65,7 +65,7 @@ class GradeResult(NamedTuple):
     """The readiness, and the scores it rests on: `GRADER_RESULTS`, and a column a slice."""
 
     readiness: Readiness
-    scored: pl.DataFrame
+    results: pl.DataFrame
 
 
 def grade(
@@ -77,7 +77,7 @@ def grade(
 ) -> GradeResult:
     """Grade what was logged for the prompts of `lines` (`LINES`), some of it twice, and judge.
 
-    `logged` are all responses to these prompts, those of dropped duplicates too, in any order;
+    `responses` are all responses to these prompts, those of dropped duplicates too, in any order;
     others are passed over. The second run has the samples in another order and in other batches:
     a score must not depend on them.
 
@@ -141,14 +141,15 @@ def _slices(options: GradeOptions) -> list[str]:
 
 def _sample(grader_input: GraderInput) -> Sample:
     return Sample(
-        msgspec.json.decode(grader_input.line), msgspec.json.decode(grader_input.logged.response)
+        msgspec.json.decode(grader_input.line),
+        msgspec.json.decode(grader_input.logged_response.response),
     )
 
 
 def _row(
     grader_input: GraderInput, result: GraderResult, options: GradeOptions
 ) -> tuple[object, ...]:
-    response = grader_input.logged
+    response = grader_input.logged_response
     is_malformed = bool(result.metrics.get(_MALFORMED))
     values = [response.metadata.get(key) for key in dict.fromkeys(options.slice_keys)]
     return (
@@ -207,7 +208,7 @@ def drop_zero_variance(
 ) -> FilterResult:
     """Drop prompts whose logged responses all score the same, where the recipe asks for that."""
     is_asked = grader_section(context).drop_zero_variance
-    flat = zero_variance_prompts(grading.scored) if is_asked else pl.Series([], dtype=pl.String)
+    flat = zero_variance_prompts(grading.results) if is_asked else pl.Series([], dtype=pl.String)
     is_flat = pl.col("prompt_digest").is_in(flat.implode())
     return apply_rules(lines, [(Reason.GRADE_ZERO_VARIANCE, is_flat)])
 

@@ -1,4 +1,4 @@
-"""What a build is made from, as its manifest tells it; and which trained-on prompts it heeds."""
+"""What a build is made from, as in its manifest; and the prompts that it must leave out."""
 
 from hashlib import sha256
 from typing import Any
@@ -8,11 +8,11 @@ import polars as pl
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.lake.releases.registry import find_built, trained_on
 from bedrock_sluice.lake.releases.split_history import SplitHistory, read_split_history
-from bedrock_sluice.transforms.curate.trained_before import as_heeded, registry_facts
+from bedrock_sluice.transforms.curate.trained_before import as_excluded, registry_facts
 
 Facts = dict[str, Any]
 
-TRAINED_BEFORE = "trained_before"  # the manifest's list of the releases that were heeded
+TRAINED_BEFORE = "trained_before"  # the manifest's list of the releases whose prompts were left out
 EARLIER_RELEASES = "earlier_releases"  # the manifest's list of those whose split was carried on
 
 
@@ -54,23 +54,25 @@ def _inputs(context: BuildContext) -> list[Facts]:
 def excluded_prompts(context: BuildContext) -> pl.DataFrame:
     """What earlier jobs of the lineage were trained on (`TRAINED`).
 
-    Where this very build was made before, and trained on since: what it heeded then, so that it
-    comes out the same.
+    If this very build was made before, and trained on since, it leaves out what it left out then,
+    so that the result is the same.
     """
     trained_prompts = trained_on(context.lake, context.recipe.lineage)
     own = find_built(
         context.lake, context.recipe.name, registry_facts(trained_prompts), input_facts(context)
     )
     return (
-        as_heeded(trained_prompts, own.manifest.get(TRAINED_BEFORE, [])) if own else trained_prompts
+        as_excluded(trained_prompts, own.manifest.get(TRAINED_BEFORE, []))
+        if own
+        else trained_prompts
     )
 
 
 def split_history(context: BuildContext, trained_prompts: Facts) -> SplitHistory:
     """The sides that earlier releases of this name gave, where the rules of the split are the same.
 
-    Where this very build was made before: what it knew then, so that it comes out the same.
-    `trained` are the facts of what earlier jobs were trained on.
+    If this very build was made before, it uses what it knew then, so that the result is the same.
+    `trained_prompts` are the facts of what earlier jobs were trained on.
     """
     facts = input_facts(context) | trained_prompts
     name, rules = context.recipe.name, context.recipe.split_rules()

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from bedrock_sluice.expectations.checks import Check, encode_checks, is_passed
 from bedrock_sluice.expectations.report import render_report
-from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.context import MINUTE, BuildContext
 from bedrock_sluice.flows.stages.lineage import Facts, input_facts
 from bedrock_sluice.lake.logs.source import partition_of
 from bedrock_sluice.lake.releases.releases import (
@@ -35,8 +35,8 @@ from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 FORMAT = 1
 OPEN_DATE = "0000-00-00"  # of logs that do not lie in folders by the hour
 LIBRARIES = (
-    *("duckdb", "great-expectations", "jinja2", "jsonschema", "msgspec", "numpy", "polars"),
-    *("pyarrow", "scipy"),
+    *("duckdb", "great-expectations", "jinja2", "jmespath", "jsonschema", "msgspec", "numpy"),
+    *("polars", "pyarrow", "scipy"),
 )
 
 
@@ -80,7 +80,7 @@ def publish(context: BuildContext, outcome: Outcome) -> Release:
         "name": context.recipe.name,
         "id": release_id,
         "digest": digest,
-        "recipe": context.recipe.written(),
+        "recipe": context.recipe.dump(),
         **inputs,
         "counts": counts,
         "files": file_digests(files),
@@ -116,8 +116,8 @@ def _about(context: BuildContext, release_id: str, digest: str) -> Facts:
         "approve": f"sluice approve LAKE/releases/{context.recipe.name}/{release_id} --by NAME",
         "name": context.recipe.name,
         "template": context.recipe.template.name,
-        "since": window.since and f"{window.since:%Y-%m-%d %H:%M}",
-        "until": window.until and f"{window.until:%Y-%m-%d %H:%M}",
+        "since": window.since and f"{window.since:{MINUTE}}",
+        "until": window.until and f"{window.until:{MINUTE}}",
         "privacy": context.recipe.privacy.actions(),
     }
 

@@ -15,14 +15,14 @@ from bedrock_sluice.transforms.dedup.leakage import NO_RESPONSE, leaking, turns_
 from bedrock_sluice.transforms.dedup.near_duplicates import pairs_to_keep_together
 from bedrock_sluice.transforms.dedup.sketches import sketch
 from bedrock_sluice.transforms.fates import FilterResult
-from bedrock_sluice.transforms.sampling import select_to_budget
+from bedrock_sluice.transforms.sampling import apply_line_quota
 from bedrock_sluice.transforms.split import (
     LINKS,
     VALIDATION,
     evict,
-    tie,
-    tie_beginnings,
-    tied_pairs,
+    link_beginnings,
+    link_groups,
+    link_pairs,
 )
 from bedrock_sluice.transforms.split import split as split_prompts
 
@@ -38,8 +38,8 @@ def split(context: BuildContext, prompts: pl.DataFrame, earlier: SplitHistory) -
     earlier_lines = _with_turns(earlier.lines)
     paths = pl.concat([frame.select("root", "path") for frame in (prompts, earlier_lines)])
     links = [
-        tie(prompts, "conversation"),
-        tie_beginnings(paths),
+        link_groups(prompts, "conversation"),
+        link_beginnings(paths),
         _near_links(context, prompts, earlier_lines),
     ]
     assigned_prompts = split_prompts(
@@ -49,7 +49,7 @@ def split(context: BuildContext, prompts: pl.DataFrame, earlier: SplitHistory) -
         validation=section.validation,
         salt=section.salt,
     )
-    return select_to_budget(
+    return apply_line_quota(
         assigned_prompts,
         max_lines=section.max_lines,
         salt=section.salt,
@@ -73,7 +73,7 @@ def _near_links(
 ) -> pl.DataFrame:
     """The links (`LINKS`) between what asks nearly the same, under any system message.
 
-    That is among the prompts, and between them and the lines that are `known` from before.
+    Links join prompts with each other, and with the lines of earlier releases.
     """
     ordered_prompts = prompts.sort("exchange")
     sketches, texts = sketch_turns(context, ordered_prompts)
@@ -87,7 +87,7 @@ def _near_links(
     pairs = pairs_to_keep_together(every, fetch, split_similarity(context))
     roots = pl.concat([ordered_prompts["root"], earlier_lines["root"]])
     ends = {name: roots.gather(pairs[:, n]) for n, name in enumerate(LINKS)}
-    return tied_pairs(pl.DataFrame(ends, schema=LINKS))
+    return link_pairs(pl.DataFrame(ends, schema=LINKS))
 
 
 def keep_apart(context: BuildContext, result: FilterResult, earlier: SplitHistory) -> FilterResult:

@@ -65,9 +65,9 @@ def approve(release: Release, by: str, at: datetime) -> Approval:
         by=by,
         at=at.astimezone(UTC),
     )
-    sealed = replace(approval, checksum=_checksum(approval))
+    record = replace(approval, checksum=_checksum(approval))
     key = approvals_folder(release) + _file_name(by)
-    release.lake.put_new(key, msgspec.json.encode(sealed, order="deterministic") + b"\n")
+    release.lake.put_new(key, msgspec.json.encode(record, order="deterministic") + b"\n")
     return next(each for each in find_approvals(release) if each.by == by)
 
 
@@ -93,8 +93,8 @@ def _read_approval(release: Release, entry: Entry) -> Approval:
     is_whole = approval.checksum == _checksum(approval)
     if not (_is_name(approval.by) and is_own and is_whole):
         raise IntegrityError(f"{where} was changed after it was written; find out who did that")
-    approved = (approval.release, approval.name, approval.digest, approval.manifest)
-    if approved != (release.id, release.name, release.manifest["digest"], release.manifest_sha256):
+    subject = (approval.release, approval.name, approval.digest, approval.manifest)
+    if subject != (release.id, release.name, release.manifest["digest"], release.manifest_sha256):
         raise IntegrityError(
             f"{where} approves other content than {release.uri} holds; the release or the approval "
             "was changed after it was written"
@@ -145,11 +145,14 @@ def recipe_of(release: Release) -> Recipe:
     manifest, where = release.manifest, f"{release.uri}/manifest.json"
     try:
         recipe = Recipe.model_validate(manifest["recipe"])
-        told = manifest["recipe_digest"], manifest["digest"]
-        made = recipe_digest(manifest["recipe"]), release_digest(told[0], manifest["files"])
+        manifest_digests = manifest["recipe_digest"], manifest["digest"]
+        actual_digests = (
+            recipe_digest(manifest["recipe"]),
+            release_digest(manifest_digests[0], manifest["files"]),
+        )
     except (KeyError, TypeError, ValidationError):
         raise IntegrityError(f"{where} has no recipe of this version; build again") from None
-    if told != made:
+    if manifest_digests != actual_digests:
         raise IntegrityError(
             f"{where} does not fit its digest: it was changed after it was written; build again"
         )
@@ -163,12 +166,13 @@ def job_recipe(release: Release, current: Recipe | None = None) -> Recipe:
         ConfigError: `current` is another dataset's recipe.
         IntegrityError: the manifest does not fit its digest.
     """
-    built = recipe_of(release)
+    recipe_of_build = recipe_of(release)
     if current is None:
-        return built
-    if current.name != built.name:
+        return recipe_of_build
+    if current.name != recipe_of_build.name:
         raise ConfigError(
-            f"{release.uri} is a release of the recipe {built.name}, not of {current.name}; "
+            f"{release.uri} is a release of the recipe {recipe_of_build.name}, "
+            f"not of {current.name}; "
             "name that recipe"
         )
-    return built.model_copy(update={"train": current.train, "grader": current.grader})
+    return recipe_of_build.model_copy(update={"train": current.train, "grader": current.grader})

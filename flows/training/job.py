@@ -17,7 +17,7 @@ from bedrock_sluice.flows.training.approval import check_passed, find_approvals,
 from bedrock_sluice.flows.training.refusals import (
     STATUS_OPERATION,
     error_code,
-    explained,
+    explain_refusals,
     made_nothing,
 )
 from bedrock_sluice.flows.training.request import (
@@ -29,11 +29,11 @@ from bedrock_sluice.flows.training.request import (
     train_section,
 )
 from bedrock_sluice.flows.training.spending import check_lengths, keep_to_budget
-from bedrock_sluice.lake.aws import CLIENT_CONFIG, unreached
+from bedrock_sluice.lake.aws import CLIENT_CONFIG, unreachable_error
 from bedrock_sluice.lake.releases.registry import (
     Claim,
-    JobAsked,
-    JobEnded,
+    JobEnd,
+    JobRequest,
     Use,
     find_use,
     read_uses,
@@ -108,7 +108,7 @@ def bedrock_client(region: str | None = None) -> BedrockClient:
         session = boto3.session.Session()
         return session.client(SERVICE, region_name=region, config=CLIENT_CONFIG)
     except (BotoCoreError, ValueError) as error:
-        raise unreached(error, "Bedrock") from None
+        raise unreachable_error(error, "Bedrock") from None
 
 
 def train_on(job: Job, client_of: Callable[[str | None], BedrockClient] | None = None) -> str:
@@ -135,13 +135,13 @@ def start(job: Job, client: BedrockClient) -> str:
     """
     release, lineage, request = job.release, job.recipe.lineage, job.request()
     name = f"{release.name}/{release.id}"
-    asked = JobAsked(name, request["jobName"], client.meta.region_name, request)
+    job_record = JobRequest(name, request["jobName"], client.meta.region_name, request)
     use = find_use(release, lineage)
     number = use.next_number if use else 1
-    if use and (arn := _earlier_arn(use, number, asked)):
+    if use and (arn := _earlier_arn(use, number, job_record)):
         return arn
     _upload(job)
-    claim = reserve(release, lineage, number, asked)
+    claim = reserve(release, lineage, number, job_record)
     try:
         arn = _create(client, request)
     except SluiceError as error:
@@ -152,24 +152,24 @@ def start(job: Job, client: BedrockClient) -> str:
     return arn
 
 
-def _earlier_arn(use: Use, number: int, asked: JobAsked) -> str | None:
+def _earlier_arn(use: Use, number: int, job_record: JobRequest) -> str | None:
     """The ARN of the job that the same request started before, if it is known.
 
     Raises:
         RefusedError: a job with other settings is done; none of a lineage is trained on that again.
     """
-    is_same, ended = use.asked(number) == asked, use.ended()
+    is_same, end = use.job_request(number) == job_record, use.job_end()
     if use.state == REGISTERED and not is_same:
         raise RefusedError(
-            f"{asked.release} was trained on already, with other settings. To train another model "
-            "on it, name another lineage in [train]"
+            f"{job_record.release} was trained on already, with other settings. To train another "
+            "model on it, name another lineage in [train]"
         )
-    known = (ended or use.started(number)) if is_same else None
-    return known.job_arn if known else None
+    record = (end or use.job_start(number)) if is_same else None
+    return record.job_arn if record else None
 
 
 def _create(client: BedrockClient, request: Request) -> str:
-    with explained(request["jobName"]):
+    with explain_refusals(request["jobName"]):
         return client.create_model_customization_job(**request)["jobArn"]
 
 
@@ -213,45 +213,45 @@ def settle(
 
 
 def _settle(
-    use: Use, status: Callable[[str, str], JobEnded], never_started: Collection[str]
+    use: Use, status: Callable[[str, str], JobEnd], never_started: Collection[str]
 ) -> Settled:
     """Each claim is asked about by itself, for two requests may have gone to two Regions."""
-    release, last, ended = use.release_id(), use.asked(), use.ended()
+    release, last, earlier_end = use.release_id(), use.job_request(), use.job_end()
     job = last.job if last else None
-    if ended:
-        return Settled(release, job, ended.status, use.state)
-    asked = [(claim, use.asked(claim.number)) for claim in use.claims]
-    told = [(c, status(a.region, a.job) if a else JobEnded(UNKNOWN)) for c, a in asked]
-    for claim, found in told:
-        if found.job_arn and use.started(claim.number) is None:  # its answer was lost
-            claim.start(found.job_arn)
-    return Settled(release, job, *_write_down(use, told, is_void=release in never_started))
+    if earlier_end:
+        return Settled(release, job, earlier_end.status, use.state)
+    requests = [(claim, use.job_request(claim.number)) for claim in use.claims]
+    ends = [(c, status(a.region, a.job) if a else JobEnd(UNKNOWN)) for c, a in requests]
+    for claim, end in ends:
+        if end.job_arn and use.job_start(claim.number) is None:  # its answer was lost
+            claim.start(end.job_arn)
+    return Settled(release, job, *_write_down(use, ends, is_void=release in never_started))
 
 
 def _write_down(
-    use: Use, told: Sequence[tuple[Claim, JobEnded]], *, is_void: bool
+    use: Use, ends: Sequence[tuple[Claim, JobEnd]], *, is_void: bool
 ) -> tuple[str, str]:
     """Register or release by what Bedrock told of each claim; the status, and the state then."""
-    for _, ended in told:
-        if ended.status == COMPLETED:
-            use.register(ended)
+    for _, end in ends:
+        if end.status == COMPLETED:
+            use.register(end)
             return COMPLETED, REGISTERED
     vain = {*_IN_VAIN, UNKNOWN} if is_void else _IN_VAIN
-    for claim, ended in told:
-        if ended.status in vain:
-            claim.release(ended)
-    statuses = [ended.status for _, ended in told]
+    for claim, end in ends:
+        if end.status in vain:
+            claim.release(end)
+    statuses = [end.status for _, end in ends]
     open_ones = [status for status in statuses if status not in vain]
     return (open_ones[-1], RESERVED) if open_ones else (statuses[-1], RELEASED)
 
 
-def _status(client: BedrockClient, job: str) -> JobEnded:
+def _status(client: BedrockClient, job: str) -> JobEnd:
     """What Bedrock says of a job now; `UNKNOWN` if it has none of that name."""
-    with explained(job, STATUS_OPERATION):
+    with explain_refusals(job, STATUS_OPERATION):
         try:
-            told = client.get_model_customization_job(jobIdentifier=job)
+            answer = client.get_model_customization_job(jobIdentifier=job)
         except ClientError as error:
             if error_code(error) == "ResourceNotFoundException":
-                return JobEnded(UNKNOWN)
+                return JobEnd(UNKNOWN)
             raise
-    return JobEnded(told["status"], told["jobArn"], told.get("outputModelArn"))
+    return JobEnd(answer["status"], answer["jobArn"], answer.get("outputModelArn"))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_sluice.flows.training.request import OPERATION
-from bedrock_sluice.lake.aws import remedy, unreached
+from bedrock_sluice.lake.aws import remedy, unreachable_error
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError, SluiceError, TransientError
 
 STATUS_OPERATION = "GetModelCustomizationJob"
@@ -35,14 +35,14 @@ _REFUSALS: dict[str, tuple[type[SluiceError], str]] = {
 
 
 @contextmanager
-def explained(job: str, operation: str = OPERATION) -> Iterator[None]:
+def explain_refusals(job: str, operation: str = OPERATION) -> Iterator[None]:
     """Turn botocore's errors about a job into ours."""
     try:
         yield
     except ClientError as error:
-        raise _refused(error, job, operation) from None
+        raise _to_error(error, job, operation) from None
     except BotoCoreError as error:
-        raise unreached(error, "Bedrock") from None
+        raise unreachable_error(error, "Bedrock") from None
 
 
 def error_code(error: ClientError) -> str:
@@ -59,7 +59,7 @@ def made_nothing(error: BaseException | None) -> bool:
     return is_fault and error_code(error) not in _CONFLICTS and not answer.get("RetryAttempts")
 
 
-def _refused(error: ClientError, name: str, operation: str) -> SluiceError:
+def _to_error(error: ClientError, name: str, operation: str) -> SluiceError:
     """What the code asks the caller to do. AWS's own words may quote lines, and stay out."""
     code = error_code(error)
     answer = error.response.get("ResponseMetadata", {})

@@ -53,8 +53,8 @@ def job_request(release: Release, recipe: Recipe, data_uri: str, attempt: int = 
     if train.kms_key_id:
         request["customModelKmsKeyId"] = train.kms_key_id
     if wrong := faults(SERVICE, OPERATION, request):
-        told = "\n".join(f"  {fault}" for fault in wrong)
-        raise ConfigError(f"Bedrock would reject this request. Fix the recipe:\n{told}")
+        fault_lines = "\n".join(f"  {fault}" for fault in wrong)
+        raise ConfigError(f"Bedrock would reject this request. Fix the recipe:\n{fault_lines}")
     return request
 
 
@@ -105,8 +105,8 @@ def lines_uri(release: Release, train: TrainSection) -> str:
 
 def job_files(release: Release, train: TrainSection) -> list[str]:
     """The files of a release that the job is given."""
-    told = release.manifest["files"].get(VALIDATION_FILE, {"bytes": 0})
-    has_validation = train.validation and told["bytes"] > 0
+    validation_facts = release.manifest["files"].get(VALIDATION_FILE, {"bytes": 0})
+    has_validation = train.validation and validation_facts["bytes"] > 0
     return [TRAIN_FILE, VALIDATION_FILE] if has_validation else [TRAIN_FILE]
 
 
@@ -122,8 +122,8 @@ def _rft_config(recipe: Recipe, train: TrainSection) -> Request:
     if recipe.grader is None or recipe.grader.lambda_arn is None:
         raise ConfigError(f"the recipe of {recipe.name} has no [grader] lambda_arn; add it")
     grader = {"lambdaGrader": {"lambdaArn": recipe.grader.lambda_arn}}
-    given = {"hyperParameters": dict(train.hyper_parameters)} if train.hyper_parameters else {}
-    return {"graderConfig": grader, **given}
+    parameters = {"hyperParameters": dict(train.hyper_parameters)} if train.hyper_parameters else {}
+    return {"graderConfig": grader, **parameters}
 
 
 def _tags(release: Release, train: TrainSection) -> list[dict[str, str]]:
@@ -131,6 +131,8 @@ def _tags(release: Release, train: TrainSection) -> list[dict[str, str]]:
         RELEASE_TAG: f"{release.name}/{release.id}",
         DIGEST_TAG: release.manifest["digest"],
     }
-    if taken := ours.keys() & train.tags.keys():
-        raise ConfigError(f"tags in [train]: {', '.join(sorted(taken))} is set by Sluice itself")
+    if reserved_keys := ours.keys() & train.tags.keys():
+        raise ConfigError(
+            f"tags in [train]: {', '.join(sorted(reserved_keys))} is set by Sluice itself"
+        )
     return [{"key": key, "value": value} for key, value in {**train.tags, **ours}.items()]

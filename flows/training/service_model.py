@@ -56,9 +56,9 @@ def _value(shape: Shape, value: Any, path: str) -> Faults:
 
 
 def _structure(shape: Any, value: Mapping[str, Any], path: str) -> Faults:
-    known = ", ".join(shape.members)
+    names = ", ".join(shape.members)
     if shape.is_tagged_union and len(value) != 1:
-        yield f"{path}: must have exactly one of {known}"
+        yield f"{path}: must have exactly one of {names}"
     for name in shape.required_members:
         if name not in value:
             yield f"{_below(path, name)}: is missing"
@@ -66,7 +66,7 @@ def _structure(shape: Any, value: Mapping[str, Any], path: str) -> Faults:
         if name in shape.members:
             yield from _value(shape.members[name], each, _below(path, name))
         else:
-            yield f"{_below(path, name)}: is not known; known here: {known}"
+            yield f"{_below(path, name)}: is not known; known here: {names}"
 
 
 def _below(path: str, name: str) -> str:

@@ -41,7 +41,7 @@ def estimate_release(release: Release, recipe: Recipe) -> Estimate:
     """What the job of `[train]` takes over the lines of a release, without those that it skips.
 
     Raises:
-        ConfigError: the recipe has no [train], or its hyperparameters are no good.
+        ConfigError: the recipe has no [train], or its hyperparameters are invalid.
     """
     if recipe.train is None:
         raise ConfigError(f"the recipe of {recipe.name} has no [train]; add it to have an estimate")
@@ -67,20 +67,23 @@ def check_lengths(release: Release, train: TrainSection) -> str:
 
     Raises:
         RefusedError: fewer would remain than Bedrock takes.
-        ConfigError: maxPromptLength is no whole number above 0.
+        ConfigError: maxPromptLength is not a whole number above 0.
     """
     if MAX_PROMPT not in train.hyper_parameters:
         return "no limit (maxPromptLength)"
     tokens = _prompt_tokens(release, TRAIN)
     remaining = fitting_prompts(tokens, train.hyper_parameters).len()
-    skipped = tokens.len() - remaining
-    told = f"the job skips {skipped:,} of {tokens.len():,} lines, which are over maxPromptLength"
-    if skipped and remaining < MIN_LINES:
+    skip_count = tokens.len() - remaining
+    message = (
+        f"the job skips {skip_count:,} of {tokens.len():,} lines, which are over maxPromptLength"
+    )
+    if skip_count and remaining < MIN_LINES:
         raise RefusedError(
-            f"{told}; Bedrock needs {MIN_LINES} lines. Raise maxPromptLength in [train], or build "
+            f"{message}; Bedrock needs {MIN_LINES} lines. "
+            "Raise maxPromptLength in [train], or build "
             "with a lower max_prompt_tokens in [curate]"
         )
-    return told if skipped else "no line is over maxPromptLength"
+    return message if skip_count else "no line is over maxPromptLength"
 
 
 def _prompt_tokens(release: Release, side: str) -> pl.Series:
@@ -94,15 +97,15 @@ def keep_to_budget(release: Release, recipe: Recipe) -> None:
 
     Raises:
         RefusedError: it could; the message tells the estimate.
-        ConfigError: the recipe has no [train], or its hyperparameters are no good.
+        ConfigError: the recipe has no [train], or its hyperparameters are invalid.
     """
     budget = recipe.train.budget if recipe.train else None
     if budget is None:
         return
-    estimated = estimate_release(release, recipe)
-    if over_budget(estimated, budget):
-        shown = "\n".join(f"  {line}" for line in summary_lines(estimated))
+    estimate = estimate_release(release, recipe)
+    if over_budget(estimate, budget):
+        estimate_text = "\n".join(f"  {line}" for line in summary_lines(estimate))
         raise RefusedError(
             f"the job may cost more than the budget of {budget:g} in [train]; raise it, or ask for "
-            f"less (max_lines, epochCount, trainingSamplePerPrompt):\n{shown}"
+            f"less (max_lines, epochCount, trainingSamplePerPrompt):\n{estimate_text}"
         )

@@ -56,7 +56,7 @@ _RESERVED_NAME, _REGISTERED_NAME = "reserved.parquet", "registered.json"
 T = TypeVar("T")
 
 
-class JobAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A job: its name, its Region and the request for it; and `<name>/<release id>`."""
 
     release: str
@@ -65,13 +65,13 @@ class JobAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request: dict[str, Any] = {}
 
 
-class JobStarted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class JobStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bedrock's answer to a request that it took."""
 
     job_arn: str
 
 
-class JobEnded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class JobEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How a job ended: a status of Bedrock's, or why there is none; ARNs of the job, its model."""
 
     status: str
@@ -92,15 +92,15 @@ class Claim:
 
     def start(self, job_arn: str) -> None:
         """Record that Bedrock took the request."""
-        self.lake.put_new(f"{self.stem}.started-{self.number}.json", _encoded(JobStarted(job_arn)))
+        self.lake.put_new(f"{self.stem}.started-{self.number}.json", _encode(JobStart(job_arn)))
 
     def refuse(self) -> None:
         """Record that Bedrock refused the request; it says nothing of who shares the claim."""
-        self.lake.put_new(f"{self.stem}.refused-{self.number}.json", _encoded(JobEnded(REFUSED)))
+        self.lake.put_new(f"{self.stem}.refused-{self.number}.json", _encode(JobEnd(REFUSED)))
 
-    def release(self, ended: JobEnded) -> None:
+    def release(self, end: JobEnd) -> None:
         """Record that the job came to nothing; the first record of it stands."""
-        self.lake.put_new(f"{self.stem}.released-{self.number}.json", _encoded(ended))
+        self.lake.put_new(f"{self.stem}.released-{self.number}.json", _encode(end))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,38 +157,38 @@ class Use:
         """
         return "".join(self.prompts()["release"].head(1))
 
-    def asked(self, number: int | None = None) -> JobAsked | None:
+    def job_request(self, number: int | None = None) -> JobRequest | None:
         """The job of the n-th request, or of the last; None if none followed the reservation.
 
         Raises:
             IntegrityError: it is not what was written.
         """
-        wanted = max(self._numbers("job"), default=0) if number is None else number
-        name = f"job-{wanted}.json"
-        return self._read(name, JobAsked) if name in self.objects else None
+        last = max(self._numbers("job"), default=0) if number is None else number
+        name = f"job-{last}.json"
+        return self._read(name, JobRequest) if name in self.objects else None
 
-    def ended(self) -> JobEnded | None:
+    def job_end(self) -> JobEnd | None:
         """How the job ended; None while the release is reserved.
 
         Raises:
             IntegrityError: it is not what was written.
         """
         if self.state == REGISTERED:
-            return self._read(_REGISTERED_NAME, JobEnded)
+            return self._read(_REGISTERED_NAME, JobEnd)
         if self.state != RELEASED:
             return None
         last = max(self._void_numbers())
         kind = "released" if last in self._numbers("released") else "refused"
-        return self._read(f"{kind}-{last}.json", JobEnded)
+        return self._read(f"{kind}-{last}.json", JobEnd)
 
-    def started(self, number: int) -> JobStarted | None:
+    def job_start(self, number: int) -> JobStart | None:
         """Bedrock's answer to the n-th claim's request; None if it is not known.
 
         Raises:
             IntegrityError: it is not what was written.
         """
         name = f"started-{number}.json"
-        return self._read(name, JobStarted) if name in self.objects else None
+        return self._read(name, JobStart) if name in self.objects else None
 
     def failed_jobs(self) -> int:
         """How many jobs there were that came to nothing.
@@ -196,12 +196,12 @@ class Use:
         Raises:
             IntegrityError: an object is not what was written.
         """
-        ends = [self._read(f"released-{n}.json", JobEnded) for n in self._numbers("released")]
-        return sum(ended.job_arn is not None for ended in ends)
+        ends = [self._read(f"released-{n}.json", JobEnd) for n in self._numbers("released")]
+        return sum(end.job_arn is not None for end in ends)
 
-    def register(self, ended: JobEnded) -> None:
+    def register(self, end: JobEnd) -> None:
         """Record that the job completed; the first record of it stands."""
-        self.lake.put_new(f"{self.stem}.{_REGISTERED_NAME}", _encoded(ended))
+        self.lake.put_new(f"{self.stem}.{_REGISTERED_NAME}", _encode(end))
 
     def check(self) -> None:
         """See that every small object can be read.
@@ -209,19 +209,19 @@ class Use:
         Raises:
             IntegrityError: one is not what was written.
         """
-        kinds: dict[str, type[msgspec.Struct]] = {"job": JobAsked, "started": JobStarted}
+        kinds: dict[str, type[msgspec.Struct]] = {"job": JobRequest, "started": JobStart}
         for name in self.objects.keys() - {_RESERVED_NAME}:
-            self._read(name, kinds.get(name.partition("-")[0], JobEnded))
+            self._read(name, kinds.get(name.partition("-")[0], JobEnd))
 
     def _read(self, name: str, kind: type[T]) -> T:
         entry = self.objects[name]
         try:
             return msgspec.json.decode(self.lake.read(entry), type=kind)
         except ValueError:
-            raise _damaged(self.lake, entry.key) from None
+            raise _integrity_error(self.lake, entry.key) from None
 
 
-def reserve(release: Release, lineage: str, number: int, asked: JobAsked) -> Claim:
+def reserve(release: Release, lineage: str, number: int, request: JobRequest) -> Claim:
     """Claim the prompts of a release's train.jsonl for a job that is about to be asked for.
 
     Whoever makes the n-th claim for the same request shares it: so twice is once, and so is a
@@ -233,7 +233,7 @@ def reserve(release: Release, lineage: str, number: int, asked: JobAsked) -> Cla
     """
     stem = f"{_folder(lineage)}{release.manifest['digest']}"
     _put_prompts(release, f"{stem}.{_RESERVED_NAME}")
-    key, content = f"{stem}.job-{number}.json", _encoded(asked)
+    key, content = f"{stem}.job-{number}.json", _encode(request)
     if not release.lake.put_new(key, content):
         entry = release.lake.entry(key)
         if entry is None or release.lake.read(entry) != content:
@@ -280,14 +280,16 @@ def read_uses(lake: Store, lineage: str) -> list[Use]:
         IntegrityError: the registry holds what Sluice did not put there, or has lost something.
     """
     folder = _folder(lineage)
-    found = dict[str, dict[str, Entry]]()
+    objects_by_stem = dict[str, dict[str, Entry]]()
     for entry in lake.entries(folder):
         match = _NAME.fullmatch(entry.key.removeprefix(folder))
         if match is None:
             where = f"{lake.uri}/{entry.key}"
             raise IntegrityError(f"{where} is none of the registry's; look whose it is, move it")
-        found.setdefault(match["digest"], {})[match["what"]] = entry
-    uses = [Use(lake, f"{folder}{digest}", names) for digest, names in sorted(found.items())]
+        objects_by_stem.setdefault(match["digest"], {})[match["what"]] = entry
+    uses = [
+        Use(lake, f"{folder}{digest}", names) for digest, names in sorted(objects_by_stem.items())
+    ]
     for use in uses:
         if _RESERVED_NAME not in use.objects:
             where = f"{lake.uri}/{use.stem}.{_RESERVED_NAME}"
@@ -338,16 +340,16 @@ def _folder(lineage: str) -> str:
 
 def _put_prompts(release: Release, key: str) -> None:
     """Put the prompts, or see that they are there already, in whatever bytes."""
-    used = used_prompts(release)
+    prompts = used_prompts(release)
     with TemporaryDirectory(prefix="sluice-registry-") as folder:
         path = Path(folder, _RESERVED_NAME)
-        table = used.to_arrow().cast(_PROMPTS)
+        table = prompts.to_arrow().cast(_PROMPTS)
         pq.write_table(table, path, compression="zstd", write_page_checksum=True)
         if release.lake.put_new(key, path):
             return
     entry = release.lake.entry(key)
-    if entry is None or not _read_prompts(release.lake, entry).equals(used):
-        raise _damaged(release.lake, key)
+    if entry is None or not _read_prompts(release.lake, entry).equals(prompts):
+        raise _integrity_error(release.lake, key)
 
 
 def _read_prompts(lake: Store, entry: Entry) -> pl.DataFrame:
@@ -356,18 +358,18 @@ def _read_prompts(lake: Store, entry: Entry) -> pl.DataFrame:
         with pq.ParquetFile(lake.local(entry), page_checksum_verification=True) as file:
             rows = pl.DataFrame(file.read().cast(_PROMPTS))
     except (pa.ArrowException, OSError, ValueError):
-        raise _damaged(lake, entry.key) from None
+        raise _integrity_error(lake, entry.key) from None
     digest = entry.key.rpartition("/")[2][:ID_DIGITS]
     if any(not name.endswith(f"-{digest}") for name in rows["release"].unique()):
-        raise _damaged(lake, entry.key)
+        raise _integrity_error(lake, entry.key)
     return rows
 
 
-def _encoded(record: msgspec.Struct) -> bytes:
+def _encode(record: msgspec.Struct) -> bytes:
     return msgspec.json.encode(record, order="deterministic") + b"\n"
 
 
-def _damaged(lake: Store, key: str) -> IntegrityError:
+def _integrity_error(lake: Store, key: str) -> IntegrityError:
     return IntegrityError(
         f"{lake.uri}/{key} is not what was put in the registry; put it back from a copy"
     )

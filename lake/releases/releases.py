@@ -163,7 +163,7 @@ def open_release(uri: str) -> Release:
     if len(parts) < 4 or parts[-3] != "releases":
         parts = str(Path(uri).absolute()).split("/") if "://" not in uri else parts
     if len(parts) < 4 or parts[-3] != "releases":
-        raise ConfigError(f"{uri} is no release: name a folder <lake>/releases/<name>/<id>")
+        raise ConfigError(f"{uri} is not a release; name a folder <lake>/releases/<name>/<id>")
     return _read(open_store("/".join(parts[:-3])), _folder(*parts[-2:]))
 
 

@@ -170,7 +170,7 @@ def _as_store_error(path: Path) -> Iterator[None]:
     try:
         yield
     except (NotADirectoryError, FileNotFoundError) as error:
-        raise ConfigError(f"{error.filename or path} is not there, or is no folder") from None
+        raise ConfigError(f"{error.filename or path} does not exist, or is not a folder") from None
     except OSError as error:
         raise OutsideError(
             f"{error.filename or path}: {error.strerror}; nothing was lost"

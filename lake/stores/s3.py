@@ -19,7 +19,7 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 
-from bedrock_sluice.lake.aws import CLIENT_CONFIG, remedy, unreached
+from bedrock_sluice.lake.aws import CLIENT_CONFIG, remedy, unreachable_error
 from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, ObjectRefusedError
 from bedrock_sluice.transforms.errors import (
     ConfigError,
@@ -189,7 +189,7 @@ class S3Store:
         except ClientError as error:
             raise self._to_store_error(error, key) from None
         except (HTTPClientError, BotoCoreError) as error:
-            raise unreached(error, f"{self.uri}/{key}") from None
+            raise unreachable_error(error, f"{self.uri}/{key}") from None
 
     def _to_store_error(self, error: ClientError, key: str) -> SluiceError:
         code = error.response.get("Error", {}).get("Code", "?")
@@ -246,4 +246,4 @@ def _client() -> S3Client:
     try:
         return boto3.session.Session().client("s3", config=CLIENT_CONFIG)
     except (BotoCoreError, ValueError) as error:
-        raise unreached(error, "S3") from None
+        raise unreachable_error(error, "S3") from None

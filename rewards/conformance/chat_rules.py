@@ -187,7 +187,7 @@ TOOLS_SHAPE = Rule(
 )  # fmt: skip
 TOOLS_DETAIL = Rule(
     "tools-detail",
-    "a tool has no description, or its parameters are no schema of an object with properties",
+    "a tool has no description, or its parameters are not the schema of an object with properties",
     "give each tool `description` and `parameters` of type object with `properties`",
     lambda s: isinstance(s.tools, list) and not all(_is_described(tool) for tool in s.tools),
 )
@@ -241,7 +241,7 @@ def _is_described(tool: object) -> bool:
 
 ID = Rule(
     "id",
-    "`id` is there, and is no text or a blank one",
+    "`id` is present, but is not a text or is blank",
     "make `id` a text, or leave it out",
     lambda s: (
         (line_id := s.line.get("id")) is not None

@@ -189,8 +189,8 @@ class _Judge:
 def check_lines(lines: Iterable[bytes], profiles: Sequence[Profile]) -> Report:
     """Judge a file by its lines, as they stand in it, with their ends.
 
-    A file that is no lines at all (compressed, UTF-16, one array, pretty-printed) is judged by its
-    first line alone.
+    A file that is not made of lines (compressed, UTF-16, one array, pretty-printed) is judged by
+    its first line alone.
     """
     judge = _Judge(profiles)
     for number, raw in enumerate(lines, start=1):

@@ -30,7 +30,7 @@ TOO_MUCH = Fault(
 NOT_UTF8 = Fault("not-utf8", "a line holds what is not UTF-8", "write the file as UTF-8")
 LONE_SURROGATE = Fault(
     "lone-surrogate",
-    "a line escapes half of a surrogate pair, which is no character",
+    "a line escapes half of a surrogate pair, which is not a character",
     "escape characters whole; leave the line out",
 )
 NOT_A_NUMBER = Fault(

@@ -54,7 +54,8 @@ _VERL = Profile(
         ),
         Rule(
             "field-types",
-            f"one of {', '.join(_TEXTS)} is no text, or one of {', '.join(_OBJECTS)} is no object",
+            f"one of {', '.join(_TEXTS)} is not a text, "
+            f"or one of {', '.join(_OBJECTS)} is not an object",
             "write these fields as the SDK's schema has them, or leave them out",
             _has_wrong_type,
         ),
@@ -73,7 +74,7 @@ _VERL = Profile(
         ),
         Rule(
             "extra-answer",
-            "`answer` of `extra_info` is no text: the SDK takes it for the right completion",
+            "`answer` of `extra_info` is not a text: the SDK takes it for the right completion",
             "write it as text, or leave it out",
             lambda s: not isinstance(_of(s, "extra_info", "answer") or "", str),
         ),

@@ -63,13 +63,13 @@ FORGE = Profile(
         rules.system_not_first("system", "developer"),
         Rule(
             "tool-turns",
-            "`tool_calls` of a message is no list, or `tool_call_id` no text",
+            "`tool_calls` of a message is not a list, or `tool_call_id` not a text",
             "write them as OpenAI chat completions do",
             _has_wrong_call,
         ),
         Rule(
             "tools-required",
-            "`required` in the parameters of a tool is no list of texts",
+            "`required` in the parameters of a tool is not a list of texts",
             "list the names of the parameters, or leave `required` out",
             _is_required_wrong,
         ),

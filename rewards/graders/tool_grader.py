@@ -134,7 +134,7 @@ def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "
     """Score and metrics of one response.
 
     Raises:
-        MalformedError: the reference names no tool, or its parameters are no object.
+        MalformedError: the reference names no tool, or its parameters are not an object.
     """
     expected, calls = _expected(reference), list(_calls(response))
     name, parameters = calls[0] if calls else ("", {})
@@ -154,7 +154,7 @@ def _expected(reference: Any) -> Call:
     fields = json.loads(reference) if isinstance(reference, str) else reference
     name, parameters = fields["tool_called"] or "", fields.get("tool_parameters") or {}
     if not isinstance(name, str) or not isinstance(parameters, dict):
-        raise MalformedError("tool_called is no text, or tool_parameters no object")
+        raise MalformedError("tool_called is not a text, or tool_parameters not an object")
     return name, parameters
 
 

@@ -47,14 +47,6 @@ def batches(samples: Iterable[Sample], batch_size: int = MAX_BATCH_SIZE) -> Iter
         yield list(batch.values())
 
 
-def as_events(
-    samples: Iterable[Sample], form: EventForm, batch_size: int = MAX_BATCH_SIZE
-) -> Iterator[Event]:
-    """An event for each batch of the samples."""
-    for batch in batches(samples, batch_size):
-        yield as_event(batch, form)
-
-
 def as_event(batch: Sequence[Sample], form: EventForm) -> Event:
     """The event that holds exactly these samples, in their order."""
     contents = [_event_sample(sample, form) for sample in batch]

@@ -19,7 +19,7 @@ STATUS_OK = 200
 class GraderResult:
     """What came of one sample. A `problem` says what to mend in the grader, free of content.
 
-    Without a score there is a problem; with one there may be. A `note` is no fault, but worth
+    Without a score there is a problem; with one there may be. A `note` is not a fault, but worth
     knowing. Of metrics with one name, the last one is kept.
     """
 
@@ -111,7 +111,7 @@ def _metric(metric: object, number: int) -> tuple[str, float]:
         raise _Wrong(f"{where} is {_kind(metric)}, not an object")
     name = metric.get("name")
     if not isinstance(name, str) or not name:
-        raise _Wrong(f"{where}: name is no text")
+        raise _Wrong(f"{where}: name is not a text")
     if metric.get("type") not in METRIC_TYPES:
         raise _Wrong(f"{where}: type is neither {' nor '.join(METRIC_TYPES)}")
     return name, _number(metric.get("value"), f"{where}: value", is_there="value" in metric)

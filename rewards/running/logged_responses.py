@@ -51,7 +51,7 @@ class GraderInput(NamedTuple):
 
     line_id: str
     line: str
-    logged: LoggedResponse
+    logged_response: LoggedResponse
 
 
 def sample_responses(

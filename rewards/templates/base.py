@@ -92,7 +92,7 @@ class Template(ABC):
         """This template as the recipe's `[template]` sets it.
 
         Raises:
-            ConfigError: an option is unknown or missing, or its value is no good.
+            ConfigError: an option is unknown or missing, or its value is invalid.
         """
         self._check_options(options, ())
         return self
@@ -177,7 +177,7 @@ def template_named(name: str, options: Mapping[str, Any] | None = None) -> Templ
 
     Raises:
         ConfigError: there is none, and the message lists those that there are; it can't be loaded;
-            or the options are no good.
+            or the options are invalid.
     """
     plugins = _plugins()
     if name not in template_names():
@@ -218,7 +218,7 @@ def _load(point: EntryPoint) -> Template:
         kind = type(error).__name__
         raise ConfigError(f"{where} can't be loaded from {point.value}: {kind}: {error}") from error
     if not isinstance(template, Template):
-        raise ConfigError(f"{where}: {point.value} is no subclass of Template")
+        raise ConfigError(f"{where}: {point.value} is not a subclass of Template")
     if getattr(template, "name", None) != point.name:
         raise ConfigError(f"{where} has another name in {point.value}: let both be the same")
     return template

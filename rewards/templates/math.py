@@ -20,7 +20,7 @@ from bedrock_sluice.transforms.chat.messages import JsonObject
 _NUMBER = re.compile(r"-?(?:[0-9]{1,50}(?:\.[0-9]{1,50})?|\.[0-9]{1,50})")
 EXACT_FLOATS = 2**53  # below it, a float that is whole is exactly that number
 
-_THOUSANDS = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")  # 1,5 is no such number
+_THOUSANDS = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")  # 1,5 is not such a number
 READ_CHARS = 300  # at the end of a text: all that the published graders search
 _DOLLAR = re.compile(r"\A(-?)\$")
 _MARKED = re.compile(r"(?<!#)####(?!#)[ \t]*([^\s#][^\r\n]*)")

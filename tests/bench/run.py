@@ -83,7 +83,7 @@ def convert(folder: Path) -> Work:
 
     def work() -> Done:
         summary = convert_logs(str(folder / "logs"), folder / "convert.jsonl", None)
-        return Done(summary.converted, {})
+        return Done(summary.exchanges, {})
 
     return work
 

@@ -34,26 +34,20 @@ ALLOWED = {
 }
 """Participles that are established names here, and why."""
 
-# What is left in each folder, until its names are revised. Lower it when a room is done.
-CEILING = {
-    "api": 0,
-    "cli": 0,
-    "demo": 1,
-    "expectations": 3,
-    "flows": 32,
-    "lake": 16,
-    "rewards": 3,
-    "sql": 0,
-    "transforms": 8,
-    "tests": 1027,
+EXEMPT = {
+    "expectations/checks.py": {"passed", "measured"},  # fields of checks.json
+    "expectations/gate.py": {"passed"},  # of Great Expectations' own result
+    "rewards/readiness.py": {"scored", "compared"},  # fields of `grade --json`
+    "transforms/answers/table_usage.py": {"used", "unused", "undated"},  # fields of the manifest
+    "lake/logs/landed.py": {"modified"},  # a field in the footer of every landed part
+    "lake/stores/store.py": {"modified"},  # the same
+    "transforms/readers/chat_dialects/cohere_command.py": {"required"},  # a field of Cohere's
+    "transforms/readers/fast_path.py": {"created"},  # a field of OpenAI's
 }
-TEXT_CEILING = dict.fromkeys([*CEILING, "docs", "."], 0) | {
-    "flows": 4,
-    "lake": 4,
-    "rewards": 19,
-    "transforms": 19,
-    "tests": 19,
-}
+"""Fields that a format, ours or another's, names so."""
+
+TESTS_CEILING = 1027  # bare participles left in tests; lower it as their names are revised
+FOLDERS = ("api", "cli", "demo", "expectations", "flows", "lake", "rewards", "sql", "transforms")
 
 IS_NO = re.compile(r"(?<![Tt]here )\b(?:is|are) no (?!longer\b|more\b|less\b|fewer\b|later\b)[a-z]")
 
@@ -103,18 +97,32 @@ def files(folder: str, *suffixes: str) -> list[Path]:
     return sorted(p for p in paths if p.suffix in suffixes and p != Path(__file__))
 
 
-@pytest.mark.parametrize("folder", CEILING)
-def test_no_name_is_a_bare_participle(folder: str) -> None:
-    wrong = [
+def bare_participles(folder: str) -> list[str]:
+    return [
         f"{path.relative_to(ROOT)}:{line}: {name}"
         for path in files(folder, ".py")
         for line, name in names(ast.parse(path.read_bytes()))
-        if is_participle(name)
+        if is_participle(name) and name not in EXEMPT.get(path.relative_to(ROOT).as_posix(), set())
     ]
-    assert len(wrong) <= CEILING[folder], "\n".join(wrong)
 
 
-@pytest.mark.parametrize("folder", TEXT_CEILING)
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_name_is_a_bare_participle(folder: str) -> None:
+    assert files(folder, ".py" if folder != "sql" else ".sql")
+    assert bare_participles(folder) == []
+
+
+def test_names_in_tests_have_no_more_bare_participles_than_before() -> None:
+    assert len(bare_participles("tests")) <= TESTS_CEILING
+
+
+def test_every_exemption_is_needed() -> None:
+    for path, exempt in EXEMPT.items():
+        found_names = {name for _, name in names(ast.parse((ROOT / path).read_bytes()))}
+        assert exempt <= found_names, path
+
+
+@pytest.mark.parametrize("folder", [*FOLDERS, "docs", "."])
 def test_no_text_says_is_no(folder: str) -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line}: {text[:100]}"
@@ -122,7 +130,7 @@ def test_no_text_says_is_no(folder: str) -> None:
         for line, text in texts(path)
         if IS_NO.search(text)
     ]
-    assert len(wrong) <= TEXT_CEILING[folder], "\n".join(wrong)
+    assert wrong == []
 
 
 @pytest.mark.parametrize(
@@ -148,6 +156,6 @@ def test_other_names_are_allowed(name: str) -> None:
 
 
 def test_every_exception_is_used() -> None:
-    paths = [path for folder in CEILING for path in files(folder, ".py")]
+    paths = [path for folder in (*FOLDERS, "tests") for path in files(folder, ".py")]
     used = Counter(name.strip("_") for p in paths for _, name in names(ast.parse(p.read_bytes())))
     assert {word for word in ALLOWED if not used[word]} == set()

@@ -216,11 +216,11 @@ def test_a_day_is_its_midnight_and_no_time_is_none(
 def test_labels_know_their_place(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b'request_id,a\nr1,"\n"\n\nr2,b\n')
     found = read_labels("a.csv", tmp_path, kind="feedback table")
-    assert [place for place, _ in found.placed()] == [
+    assert [place for place, _ in found.rows_with_place()] == [
         "feedback table a.csv:2",
         "feedback table a.csv:5",
     ]
-    assert [row["request_id"] for _, row in found.placed()] == ["r1", "r2"]
+    assert [row["request_id"] for _, row in found.rows_with_place()] == ["r1", "r2"]
 
 
 @pytest.mark.parametrize(

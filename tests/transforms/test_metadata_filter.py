@@ -119,7 +119,7 @@ def _says(clauses: Sequence[Sequence[Literal]], metadata: Metadata) -> bool:
 
     def one(test: Literal) -> bool:
         found = held.get(test.key) in test.vals if test.vals else test.key in held
-        return found != test.negated
+        return found != test.is_negated
 
     return all(any(one(test) for test in clause) for clause in clauses)
 
@@ -143,7 +143,7 @@ def test_the_laws_of_de_morgan_hold(trees: list[Tree], held: Metadata) -> None:
 def test_clauses_are_a_conjunction_of_disjunctions() -> None:
     tree = {"orAll": [EQUALS, {"andAll": [{"exists": "env"}, {"notEquals": {"env": "dev"}}]}]}
     team = Literal("team", ("math",))
-    exists, not_dev = Literal("env", ()), Literal("env", ("dev",), negated=True)
+    exists, not_dev = Literal("env", ()), Literal("env", ("dev",), is_negated=True)
     assert parse_filter(tree) == ((team, exists), (team, not_dev))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.transforms.sampling import select_to_budget, stratum
+from bedrock_sluice.transforms.sampling import apply_line_quota, stratum
 from bedrock_sluice.transforms.split import LINKS, SIDES, split
 
 Share = Literal["even", "proportional"]
@@ -62,7 +62,7 @@ def test_a_new_row_puts_out_few_others(
 ) -> None:
     old, added = placed(rows), placed(new, start=len(rows))
     before, after = (
-        select_to_budget(each, max_lines=most, salt="s", strata=strata, share=share).kept
+        apply_line_quota(each, max_lines=most, salt="s", strata=strata, share=share).kept
         for each in (old, pl.concat([added, old]))
     )
     evictions = set(before["request_id"]) - set(after["request_id"])
@@ -77,7 +77,7 @@ def test_nothing_is_lost_and_the_order_of_the_rows_changes_nothing(
     frame = placed(rows)
     shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
     one, other = (
-        select_to_budget(each, max_lines=most, salt="s", strata=strata, share=share)
+        apply_line_quota(each, max_lines=most, salt="s", strata=strata, share=share)
         for each in (frame, shuffled)
     )
     assert one.kept.equals(other.kept)
@@ -101,7 +101,7 @@ def test_nothing_is_lost_and_the_order_of_the_rows_changes_nothing(
 def test_strata_share_forty_lines(
     had: dict[str | None, int], share: Share, got: dict[str | None, int]
 ) -> None:
-    kept = select_to_budget(
+    kept = apply_line_quota(
         of_models(had), max_lines=40, salt="", strata=["model_id"], share=share
     ).kept
     assert sizes(kept, "model_id") == got
@@ -110,7 +110,7 @@ def test_strata_share_forty_lines(
 def test_inside_a_stratum_the_next_one_shares_what_it_got() -> None:
     cells = {("a", 10): 50, ("a", 300): 50, ("b", 10): 50, ("c", 10): 4}
     frame = placed([("train", m, tokens) for (m, tokens), n in cells.items() for _ in range(n)])
-    kept = select_to_budget(frame, max_lines=44, salt="", strata=["model_id", "length"]).kept
+    kept = apply_line_quota(frame, max_lines=44, salt="", strata=["model_id", "length"]).kept
     assert sizes(kept, "model_id", "prompt_tokens") == {
         ("a", 10): 10,
         ("a", 300): 10,
@@ -136,7 +136,7 @@ def test_both_sides_are_cut_in_proportion(
     strata: Sequence[str], had: dict[str, int], most: int, got: dict[str, int]
 ) -> None:
     frame = placed([(side, "m", 10) for side, size in had.items() for _ in range(size)])
-    kept = select_to_budget(frame, max_lines=most, salt="", strata=strata).kept
+    kept = apply_line_quota(frame, max_lines=most, salt="", strata=strata).kept
     assert sizes(kept, "split") == got
 
 
@@ -145,10 +145,10 @@ def test_what_is_kept_stands_in_the_order_of_the_split() -> None:
     frame = pl.DataFrame({"request_id": ids, "prompt_digest": ids, "root": ids, "model_id": "m"})
     none = LINKS.to_frame(), SIDES.to_frame()
     whole = split(frame, *none, validation=0.3, salt="s")
-    some = select_to_budget(whole, max_lines=80, salt="s", strata=["model_id"]).kept
+    some = apply_line_quota(whole, max_lines=80, salt="s", strata=["model_id"]).kept
     assert some.equals(whole.join(some, on="request_id", how="semi", maintain_order="left"))
     one_side = whole.filter(split="train")
-    assert select_to_budget(one_side, max_lines=80, salt="s").kept.equals(one_side.head(80))
+    assert apply_line_quota(one_side, max_lines=80, salt="s").kept.equals(one_side.head(80))
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from bedrock_sluice.transforms.split import (
     LINKS,
     SIDES,
+    link_beginnings,
+    link_groups,
     name_roots,
     split,
-    tie,
-    tie_beginnings,
 )
 
 Json = dict[str, Any]
@@ -251,7 +251,7 @@ def test_a_prompt_and_what_begins_with_it_are_tied() -> None:
         {"root": ["a", "b", "c", "d"], "path": [[1, 2, 3], [1], [4, 5], []]},
         schema={"root": pl.String, "path": pl.List(pl.UInt64)},
     )
-    assert tie_beginnings(records).rows() == [("b", "a")]
+    assert link_beginnings(records).rows() == [("b", "a")]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_a_prompt_and_what_begins_with_it_are_tied() -> None:
 )
 def test_records_of_one_value_tie_their_roots(rows: Pairs, pairs: Pairs) -> None:
     records = pl.DataFrame(rows, schema={"root": pl.String, "session": pl.String}, orient="row")
-    links = tie(records, "session")
+    links = link_groups(records, "session")
     assert links.schema == LINKS
     assert links.rows() == [*pairs]
-    assert tie(records, pl.col("session").str.to_uppercase()).equals(links)
+    assert link_groups(records, pl.col("session").str.to_uppercase()).equals(links)

@@ -243,7 +243,7 @@ def _key_column(key: str) -> pl.Expr:
 def metadata_answers(context: AnswerContext, key: str | None) -> pl.DataFrame:
     """Return answers that callers logged in the request metadata: under a key, or several.
 
-    Without a `key` the template knows which; then it is no problem if they make no answer.
+    Without a `key` the template knows which; then it is not a problem if they make no answer.
     """
     tags = context.prompts.select("exchange", "request_metadata").drop_nulls()
     references = [

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from bedrock_sluice.transforms.chat.messages import Message
 
 DIGEST_BYTES = 8  # fits a u64
-MIN_PAIR_BYTES = 40  # of a turn and its answer; "Hi" and "Hello!" are no evidence of anything
+MIN_PAIR_BYTES = 40  # of a turn and its answer; "Hi" and "Hello!" are not evidence of anything
 HELD_WORDS = 1 << 18  # of one text, as objects of their own: some 60 bytes each
 
 KEPT_SYSTEMS = 256  # whose digests are kept, for a few of them stand before most prompts

@@ -45,9 +45,9 @@ def drop_bursts(
 ) -> FilterResult:
     """Of more than `max_burst` records of a prompt and caller in `burst_minutes`, keep the first.
 
-    A burst lasts as long as no `burst_minutes` pass without a record of it. `labelled` holds
-    request ids that always stay: a person has judged them. Rejected rows name the burst's first
-    record as their `survivor`.
+    A burst lasts as long as no `burst_minutes` pass without a record of it. `labelled_ids` are
+    request ids that always stay, because a person has judged them. Rejected rows name the
+    burst's first record as their `survivor`.
     """
     of = ["prompt_digest", "caller"]
     window = timedelta(minutes=burst_minutes)

@@ -46,7 +46,7 @@ def choose_turns(
     `last` keeps leaves (of the rows given), deepest first, then newest; `first` the shallowest,
     then oldest; `each` all, shallowest first. Ties go to the lowest request id. Without a limit,
     `last` and `first` keep one. Rows with a `label` come before all others, and all stay: depth
-    is no reason to lose an answer that a person gave. Rejected rows name as `survivor` the
+    is not a reason to lose an answer that a person gave. Rejected rows name as `survivor` the
     first turn kept.
     """
     ends = policy == "last"
@@ -139,14 +139,14 @@ def _growth(nodes: pl.DataFrame) -> pl.DataFrame:
     that was asked before, else the first of all.
     """
     stamps = nodes.select("place", "within", at="first_at", dates=pl.col("node") ^ pl.col("tip"))
-    known = nodes.select("within", begun="tip", parent="place").join(
+    openings = nodes.select("within", begun="tip", parent="place").join(
         stamps.select(parent="place", parent_at="at", parent_dates="dates"), on="parent"
     )
     wait = pl.col("at") - pl.col("parent_at")
     return (
         _beginnings(nodes)
         .join(stamps, on="place")
-        .join(known, on=["within", "begun"])
+        .join(openings, on=["within", "begun"])
         .filter(pl.col("length") == pl.col("length").max().over("place"))
         .sort(
             "place", pl.col("dates") == pl.col("parent_dates"), wait >= timedelta(0), wait.abs(),
@@ -200,9 +200,9 @@ def _is_leaf(exchanges: pl.DataFrame) -> pl.Series:
         .group_by("within", tail="head")
         .agg(newest=pl.col("last_at").max())
     )
-    begun = parents.select("within", "node", is_begun=pl.lit(value=True))
-    flags = turns.join(begun, on=["within", "node"], how="left", maintain_order="left").join(
-        went_on, on=["within", "tail"], how="left", maintain_order="left"
-    )
+    parents_of_turns = parents.select("within", "node", is_begun=pl.lit(value=True))
+    flags = turns.join(
+        parents_of_turns, on=["within", "node"], how="left", maintain_order="left"
+    ).join(went_on, on=["within", "tail"], how="left", maintain_order="left")
     is_grown_from = pl.col("is_begun") | (pl.col("timestamp") < pl.col("newest"))
     return flags.select(is_leaf=~is_grown_from.fill_null(value=False))["is_leaf"]

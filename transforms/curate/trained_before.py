@@ -1,9 +1,9 @@
 """What earlier training jobs of a lineage were trained on: a later dataset leaves it out.
 
 The registry is an input of a build, as the logs are: the same recipe over the same logs gives
-another dataset once a job has taken its prompts. So a manifest lists the releases that were heeded
-(`registry_facts`), and whoever builds a release again heeds those alone (`as_heeded`): then the
-bytes are the same, whatever was trained since, and its own job does not stand in its way.
+another dataset once a job has taken its prompts. So a manifest lists the releases whose prompts
+were excluded (`registry_facts`), and a build of the same release excludes those alone
+(`as_excluded`): its bytes are the same, whatever was trained since, its own job included.
 """
 
 from collections.abc import Collection
@@ -34,16 +34,18 @@ def drop_trained(
 ) -> FilterResult:
     """Drop exchanges whose prompt a job was trained on, but for a `keep_share` of those prompts.
 
-    `exchanges` has `prompt_digest` and `request_id`; `trained` has the schema `TRAINED`, of which
-    `except_release` and what is released do not count. Which prompts are kept depends on `salt` and
-    each prompt alone, so every build of the lineage keeps the same ones. Rejected rows have no
-    `survivor`; their `detail` is the id of the release that used the prompt, the lowest of several.
+    `exchanges` has `prompt_digest, request_id`; `trained_prompts` has the schema `TRAINED`, of
+    which `except_release` and what is released do not count. Which prompts are kept depends on
+    `salt` and each prompt alone, so every build of the lineage keeps the same ones. Rejected rows
+    have no `survivor`; their `detail` is the lowest id of the releases that used the prompt.
 
     Raises:
         ConfigError: the share is not between 0 and 1.
     """
     if not 0 <= keep_share <= 1:
-        raise ConfigError(f"{keep_share} is no share of the prompts to keep: give one of 0 to 1")
+        raise ConfigError(
+            f"{keep_share} is not a share of the prompts to keep; give a number from 0 to 1"
+        )
     counting_rows = _select_counting(trained_prompts).filter(
         pl.col("release").ne_missing(pl.lit(except_release))
     )
@@ -70,8 +72,8 @@ def registry_facts(trained_prompts: pl.DataFrame) -> list[str]:
     return sorted(_select_counting(trained_prompts)["release"].unique())
 
 
-def as_heeded(trained_prompts: pl.DataFrame, releases: Collection[str]) -> pl.DataFrame:
-    """The registry as an earlier build saw it, which heeded `releases`: they count, and no others.
+def as_excluded(trained_prompts: pl.DataFrame, releases: Collection[str]) -> pl.DataFrame:
+    """Return the registry as an earlier build used it: only `releases` count.
 
     One counts even if it was released since: the earlier build could not know.
 

@@ -25,7 +25,7 @@ _STEPS = bytes(1 if byte in b"{[" else 0xFF for byte in range(256))  # array("b"
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
 # What an escape may say (a backslash; both halves of a surrogate pair; the first half, where the
-# text breaks off within the pair), and one half of a pair, which is no character.
+# text breaks off within the pair), and one half of a pair, which is not a character.
 _SOUND = re.compile(
     rb"""\\\\ | \\u[dD][89abAB][0-9a-fA-F]{2}
                 (?: \\u[dD][c-fC-F][0-9a-fA-F]{2} | (?: \\(?:u[0-9a-fA-F]{0,3})? )?\Z )""",

@@ -114,7 +114,7 @@ def _hold(raw: bytes) -> bytes | None:
 
 
 def _chunks(raw: bytes) -> Iterator[bytes]:
-    """Decompress all gzip members in bounded chunks; bytes that are no gzip pass as they are."""
+    """Decompress all gzip members in bounded chunks; other bytes pass as they are."""
     if not raw.startswith(GZIP_MAGIC):
         yield raw
         return

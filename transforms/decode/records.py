@@ -182,7 +182,7 @@ def decode_line(line: bytes) -> _Row:
     """One log line as a landed row without `object` and `line`.
 
     Raises:
-        InputError: the line is no invocation log record that can be read.
+        InputError: the line is not a readable invocation log record.
     """
     check_limits(line)
     line = bare_line(line)
@@ -201,7 +201,7 @@ def decode_line(line: bytes) -> _Row:
 
 
 def check_schema(record: Envelope) -> None:
-    """Refuse what is no record of a known schema.
+    """Refuse what is not a record of a known schema.
 
     Raises:
         InputError: it is none.
@@ -223,7 +223,7 @@ def _no_json(line: bytes, error: msgspec.DecodeError) -> InputError:
 
 
 def _known_id(line: bytes) -> str | None:
-    """The request id of a line that is no whole record, so that `explain` finds it all the same."""
+    """Return the request id of a line that is not a whole record, so that `explain` finds it."""
     try:
         return _NAMED.decode(bare_line(line)).request_id
     except (ValueError, RecursionError):

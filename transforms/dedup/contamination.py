@@ -105,7 +105,7 @@ def overlaps(texts: pl.Series, index: EvaluationIndex, threshold: float) -> pl.D
     """
     if not MIN_THRESHOLD <= threshold <= 1:
         raise ConfigError(
-            f"{threshold} is no similarity to an evaluation set: give one of {MIN_THRESHOLD} to 1"
+            f"{threshold} is not a similarity to an evaluation set; give {MIN_THRESHOLD} to 1"
         )
     matches = [OVERLAPS.to_frame()]
     start = 0
@@ -157,9 +157,8 @@ def _rarest(of: Shingles, share: float) -> tuple[_Numbers, _Rows]:
     _, inverse, frequency = np.unique(of.hashes, return_inverse=True, return_counts=True)
     owners = np.repeat(np.arange(len(of.counts)), of.counts)
     order = np.lexsort((of.hashes, frequency[inverse], owners))
-    required_matches = np.ceil(share * of.counts - 1e-9).astype(
-        np.int64
-    )  # 0.55 × 100 is a bit over 55
+    # Less a little, since 0.55 × 100 is a bit over 55 in floats.
+    required_matches = np.ceil(share * of.counts - 1e-9).astype(np.int64)
     kept = ranges(of.starts[:-1], of.counts - required_matches + 1)
     return of.hashes[order[kept]], owners[kept]
 

@@ -202,7 +202,7 @@ class NearDuplicates(NamedTuple):
 def choose_survivors(similar: Similar, rank: Rows, labels: pl.Series) -> NearDuplicates:
     """Choose who survives of similar rows, by rank.
 
-    `labels` (null: none) are those of all rows: rows with different labels are no duplicates.
+    `labels` (null: none) are those of all rows: rows with different labels are not duplicates.
     """
     pairs, similarity = similar
     numbers = labels.rank("dense").cast(pl.Int64).fill_null(NO_LABEL).to_numpy()
@@ -214,7 +214,7 @@ def choose_survivors(similar: Similar, rank: Rows, labels: pl.Series) -> NearDup
 def have_different_labels(pairs: Pairs, labels: Rows) -> NDArray[np.bool_]:
     """Whether both rows of each pair have a label (not `NO_LABEL`), and not the same.
 
-    Labels that contradict each other prove that two prompts are no duplicates, however alike.
+    Labels that contradict each other prove that two prompts are not duplicates, however alike.
     """
     left, right = labels[pairs].T
     differ: NDArray[np.bool_] = (left != NO_LABEL) & (right != NO_LABEL) & (left != right)

@@ -38,7 +38,7 @@ def check_languages(codes: Collection[str]) -> None:
     """See that each of the codes can be told at all.
 
     Raises:
-        ConfigError: one is no language that the model knows, or py3langid is not installed.
+        ConfigError: one is not a language that the model knows, or py3langid is not installed.
     """
     languages = set(_identifier().labels) - {_NO_LANGUAGE} if codes else set()
     if unknown := sorted(set(codes) - languages):

@@ -10,7 +10,7 @@ import polars as pl
 from bedrock_sluice.transforms.features.quality import escape_reserved
 from bedrock_sluice.transforms.privacy.detection import find_personal_data, mask_json
 
-ID = "id"  # names the record, and is no text
+ID = "id"  # names the record, and is not a text
 PROMPT_KEYS = ("messages", "tools")
 TOOL_KEYS = frozenset({"tools", "tool_calls", "tool_call_id"})
 """What calls and their schemas must agree on; nobody reads it for reserved words."""

@@ -124,7 +124,7 @@ def _is_set(value: str) -> bool:
 
 
 def _looks_random(value: str, *, is_said: bool) -> bool:
-    """Whether it has letters, and digits or signs, and is no term."""
+    """Whether it has letters, and digits or signs, and is not a term."""
     has_both = re.search(r"[^\W\d_]", value) and (
         re.search(r"[0-9=]", value) or _SIGNS.search(value[:-1])
     )

@@ -273,7 +273,7 @@ def _is_of_secret(match: re.Match[str]) -> bool:
 
 
 def _is_random(value: str) -> bool:
-    """Whether a value is drawn by dice, and is no path, name, word or variable."""
+    """Whether a value is drawn by dice, and is not a path, name, word or variable."""
     changes = len(_CASE_CHANGE.findall(value)) / len(value)
     digits = len(re.findall(r"[0-9]", value))
     if value.isalpha():

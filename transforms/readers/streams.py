@@ -54,7 +54,7 @@ def refuse_failure(chunk: Chunk) -> None:
 
 
 def opening(response: Keys | list[msgspec.Raw]) -> Iterator[Keys]:
-    """The first few chunks of a stream that are objects; none if the body is no stream."""
+    """The first few chunks of a stream that are objects; none if the body is not a stream."""
     chunks = response if isinstance(response, list) else []
     objects = (chunk for chunk in chunks if bytes(chunk).startswith(b"{"))
     return map(_OBJECT.decode, islice(objects, PEEKED_CHUNKS))

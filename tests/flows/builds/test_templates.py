@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from support.protocols import EncodeBodies, MakeRecord, RunSluice, WriteLogs, WriteRecipe
 
-from bedrock_sluice.rewards.running.events import FORMS, EventForm, Sample, as_events
+from bedrock_sluice.rewards.running.events import FORMS, EventForm, Sample, as_event, batches
 from bedrock_sluice.rewards.templates.base import template_named
 
 Json = dict[str, Any]
@@ -244,7 +244,7 @@ def results(
     """What our grader returns for responses to the lines, by way of JSON as Lambda does."""
     handler = import_module(f"bedrock_sluice.rewards.graders.{grader}_grader").lambda_handler
     samples = [Sample(line, respond(number_of(line))) for line in lines]
-    for event in as_events(samples, form, 64):
+    for event in (as_event(batch, form) for batch in batches(samples, 64)):
         yield from json.loads(json.dumps(handler(json.loads(json.dumps(event)), None)))
 
 

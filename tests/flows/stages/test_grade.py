@@ -91,7 +91,7 @@ def graded(grader: LocalGrader, number: int = 60, **options: Any) -> GradeResult
 def test_each_kind_of_grader_has_its_verdict(grader: Write, score: str, verdict: str) -> None:
     found = graded(grader(score))
     assert found.readiness.verdict == verdict
-    assert found.scored.height == 60
+    assert found.results.height == 60
 
 
 def test_a_score_that_depends_on_the_batch_is_found(grader: Write) -> None:
@@ -118,13 +118,13 @@ def test_every_logged_response_of_a_prompt_is_a_free_rollout(grader: Write) -> N
     assert found.readiness.measures.responses == 4 + 1 + 4  # the same text again is graded once
     assert (within.prompts, within.zero_variance_share) == (2, 0.0)
     flat = grade(lines(3), rows, grader("1.0"))
-    assert zero_variance_prompts(flat.scored).to_list() == ["p0", "p2"]
+    assert zero_variance_prompts(flat.results).to_list() == ["p0", "p2"]
 
 
 def test_a_response_is_never_graded_against_itself(grader: Write) -> None:
     rows = [*logged(5), said(2, "said otherwise", "other")]
     found = grade(lines(5, "logged"), rows, grader("1.0"))
-    assert found.scored["request_id"].to_list() == ["other"]
+    assert found.results["request_id"].to_list() == ["other"]
     assert found.readiness.measures.circular == 5
     alone = grade(lines(5, "logged"), logged(5), grader("1.0")).readiness
     assert (alone.verdict, alone.measures.circular) == ("no_responses", 5)
@@ -132,7 +132,7 @@ def test_a_response_is_never_graded_against_itself(grader: Write) -> None:
 
 def chosen(rows: list[LoggedResponse], number: int = 40, **options: Any) -> list[tuple[str, str]]:
     found, _ = sample_responses(lines(number), rows, GradeOptions(**options))
-    return [(each.line_id, each.logged.request_id) for each in found]
+    return [(each.line_id, each.logged_response.request_id) for each in found]
 
 
 def test_the_choice_depends_on_no_order_and_stays_when_the_log_grows() -> None:
@@ -178,7 +178,7 @@ def test_slices_are_the_model_and_the_named_keys(grader: Write) -> None:
     options = GradeOptions(slice_keys=("score", "team", "team", "absent"))
     found = grade(lines(3), rows, grader("0.5"), options)
     names = ["model_id", "metadata.score", "metadata.team", "metadata.absent"]
-    assert found.scored.columns == [*GRADER_RESULTS, *names]
+    assert found.results.columns == [*GRADER_RESULTS, *names]
     told = {(each.slice, each.value) for each in found.readiness.measures.slices}
     assert told == set(zip(names, ["model-a", "high", "b", None], strict=True))
 

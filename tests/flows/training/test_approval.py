@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from support.releases import publish_files
 
 from bedrock_sluice.expectations.checks import Check, Limit, encode_checks
 from bedrock_sluice.flows.recipe import Recipe
@@ -15,12 +16,8 @@ from bedrock_sluice.flows.training.approval import approve, find_approvals
 from bedrock_sluice.lake.releases.releases import (
     Release,
     approvals_folder,
-    file_digests,
     open_release,
-    publish,
-    release_digest,
 )
-from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError, RefusedError
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -53,19 +50,7 @@ def publish_release(folder: Path, verdict: str) -> Release:
     files = {name: folder / name for name in texts}
     for name, text in texts.items():
         files[name].write_text(text)
-    told, recipe_digest = file_digests(files), recipe.digest()
-    digest = release_digest(recipe_digest, told)
-    manifest = {
-        "name": "math",
-        "id": f"2026-11-01-{digest[:12]}",
-        "digest": digest,
-        "recipe": recipe.written(),
-        "recipe_digest": recipe_digest,
-        "files": told,
-        "verdict": verdict,
-    }
-    publish(open_store(lake), manifest, files)
-    return open_release(f"{lake}/releases/math/{manifest['id']}")
+    return publish_files(recipe, files, verdict)
 
 
 def edit_manifest(release: Release, old: str, new: str) -> Release:

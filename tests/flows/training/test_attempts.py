@@ -127,7 +127,7 @@ def test_other_job_settings_are_no_other_release(
     assert rft["hyperParameters"] == {"epochCount": 3}
     assert rft["graderConfig"]["lambdaGrader"]["lambdaArn"].endswith("function:better")
     assert ran.err.index('{"epochCount":3}') < ran.err.index("started")
-    asked = use_of(release).asked()
+    asked = use_of(release).job_request()
     assert asked is not None
     assert asked.request == request
 

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
+from support.releases import publish_files
 
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.training.approval import approve, recipe_of
@@ -20,12 +21,8 @@ from bedrock_sluice.flows.training.request import job_request as request_of
 from bedrock_sluice.lake.releases.releases import (
     Release,
     approvals_folder,
-    file_digests,
     open_release,
-    publish,
-    release_digest,
 )
-from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.transforms.errors import (
     ConfigError,
     IntegrityError,
@@ -71,27 +68,15 @@ def publish_release(
 ) -> Release:
     """A release made by hand, on disk where no lake is given; `train` changes that section."""
     lake = lake or str(folder / "lake")
-    told = {"name": "math", "lake": lake, "source": {"uri": "logs"}, "template": {"name": "math"}}
+    keys = {"name": "math", "lake": lake, "source": {"uri": "logs"}, "template": {"name": "math"}}
     sections = {"grader": grader, "train": {**TRAIN, **train} if train != NO_TRAIN else None}
-    recipe = Recipe.model_validate({**told, **sections})
+    recipe = Recipe.model_validate({**keys, **sections})
     files = {name: folder / name for name in (*LINES, "provenance.parquet")}
     for name, text in {**LINES, "validation.jsonl": validation_lines}.items():
         files[name].write_text(text)
     rows = {"request_id": ["hidden-content"], "split": ["train"], "prompt_digest": ["p"]}
     pl.DataFrame(rows).write_parquet(files["provenance.parquet"])
-    digests, recipe_digest = file_digests(files), recipe.digest()
-    digest = release_digest(recipe_digest, digests)
-    manifest = {
-        "name": "math",
-        "id": f"2026-11-01-{digest[:12]}",
-        "digest": digest,
-        "recipe": recipe.written(),
-        "recipe_digest": recipe_digest,
-        "files": digests,
-        "verdict": verdict,
-    }
-    publish(open_store(lake), manifest, files)
-    return open_release(f"{lake}/releases/math/{manifest['id']}")
+    return publish_files(recipe, files, verdict)
 
 
 def job_request(release: Release, data_uri: str) -> Request:

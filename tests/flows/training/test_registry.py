@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
+from support.releases import publish_files
 
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.training.approval import approve
@@ -18,10 +19,6 @@ from bedrock_sluice.flows.training.job import Settled, bedrock_client, prepare, 
 from bedrock_sluice.lake.releases.registry import trained_on
 from bedrock_sluice.lake.releases.releases import (
     Release,
-    file_digests,
-    open_release,
-    publish,
-    release_digest,
 )
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.transforms.errors import (
@@ -74,19 +71,7 @@ def published(folder: Path, recipe: Recipe, train: str, has_digests: bool) -> Re
     files = {name: folder / name for name in ("train.jsonl", "provenance.parquet")}
     files["train.jsonl"].write_text("".join(f'{{"id":"{name}"}}\n' for name in train))
     pl.DataFrame(columns | digests).write_parquet(files["provenance.parquet"])
-    told = file_digests(files)
-    digest = release_digest(recipe.digest(), told)
-    manifest = {
-        "name": recipe.name,
-        "id": f"2026-11-01-{digest[:12]}",
-        "digest": digest,
-        "recipe": recipe.written(),
-        "recipe_digest": recipe.digest(),
-        "files": told,
-        "verdict": "passed",
-    }
-    publish(open_store(recipe.lake), manifest, files)
-    return open_release(f"{recipe.lake}/releases/{recipe.name}/{manifest['id']}")
+    return publish_files(recipe, files)
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from bedrock_sluice.lake.releases.registry import (
-    JobAsked,
-    JobEnded,
-    JobStarted,
+    JobEnd,
+    JobRequest,
+    JobStart,
     Use,
     find_built,
     read_uses,
@@ -26,8 +26,8 @@ from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.curate.trained_before import TRAINED
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError, RefusedError
 
-ASKED = JobAsked("math/x", "math-0123", "us-east-1")
-VAIN, DONE = JobEnded("Failed"), JobEnded("Completed", "arn:job", "arn:model")
+ASKED = JobRequest("math/x", "math-0123", "us-east-1")
+VAIN, DONE = JobEnd("Failed"), JobEnd("Completed", "arn:job", "arn:model")
 
 
 @pytest.fixture
@@ -113,14 +113,14 @@ def test_each_state_follows_from_what_is_there(release: Release) -> None:
     states.append(only(lake).state)
     assert states == ["reserved", "released", "reserved", "reserved", "registered"]
     assert trained_on(lake, "math")["state"].to_list() == ["registered"] * 2
-    assert (only(lake).ended(), only(lake).claims) == (DONE, [])
+    assert (only(lake).job_end(), only(lake).claims) == (DONE, [])
 
 
 def test_the_first_end_that_is_written_down_stands(release: Release) -> None:
     claim = reserve(release, "math", 1, ASKED)
-    for ended in (VAIN, JobEnded("Stopped")):
+    for ended in (VAIN, JobEnd("Stopped")):
         claim.release(ended)
-    assert only(release.lake).ended() == VAIN
+    assert only(release.lake).job_end() == VAIN
 
 
 def test_the_same_request_at_once_is_one_claim_and_another_one_is_refused(
@@ -130,7 +130,7 @@ def test_the_same_request_at_once_is_one_claim_and_another_one_is_refused(
         claims = list(pool.map(lambda _: reserve(release, "math", 1, ASKED), range(4)))
     assert {claim.number for claim in claims} == {1}
     with pytest.raises(RefusedError, match="with other settings"):
-        reserve(release, "math", 1, JobAsked("math/x", "math-0123", "us-west-2"))
+        reserve(release, "math", 1, JobRequest("math/x", "math-0123", "us-west-2"))
     assert only(release.lake).next_number == 1
     claims[0].release(VAIN)
     assert only(release.lake).next_number == 2
@@ -140,19 +140,19 @@ def test_a_refusal_counts_unless_the_request_was_taken(release: Release) -> None
     claim = reserve(release, "math", 1, ASKED)
     claim.refuse()
     refused = only(release.lake)
-    assert (refused.state, refused.ended(), refused.failed_jobs()) == (
+    assert (refused.state, refused.job_end(), refused.failed_jobs()) == (
         "released",
-        JobEnded("Refused"),
+        JobEnd("Refused"),
         0,
     )
     claim.start("arn:job")
     taken = only(release.lake)
-    assert (taken.state, taken.started(1), taken.next_number) == (
+    assert (taken.state, taken.job_start(1), taken.next_number) == (
         "reserved",
-        JobStarted("arn:job"),
+        JobStart("arn:job"),
         1,
     )
-    claim.release(JobEnded("Failed", "arn:job"))
+    claim.release(JobEnd("Failed", "arn:job"))
     assert (only(release.lake).state, only(release.lake).failed_jobs()) == ("released", 1)
 
 
@@ -160,7 +160,7 @@ def test_a_reservation_without_a_request_counts_until_it_is_released(release: Re
     reserve(release, "math", 1, ASKED)
     lake = release.lake
     half = Use(lake, only(lake).stem, {"reserved.parquet": only(lake).objects["reserved.parquet"]})
-    assert (half.state, half.asked(), half.ended()) == ("reserved", None, None)
+    assert (half.state, half.job_request(), half.job_end()) == ("reserved", None, None)
     assert [claim.number for claim in half.claims] == [0]
 
 

@@ -161,5 +161,5 @@ def test_links_are_followed_from_any_prefix_and_never_in_a_circle(tmp_path: Path
 
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ConfigError, match="file is not there, or is no folder"):
+    with pytest.raises(ConfigError, match="file does not exist, or is not a folder"):
         list(FolderStore(tmp_path / "file").entries())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.rewards.running.events import EventForm, Sample, as_event, as_events, batches
+from bedrock_sluice.rewards.running.events import EventForm, Sample, as_event, batches
 from bedrock_sluice.rewards.running.grader_results import read_scores
 
 Json = dict[str, Any]
@@ -49,8 +49,8 @@ def test_a_response_may_be_a_whole_message() -> None:
 
 
 def test_batches_hold_no_more_than_they_should_in_order() -> None:
-    events: list[Any] = list(as_events([sample(str(n)) for n in range(5)], "metadata", 2))
-    assert [[row["id"] for row in event] for event in events] == [["0", "1"], ["2", "3"], ["4"]]
+    in_order = batches([sample(str(n)) for n in range(5)], 2)
+    assert [[each.id for each in batch] for batch in in_order] == [["0", "1"], ["2", "3"], ["4"]]
 
 
 def test_two_responses_to_one_line_stand_in_different_batches() -> None:

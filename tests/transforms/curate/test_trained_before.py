@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.curate.trained_before import (
     TRAINED,
-    as_heeded,
+    as_excluded,
     drop_trained,
     registry_facts,
 )
@@ -141,7 +141,7 @@ def test_the_facts_for_the_manifest_are_the_releases_that_count() -> None:
 def test_a_build_again_heeds_what_the_first_build_heeded(exchanges: Make, state_now: str) -> None:
     before = trained(("digest-1", FIRST, "reserved"))
     now = trained(("digest-1", FIRST, state_now), ("digest-2", SECOND, "registered"))
-    again = as_heeded(now, registry_facts(before))
+    again = as_excluded(now, registry_facts(before))
     assert registry_facts(again) == [FIRST]
     frame = exchanges([{}, {}, {}])
     assert drop(frame, again).kept.equals(drop(frame, before).kept)
@@ -149,4 +149,4 @@ def test_a_build_again_heeds_what_the_first_build_heeded(exchanges: Make, state_
 
 def test_a_registry_that_lost_a_release_can_not_be_heeded() -> None:
     with pytest.raises(IntegrityError, match=f"{SECOND} is missing"):
-        as_heeded(trained(("a", FIRST, "reserved")), [FIRST, SECOND])
+        as_excluded(trained(("a", FIRST, "reserved")), [FIRST, SECOND])
