@@ -48,7 +48,11 @@ def _as_similarity(value: object) -> float | Literal[False]:
     return value
 
 
-Similarity = Annotated[float | Literal[False], BeforeValidator(_as_similarity)]
+_Threshold = Annotated[float, Field(ge=MIN_THRESHOLD, le=1)]
+Similarity = Annotated[
+    float | Literal[False],
+    BeforeValidator(_as_similarity, json_schema_input_type=_Threshold | Literal[False]),
+]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 PrivacyAction = Literal["drop", "mask", "report"]
 
@@ -76,7 +80,7 @@ def _to_utc(value: datetime) -> datetime:
         raise ValueError("in UTC it is out of range") from None
 
 
-Moment = Annotated[datetime, BeforeValidator(as_utc)]
+Moment = Annotated[datetime, BeforeValidator(as_utc, json_schema_input_type=date | datetime)]
 
 
 def _as_texts(value: object) -> object:
@@ -84,7 +88,7 @@ def _as_texts(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-Files = Annotated[Texts, BeforeValidator(_as_texts)]
+Files = Annotated[Texts, BeforeValidator(_as_texts, json_schema_input_type=Text | Texts)]
 
 
 def _short_salt(salt: str) -> str:
