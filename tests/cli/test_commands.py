@@ -117,7 +117,7 @@ def test_only_an_approved_release_can_be_trained_on(
     [
         (("build",), "Missing argument"),
         (("frobnicate",), "No such command"),
-        (("train", "/no/such/release"), "is no release"),
+        (("train", "/no/such/release"), "is not a release"),
         (("approve", "/a/releases/b/c", "--by", "me"), "there is no whole release"),
     ],
 )

@@ -85,7 +85,11 @@ def test_the_same_system_prompt_has_the_same_fingerprint_in_every_dialect_of_mes
 
 @pytest.mark.parametrize(
     ("pattern", "told"),
-    [("role/([^/]+)", None), ("role", "needs a group"), ("(?=x)(y)", "is no regular expression")],
+    [
+        ("role/([^/]+)", None),
+        ("role", "needs a group"),
+        ("(?=x)(y)", "is not a regular expression"),
+    ],
 )
 def test_patterns_are_judged_before_they_are_used(pattern: str, told: str | None) -> None:
     fault = pattern_fault(pattern)

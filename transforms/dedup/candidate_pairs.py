@@ -42,7 +42,8 @@ def choose_bands(threshold: float) -> Bands:
     """
     if not MIN_THRESHOLD <= threshold <= 1:
         raise ConfigError(
-            f"{threshold} is not a similarity of near duplicates; give one of {MIN_THRESHOLD} to 1"
+            f"{threshold} is not a similarity of near duplicates; "
+            f"give a number from {MIN_THRESHOLD} to 1"
         )
     cuts = [
         Bands(PERMUTATIONS // rows, rows)

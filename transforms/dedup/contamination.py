@@ -105,7 +105,8 @@ def overlaps(texts: pl.Series, index: EvaluationIndex, threshold: float) -> pl.D
     """
     if not MIN_THRESHOLD <= threshold <= 1:
         raise ConfigError(
-            f"{threshold} is not a similarity to an evaluation set; give {MIN_THRESHOLD} to 1"
+            f"{threshold} is not a similarity to an evaluation set; "
+            f"give a number from {MIN_THRESHOLD} to 1"
         )
     matches = [OVERLAPS.to_frame()]
     start = 0

@@ -127,7 +127,7 @@ def test_a_bad_answer_has_no_score_and_says_why(answer: object, problem: str) ->
     [
         ({}, "metrics_list is an object, not a list"),
         ([7], "metrics_list, metric 1 is a number, not an object"),
-        ([METRIC, {}], "metrics_list, metric 2: name is no text"),
+        ([METRIC, {}], "metrics_list, metric 2: name is not a text"),
         ([METRIC | {"type": "reward"}], "metrics_list, metric 1: type is neither Reward nor Met"),
         ([METRIC | {"type": []}], "metrics_list, metric 1: type is neither"),
         ([METRIC | {"value": float("nan")}], "metrics_list, metric 1: value is NaN or infinite"),

@@ -62,7 +62,7 @@ def test_a_template_of_a_user_is_one_like_ours(install: Install) -> None:
         ("plug_a", "verdict = plug_a:Judge", VERDICT, "can't be loaded from plug_a:Judge: Attrib"),
         ("plug_b", "verdict = plug_bb:Verdict", VERDICT, "ModuleNotFoundError"),
         ("plug_c", "verdict = plug_c:Verdict", "1 / 0", "ZeroDivisionError"),
-        ("plug_d", "verdict = plug_d:Verdict", "Verdict = dict", "is no subclass of Template"),
+        ("plug_d", "verdict = plug_d:Verdict", "Verdict = dict", "is not a subclass of Template"),
         ("plug_e", "verdict = plug_e:Verdict", "Verdict = None", "TypeError"),
         ("plug_f", "judgement = plug_f:Verdict", VERDICT, "has another name in plug_f:Verdict"),
     ],

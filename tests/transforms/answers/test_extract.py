@@ -124,9 +124,9 @@ def test_answers_stand_in_the_order_of_the_responses() -> None:
         (r"a(?P<name>b)", None),
         (r"a", "needs a group"),
         (r"(a)(b)", "needs one group"),
-        (r"(a", "is no regular expression"),
-        (r"(?=a)(b)", "is no regular expression"),
-        (r"((?:a{1000}){1000}){9}", "is no regular expression"),
+        (r"(a", "is not a regular expression"),
+        (r"(?=a)(b)", "is not a regular expression"),
+        (r"((?:a{1000}){1000}){9}", "is not a regular expression"),
         ("(" + "a" * 1_000 + ")", "is over 1000 characters long"),
     ],
 )

@@ -102,7 +102,7 @@ def test_a_share_of_the_prompts_is_kept(share: float, least: int, most: int) -> 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_what_is_no_share_is_refused(exchanges: Make, share: float) -> None:
-    with pytest.raises(ConfigError, match="give one of 0 to 1"):
+    with pytest.raises(ConfigError, match="give a number from 0 to 1"):
         drop(exchanges([{}]), TRAINED.to_frame(), share)
 
 

@@ -182,5 +182,5 @@ def test_no_texts_overlap_nothing() -> None:
 
 @pytest.mark.parametrize("threshold", [0.4, 1.1, float(np.nan)])
 def test_a_threshold_out_of_range_is_refused(threshold: float) -> None:
-    with pytest.raises(ConfigError, match=r"give one of 0\.5 to 1"):
+    with pytest.raises(ConfigError, match=r"give a number from 0\.5 to 1"):
         found("text", threshold=threshold)

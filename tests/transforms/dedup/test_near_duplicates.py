@@ -227,7 +227,7 @@ def test_verification_is_exact_at_the_threshold() -> None:
 
 @pytest.mark.parametrize("threshold", [0.0, 0.49, 1.01, float("nan")])
 def test_a_threshold_out_of_range_is_refused(threshold: float) -> None:
-    with pytest.raises(ConfigError, match=r"give one of 0\.5 to 1"):
+    with pytest.raises(ConfigError, match=r"give a number from 0\.5 to 1"):
         find(["a", "b"], threshold)
 
 
