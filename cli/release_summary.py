@@ -10,7 +10,7 @@ from bedrock_sluice.cli.log import logger, writes_json
 from bedrock_sluice.expectations.checks import Check
 from bedrock_sluice.flows.hints import usage_in_words
 from bedrock_sluice.flows.summary import failed_checks, summary
-from bedrock_sluice.lake.releases.releases import Release
+from bedrock_sluice.lake.releases.release import Release
 from bedrock_sluice.transforms.errors import ExitCode
 from bedrock_sluice.transforms.printable import printable
 

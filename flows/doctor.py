@@ -7,7 +7,7 @@ from typing import NamedTuple
 from bedrock_sluice.flows.context import BuildContext, open_context
 from bedrock_sluice.flows.training.request import job_request, lines_uri
 from bedrock_sluice.flows.training.spending import check_lengths
-from bedrock_sluice.lake.releases.releases import ID_DIGITS, Release, newest_release, release_digest
+from bedrock_sluice.lake.releases.release import ID_DIGITS, Release, newest_release, release_digest
 from bedrock_sluice.rewards.running.process import LocalGrader
 from bedrock_sluice.transforms.errors import SluiceError
 from bedrock_sluice.transforms.features.languages import check_languages

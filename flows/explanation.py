@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from bedrock_sluice.flows.recipe import Recipe, load_recipe
-from bedrock_sluice.lake.releases.releases import Release, list_manifests, open_release
+from bedrock_sluice.lake.releases.release import Release, list_manifests, open_release
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.reasons import Reason

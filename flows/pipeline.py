@@ -22,7 +22,7 @@ from bedrock_sluice.flows.stages.pull import pull
 from bedrock_sluice.flows.stages.render import render
 from bedrock_sluice.flows.stages.select import select, tag_coverage
 from bedrock_sluice.flows.stages.split import keep_apart, split
-from bedrock_sluice.lake.releases.releases import Release
+from bedrock_sluice.lake.releases.release import Release
 from bedrock_sluice.lake.releases.split_history import SPLIT_RULES
 from bedrock_sluice.rewards.readiness_report import facts as readiness_facts
 from bedrock_sluice.transforms.fates import UNREADABLE, Ledger, conserve, partition

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from bedrock_sluice.expectations.checks import Check, decode_checks
-from bedrock_sluice.lake.releases.releases import Release
+from bedrock_sluice.lake.releases.release import Release
 
 
 def summary(release: Release) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.flows.running.prefect_runner import run_as_task
 from bedrock_sluice.flows.training.job import prepare, train_on
 from bedrock_sluice.flows.training.request import Request
-from bedrock_sluice.lake.releases.releases import open_release
+from bedrock_sluice.lake.releases.release import open_release
 
 
 @flow(persist_result=False)

@@ -7,7 +7,7 @@ import typer
 from bedrock_sluice.cli.options import AsJson, RecipePath, epilog
 
 if TYPE_CHECKING:
-    from bedrock_sluice.lake.releases.releases import Release
+    from bedrock_sluice.lake.releases.release import Release
 
 EPILOG = epilog(
     "sluice explain tutor.toml 414c343c-0000-4000-8000-7ed41e2feb89",

@@ -14,7 +14,7 @@ def estimate(release: ReleaseUri, recipe: JobRecipe = None, as_json: AsJson = Fa
     from bedrock_sluice.flows.recipe import load_recipe
     from bedrock_sluice.flows.training.approval import job_recipe
     from bedrock_sluice.flows.training.spending import estimate_release
-    from bedrock_sluice.lake.releases.releases import open_release
+    from bedrock_sluice.lake.releases.release import open_release
     from bedrock_sluice.rewards.estimate import facts, summary_lines
 
     source = open_release(release)

@@ -25,7 +25,7 @@ def approve(
     from bedrock_sluice.cli.console import people, print_json
     from bedrock_sluice.flows.training.approval import approve as approve_release
     from bedrock_sluice.flows.training.approval import find_approvals
-    from bedrock_sluice.lake.releases.releases import open_release
+    from bedrock_sluice.lake.releases.release import open_release
 
     source = open_release(release)
     approval = approve_release(source, by, datetime.now(UTC))

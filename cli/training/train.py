@@ -28,7 +28,7 @@ def train(
     from bedrock_sluice.cli.console import people, print_json, print_result
     from bedrock_sluice.flows.recipe import load_recipe
     from bedrock_sluice.flows.training.job import prepare, train_on
-    from bedrock_sluice.lake.releases.releases import open_release
+    from bedrock_sluice.lake.releases.release import open_release
 
     job = prepare(open_release(release), load_recipe(recipe) if recipe else None)
     if dry_run:

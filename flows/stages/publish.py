@@ -14,7 +14,7 @@ from bedrock_sluice.expectations.report import render_report
 from bedrock_sluice.flows.context import MINUTE, BuildContext
 from bedrock_sluice.flows.stages.lineage import Facts, input_facts
 from bedrock_sluice.lake.logs.source import partition_of
-from bedrock_sluice.lake.releases.releases import (
+from bedrock_sluice.lake.releases.release import (
     ID_DIGITS,
     REPORT,
     Release,
@@ -22,7 +22,7 @@ from bedrock_sluice.lake.releases.releases import (
     newest_release,
     release_digest,
 )
-from bedrock_sluice.lake.releases.releases import publish as publish_files
+from bedrock_sluice.lake.releases.release import publish as publish_files
 from bedrock_sluice.lake.releases.split_history import SPLIT_RULES
 from bedrock_sluice.transforms.release_content import (
     count_fates,

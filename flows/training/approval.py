@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bedrock_sluice.expectations.checks import decode_checks, is_passed
 from bedrock_sluice.flows.recipe import Recipe, recipe_digest
 from bedrock_sluice.flows.training.request import check_model
-from bedrock_sluice.lake.releases.releases import (
+from bedrock_sluice.lake.releases.release import (
     ID_DIGITS,
     Release,
     approvals_folder,

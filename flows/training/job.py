@@ -40,7 +40,7 @@ from bedrock_sluice.lake.releases.registry import (
     reserve,
     used_prompts,
 )
-from bedrock_sluice.lake.releases.releases import Release, put_same
+from bedrock_sluice.lake.releases.release import Release, put_same
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.curate.trained_before import REGISTERED, RELEASED, RESERVED

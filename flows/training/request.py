@@ -9,7 +9,7 @@ from typing import Any, Final
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.recipe.sections import TrainSection
 from bedrock_sluice.flows.training.service_model import faults
-from bedrock_sluice.lake.releases.releases import ID_DIGITS, Release
+from bedrock_sluice.lake.releases.release import ID_DIGITS, Release
 from bedrock_sluice.lake.stores.store import S3_SCHEME
 from bedrock_sluice.transforms.errors import ConfigError
 

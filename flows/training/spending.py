@@ -7,7 +7,7 @@ import polars as pl
 
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.recipe.sections import TrainSection
-from bedrock_sluice.lake.releases.releases import Release
+from bedrock_sluice.lake.releases.release import Release
 from bedrock_sluice.rewards.estimate import (
     MAX_PROMPT,
     Estimate,

@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 import pyarrow.parquet as pq
 
-from bedrock_sluice.lake.releases.releases import MANIFEST, Release, list_manifests, open_release
+from bedrock_sluice.lake.releases.release import MANIFEST, Release, list_manifests, open_release
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.errors import IntegrityError
 from bedrock_sluice.transforms.split import SIDES, TRAIN, VALIDATION

@@ -22,7 +22,7 @@ from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.lake.logs.source import is_log
 from bedrock_sluice.lake.new_files import write_new_files
-from bedrock_sluice.lake.releases.releases import Release
+from bedrock_sluice.lake.releases.release import Release
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.reasons import Reason
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bedrock_sluice.flows.recipe import Recipe
-from bedrock_sluice.lake.releases.releases import (
+from bedrock_sluice.lake.releases.release import (
     Release,
     file_digests,
     open_release,

@@ -13,7 +13,7 @@ from support.releases import publish_files
 from bedrock_sluice.expectations.checks import Check, Limit, encode_checks
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.training.approval import approve, find_approvals
-from bedrock_sluice.lake.releases.releases import (
+from bedrock_sluice.lake.releases.release import (
     Release,
     approvals_folder,
     open_release,

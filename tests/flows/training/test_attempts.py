@@ -15,7 +15,7 @@ from support.protocols import RunSluice, WriteRecipe
 from bedrock_sluice.flows.training import job
 from bedrock_sluice.flows.training.job import prepare, start
 from bedrock_sluice.lake.releases.registry import Use, read_uses, trained_on
-from bedrock_sluice.lake.releases.releases import Release, open_release
+from bedrock_sluice.lake.releases.release import Release, open_release
 from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.transforms.errors import OutsideError
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.protocols import RunSluice, WriteRecipe
 
-from bedrock_sluice.lake.releases.releases import open_release, release_digest
+from bedrock_sluice.lake.releases.release import open_release, release_digest
 from bedrock_sluice.transforms.errors import IntegrityError
 
 Json = dict[str, Any]

@@ -18,7 +18,7 @@ from bedrock_sluice.flows.training.approval import approve, recipe_of
 from bedrock_sluice.flows.training.job import bedrock_client, prepare, start
 from bedrock_sluice.flows.training.request import Request
 from bedrock_sluice.flows.training.request import job_request as request_of
-from bedrock_sluice.lake.releases.releases import (
+from bedrock_sluice.lake.releases.release import (
     Release,
     approvals_folder,
     open_release,

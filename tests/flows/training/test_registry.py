@@ -17,7 +17,7 @@ from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.training.approval import approve
 from bedrock_sluice.flows.training.job import Settled, bedrock_client, prepare, settle, start
 from bedrock_sluice.lake.releases.registry import trained_on
-from bedrock_sluice.lake.releases.releases import (
+from bedrock_sluice.lake.releases.release import (
     Release,
 )
 from bedrock_sluice.lake.stores.opening import open_store

@@ -20,7 +20,7 @@ from bedrock_sluice.lake.releases.registry import (
     trained_on,
     used_prompts,
 )
-from bedrock_sluice.lake.releases.releases import Release, file_digests, publish, release_digest
+from bedrock_sluice.lake.releases.release import Release, file_digests, publish, release_digest
 from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.curate.trained_before import TRAINED
