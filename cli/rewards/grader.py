@@ -14,7 +14,9 @@ EPILOG = epilog(
 
 
 def export(
-    name: Annotated[str, typer.Argument(help="math, qa, text, format, tool or judge.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="math, qa, text, format, tool or judge.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path(),
     model: Annotated[str | None, typer.Option(help="The model that judges, for judge.")] = None,
     as_json: AsJson = False,

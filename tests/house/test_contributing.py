@@ -189,11 +189,11 @@ class Tree:
         assert match, f"{name}: {after}"
         self.write(name, content[: match.end()] + text + content[match.end() :])
 
-    def run(self, *tests: str) -> None:
-        """Run tests of the copy against the code of the copy."""
+    def run(self, *arguments: str) -> None:
+        """Run Python in the copy, with the code of the copy."""
         subprocess.run(["make", "-s", ".pkg"], cwd=self.folder, check=True)
         process = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-x", *tests],
+            [sys.executable, *arguments],
             cwd=self.folder,
             env=os.environ | {"PYTHONPATH": str(self.folder / ".pkg")},
             capture_output=True,
@@ -248,6 +248,7 @@ def add_command(tree: Tree) -> list[str]:
     tree.insert("cli/app.py", r'^    "Operations": \(', "tiny, ")
     tree.write("tests/cli/test_tiny.py", COMMAND_TEST)
     tree.insert("docs/operations.md", r"\Z", "\n```console\n$ sluice tiny\n```\n")
+    tree.run("tests/house/generated.py", "cli")  # `make readme` also runs the demo
     return ["tests/cli/test_tiny.py"]
 
 
@@ -284,7 +285,7 @@ def test_each_section_of_the_page_is_followed_here() -> None:
 def test_a_tree_that_followed_the_steps_passes_its_tests(tmp_path: Path) -> None:
     tree = Tree(tmp_path / "sluice")
     tests = [test for add in STEPS.values() for test in add(tree)]
-    tree.run(*tests, *HOUSE)
+    tree.run("-m", "pytest", "-p", "no:cacheprovider", "-q", "-x", *tests, *HOUSE)
     folders = {Path(name).parent.as_posix() for name in tree.touched_files}
     text = PAGE.replace("`text_dialects", "`transforms/readers/text_dialects")
     text = text.replace("PANEL", "operations").replace("NAME_v1/CASE", "tiny_v1/one_record")

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from house.generated import block, demo_output
+from house.generated import CLI_PAGE, block, cli_page, demo_output
 
 from bedrock_sluice.cli.app import app
 from bedrock_sluice.flows.recipe import Recipe, load_recipe
@@ -16,7 +16,7 @@ from bedrock_sluice.transforms.reasons import Reason
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "tests").rglob("*.md")]
-TEXT = "".join(page.read_text(encoding="utf-8") for page in sorted(PAGES))
+TEXT = "".join(page.read_text(encoding="utf-8") for page in sorted(PAGES) if page != CLI_PAGE)
 COMMANDS = sorted(
     [command.callback.__name__ for command in app.registered_commands if command.callback]
     + [str(group.name) for group in app.registered_groups]
@@ -62,6 +62,19 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 def test_the_readme_shows_what_the_demo_prints() -> None:
     assert block(README, "demo") == demo_output(), "run `make readme`"
+
+
+def test_the_page_of_commands_is_what_help_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"COLUMNS": "40", "FORCE_COLOR": "1", "LC_ALL": "tr_TR"}.items():
+        monkeypatch.setenv(name, value)
+    assert CLI_PAGE.read_text(encoding="utf-8") == cli_page(), "run `make readme`"
+
+
+def test_the_page_of_commands_has_every_command_with_its_exit_codes() -> None:
+    page = CLI_PAGE.read_text(encoding="utf-8")
+    sections = re.findall(r"^### `sluice (\w+)", page, re.MULTILINE)
+    assert sorted(sections) == COMMANDS
+    assert page.count("\nExit codes: 0 done, ") == len(sections)
 
 
 def test_every_reason_is_in_its_table_with_its_sentence() -> None:
