@@ -180,21 +180,35 @@ def estimate(  # noqa: PLR0913 - what is known of a job, each by its name
     """
     none = pl.Series(dtype=pl.Int64)
     held_out = none if validation_prompt_tokens is None else validation_prompt_tokens
-    training = rollouts.epochs * rollouts.samples_per_prompt
-    evaluations = _evaluations(rollouts, prompt_tokens.len())
+    lines, longest = prompt_tokens.len(), rollouts.max_response_tokens
+    # Whether a batch counts prompts or rollouts is not documented. Counted in rollouts there are
+    # more batches, so more evaluations; the high end has to cover that.
+    batches = ceil(lines * rollouts.samples_per_prompt / rollouts.batch_size) * rollouts.epochs
+    evaluations = batches // rollouts.eval_interval + 1
 
-    def both(lines: int, validation: int) -> Range:
-        return Range(training * lines, training * lines + evaluations * validation)
+    def over_job(training: int, validation: int) -> Range:
+        low = rollouts.epochs * rollouts.samples_per_prompt * training
+        return Range(low, low + evaluations * validation)
 
-    quantities = _quantities(
-        rollouts=both(prompt_tokens.len(), held_out.len()),
-        input_tokens=both(int(prompt_tokens.sum()), int(held_out.sum())),
-        longest=rollouts.max_response_tokens,
-        mean=mean_response_tokens,
-        judge=judge,
+    responses = over_job(lines, held_out.len())
+    input_tokens = over_job(int(prompt_tokens.sum()), int(held_out.sum()))
+    expected = longest if mean_response_tokens is None else min(mean_response_tokens, longest)
+    generated_tokens = Range(ceil(responses.low * expected), responses.high * longest)
+    judge_input = judge_output = Range(0, 0)
+    if judge:
+        instructions = responses.times(judge.instruction_tokens)
+        judge_input = instructions.plus(input_tokens).plus(generated_tokens)
+        judge_output = responses.times(judge.max_answer_tokens)
+    quantities = Quantities(
+        rollouts=responses,
+        input_tokens=input_tokens,
+        generated_tokens=generated_tokens,
+        grader_calls=Range(ceil(responses.low / MAX_BATCH_SIZE), responses.high),
+        judge_input_tokens=judge_input,
+        judge_output_tokens=judge_output,
     )
     return Estimate(
-        lines=prompt_tokens.len(),
+        lines=lines,
         skipped_lines=skipped_lines,
         validation_lines=held_out.len(),
         quantities=quantities,
@@ -212,32 +226,6 @@ def over_budget(job: Estimate, budget: float) -> bool:
     if job.cost is None:
         raise ConfigError("a budget needs prices; write [train.prices] beside it")
     return not job.cost.high <= budget  # so that NaN does not pass
-
-
-def _evaluations(rollouts: Rollouts, lines: int) -> int:
-    """At most: if rollouts are what a batch counts, there are more batches than with prompts."""
-    batches = ceil(lines * rollouts.samples_per_prompt / rollouts.batch_size) * rollouts.epochs
-    return batches // rollouts.eval_interval + 1
-
-
-def _quantities(
-    *, rollouts: Range, input_tokens: Range, longest: int, mean: float | None, judge: Judge | None
-) -> Quantities:
-    expected = longest if mean is None else min(mean, longest)
-    generated_tokens = Range(ceil(rollouts.low * expected), rollouts.high * longest)
-    no_tokens = Range(0, 0)
-    return Quantities(
-        rollouts=rollouts,
-        input_tokens=input_tokens,
-        generated_tokens=generated_tokens,
-        grader_calls=Range(ceil(rollouts.low / MAX_BATCH_SIZE), rollouts.high),
-        judge_input_tokens=rollouts.times(judge.instruction_tokens)
-        .plus(input_tokens)
-        .plus(generated_tokens)
-        if judge
-        else no_tokens,
-        judge_output_tokens=rollouts.times(judge.max_answer_tokens) if judge else no_tokens,
-    )
 
 
 def _cost(quantities: Quantities, prices: Prices) -> Cost:
@@ -299,13 +287,10 @@ def summary_lines(job: Estimate) -> list[str]:
         "tokens that the judge reads": of.judge_input_tokens,
         "tokens that the judge writes": of.judge_output_tokens,
     }
-    lines += [f"{name}: {_span(*number)}" for name, number in quantities.items() if number.high]
+    for name, (low, high) in quantities.items():
+        if high:
+            lines.append(f"{name}: {low:,}" if low == high else f"{name}: {low:,} to {high:,}")
     lines += [f"assumed: {each}" for each in job.assumptions]
     if job.cost is None:
         return [*lines, "cost: not told; prices are read from [train.prices]"]
-    low, high, currency = job.cost
-    return [*lines, f"cost: {low:,.2f} to {high:,.2f} {currency}"]
-
-
-def _span(low: int, high: int) -> str:
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return [*lines, f"cost: {job.cost.low:,.2f} to {job.cost.high:,.2f} {job.cost.currency}"]

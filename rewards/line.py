@@ -43,19 +43,20 @@ def instruct(prompts: pl.DataFrame, template: Template) -> pl.DataFrame:
     """
     if not template.marker or not template.instruction:
         return prompts.with_columns(is_instructed=pl.lit(False))
-    pairs = [_instruct_prompt(messages, template) for messages in prompts["messages"]]
+    texts, flags = list[str](), list[bool]()
+    for text in prompts["messages"]:
+        messages, is_changed = add_instruction(msgspec.json.decode(text), template)
+        # Unchanged messages keep their text: encoding it again could write the same JSON otherwise.
+        texts.append(msgspec.json.encode(messages).decode() if is_changed else text)
+        flags.append(is_changed)
     return prompts.with_columns(
-        messages=pl.Series([text for text, _ in pairs], dtype=pl.String),
-        is_instructed=pl.Series([is_changed for _, is_changed in pairs], dtype=pl.Boolean),
+        messages=pl.Series(texts, dtype=pl.String),
+        is_instructed=pl.Series(flags, dtype=pl.Boolean),
     )
 
 
-def _instruct_prompt(messages: str, template: Template) -> tuple[str, bool]:
-    new_messages, is_changed = add_instruction(msgspec.json.decode(messages), template)
-    return (msgspec.json.encode(new_messages).decode(), True) if is_changed else (messages, False)
-
-
 def _line(row: dict[str, Any], fields: Sequence[str]) -> str:
+    # JSON texts go in as they are: decoding them would cost time, and could change their bytes.
     line: dict[str, object] = {
         "id": row["request_id"],
         "messages": msgspec.Raw(row["messages"].encode()),
@@ -66,15 +67,9 @@ def _line(row: dict[str, Any], fields: Sequence[str]) -> str:
     metadata = row["request_metadata"] or {}
     line |= {field: metadata[field] for field in fields if field in metadata}
     if row.get("passthrough") is not None:
-        line |= _check_passthrough(
-            msgspec.json.decode(row["passthrough"], type=dict[str, msgspec.Raw])
-        )
+        passthrough = msgspec.json.decode(row["passthrough"], type=dict[str, msgspec.Raw])
+        if clashes := OWN_KEYS.intersection(passthrough):
+            own = ", ".join(sorted(clashes))
+            raise ConfigError(f"`passthrough_fields` of the template: a line has its own {own}")
+        line |= passthrough
     return msgspec.json.encode(line).decode()
-
-
-def _check_passthrough(passthrough: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    if clashes := OWN_KEYS.intersection(passthrough):
-        raise ConfigError(
-            f"`passthrough_fields` of the template: a line has its own {', '.join(sorted(clashes))}"
-        )
-    return passthrough

@@ -241,7 +241,7 @@ def _number(value: object) -> float | None:
 
 
 def _scores(scores: pl.Series) -> Scores:
-    values = scores.sort().to_numpy()
+    values = scores.sort().to_numpy()  # in one order, since the sum of floats depends on it
     counts, edges = np.histogram(values, BINS, (min(values[0], 0.0), max(values[-1], 1.0)))
     return Scores(
         mean=float(values.mean()),
@@ -303,6 +303,7 @@ def _repeat(rows: pl.DataFrame, again: pl.DataFrame) -> Repeat:
     both = rows.select(*_KEYS, "score").join(second, on=_KEYS, validate="1:1").sort(_KEYS)
     pairs = both.drop_nulls().select("score", "second").to_numpy()
     gaps = np.abs(pairs[:, 0] - pairs[:, 1])
+    # Two runs with noise of their own differ by twice its variance, hence the half.
     noise, total = (float((gaps**2).mean()) / 2, float(pairs.var())) if gaps.size else (0.0, 0.0)
     return Repeat(
         compared=gaps.size,
@@ -314,22 +315,20 @@ def _repeat(rows: pl.DataFrame, again: pl.DataFrame) -> Repeat:
 
 
 def _slices(rows: pl.DataFrame) -> tuple[SliceScores, ...]:
-    names = [name for name in rows.columns if name not in GRADER_RESULTS][:MAX_SLICES]
-    return tuple(each for name in names for each in _slice(rows, name))
-
-
-def _slice(rows: pl.DataFrame, name: str) -> list[SliceScores]:
-    """The most frequent values of a column."""
-    score = pl.col("score")
-    values = rows.group_by(pl.col(name).cast(pl.String).alias("value")).agg(
-        responses=pl.len(),
-        scored=score.count(),
-        mean=score.mean(),
-        share_zero=(score.abs() <= SAME_SCORE).mean(),
-        share_one=((score - 1).abs() <= SAME_SCORE).mean(),
-    )
-    frequent = values.sort("responses", "value", descending=[True, False]).head(MAX_SLICE_VALUES)
-    return [SliceScores(slice=name, **row) for row in frequent.iter_rows(named=True)]
+    score, slices = pl.col("score"), list[SliceScores]()
+    for name in [name for name in rows.columns if name not in GRADER_RESULTS][:MAX_SLICES]:
+        values = rows.group_by(pl.col(name).cast(pl.String).alias("value")).agg(
+            responses=pl.len(),
+            scored=score.count(),
+            mean=score.mean(),
+            share_zero=(score.abs() <= SAME_SCORE).mean(),
+            share_one=((score - 1).abs() <= SAME_SCORE).mean(),
+        )
+        # By the value too: groups come in no order, and equal counts have to stay in one.
+        frequent = values.sort("responses", "value", descending=[True, False])
+        rows_of_slice = frequent.head(MAX_SLICE_VALUES).iter_rows(named=True)
+        slices += [SliceScores(slice=name, **row) for row in rows_of_slice]
+    return tuple(slices)
 
 
 # --- judging
@@ -348,20 +347,18 @@ def _findings(of: Measures) -> Iterator[tuple[str, str]]:
         )
         yield "non_deterministic", f"the grader is not deterministic: {difference}"
     if of.scores:
-        yield from _findings_of_scores(of.scores)
+        top = of.scores.deciles[-1]
+        if of.scores.is_flat and top <= SAME_SCORE:
+            yield "fine_tune_first", f"every score is {top:g}: fine-tune first, or fix the grader"
+        # AWS's limit is one of scores from 0 to 1; on another scale it means nothing.
+        elif of.scores.mean > MAX_MEAN and top <= 1 + SAME_SCORE:
+            mean = f"the mean score is {of.scores.mean:.3f}, above {MAX_MEAN}"
+            why = "there is little to gain, or the grader asks too little"
+            yield "rft_unnecessary", f"{mean}: {why}"
+        elif of.scores.is_flat:
+            yield "no_signal", f"every score is {top:g}: there is nothing to learn from"
     if of.length.strength == "strong":
         yield "length_biased", f"{of.length.message}: training would teach the length"
-
-
-def _findings_of_scores(scores: Scores) -> Iterator[tuple[str, str]]:
-    top = scores.deciles[-1]
-    if scores.is_flat and top <= SAME_SCORE:
-        yield "fine_tune_first", f"every score is {top:g}: fine-tune first, or fix the grader"
-    elif scores.mean > MAX_MEAN and top <= 1 + SAME_SCORE:
-        mean = f"the mean score is {scores.mean:.3f}, above {MAX_MEAN}"
-        yield "rft_unnecessary", f"{mean}: there is little to gain, or the grader asks too little"
-    elif scores.is_flat:
-        yield "no_signal", f"every score is {top:g}: there is nothing to learn from"
 
 
 def _warnings(of: Measures) -> Iterator[tuple[str, str]]:
@@ -372,17 +369,7 @@ def _warnings(of: Measures) -> Iterator[tuple[str, str]]:
         yield "circular", f"{of.circular:,} responses are their line's own reference: not graded"
     if 0 < of.problems.share <= MAX_ERROR_SHARE:
         yield "problems", f"{of.problems.share:.1%} of samples had a problem"
-    yield from _warnings_of_repeat(of.repeat)
-    if of.scores:
-        yield from _warnings_of_scores(of.scores)
-    if of.length.strength == "some":
-        yield "length", f"{of.length.message}: look for reward hacking"
-    flat = of.within_prompts.zero_variance_share
-    if flat and flat >= MAX_FLAT_SHARE and of.within_prompts.prompts >= MIN_FLAT_PROMPTS:
-        yield "flat_prompts", f"in {flat:.0%} of repeated prompts, all scores are the same"
-
-
-def _warnings_of_repeat(repeat: Repeat | None) -> Iterator[tuple[str, str]]:
+    repeat, scores = of.repeat, of.scores
     if not repeat:
         yield "not_repeated", "no second run: whether scores repeat is not known"
     elif repeat.differing and not repeat.is_noise:
@@ -390,11 +377,13 @@ def _warnings_of_repeat(repeat: Repeat | None) -> Iterator[tuple[str, str]]:
         yield "differing", f"{difference}, by {repeat.largest_difference:g} at most"
     if repeat and repeat.failed_once:
         yield "failed_once", f"{repeat.failed_once:,} samples had a score in one run only"
-
-
-def _warnings_of_scores(scores: Scores) -> Iterator[tuple[str, str]]:
-    if scores.deciles[-1] > 1 + SAME_SCORE:
-        yield "scale", f"scores go up to {scores.deciles[-1]:g}: a mean of {MAX_MEAN} says nothing"
-    if 0 < scores.share_above_zero < MIN_SUCCESS_SHARE:
+    if scores and (top := scores.deciles[-1]) > 1 + SAME_SCORE:
+        yield "scale", f"scores go up to {top:g}: a mean of {MAX_MEAN} says nothing"
+    if scores and 0 < scores.share_above_zero < MIN_SUCCESS_SHARE:
         share = f"only {scores.share_above_zero:.1%} of scores are above 0"
         yield "rare_success", f"{share}: training may find nothing to reinforce"
+    if of.length.strength == "some":
+        yield "length", f"{of.length.message}: look for reward hacking"
+    flat = of.within_prompts.zero_variance_share
+    if flat and flat >= MAX_FLAT_SHARE and of.within_prompts.prompts >= MIN_FLAT_PROMPTS:
+        yield "flat_prompts", f"in {flat:.0%} of repeated prompts, all scores are the same"

@@ -7,9 +7,7 @@ import msgspec
 from bedrock_sluice.rewards.readiness import (
     Finding,
     Readiness,
-    Scores,
     SliceScores,
-    WithinPrompts,
 )
 from bedrock_sluice.transforms.printable import printable
 
@@ -46,12 +44,28 @@ def summary_lines(readiness: Readiness) -> list[str]:
     """The judgement as lines of text for people; the verdict is the last."""
     of = readiness.measures
     lines = [f"responses graded: {of.responses:,}, of {of.prompts:,} prompts"]
-    lines += _score_lines(of.scores) if of.scores else []
+    if of.scores:
+        (low, high), median = of.scores.edges, of.scores.deciles[5]
+        most = max(of.scores.histogram)
+        # Rounded up, so that a bin with a single response is not drawn as empty.
+        bars = "".join(_BARS[-(-number * 8 // most)] for number in of.scores.histogram)
+        lines += [
+            f"score: mean {of.scores.mean:.3f}, std {of.scores.std:.3f}, median {median:.3g}, "
+            f"{of.scores.share_zero:.1%} are 0, {of.scores.share_one:.1%} are 1",
+            f"scores from {low:g} to {high:g}: |{bars}|",
+        ]
     lines += [f"problem, {number:,} times: {printable(text)}" for text, number in of.problems.kinds]
     if of.repeat:
         lines.append(f"graded twice: {of.repeat.compared:,}, differing: {of.repeat.differing:,}")
     lines.append(f"score and length: {of.length.message}")
-    lines += _within_prompt_lines(of.within_prompts)
+    within, label = of.within_prompts, "prompts with several responses"
+    if within.zero_variance_share is None:
+        lines.append(f"{label}: none")
+    else:
+        flat, std = within.zero_variance_share, within.mean_std
+        lines.append(
+            f"{label}: {within.prompts:,}, all scores the same in {flat:.1%}, mean std {std:.3f}"
+        )
     lines += [_slice_line(each) for each in of.slices]
     lines += [_finding_line("warning", each) for each in readiness.warnings]
     verdict, *others = readiness.findings
@@ -61,26 +75,6 @@ def summary_lines(readiness: Readiness) -> list[str]:
 
 def _finding_line(word: str, finding: Finding) -> str:
     return f"{word} {finding.name}: {finding.message}"
-
-
-def _score_lines(scores: Scores) -> list[str]:
-    most = max(scores.histogram)
-    bars = "".join(_BARS[-(-number * 8 // most)] for number in scores.histogram)
-    (low, high), median = scores.edges, scores.deciles[5]
-    return [
-        f"score: mean {scores.mean:.3f}, std {scores.std:.3f}, median {median:.3g}, "
-        f"{scores.share_zero:.1%} are 0, {scores.share_one:.1%} are 1",
-        f"scores from {low:g} to {high:g}: |{bars}|",
-    ]
-
-
-def _within_prompt_lines(within: WithinPrompts) -> list[str]:
-    if within.zero_variance_share is None:
-        return ["prompts with several responses: none"]
-    return [
-        f"prompts with several responses: {within.prompts:,}, all scores the same in "
-        f"{within.zero_variance_share:.1%}, mean std {within.mean_std:.3f}"
-    ]
 
 
 def _slice_line(of: SliceScores) -> str:

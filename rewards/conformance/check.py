@@ -135,20 +135,17 @@ class _Judge:
         self.lines += 1
         line = decode_line(text)
         if isinstance(line, dict):
-            self._note_repeats(number, text, line)
+            line_id = line.get("id")
+            if _is_seen(text, self._seen):
+                self.file.add(REPEATED_LINE, number)
+            elif isinstance(line_id, str) and _is_seen(line_id.encode(), self._ids):
+                self.file.add(REPEATED_ID, number)  # a repeated line has the same id anyway
             foreign = foreign_shape(line)
             if foreign is None or self.reads_prompts:
                 self._judge(number, ParsedLine.of(line))
                 return
             line = foreign
         self.file.add(line, number)
-
-    def _note_repeats(self, number: int, text: bytes, line: JsonObject) -> None:
-        line_id = line.get("id")
-        if _is_seen(text, self._seen):
-            self.file.add(REPEATED_LINE, number)
-        elif isinstance(line_id, str) and _is_seen(line_id.encode(), self._ids):
-            self.file.add(REPEATED_ID, number)
 
     def _judge(self, number: int, parsed_line: ParsedLine) -> None:
         self.first = self.first or parsed_line.line
@@ -168,22 +165,15 @@ class _Judge:
         """The outcome; after the last line."""
         if not self.lines:
             self.file.add(EMPTY, WHOLE_FILE)
-        findings = self.file.findings()
-        return Report(
-            self.lines,
-            findings,
-            tuple(
-                self._verdict(place, _has_error(findings)) for place in range(len(self.profiles))
-            ),
-        )
-
-    def _verdict(self, place: int, is_bad_file: bool) -> Verdict:
-        profile, tally = self.profiles[place], self.tallies[place]
-        if self.is_whole and (fault := _number_fault(profile, self.lines)):
-            tally.add(fault, WHOLE_FILE)
-        findings = tally.findings()
-        is_passed = not is_bad_file and not _has_error(findings)
-        return Verdict(profile, self.passing[place], findings, is_passed)
+        file_findings = self.file.findings()
+        is_bad_file, verdicts = _has_error(file_findings), list[Verdict]()
+        for profile, tally, passing in zip(self.profiles, self.tallies, self.passing, strict=True):
+            if self.is_whole and (fault := _number_fault(profile, self.lines)):
+                tally.add(fault, WHOLE_FILE)
+            findings = tally.findings()
+            is_passed = not is_bad_file and not _has_error(findings)
+            verdicts.append(Verdict(profile, passing, findings, is_passed))
+        return Report(self.lines, file_findings, tuple(verdicts))
 
 
 def check_lines(lines: Iterable[bytes], profiles: Sequence[Profile]) -> Report:
@@ -228,7 +218,7 @@ def _layout_fault(first: bytes) -> Fault | None:
     if first.startswith(_UTF16_BOMS):
         return UTF16
     text = first.strip()
-    if text == b"{":
+    if text == b"{":  # as `json.dumps(…, indent=2)` and `jq` begin
         return PRETTY
     return ARRAY if text.startswith(b"[") and not text.endswith(b"]") else None
 

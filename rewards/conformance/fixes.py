@@ -87,7 +87,7 @@ def _give_id(line: JsonObject, id_counts: Counter[str]) -> bool:
     digest = blake2b(content, digest_size=_ID_BYTES).hexdigest()
     id_counts[digest] += 1
     new_id = digest if id_counts[digest] == 1 else f"{digest}-{id_counts[digest]}"
-    rest = dict(line)
+    rest = dict(line)  # the id goes first, as in lines of ours
     line.clear()
     line.update({"id": new_id}, **rest)
     return True

@@ -156,4 +156,5 @@ def _check_keys(pairs: list[tuple[str, Any]]) -> None:
         raise _RepeatedKeyError
 
 
+# Only keys matter here. Numbers stay text: Python refuses to read integers of over 4,300 digits.
 _KEYS = json.JSONDecoder(object_pairs_hook=_check_keys, parse_float=str, parse_int=str)

@@ -62,13 +62,14 @@ def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "
     Raises:
         MalformedError: the reference holds no number.
     """
-    text = _plain(text_of(response))
-    answer, expected = _answer(text), _expected(reference)
+    text, expected = _plain(text_of(response)), _expected(reference)
+    after_marker = _MARKED.findall(text)
+    # The last number in each box; a box without one does not hide an earlier box.
+    boxes = [_ANY.findall(box)[-1:] for box in _BOXED.findall(text)]
+    numbers = after_marker or [number for box in boxes for number in box] or _ANY.findall(text)
+    answer = _value(numbers[-1]) if numbers else None
     score = float(answer is not None and answer == expected)
-    return score, [
-        ("correct", score, "Reward"),
-        ("format", _MARKED.search(text) is not None, "Metric"),
-    ]
+    return score, [("correct", score, "Reward"), ("format", bool(after_marker), "Metric")]
 
 
 def _expected(reference: Any) -> Fraction:
@@ -82,13 +83,6 @@ def _expected(reference: Any) -> Fraction:
     if number is None:
         raise MalformedError("the reference has no number")
     return number
-
-
-def _answer(text: str) -> Fraction | None:
-    boxes = [_ANY.findall(box)[-1:] for box in _BOXED.findall(text)]
-    numbers = _MARKED.findall(text) or [number for box in boxes for number in box]
-    numbers = numbers or _ANY.findall(text)
-    return _value(numbers[-1]) if numbers else None
 
 
 def _plain(text: str) -> str:

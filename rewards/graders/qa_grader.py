@@ -76,6 +76,7 @@ def _float(text: str) -> float | None:
 def _closeness(answer: float | None, expected: float | None) -> float:
     if answer is None or expected is None:
         return 0.0
+    # One may be a share and the other a percentage: whichever reading comes closer counts.
     distance = abs(answer - expected)
     if abs(100 * answer - expected) < distance:
         answer *= 100

@@ -29,7 +29,9 @@ def grade(response: dict[str, Any], reference: Any, _: object) -> tuple[float, "
     if not target:
         raise MalformedError("the reference is blank")
     score = float(words == target)
-    return score, [("exact", score, "Reward"), ("token_f1", _token_f1(words, target), "Metric")]
+    common = (Counter(words) & Counter(target)).total()
+    token_f1 = 2 * common / (len(words) + len(target))
+    return score, [("exact", score, "Reward"), ("token_f1", token_f1, "Metric")]
 
 
 def _expected(reference: Any) -> str:
@@ -43,11 +45,6 @@ def _expected(reference: Any) -> str:
 def _words(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKC", text).casefold()
     return "".join(c if c.isalnum() or c.isspace() else " " for c in plain).split()
-
-
-def _token_f1(words: list[str], target: list[str]) -> float:
-    common = (Counter(words) & Counter(target)).total()
-    return 2 * common / (len(words) + len(target))
 
 
 # --- The same text in every grader, because each is deployed alone: samples in, scores out.

@@ -93,7 +93,7 @@ def _dotted_name(node: ast.expr) -> str | None:
 def _literal(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError):  # a name or a call: the same expression is the same value
         return ast.dump(node)
 
 
@@ -103,10 +103,8 @@ def _points(call: Call | None, expected: Call | None) -> float:
     (name, parameters), (expected_name, expected_parameters) = call, expected
     common = parameters.keys() & expected_parameters.keys()
     if expected_parameters:
-        names = len(common) / len(expected_parameters)
-        values = sum(_is_same(parameters[key], expected_parameters[key]) for key in common) / len(
-            expected_parameters
-        )
+        same = sum(_is_same(parameters[key], expected_parameters[key]) for key in common)
+        names, values = len(common) / len(expected_parameters), same / len(expected_parameters)
     else:
         names = values = float(not parameters)
     return 0.33 * (name == expected_name) + 0.33 * names + 0.34 * values

@@ -79,18 +79,18 @@ def _one(sample_id: str, rows: Sequence[object], stray: str | None) -> GraderRes
         return GraderResult(sample_id, None, problem=str(wrong))
     try:
         return GraderResult(sample_id, score, _metrics(row.get(METRICS)), stray)
-    except _Wrong as wrong:
+    except _Wrong as wrong:  # metrics are extra: what is wrong with them does not cost the score
         return GraderResult(sample_id, score, problem=str(wrong))
 
 
 def _number(value: object, name: str, *, is_there: bool = True) -> float:
     if not is_there:
         raise _Wrong(f"{name} is missing")
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):  # to Python, True is an int
         raise _Wrong(f"{name} is {_kind(value)}, not a number")
     try:
         number = float(value)
-    except OverflowError:
+    except OverflowError:  # JSON has integers of any length
         number = float("inf")
     if not isfinite(number):
         raise _Wrong(f"{name} is NaN or infinite")
@@ -102,19 +102,19 @@ def _metrics(value: object) -> dict[str, float]:
         return {}
     if not isinstance(value, list):
         raise _Wrong(f"{METRICS} is {_kind(value)}, not a list")
-    return dict(_metric(metric, number) for number, metric in enumerate(value, start=1))
-
-
-def _metric(metric: object, number: int) -> tuple[str, float]:
-    where = f"{METRICS}, metric {number}"
-    if not isinstance(metric, dict):
-        raise _Wrong(f"{where} is {_kind(metric)}, not an object")
-    name = metric.get("name")
-    if not isinstance(name, str) or not name:
-        raise _Wrong(f"{where}: name is not a text")
-    if metric.get("type") not in METRIC_TYPES:
-        raise _Wrong(f"{where}: type is neither {' nor '.join(METRIC_TYPES)}")
-    return name, _number(metric.get("value"), f"{where}: value", is_there="value" in metric)
+    values = dict[str, float]()
+    for number, metric in enumerate(value, start=1):
+        where = f"{METRICS}, metric {number}"
+        if not isinstance(metric, dict):
+            raise _Wrong(f"{where} is {_kind(metric)}, not an object")
+        name = metric.get("name")
+        if not isinstance(name, str) or not name:
+            raise _Wrong(f"{where}: name is not a text")
+        if metric.get("type") not in METRIC_TYPES:
+            raise _Wrong(f"{where}: type is neither {' nor '.join(METRIC_TYPES)}")
+        has_value = "value" in metric
+        values[name] = _number(metric.get("value"), f"{where}: value", is_there=has_value)
+    return values
 
 
 def _kind(value: object) -> str:

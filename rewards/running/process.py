@@ -103,26 +103,22 @@ class GraderProcess:
         except _GraderLost as error:
             self._stop()
             return CallResult(failure=str(error), note=self._note({}), was_lost=True)
-        return self._read(frame)
+        note = self._note(frame)
+        if "value" in frame:
+            return CallResult(frame["value"], note=note)
+        if "no_json" in frame:
+            failure = f"answered with what is no JSON ({_type(frame['no_json'])})"
+        else:
+            failure = f"raised {_type(frame.get('raised'))}"
+            if frame.get("raised") == "MemoryError":
+                failure += f": it needs more than its {self._memory_bytes >> 20:,} MB"
+        return CallResult(failure=failure, note=note)
 
     def close(self) -> None:
         """End the grader and all that it started, and remove its folder."""
         self._stop()
         set_readable(True)
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _read(self, frame: dict[str, Any]) -> CallResult:
-        note = self._note(frame)
-        if "value" in frame:
-            return CallResult(frame["value"], note=note)
-        if "no_json" in frame:
-            return CallResult(
-                failure=f"answered with what is no JSON ({_type(frame['no_json'])})", note=note
-            )
-        failure = f"raised {_type(frame.get('raised'))}"
-        if frame.get("raised") == "MemoryError":
-            failure += f": it needs more than its {self._memory_bytes >> 20:,} MB"
-        return CallResult(failure=failure, note=note)
 
     def _note(self, frame: dict[str, Any]) -> str | None:
         notes = [f"printed {self._printed_bytes:,} bytes"] if self._printed_bytes else []
@@ -156,7 +152,13 @@ class GraderProcess:
             return Popen(  # noqa: S603 - to run the recipe's own code is the point
                 [sys.executable, "-I", "-B", str(CHILD), *place, *limits],
                 cwd=self._fresh("work"),
-                env=self._environment(),
+                env={  # no variable of ours: AWS credentials are among them
+                    "PATH": os.environ.get("PATH", os.defpath),
+                    "LANG": "C.UTF-8",
+                    "TMPDIR": self._fresh("tmp"),
+                    "HOME": self._fresh("home"),  # empty, so without ~/.aws
+                    "AWS_EC2_METADATA_DISABLED": "true",
+                },
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=STDOUT,
@@ -165,18 +167,10 @@ class GraderProcess:
                 start_new_session=True,  # so that all it starts can be ended with it
             )
         finally:
+            # The child has copies. Ours must go, or its end would never close the pipes.
             os.close(events)
             os.close(answers)
-            os.set_blocking(self._events, False)
-
-    def _environment(self) -> dict[str, str]:
-        return {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "LANG": "C.UTF-8",
-            "TMPDIR": self._fresh("tmp"),
-            "HOME": self._fresh("home"),  # empty, so without ~/.aws
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+            os.set_blocking(self._events, False)  # a grader that does not read must not block us
 
     def _fresh(self, name: str) -> str:
         shutil.rmtree(self._folder / name, ignore_errors=True)
@@ -245,6 +239,7 @@ def descendants(ancestor: int) -> list[int]:
     children = dict[int, list[int]]()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):  # it has just ended
+            # After the last `)`: the process's own name stands in brackets, and may hold any.
             parent = int(stat.read_text().rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(stat.parent.name))
     pids, waiting = list[int](), [ancestor]

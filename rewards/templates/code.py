@@ -50,7 +50,11 @@ class CodeTemplate(Template):
     def fits(self, reference: object) -> bool:
         """Whether there are test cases, each with `input` and `expected_output`."""
         cases = reference.get("test_cases") if isinstance(reference, dict) else None
-        return isinstance(cases, list) and bool(cases) and all(map(_is_case, cases))
+        if not isinstance(cases, list) or not cases:
+            return False
+        return all(
+            isinstance(case, dict) and case.keys() >= {"input", "expected_output"} for case in cases
+        )
 
 
 def _case(case: object) -> object:
@@ -61,10 +65,6 @@ def _case(case: object) -> object:
     output = case.get("output", expected)
     text = output if isinstance(output, str) else str(output)
     return {**case, "expected_output": expected, "output": text}
-
-
-def _is_case(case: object) -> bool:
-    return isinstance(case, dict) and case.keys() >= {"input", "expected_output"}
 
 
 TEMPLATE = CodeTemplate()

@@ -81,12 +81,21 @@ class CustomTemplate(Template):
             ConfigError: an option is unknown, missing or no good.
         """
         self._check_options(options, OPTIONS)
+        reference = options.get("reference")
+        names = [*reference, *reference.values()] if isinstance(reference, dict) else [reference]
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise ConfigError(
+                '[template] reference: template "custom" needs to know where its fields come from, '
+                'as in reference = { answer = "label_field" }'
+            )
+        texts = {key: options[key] for key in ("marker", "instruction") if key in options}
+        if not all(isinstance(text, str) and text.strip() for text in texts.values()):
+            raise ConfigError("[template] marker and instruction are texts that are not blank")
+        if "instruction" in texts and texts.get("marker", "") not in texts["instruction"]:
+            raise ConfigError("[template] instruction has to hold the marker that it asks for")
         schema = options.get("schema")
-        return CustomTemplate(
-            reference=_reference(options.get("reference")),
-            validator=None if schema is None else _validator(schema),
-            **_prompting(options),
-        )
+        validator = None if schema is None else _validator(schema)
+        return CustomTemplate(reference=options["reference"], validator=validator, **texts)
 
 
 def _is_valid(validator: Any, reference: object) -> bool:
@@ -96,25 +105,6 @@ def _is_valid(validator: Any, reference: object) -> bool:
         return False
     except Unresolvable:
         raise ConfigError("[template] schema: a $dynamicRef leads nowhere") from None
-
-
-def _reference(option: object) -> Mapping[str, str] | str:
-    names = [*option, *option.values()] if isinstance(option, dict) else [option]
-    if not names or not all(isinstance(name, str) and name for name in names):
-        raise ConfigError(
-            '[template] reference: template "custom" needs to know where its fields come from, as '
-            'in reference = { answer = "label_field" }'
-        )
-    return option  # type: ignore[return-value]
-
-
-def _prompting(options: Mapping[str, Any]) -> dict[str, str]:
-    texts = {key: options[key] for key in ("marker", "instruction") if key in options}
-    if not all(isinstance(text, str) and text.strip() for text in texts.values()):
-        raise ConfigError("[template] marker and instruction are texts that are not blank")
-    if "instruction" in texts and texts.get("marker", "") not in texts["instruction"]:
-        raise ConfigError("[template] instruction has to hold the marker that it asks for")
-    return texts
 
 
 def _validator(schema: object) -> Any:
@@ -140,6 +130,7 @@ def _check_references(schema: JsonObject, kind: Any) -> None:
     try:
         for reference in _references(schema):
             resolver.lookup(reference)
+        # A circle is seen only by walking it: a trial finds it now, not at the first record.
         kind(schema, registry=EMPTY_REGISTRY).is_valid({})
     except (RecursionError, Unresolvable):
         raise ConfigError(

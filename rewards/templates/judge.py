@@ -105,14 +105,9 @@ class JudgeTemplate(Template):
         self._check_options(options, ("kind",))
         kind = options.get("kind", self.kind)
         if not isinstance(kind, str) or kind not in KINDS:
-            raise ConfigError(
-                f"[template] kind: there is no such judge; name one of {_kind_names()}"
-            )
+            names = ", ".join(KINDS)
+            raise ConfigError(f"[template] kind: there is no such judge; name one of {names}")
         return JudgeTemplate(kind)
-
-
-def _kind_names() -> str:
-    return ", ".join(KINDS)
 
 
 def _text(value: object) -> str:

@@ -39,8 +39,13 @@ class MathTemplate(Template):
 
     def from_fields(self, fields: Mapping[str, Any]) -> dict[str, Any] | None:
         """From `final_answer` (text or number) and, if there, `steps` (list of texts)."""
-        final = plain_number(fields.get("final_answer"))
-        return {"final_answer": final, "steps": _steps(fields.get("steps"))} if final else None
+        number = plain_number(fields.get("final_answer"))
+        if number is None:
+            return None
+        steps = fields.get("steps")
+        lines = steps if isinstance(steps, list) else []
+        lines = [line.strip() for line in lines if isinstance(line, str) and line.strip()]
+        return {"final_answer": number, "steps": lines}
 
     def from_text(self, text: str) -> dict[str, Any] | None:
         """From a solution that ends in `#### <number>`; its lines before that are the steps.
@@ -80,11 +85,6 @@ def plain_number(value: object) -> str | None:
     if _THOUSANDS.fullmatch(text):
         text = text.replace(",", "")
     return text if is_plain_number(text) else None
-
-
-def _steps(value: object) -> list[str]:
-    lines = value if isinstance(value, list) else []
-    return [line.strip() for line in lines if isinstance(line, str) and line.strip()]
 
 
 TEMPLATE = MathTemplate()

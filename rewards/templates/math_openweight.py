@@ -55,9 +55,8 @@ class MathOpenweightTemplate(Template):
 def _as_text(solution: dict[str, Any] | None) -> str | None:
     if solution is None:
         return None
-    steps = [
-        step for step in solution["steps"] if "####" not in step
-    ]  # a grader may take the first
+    # Some graders take the first `####` of a text, so none may stand before the answer's.
+    steps = [step for step in solution["steps"] if "####" not in step]
     return "\n".join([*steps, f"#### {solution['final_answer']}"])
 
 

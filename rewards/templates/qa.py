@@ -49,7 +49,10 @@ class QaTemplate(Template):
             return None
         if isinstance(value, float) and not isfinite(value):
             return None
-        return self._as_reference(_answer(str(value)))
+        answers = _MARKED.findall(str(value))
+        answer = " ".join((answers[-1] if answers else str(value)).split())
+        # The full stop may stand outside or inside of the decoration: `*Bern*.` or `*Bern.*`.
+        return self._as_reference(answer.strip(_DECORATION).rstrip(".").rstrip(_DECORATION))
 
     def from_text(self, text: str) -> dict[str, Any] | None:
         """From what follows the last `ANSWER:` on its line, or else from a text of one line."""
@@ -95,7 +98,7 @@ class QaTemplate(Template):
     def _as_reference(self, answer: str) -> dict[str, Any] | None:
         if answer.lower() in ("yes", "no"):
             return {"answer": answer}
-        share = "%" if answer.endswith("%") else ""
+        share = "%" if answer.endswith("%") else ""  # kept: our grader takes 0.25 for 25%, too
         number = plain_number(answer.removesuffix("%").replace("\u2212", "-"))
         return {"answer": f"{number}{share}"} if number else None
 
@@ -109,7 +112,9 @@ class QaTextTemplate(QaTemplate):
     def fits(self, reference: object) -> bool:
         """Whether `answer` is one line of text with a letter or a digit in it."""
         answer = reference.get("answer") if isinstance(reference, dict) else None
-        return isinstance(answer, str) and _is_line(answer)
+        if not isinstance(answer, str):
+            return False
+        return len(answer.splitlines()) == 1 and any(map(str.isalnum, answer))
 
     def comparison_key(self, reference: Reference) -> object:
         """The answer, without case."""
@@ -129,10 +134,6 @@ def is_scored(answer: str) -> bool:
     return answer.strip().lower() in ("yes", "no") or _number(answer) is not None
 
 
-def _is_line(text: str) -> bool:
-    return len(text.splitlines()) == 1 and any(map(str.isalnum, text))
-
-
 def _number(answer: str) -> float | None:
     """What `float` reads of an answer without `,`, `$` and `%`, as the published grader does."""
     try:
@@ -140,13 +141,6 @@ def _number(answer: str) -> float | None:
     except ValueError:
         return None
     return number if isfinite(number) else None
-
-
-def _answer(text: str) -> str:
-    """What a text answers, on one line: behind its last marker, without decoration."""
-    answers = _MARKED.findall(text)
-    answer = answers[-1] if answers else text
-    return " ".join(answer.split()).strip(_DECORATION).rstrip(".").rstrip(_DECORATION)
 
 
 TEMPLATE = QaTemplate()

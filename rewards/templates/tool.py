@@ -45,19 +45,18 @@ class ToolTemplate(Template):
         name, parameters = fields.get("tool_called"), from_cell(fields.get("tool_parameters", {}))
         if not isinstance(name, str) or not isinstance(parameters, dict) or not is_json(parameters):
             return None
+        name = name.strip()
         behavior = fields.get("expected_behavior")
-        has_behavior = isinstance(behavior, str) and bool(behavior.strip())
-        call = _as_python(name.strip(), parameters)
-        return self._sound(
-            {
-                "tool_called": name.strip(),
-                "tool_parameters": parameters,
-                "expected_behavior": behavior
-                if has_behavior
-                else _in_words(name.strip(), parameters),
-                **({"ground_truth": [call]} if call else {}),
-            }
-        )
+        if not isinstance(behavior, str) or not behavior.strip():
+            behavior = _in_words(name, parameters)
+        reference = {
+            "tool_called": name,
+            "tool_parameters": parameters,
+            "expected_behavior": behavior,
+        }
+        if call := _as_python(name, parameters):
+            reference["ground_truth"] = [call]
+        return self._sound(reference)
 
     def from_text(self, text: str) -> Reference | None:
         """From a text that is nothing but the fields of a label as JSON."""
