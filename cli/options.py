@@ -7,13 +7,30 @@ from typing import Annotated
 
 import typer
 
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")]
+
+def _check_recipe(context: typer.Context, path: Path | None) -> Path | None:
+    """Report an error in the recipe at once: the libraries of a build take seconds to load."""
+    if path is not None and not context.resilient_parsing:
+        from bedrock_sluice.flows.recipe import load_recipe
+
+        load_recipe(path)
+    return path
+
+
+_RECIPE_HELP = "The recipe, a TOML file."
+RecipePath = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help=_RECIPE_HELP, callback=_check_recipe)
+]
+UncheckedRecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help=_RECIPE_HELP)]
 ReleaseUri = Annotated[
     str, typer.Argument(metavar="RELEASE", help="<lake>/releases/<name>/<id>: a path or s3:// URI.")
 ]
 JobRecipe = Annotated[
     Path | None,
-    typer.Option(help="Read the job settings from this recipe instead of that of the build."),
+    typer.Option(
+        help="Read the job settings from this recipe instead of that of the build.",
+        callback=_check_recipe,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Since = Annotated[

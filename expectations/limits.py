@@ -3,7 +3,7 @@
 import polars as pl
 
 from bedrock_sluice.expectations.measures import count_groups, share_tolerance
-from bedrock_sluice.transforms.sampling import MAX_LINES, MIN_LINES
+from bedrock_sluice.transforms.settings import MAX_LINES, MIN_LINES
 
 MAX_EVICTED_PERCENT = 10  # of prompts, without a warning
 MAX_UNFIT_PERCENT = 10  # of lines that break a rule of the profiles and are dropped

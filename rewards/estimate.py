@@ -7,11 +7,12 @@ does not document is told as a range, and listed among the assumptions.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from math import ceil, isfinite
+from math import ceil
 from typing import Any, NamedTuple
 
 import polars as pl
 
+from bedrock_sluice.rewards.prices import Prices
 from bedrock_sluice.rewards.running.events import MAX_BATCH_SIZE
 from bedrock_sluice.transforms.chat.tokens import BYTES_PER_TOKEN
 from bedrock_sluice.transforms.errors import ConfigError
@@ -75,36 +76,6 @@ class Judge:
 
     instruction_tokens: int
     max_answer_tokens: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices:
-    """What things cost, in one currency, as the recipe says.
-
-    A job that is paid by the hour needs `generated_tokens_per_hour`, as seen with an earlier one.
-
-    Raises:
-        ConfigError: a number is below 0 or none at all, or no price is given.
-    """
-
-    currency: str = "USD"
-    per_1k_input_tokens: float = 0.0
-    per_1k_output_tokens: float = 0.0
-    per_1k_grader_calls: float = 0.0
-    per_1k_judge_input_tokens: float = 0.0
-    per_1k_judge_output_tokens: float = 0.0
-    per_hour: float = 0.0
-    generated_tokens_per_hour: float = 0.0
-
-    def __post_init__(self) -> None:
-        numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "currency"}
-        for name, number in numbers.items():
-            if not (isfinite(number) and number >= 0):
-                raise ConfigError(f"[train.prices] {name}: write a number that is not below 0")
-        if not any(number for name, number in numbers.items() if name.startswith("per_")):
-            raise ConfigError("[train.prices] has no price; give one, or leave the table out")
-        if self.per_hour and not self.generated_tokens_per_hour:
-            raise ConfigError("[train.prices] per_hour needs generated_tokens_per_hour beside it")
 
 
 @dataclass(frozen=True, slots=True)

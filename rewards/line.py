@@ -10,10 +10,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from bedrock_sluice.rewards.templates.base import Template, add_instruction
+from bedrock_sluice.rewards.templates.base import OWN_KEYS, Template, add_instruction
 from bedrock_sluice.transforms.errors import ConfigError
-
-OWN_KEYS = frozenset({"id", "messages", "reference_answer", "tools", "metadata"})
 
 
 def render(prompts: pl.DataFrame, fields: Sequence[str]) -> pl.Series:

@@ -35,15 +35,6 @@ class Derivation:
     pattern: str | None = None
 
 
-def pattern_fault(pattern: str) -> str | None:
-    """Why a pattern can't be used; None if it can."""
-    try:
-        groups = pl.Series([""]).str.extract_groups(pattern).struct.fields
-    except pl.exceptions.PolarsError:
-        return "is not a regular expression (of Rust's kind: no look-around, no back-references)"
-    return None if groups else "needs a group, as in `assumed-role/([^/]+)`: it becomes the value"
-
-
 def model_name(model_id: pl.Expr) -> pl.Expr:
     """A model by one name, whether its id was logged or an ARN that ends in it."""
     return model_id.str.split("/").list.last()

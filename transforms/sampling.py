@@ -5,18 +5,14 @@ taken by their places. So a row that is added takes the place of another, and no
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import polars as pl
 
 from bedrock_sluice.transforms.derived_metadata import model_name
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.settings import Share
 from bedrock_sluice.transforms.split import in_stable_order
-
-MIN_LINES, MAX_LINES = 100, 20_000  # of a dataset; AWS user guide, "Prepare data for RFT"
-
-Share = Literal["even", "proportional"]
 
 LENGTH_BANDS = (("short", 256), ("medium", 1_024), ("long", 4_096), ("huge", None))
 """Bands of the estimated tokens of a prompt: their names, and what each stays under."""

@@ -15,9 +15,6 @@ def build(
 ) -> None:
     """Fetch new logs and build a release. Exits 1 if the gate rejects it."""
     announce("build", recipe)
-    from bedrock_sluice.flows.recipe import load_recipe
-
-    load_recipe(recipe)  # a wrong recipe is reported before the libraries of a build are loaded
     from bedrock_sluice.cli.progress import ProgressRunner
     from bedrock_sluice.cli.release_summary import show_outcome
     from bedrock_sluice.flows.context import open_context

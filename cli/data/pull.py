@@ -11,9 +11,6 @@ def pull(
 ) -> None:
     """Fetch new log objects into the lake without building."""
     announce("pull", recipe)
-    from bedrock_sluice.flows.recipe import load_recipe
-
-    load_recipe(recipe)  # as in `build`
     from bedrock_sluice.cli.console import people, print_json
     from bedrock_sluice.cli.progress import ProgressRunner
     from bedrock_sluice.flows.context import open_context

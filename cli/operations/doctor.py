@@ -1,11 +1,11 @@
 """`sluice doctor`: whether a recipe's places can be reached."""
 
-from bedrock_sluice.cli.options import AsJson, RecipePath, epilog
+from bedrock_sluice.cli.options import AsJson, UncheckedRecipePath, epilog
 
 EPILOG = epilog("sluice doctor tutor.toml", rejected="something is wrong")
 
 
-def doctor(recipe: RecipePath, as_json: AsJson = False) -> None:
+def doctor(recipe: UncheckedRecipePath, as_json: AsJson = False) -> None:
     """Check that everything the recipe names can be read, written and submitted."""
     from bedrock_sluice.cli.console import people, print_json
     from bedrock_sluice.flows.doctor import diagnose

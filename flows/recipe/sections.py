@@ -15,7 +15,6 @@ from bedrock_sluice.flows.recipe.values import (
     MAX_BURST_MINUTES,
     MAX_LAST_DAYS,
     MAX_MEMORY_MB,
-    AnswerSource,
     Burst,
     Count,
     Files,
@@ -32,20 +31,25 @@ from bedrock_sluice.flows.recipe.values import (
     Text,
     Texts,
 )
-from bedrock_sluice.rewards.estimate import Prices
-from bedrock_sluice.rewards.line import OWN_KEYS
+from bedrock_sluice.rewards.prices import Prices
 from bedrock_sluice.rewards.running.events import EventForm
-from bedrock_sluice.transforms.answers.choice import ConflictRule, select_trusted_sources
-from bedrock_sluice.transforms.answers.extract import extraction_fault, parse_path
-from bedrock_sluice.transforms.answers.sources import MINIMUM_RESPONSES, MINIMUM_SHARE
-from bedrock_sluice.transforms.curate.conversations import Policy
-from bedrock_sluice.transforms.derived_metadata import pattern_fault
+from bedrock_sluice.rewards.templates.base import OWN_KEYS
+from bedrock_sluice.transforms.answers.json_path import parse_path
 from bedrock_sluice.transforms.errors import ConfigError
-from bedrock_sluice.transforms.features.quality import QualityLimits
 from bedrock_sluice.transforms.metadata_filter import LOGGED_KEY, parse_filter
-from bedrock_sluice.transforms.privacy.detection import KINDS, PERSONAL, SECRETS
-from bedrock_sluice.transforms.sampling import MAX_LINES
-from bedrock_sluice.transforms.sampling import Share as LineShare
+from bedrock_sluice.transforms.patterns import extraction_fault, pattern_fault
+from bedrock_sluice.transforms.privacy.kinds import KINDS, PERSONAL, SECRETS
+from bedrock_sluice.transforms.settings import (
+    MAX_LINES,
+    MINIMUM_RESPONSES,
+    MINIMUM_SHARE,
+    AnswerSource,
+    ConflictRule,
+    Policy,
+    QualityLimits,
+    select_trusted_sources,
+)
+from bedrock_sluice.transforms.settings import Share as LineShare
 
 
 class Section(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from bedrock_sluice.transforms.dedup.shingles import MIN_THRESHOLD
+from bedrock_sluice.transforms.settings import MIN_THRESHOLD
 
 MAX_LAST_DAYS = 3_650
 MAX_NAME_CHARS = 48  # with the 12 of the digest, a job's name stays within Bedrock's 63
@@ -21,7 +21,6 @@ Share = Annotated[float, Field(strict=True, ge=0, le=0.5)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(min_length=1)]
 Texts = tuple[Text, ...]
-AnswerSource = Literal["labels", "feedback", "metadata", "agreement", "extracted", "logged"]
 
 
 def _as_name(name: str) -> str:

@@ -10,9 +10,10 @@ import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.hints import check_answered
-from bedrock_sluice.transforms.answers.choice import choose_answers, select_trusted_sources
-from bedrock_sluice.transforms.answers.extract import Extraction, parse_path
+from bedrock_sluice.transforms.answers.choice import choose_answers
+from bedrock_sluice.transforms.answers.extract import Extraction
 from bedrock_sluice.transforms.answers.feedback import FeedbackResult, Scale, feedback_answers
+from bedrock_sluice.transforms.answers.json_path import parse_path
 from bedrock_sluice.transforms.answers.sources import (
     REQUEST_ID,
     AnswerContext,
@@ -26,6 +27,7 @@ from bedrock_sluice.transforms.answers.sources import (
 from bedrock_sluice.transforms.answers.table_usage import table_usage
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.settings import select_trusted_sources
 
 OWN_SOURCES = ("labels", "feedback", "metadata")
 """Sources of answers that do not rest on the logged response alone."""

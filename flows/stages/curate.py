@@ -11,7 +11,6 @@ from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.stages.answer import with_labels
 from bedrock_sluice.flows.stages.features import FeatureOptions, add_features
 from bedrock_sluice.flows.stages.lineage import TRAINED_BEFORE, excluded_prompts
-from bedrock_sluice.transforms.answers.choice import select_trusted_sources
 from bedrock_sluice.transforms.answers.sources import labelled_requests
 from bedrock_sluice.transforms.curate.caps import (
     caller,
@@ -40,8 +39,9 @@ from bedrock_sluice.transforms.dedup.leakage import scopes
 from bedrock_sluice.transforms.dedup.near_duplicates import choose_survivors, similar_pairs
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.features.quality import quality_rules
-from bedrock_sluice.transforms.privacy.detection import KINDS
+from bedrock_sluice.transforms.privacy.kinds import KINDS
 from bedrock_sluice.transforms.sampling import stratum
+from bedrock_sluice.transforms.settings import select_trusted_sources
 from bedrock_sluice.transforms.split import name_roots
 
 ALIKE = "alike_with_other_labels"  # facts: prompts that look alike, but are labelled differently

@@ -12,7 +12,7 @@ from bedrock_sluice.rewards.line import render as render_lines
 from bedrock_sluice.transforms.chat.messages import JsonObject, chat_of
 from bedrock_sluice.transforms.chat.tokens import estimate_tokens
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
-from bedrock_sluice.transforms.privacy.detection import SECRETS
+from bedrock_sluice.transforms.privacy.kinds import SECRETS
 from bedrock_sluice.transforms.privacy.masking import escape_lines, mask_lines
 from bedrock_sluice.transforms.reasons import Reason
 

@@ -22,7 +22,7 @@ from bedrock_sluice.rewards.templates.base import template_named
 from bedrock_sluice.transforms.chat.messages import Message
 from bedrock_sluice.transforms.chat.tokens import estimate_tokens
 from bedrock_sluice.transforms.errors import ConfigError, RefusedError
-from bedrock_sluice.transforms.sampling import MIN_LINES
+from bedrock_sluice.transforms.settings import MIN_LINES
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
 JUDGE_GRADER = "judge_grader"

@@ -8,7 +8,7 @@ job does with a line, and by what AWS's own samples look like.
 from bedrock_sluice.rewards.conformance import chat_rules as rules
 from bedrock_sluice.rewards.conformance.profile import Fix, Profile
 from bedrock_sluice.transforms.chat.messages import JsonObject
-from bedrock_sluice.transforms.sampling import MAX_LINES, MIN_LINES
+from bedrock_sluice.transforms.settings import MAX_LINES, MIN_LINES
 
 SHARED = (
     rules.MESSAGES,

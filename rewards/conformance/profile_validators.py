@@ -8,7 +8,7 @@ lines of train and validation together, which one file does not show.
 
 from bedrock_sluice.rewards.conformance import chat_rules as rules
 from bedrock_sluice.rewards.conformance.profile import ParsedLine, Profile, Rule
-from bedrock_sluice.transforms.sampling import MAX_LINES, MIN_LINES
+from bedrock_sluice.transforms.settings import MAX_LINES, MIN_LINES
 
 RESERVED = (
     *("system:", "user:", "bot:", "assistant:"),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from bedrock_sluice.rewards.line import OWN_KEYS
+from bedrock_sluice.rewards.templates.base import OWN_KEYS
 
 EventForm = Literal["metadata", "top_level", "wrapped_text", "trajectories"]
 FORMS: tuple[EventForm, ...] = get_args(EventForm)

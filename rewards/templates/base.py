@@ -24,6 +24,9 @@ from bedrock_sluice.transforms.errors import ConfigError, InputError
 
 Reference = dict[str, Any] | str  # what JSON holds; graders of open-weight models take texts
 
+OWN_KEYS = frozenset({"id", "messages", "reference_answer", "tools", "metadata"})
+"""What each line has itself: neither metadata nor passthrough fields may take their place."""
+
 ENTRY_POINTS = "bedrock_sluice.templates"
 
 

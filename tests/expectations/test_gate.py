@@ -25,7 +25,7 @@ from bedrock_sluice.expectations.measures import (
     measure_split,
 )
 from bedrock_sluice.transforms.errors import IntegrityError
-from bedrock_sluice.transforms.sampling import MAX_LINES, MIN_LINES
+from bedrock_sluice.transforms.settings import MAX_LINES, MIN_LINES
 
 LIMITS: dict[str, float] = {
     "min_lines": MIN_LINES,

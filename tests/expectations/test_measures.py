@@ -21,7 +21,7 @@ from bedrock_sluice.rewards.line import render
 from bedrock_sluice.transforms.curate.rules import drop_unteachable
 from bedrock_sluice.transforms.decode.records import decode_object
 from bedrock_sluice.transforms.dedup.contamination import EvaluationIndex, index_evaluation
-from bedrock_sluice.transforms.privacy.detection import KINDS, PERSONAL, SECRETS
+from bedrock_sluice.transforms.privacy.kinds import KINDS, PERSONAL, SECRETS
 from bedrock_sluice.transforms.privacy.masking import mask_lines
 from bedrock_sluice.transforms.readers.normalise import normalise
 from bedrock_sluice.transforms.tables import landed_table

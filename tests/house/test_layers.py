@@ -221,3 +221,10 @@ def test_importing_the_command_line_loads_no_heavy_library(tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     assert set(LATE) & set(done.stdout.split()) == set()
+
+
+def test_a_recipe_is_checked_without_the_libraries_of_a_build() -> None:
+    code = f"import sys, {OURS}.flows.recipe\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {"numpy", "polars", "pyarrow", "scipy"} & set(done.stdout.split()) == set()

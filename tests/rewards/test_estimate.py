@@ -12,7 +12,6 @@ from bedrock_sluice.rewards.estimate import (
     METHOD,
     Estimate,
     Judge,
-    Prices,
     Range,
     Rollouts,
     estimate,
@@ -21,6 +20,7 @@ from bedrock_sluice.rewards.estimate import (
     read_rollouts,
     summary_lines,
 )
+from bedrock_sluice.rewards.prices import Prices
 from bedrock_sluice.transforms.errors import ConfigError
 
 PROMPTS = pl.Series([100, 300])  # 2 lines, 400 tokens

@@ -7,9 +7,9 @@ from bedrock_sluice.transforms.derived_metadata import (
     Derivation,
     columns_needed,
     derive_tags,
-    pattern_fault,
     system_fingerprint,
 )
+from bedrock_sluice.transforms.patterns import pattern_fault
 
 TAGS = pl.Map(pl.String, pl.String)
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.settings import ConflictRule
 
 ANSWERS = pl.Schema(
     {
@@ -28,11 +29,6 @@ _LABEL_ROWS: dict[str, pl.DataType | type[pl.DataType]] = {
 LABEL_ROWS = pl.Schema(_LABEL_ROWS)
 """One row per answer that a person gave: a label, or a correction in feedback."""
 
-TRUST = ("labels", "feedback", "metadata", "agreement", "extracted", "logged")
-"""All sources of answers, the most trusted first."""
-
-ConflictRule = Literal["drop", "newest", "majority"]
-
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)  # sorts labels without a time before all others
 
 
@@ -42,12 +38,6 @@ class RowsInTime(NamedTuple):
     rows: pl.DataFrame
     late: int
     no_time: int
-
-
-def select_trusted_sources(sources: Sequence[str], minimum: str) -> list[str]:
-    """Return the sources that are trusted at least as much as `minimum`, in the order given."""
-    trust_levels = TRUST[: TRUST.index(minimum) + 1]
-    return [source for source in sources if source in trust_levels]
 
 
 def select_before_cutoff(rows: pl.DataFrame, cutoff: datetime | None) -> RowsInTime:

@@ -9,7 +9,6 @@ import polars as pl
 
 from bedrock_sluice.transforms.answers.choice import (
     LABEL_ROWS,
-    ConflictRule,
     resolve_answers,
     resolve_values,
     select_before_cutoff,
@@ -30,6 +29,7 @@ from bedrock_sluice.transforms.answers.sources import (
 )
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.settings import ConflictRule
 
 _RATINGS: dict[str, ColumnType] = {
     "request_id": pl.String,

@@ -16,17 +16,15 @@ import polars as pl
 from bedrock_sluice.transforms.answers.choice import (
     ANSWERS,
     LABEL_ROWS,
-    ConflictRule,
     resolve_answers,
     select_before_cutoff,
 )
 from bedrock_sluice.transforms.answers.extract import Extraction, extract
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.settings import MINIMUM_RESPONSES, MINIMUM_SHARE, ConflictRule
 
 REQUEST_ID = "request_id"
 FORM_BYTES = 16
-MINIMUM_SHARE = 0.6
-MINIMUM_RESPONSES = 2
 
 Reference = dict[str, Any] | str
 Row = Mapping[str, Any]

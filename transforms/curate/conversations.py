@@ -1,7 +1,6 @@
 """Which exchanges grew from each other, and which turns stand for their conversation."""
 
 from datetime import timedelta
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -9,11 +8,10 @@ import polars as pl
 from bedrock_sluice.transforms.components import label_components
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.settings import Policy
 
 MAX_BRANCHES = 8
 """Distinct prompts that may grow from one; what more grow from is a common opening ("Hi")."""
-
-Policy = Literal["last", "each", "first"]
 
 _EMPTY = 0  # the tip of a prompt that has no message
 

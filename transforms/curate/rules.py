@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bedrock_sluice.transforms.chat.messages import BROKEN_OFF, GOOD_STOP_REASONS
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
-from bedrock_sluice.transforms.privacy.detection import PERSONAL, SECRETS
+from bedrock_sluice.transforms.privacy.kinds import PERSONAL, SECRETS
 from bedrock_sluice.transforms.readers.guardrail import OUTPUT, OUTPUT_MASKED
 from bedrock_sluice.transforms.reasons import Reason
 

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bedrock_sluice.transforms.dedup.shingles import MIN_THRESHOLD, mix, unique_numbers
+from bedrock_sluice.transforms.dedup.shingles import mix, unique_numbers
 from bedrock_sluice.transforms.dedup.sketches import EMPTY, PERMUTATIONS
 from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.settings import MIN_THRESHOLD
 
 MIN_RECALL = 0.995  # by the bands, of the pairs that lie on the threshold
 HOPELESS_DEVIATIONS = 3  # of an estimate, below the threshold: no candidate

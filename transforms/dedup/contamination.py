@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from bedrock_sluice.transforms.dedup.shingles import (
-    MIN_THRESHOLD,
     WIDTH,
     Shingles,
     Words,
@@ -32,6 +31,7 @@ from bedrock_sluice.transforms.dedup.shingles import (
     words,
 )
 from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.settings import MIN_THRESHOLD
 
 MIN_WORDS = 6  # of an item that is looked for inside texts, or in a changed form
 CONTAINED_WIDTH = 8  # words of a shingle

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 WIDTH = 5  # words of a shingle
-MIN_THRESHOLD = 0.5  # of the similarity of shingles that is looked for
 CHUNK_TEXTS = 512  # a chunk's hashes fit the processor's cache
 CHUNK_BYTES = 1_000_000  # of the texts of a chunk; one text that is longer is a chunk of its own
 PAIRS_AT_ONCE = 512  # whose shingles are compared in one go

@@ -1,7 +1,6 @@
 """The quality of a prompt and its response: measured once a row, judged by the recipe's limits."""
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -13,6 +12,7 @@ from bedrock_sluice.transforms.features.quality_measures import (
     placeholders,
 )
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.settings import QualityLimits
 
 RESERVED_WORDS = (
     *("System:", "User:", "Bot:", "Assistant:", "Thought:"),
@@ -53,20 +53,6 @@ _RESERVED = "(?i)" + "|".join(re.escape(word) for word in RESERVED_WORDS)
 _BEFORE_LAST = re.compile(
     "|".join(f"{re.escape(w[:-1])}(?={re.escape(w[-1])})" for w in RESERVED_WORDS), re.IGNORECASE
 )
-
-
-@dataclass(frozen=True, slots=True)
-class QualityLimits:
-    """What a recipe asks of its prompts; None, False or nothing named switches a rule off."""
-
-    min_prompt_tokens: int | None = None  # estimated tokens of the whole prompt
-    min_words: int | None = None  # words of the last user turn, unless it holds a formula
-    max_repeated_share: float | None = None  # 0 to 1, of the last user turn's characters or words
-    max_placeholders: int | None = None  # placeholders never filled in, in the whole prompt
-    max_reserved_words: int | None = None  # `RESERVED_WORDS` in the whole prompt
-    max_hidden_characters: int | None = None  # characters that no reader sees, in the whole prompt
-    drop_refusals: bool = False
-    languages: tuple[str, ...] = ()  # ISO 639-1 codes; a prompt too short to tell is kept
 
 
 def quality_rules(limits: QualityLimits) -> list[tuple[Reason, pl.Expr]]:

@@ -16,14 +16,11 @@ import polars as pl
 from bedrock_sluice.transforms.decode.json_limits import check_limits
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.privacy import personal_data_kinds, secret_kinds
+from bedrock_sluice.transforms.privacy.kinds import KINDS
 from bedrock_sluice.transforms.privacy.personal_data_kinds import Detector, Finding
 
-SECRETS = secret_kinds.SECRETS
-PERSONAL = personal_data_kinds.PERSONAL
-KINDS = SECRETS + PERSONAL
-
 DETECTORS: tuple[Detector, ...] = secret_kinds.DETECTORS + personal_data_kinds.DETECTORS
-"""Another detector has its place here, and its kind in one of the two groups."""
+"""Another detector has its place here, and its kind in `privacy.kinds`."""
 
 MASK_DIGITS = 6  # hexadecimal
 _MAX_PASSES = 16  # of a text that was made to need them

@@ -301,9 +301,6 @@ def find_cookies(text: str) -> Iterator[Finding]:
                     yield Finding("token", *match.span("value"))
 
 
-SECRETS = ("pem", "jwt", "aws_secret_key", "aws_access_key", "token", "password")
-"""Where findings overlap, the kind that stands first wins."""
-
 DETECTORS: tuple[Detector, ...] = (
     find_pems,
     find_jwts,

@@ -12,7 +12,7 @@ from bedrock_sluice.rewards.conformance import check as conformance
 from bedrock_sluice.rewards.conformance import line_text
 from bedrock_sluice.rewards.conformance.check import MAX_LINES_TOLD, Report, check_lines
 from bedrock_sluice.rewards.profiles import profile_named, profiles
-from bedrock_sluice.transforms.sampling import MAX_LINES, MIN_LINES
+from bedrock_sluice.transforms.settings import MAX_LINES, MIN_LINES
 
 Json = dict[str, Any]
 

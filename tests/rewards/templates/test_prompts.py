@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.rewards.line import OWN_KEYS, instruct, render
+from bedrock_sluice.rewards.line import instruct, render
 from bedrock_sluice.rewards.templates.base import (
+    OWN_KEYS,
     Template,
     add_instruction,
     template_named,

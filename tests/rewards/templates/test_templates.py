@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.rewards.line import OWN_KEYS, render
-from bedrock_sluice.rewards.templates.base import template_named, templates
+from bedrock_sluice.rewards.line import render
+from bedrock_sluice.rewards.templates.base import OWN_KEYS, template_named, templates
 from bedrock_sluice.transforms.errors import ConfigError
 
 Json = dict[str, Any]

@@ -12,14 +12,12 @@ from hypothesis import strategies as st
 from bedrock_sluice.transforms.answers.choice import (
     ANSWERS,
     LABEL_ROWS,
-    TRUST,
-    ConflictRule,
     choose_answers,
     resolve_answers,
     resolve_values,
     select_before_cutoff,
-    select_trusted_sources,
 )
+from bedrock_sluice.transforms.settings import TRUST, ConflictRule, select_trusted_sources
 
 Row = tuple[str, str | None, str | None]
 

@@ -7,14 +7,9 @@ import msgspec
 import polars as pl
 import pytest
 
-from bedrock_sluice.transforms.answers.extract import (
-    MAX_PATH_CHARS,
-    MAX_PATH_DEPTH,
-    Extraction,
-    extract,
-    extraction_fault,
-    parse_path,
-)
+from bedrock_sluice.transforms.answers.extract import Extraction, extract
+from bedrock_sluice.transforms.answers.json_path import MAX_PATH_CHARS, MAX_PATH_DEPTH, parse_path
+from bedrock_sluice.transforms.patterns import extraction_fault
 
 
 def response(content: str | None, *arguments: str) -> str:

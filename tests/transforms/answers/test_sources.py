@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_sluice.transforms.answers.choice import ANSWERS, ConflictRule, choose_answers
-from bedrock_sluice.transforms.answers.extract import Extraction, parse_path
+from bedrock_sluice.transforms.answers.choice import ANSWERS, choose_answers
+from bedrock_sluice.transforms.answers.extract import Extraction
 from bedrock_sluice.transforms.answers.feedback import FeedbackResult, Scale, feedback_answers
+from bedrock_sluice.transforms.answers.json_path import parse_path
 from bedrock_sluice.transforms.answers.sources import (
     AnswerContext,
     SourceResult,
@@ -25,6 +26,7 @@ from bedrock_sluice.transforms.answers.sources import (
     metadata_answers,
 )
 from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.settings import ConflictRule
 
 Json = dict[str, Any]
 
@@ -60,10 +62,7 @@ def logs_of(
     tags: Sequence[Json | None] | None = None,
     order: Sequence[int] | None = None,
 ) -> AnswerContext:
-    """Of exchanges (request id, prompt, response), the first of each prompt is the one to answer.
-
-    They are logged a minute apart, the first one last.
-    """
+    """Return exchanges (request id, prompt, response) a minute apart, the first one logged last."""
     ids, digests, texts = zip(*exchanges, strict=True) if exchanges else ((), (), ())
     frame = pl.DataFrame(
         {

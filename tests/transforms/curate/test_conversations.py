@@ -15,10 +15,10 @@ from bedrock_sluice.transforms.chat.digests import conversation_marks
 from bedrock_sluice.transforms.chat.messages import FunctionCall, Message, ToolCall
 from bedrock_sluice.transforms.curate.conversations import (
     MAX_BRANCHES,
-    Policy,
     choose_turns,
     group_conversations,
 )
+from bedrock_sluice.transforms.settings import Policy
 
 Make = Callable[[Sequence[dict[str, Any]]], pl.DataFrame]
 

@@ -16,7 +16,7 @@ from bedrock_sluice.transforms.curate.rules import (
     drop_unteachable,
     with_response_flags,
 )
-from bedrock_sluice.transforms.privacy.detection import KINDS, PERSONAL, SECRETS
+from bedrock_sluice.transforms.privacy.kinds import KINDS, PERSONAL, SECRETS
 
 Json = dict[str, Any]
 Make = Callable[[Sequence[Json]], pl.DataFrame]

@@ -12,11 +12,11 @@ from bedrock_sluice.transforms.fates import apply_rules
 from bedrock_sluice.transforms.features.quality import (
     MEASURES,
     RESERVED_WORDS,
-    QualityLimits,
     escape_reserved,
     measure_quality,
     quality_rules,
 )
+from bedrock_sluice.transforms.settings import QualityLimits
 
 PLAIN = "Explain in two sentences why the sky is blue at noon and red at dusk."
 REPLY = "Air scatters blue light more than red."

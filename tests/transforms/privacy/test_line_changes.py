@@ -13,13 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.features.quality import RESERVED_WORDS, escape_reserved
-from bedrock_sluice.transforms.privacy.detection import (
-    KINDS,
-    PERSONAL,
-    SECRETS,
-    find_personal_data,
-    mask_personal_data,
-)
+from bedrock_sluice.transforms.privacy.detection import find_personal_data, mask_personal_data
+from bedrock_sluice.transforms.privacy.kinds import KINDS, PERSONAL, SECRETS
 from bedrock_sluice.transforms.privacy.masking import (
     escape_lines,
     kinds_in,

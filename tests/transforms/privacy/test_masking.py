@@ -12,14 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.privacy.detection import (
-    KINDS,
-    PERSONAL,
-    SECRETS,
     count_personal_data,
     find_personal_data,
     mask_json,
     mask_personal_data,
 )
+from bedrock_sluice.transforms.privacy.kinds import KINDS, PERSONAL, SECRETS
 
 KEY = "a key of this recipe"
 MASK = re.compile(r"\[([A-Z_]+)_[0-9a-f]{6}\]")

@@ -15,7 +15,7 @@ from support.detectors import (
     planted_texts,
 )
 
-from bedrock_sluice.transforms.privacy.detection import PERSONAL
+from bedrock_sluice.transforms.privacy.kinds import PERSONAL
 
 SEED = 20_261_001
 CLEAN_TEXTS = 160  # of each sort

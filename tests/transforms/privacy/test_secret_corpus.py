@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from bedrock_sluice.transforms.privacy.detection import SECRETS, find_personal_data
+from bedrock_sluice.transforms.privacy.detection import find_personal_data
+from bedrock_sluice.transforms.privacy.kinds import SECRETS
 
 FOLDER = Path(__file__).parent / "secret_corpus"
 PARTS = ("tuned", "held_out")

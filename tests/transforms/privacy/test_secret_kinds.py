@@ -17,7 +17,7 @@ from support.detectors import (
     planted_texts,
 )
 
-from bedrock_sluice.transforms.privacy.detection import SECRETS
+from bedrock_sluice.transforms.privacy.kinds import SECRETS
 
 SEED = 20_261_001
 CLEAN_TEXTS = 260  # of each sort
