@@ -50,18 +50,15 @@ def derive_tags(landed: pl.DataFrame, derivations: Sequence[Derivation]) -> pl.D
     """The same rows, with the derived keys added to `request_metadata` where they lack."""
     texts = landed.select(_text(landed, each).alias(str(i)) for i, each in enumerate(derivations))
     keys = [each.key for each in derivations]
-    tags = [
-        {**_pair_values(keys, values), **(own_tags or {})} or None
-        for own_tags, values in zip(
-            landed["request_metadata"].to_list(), texts.iter_rows(), strict=True
-        )
-    ]
+    tags = list[dict[str, str] | None]()
+    for own_tags, values in zip(
+        landed["request_metadata"].to_list(), texts.iter_rows(), strict=True
+    ):
+        pairs = zip(keys, values, strict=True)
+        derived_tags = {key: value for key, value in pairs if value is not None}
+        tags.append({**derived_tags, **(own_tags or {})} or None)  # a logged tag wins
     kind = landed.schema["request_metadata"]
     return landed.with_columns(request_metadata=pl.Series(tags, dtype=kind))
-
-
-def _pair_values(keys: Sequence[str], values: Sequence[str | None]) -> dict[str, str]:
-    return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
 
 def _text(landed: pl.DataFrame, each: Derivation) -> pl.Expr:

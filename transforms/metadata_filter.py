@@ -69,7 +69,10 @@ def parse_filter(tree: Mapping[str, Any]) -> Clauses:
 
 
 def _clauses(tree: Any, where: str, is_negated: bool, depth: int) -> Clauses:
-    if not isinstance(tree, Mapping) or not _is_filter(tree, is_member=where.endswith("]")):
+    is_member = where.endswith("]")  # of a list; only there may a filter be empty
+    if not isinstance(tree, Mapping) or not (
+        len(tree) == 1 or tree.keys() == _NATIVE_BASE or (is_member and not tree)
+    ):
         raise _wrong(where, f"must be a table with exactly one of {', '.join(_WORDS)}")
     if depth > MAX_DEPTH:
         raise _wrong(where, f"is nested more than {MAX_DEPTH} deep")
@@ -82,10 +85,6 @@ def _clauses(tree: Any, where: str, is_negated: bool, depth: int) -> Clauses:
         _WORDS[word](body, f"{where}.{word}", is_negated, depth + 1) for word, body in tree.items()
     ]
     return _either(parts, where) if is_negated else _both(parts)
-
-
-def _is_filter(tree: Mapping[str, Any], *, is_member: bool) -> bool:
-    return len(tree) == 1 or tree.keys() == _NATIVE_BASE or (is_member and not tree)
 
 
 def _equals(body: Any, where: str, is_negated: bool, _: int) -> Clauses:

@@ -24,17 +24,13 @@ def stratum(name: str) -> pl.Expr:
     if name == "model_id":
         return model_name(pl.col("model_id"))
     if name == "length":
-        return _length_band().alias(name)
+        tokens = pl.col("prompt_tokens")
+        bands = [
+            pl.when(tokens.is_not_null() if limit is None else tokens < limit).then(pl.lit(band))
+            for band, limit in LENGTH_BANDS
+        ]
+        return pl.coalesce(bands).alias(name)
     return pl.col("request_metadata").map.get(name).alias(name)
-
-
-def _length_band() -> pl.Expr:
-    tokens = pl.col("prompt_tokens")
-    bands = [
-        pl.when(tokens.is_not_null() if limit is None else tokens < limit).then(pl.lit(band))
-        for band, limit in LENGTH_BANDS
-    ]
-    return pl.coalesce(bands)
 
 
 def apply_line_quota(

@@ -45,25 +45,21 @@ def name_roots(
     (`prompt_digest`) of a record without messages. `exchanges` has `request_metadata` (a map) too.
     """
     first_question = pl.coalesce(pl.col("path").list.first().cast(pl.String), "prompt_digest")
-    names = [
-        *([_group_name(group_by)] if group_by else []),
-        *([] if session is None else [session]),
-    ]
+    names = [] if session is None else [session]
+    if group_by:
+        keys = dict.fromkeys(group_by)  # a struct cannot hold a field twice
+        values = [pl.col("request_metadata").map.get(key).alias(key) for key in keys]
+        has_all = pl.all_horizontal(value.is_not_null() for value in values)
+        names.insert(0, pl.when(has_all).then(pl.struct(values).struct.json_encode()))
     root_names = exchanges.select(name=pl.coalesce(*names, first_question))["name"]
-    unique = root_names.unique()
-    roots = pl.Series([_keyed_hash(salt, name) for name in unique], dtype=pl.String)
+    unique = root_names.unique()  # each name is hashed once, however many records share it
+    digests = [
+        blake2b(name.encode(), key=salt.encode(), digest_size=ROOT_BYTES).hexdigest()
+        for name in unique
+    ]
+    roots = pl.Series(digests, dtype=pl.String)
     hashes = root_names.replace_strict(unique, roots, return_dtype=pl.String)
     return exchanges.with_columns(root=hashes)
-
-
-def _group_name(keys: Sequence[str]) -> pl.Expr:
-    values = [pl.col("request_metadata").map.get(key).alias(key) for key in dict.fromkeys(keys)]
-    has_all = pl.all_horizontal(value.is_not_null() for value in values)
-    return pl.when(has_all).then(pl.struct(values).struct.json_encode())
-
-
-def _keyed_hash(salt: str, name: str) -> str:
-    return blake2b(name.encode(), key=salt.encode(), digest_size=ROOT_BYTES).hexdigest()
 
 
 def link_groups(records: pl.DataFrame, by: str | pl.Expr) -> pl.DataFrame:

@@ -71,9 +71,12 @@ def conversation_marks(messages: Sequence[Message], response: Message) -> Conver
     turns = [message for message in messages if message.role != "system"]
     texts = [_text(message) for message in turns]
     roles = [message.role for message in turns]
-    without_dates, with_dates = (
-        _system_digests(messages) if len(turns) < len(messages) else (None, None)
-    )
+    without_dates = with_dates = None
+    if len(turns) < len(messages):
+        system = "\n".join([m.content or "" for m in messages if m.role == "system"])
+        # The cache holds its keys: very long messages would fill the memory.
+        digests = _text_digests if len(system) <= MAX_KEPT_CHARS else _text_digests.__wrapped__
+        without_dates, with_dates = digests(system)
     return ConversationMarks(
         path=_path(roles, texts),
         head=_head(roles, texts),
@@ -131,19 +134,14 @@ def _tail(roles: list[str], texts: list[bytes], answer: bytes) -> int | None:
 def _pair(request_digest: bytes, reply_digest: bytes) -> int | None:
     if not reply_digest or len(request_digest) + len(reply_digest) < MIN_PAIR_BYTES:
         return None
+    # The length goes first: without it, a text moved from one to the other gives the same bytes.
     pair = b"%d %s%s" % (len(request_digest), request_digest, reply_digest)
     return int.from_bytes(blake2b(pair, digest_size=DIGEST_BYTES).digest())
 
 
-def _system_digests(messages: Sequence[Message]) -> tuple[str | None, str | None]:
-    """The digests of the system message without what tells the time, and of its whole text."""
-    text = "\n".join([m.content or "" for m in messages if m.role == "system"])
-    digests = _text_digests if len(text) <= MAX_KEPT_CHARS else _text_digests.__wrapped__
-    return digests(text)
-
-
 @lru_cache(KEPT_SYSTEMS)
 def _text_digests(text: str) -> tuple[str | None, str | None]:
+    """The digests of a text without what tells the time, and of the whole."""
     without_dates, with_dates = (plain_text(each).encode() for each in (_DATE.sub(" ", text), text))
     return _digest(without_dates), _digest(with_dates)
 

@@ -142,17 +142,14 @@ class Turn(msgspec.Struct):
         if role == "assistant":
             if self.results:
                 raise ContextLost("the result of a server tool")
-            return [self._spoken()]
+            text, reasoning = split_reasoning("".join(self.texts))
+            if reasoning:
+                self.reasoning.append(reasoning)
+            content = None if self.calls and not text.strip() else text
+            return [Message("assistant", content, tool_calls=self.calls)]
         if self.results and not self.texts:
             return self.results
         return [*self.results, Message(role, "\n".join(self.texts))]
-
-    def _spoken(self) -> Message:
-        text, reasoning = split_reasoning("".join(self.texts))
-        if reasoning:
-            self.reasoning.append(reasoning)
-        content = None if self.calls and not text.strip() else text
-        return Message("assistant", content, tool_calls=self.calls)
 
 
 def split_reasoning(text: str, *, is_open: bool = False) -> tuple[str, str]:

@@ -25,16 +25,15 @@ _MESSAGE = msgspec.json.Decoder(Message)
 
 def prompt_texts(exchanges: pl.DataFrame) -> pl.DataFrame:
     """The texts (`TEXTS`) of `messages` and `response` (JSON), a row for each, in their order."""
-    pairs = exchanges.select("messages", "response").iter_rows()
-    rows = [_texts(_MESSAGES.decode(messages), _MESSAGE.decode(each)) for messages, each in pairs]
+    rows = list[tuple[str, str, str, str]]()
+    for messages_json, response_json in exchanges.select("messages", "response").iter_rows():
+        messages, response = _MESSAGES.decode(messages_json), _MESSAGE.decode(response_json)
+        last = next((m.content or "" for m in reversed(messages) if m.role == "user"), "")
+        turns = _turns(messages)
+        has_system = any(message.role == "system" for message in messages)
+        prompt = f"{_system(messages)}\n{turns}" if has_system else turns
+        rows.append((last, turns, prompt, response.content or ""))
     return pl.DataFrame(rows, schema=TEXTS, orient="row")
-
-
-def _texts(messages: list[Message], response: Message) -> tuple[str, str, str, str]:
-    last = next((m.content or "" for m in reversed(messages) if m.role == "user"), "")
-    turns, system = _turns(messages), _system(messages)
-    has_system = any(message.role == "system" for message in messages)
-    return last, turns, f"{system}\n{turns}" if has_system else turns, response.content or ""
 
 
 def _turns(messages: Sequence[Message]) -> str:
@@ -61,23 +60,19 @@ def exchange_parts(exchanges: pl.DataFrame) -> pl.DataFrame:
 
 def prompt_parts(prompts: Iterable[tuple[Sequence[Message], Any]]) -> pl.DataFrame:
     """The texts (`PARTS`) of prompts: the messages and the tools of each."""
-    rows = [
-        (_turns(messages), _system(messages), _tool_texts(messages, tools))
-        for messages, tools in prompts
-    ]
+    rows = list[tuple[str, str, str]]()
+    for messages, tools in prompts:
+        calls = [call.function for message in messages for call in message.tool_calls]
+        arguments = [text for call in calls for text in _strings(_decode(call.arguments))]
+        tool_texts = "\n".join([*arguments, *_strings(tools)])
+        rows.append((_turns(messages), _system(messages), tool_texts))
     return pl.DataFrame(rows, schema=PARTS, orient="row")
-
-
-def _tool_texts(messages: Sequence[Message], tools: Any) -> str:
-    calls = [call.function for message in messages for call in message.tool_calls]
-    arguments = [text for call in calls for text in _strings(_decode(call.arguments))]
-    return "\n".join([*arguments, *_strings(tools)])
 
 
 def _decode(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # a stream that broke off leaves JSON that is not whole
         return text
 
 

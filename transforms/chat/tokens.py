@@ -16,11 +16,8 @@ FRAME_TOKENS_PER_MESSAGE = 4
 
 def estimate_tokens(messages: Sequence[Message], tools: Sequence[JsonObject] = ()) -> int:
     """Estimated tokens of a prompt, rounded up."""
-    size = sum(_bytes(message) for message in messages)
-    size += len(msgspec.json.encode(tools)) if tools else 0
+    size = len(msgspec.json.encode(tools)) if tools else 0
+    for message in messages:
+        size += len((message.content or "").encode())
+        size += sum(len(c.function.name) + len(c.function.arguments) for c in message.tool_calls)
     return -(-size // BYTES_PER_TOKEN) + FRAME_TOKENS_PER_MESSAGE * len(messages)
-
-
-def _bytes(message: Message) -> int:
-    calls = sum(len(c.function.name) + len(c.function.arguments) for c in message.tool_calls)
-    return len((message.content or "").encode()) + calls

@@ -149,17 +149,14 @@ def drop_near_duplicates(prompts: pl.DataFrame, near: pl.DataFrame) -> FilterRes
     gains = dropped_rows.group_by(row="survivor").agg(gains=(pl.col("duplicates") + 1).sum())
     kept = matches.filter(~is_lost).join(gains, on="row", how="left", maintain_order="left")
     total = (pl.col("duplicates") + pl.col("gains").fill_null(0)).cast(pl.UInt32)
+    # Rounded down: prompts that differ must not be reported as 100 % the same.
+    percent = pl.format("{} %", (pl.col("similarity") * 100).floor().cast(pl.Int64))
     return FilterResult(
         kept=kept.with_columns(duplicates=total).select(prompts.columns).sort("object", "line"),
         rejected=dropped_rows.select(
             *(name for name in prompts.columns if name != "duplicates"),
             reason=pl.lit(Reason.CURATE_NEAR_DUPLICATE.value),
             survivor="survivor_id",
-            detail=pl.format("{} of their 5-word shingles are the same", _percent("similarity")),
+            detail=pl.format("{} of their 5-word shingles are the same", percent),
         ).sort("object", "line"),
     )
-
-
-def _percent(share: str) -> pl.Expr:
-    """Rounded down, so that what is not the same is not told as 100 %."""
-    return pl.format("{} %", (pl.col(share) * 100).floor().cast(pl.Int64))

@@ -165,17 +165,17 @@ def refused_object(key: str, error: InputError) -> _Row:
 
 def decode_numbered(key: str, number: int, line: bytes | Reason) -> _Row:
     """The row of one line of `read_log_lines`."""
-    row: _Row = {"reason": line} if isinstance(line, Reason) else _read(line)
+    row: _Row
+    if isinstance(line, Reason):
+        row = {"reason": line}
+    else:
+        try:
+            row = decode_line(line)
+        except InputError as error:
+            row = {"reason": error.reason, "detail": error.detail or None}
+            row["request_id"] = _known_id(line)
     row["object"], row["line"] = key, number
     return row
-
-
-def _read(line: bytes) -> _Row:
-    try:
-        return decode_line(line)
-    except InputError as error:
-        problem: _Row = {"reason": error.reason, "detail": error.detail or None}
-        return problem | {"request_id": _known_id(line)}
 
 
 def decode_line(line: bytes) -> _Row:
@@ -184,7 +184,7 @@ def decode_line(line: bytes) -> _Row:
     Raises:
         InputError: the line is not a readable invocation log record.
     """
-    check_limits(line)
+    check_limits(line)  # before any parser sees it
     line = bare_line(line)
     try:
         record = _RECORD.decode(line)

@@ -144,19 +144,16 @@ def verify(pairs: Pairs, fetch: Fetch, threshold: float) -> tuple[Pairs, NDArray
     Texts are fetched and cut into shingles anew, those of related pairs together; for `fetch` see
     `similar_pairs`. Its calls go through the rows from first to last, then maybe again.
     """
-    pairs = pairs[_by_relation(pairs)]
+    rows, places = np.unique(pairs, return_inverse=True)
+    labels = label_components(len(rows), *places.reshape(pairs.shape).T)
+    component = labels[places.reshape(-1, 2)[:, 0]]
+    # Each component stands together, so that most texts are fetched and cut only once.
+    pairs = pairs[np.lexsort((pairs.min(axis=1), pairs.max(axis=1), component))]
     bounds = [*range(0, len(pairs), VERIFIED_AT_ONCE), len(pairs)]
     parts = [_jaccard(pairs[start:end], fetch) for start, end in pairwise(bounds)]
     similarity = np.concatenate([np.zeros(0), *parts])
     is_similar = similarity >= threshold
     return pairs[is_similar], similarity[is_similar]
-
-
-def _by_relation(pairs: Pairs) -> Rows:
-    """An order of pairs in which each connected component stands together."""
-    rows, places = np.unique(pairs, return_inverse=True)
-    labels = label_components(len(rows), *places.reshape(pairs.shape).T)
-    return np.lexsort((pairs.min(axis=1), pairs.max(axis=1), labels[places.reshape(-1, 2)[:, 0]]))
 
 
 def _jaccard(pairs: Pairs, fetch: Fetch) -> NDArray[np.float64]:

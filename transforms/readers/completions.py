@@ -69,7 +69,9 @@ def text_exchange(
     if not pieces:
         raise Unreadable("no text")
     messages = split_prompt(prompt, dialect)
-    reply_text, reasoning = _reply(prompt, "".join(piece.text or "" for piece in pieces))
+    text = "".join(piece.text or "" for piece in pieces)
+    is_open = prompt.rstrip().endswith(OPEN_THOUGHT)
+    reply_text, reasoning = split_channels(prompt, text) or split_reasoning(text, is_open=is_open)
     # Blanks between a template and what follows it are the template's.
     reply_text = reply_text if messages is None else reply_text.strip()
     words = [piece.stop_reason for piece in pieces if piece.stop_reason]
@@ -81,11 +83,3 @@ def text_exchange(
         reasoning=reasoning,
         has_media=has_media,
     )
-
-
-def _reply(prompt: str, text: str) -> tuple[str, str]:
-    """The reply to a raw prompt without its reasoning, and that reasoning."""
-    channels = split_channels(prompt, text)
-    if channels is not None:
-        return channels
-    return split_reasoning(text, is_open=prompt.rstrip().endswith(OPEN_THOUGHT))

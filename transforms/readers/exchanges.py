@@ -89,19 +89,16 @@ def read_bodies(request: bytes, response: bytes) -> tuple[str, Exchange]:
     except msgspec.ValidationError:
         raise InputError(Reason.DECODE_UNKNOWN_SHAPE, "a field of another type") from None
     except ValueError:  # a body that was text, or stood apart, and is no JSON
-        raise _no_json(request, response) from None
+        if has_lone_surrogate(request) or has_lone_surrogate(response):
+            raise InputError(Reason.DECODE_BAD_ENCODING, "half of a surrogate pair") from None
+        raise InputError(Reason.DECODE_UNKNOWN_SHAPE, "a body that is no JSON") from None
     except RecursionError:
         raise InputError(Reason.DECODE_TOO_DEEP) from None
     if isinstance(response_body, list) and exchange.stop_reason in {UNFINISHED, UNSTATED}:
         exchange.stop_reason = BROKEN_OFF
+    # Last, since it decides: Converse logs no other stop reason of a call that was intervened in.
     exchange.stop_reason = guardrail.verdict(response_body) or exchange.stop_reason
     return reader.DIALECT, exchange
-
-
-def _no_json(*bodies: bytes) -> InputError:
-    if any(map(has_lone_surrogate, bodies)):
-        return InputError(Reason.DECODE_BAD_ENCODING, "half of a surrogate pair")
-    return InputError(Reason.DECODE_UNKNOWN_SHAPE, "a body that is no JSON")
 
 
 def _unwrap(body: bytes) -> bytes:

@@ -31,18 +31,14 @@ def _shape(body: bytes) -> str:
 
 def _describe(value: Any, depth: int) -> str:
     if isinstance(value, dict):
-        return _object(value, depth)
+        if depth >= MAX_DEPTH:
+            return "{…}"
+        word_keys = sorted(key for key in value if _WORD.fullmatch(key))
+        parts = [f"{key}:{_describe(value[key], depth + 1)}" for key in word_keys[:MAX_KEYS]]
+        rest = ["?"] if len(word_keys) < len(value) else []
+        more = ["…"] if len(word_keys) > MAX_KEYS else []
+        return "{" + ",".join([*parts, *more, *rest]) + "}"
     if isinstance(value, list):
         inner = sorted({_describe(each, depth + 1) for each in value[:MAX_KEYS]})
         return f"[{'|'.join(inner)}]" if depth < MAX_DEPTH else "[…]"
     return _KINDS[type(value)]
-
-
-def _object(value: dict[str, Any], depth: int) -> str:
-    if depth >= MAX_DEPTH:
-        return "{…}"
-    word_keys = sorted(key for key in value if _WORD.fullmatch(key))
-    parts = [f"{key}:{_describe(value[key], depth + 1)}" for key in word_keys[:MAX_KEYS]]
-    rest = ["?"] if len(word_keys) < len(value) else []
-    more = ["…"] if len(word_keys) > MAX_KEYS else []
-    return "{" + ",".join([*parts, *more, *rest]) + "}"

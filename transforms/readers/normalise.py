@@ -47,30 +47,23 @@ def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
         except InputError as error:
             rejections.append(rejected_row(row, error))
             rejected_rows.append(number)
-    return Normalised(
-        _exchanges(landed, kept, exchange_rows), _rejected(landed, rejected_rows, rejections)
-    )
-
-
-def _exchanges(landed: pa.Table, kept: list[int], exchange_rows: list[_Row]) -> pa.Table:
+    # What an exchange takes over from its landed row never becomes Python objects.
     copied_columns = landed.select(_PASSED).take(pa.array(kept, pa.int64()))
     columns: dict[str, Any] = {name: [row[name] for row in exchange_rows] for name in _MADE}
     columns |= {name: copied_columns[name] for name in _PASSED}
-    return pa.table({name: columns[name] for name in EXCHANGES.names}, schema=EXCHANGES)
-
-
-def _rejected(landed: pa.Table, rejected_rows: list[int], rejections: list[_Row]) -> pl.DataFrame:
+    exchanges = pa.table({name: columns[name] for name in EXCHANGES.names}, schema=EXCHANGES)
     keys = landed.select(_KEYS).take(pa.array(rejected_rows, pa.int64()))
     texts = {name: [row[name] for row in rejections] for name in ("reason", "detail")}
-    return pl.DataFrame(keys).with_columns(
+    rejected = pl.DataFrame(keys).with_columns(
         pl.Series(name, values, dtype=pl.String) for name, values in texts.items()
     )
+    return Normalised(exchanges, rejected)
 
 
 def _read_row(row: _Row, keep_reasoning: bool) -> _Row:
     """What an exchange has beyond the columns that it takes over from its landed row."""
     dialect, exchange = read_exchange(row)
-    measures = _measure(exchange)
+    measures = _measure(exchange)  # first: whether reasoning is kept must not change them
     if keep_reasoning and exchange.reasoning:
         reply_text = exchange.response.content or ""
         exchange.response.content = f"<reasoning>{exchange.reasoning}</reasoning>{reply_text}"
@@ -90,23 +83,20 @@ def _measure(exchange: Exchange) -> _Row:
     """What curation needs to know of an exchange, so that it need not read its text again."""
     messages, response = exchange.messages, exchange.response
     questions = [m for m in messages if m.role == "user" and (m.content or "").strip()]
+    # Most histories have no tools: they are spared the conversion to dicts, which takes time.
+    has_tools = any(message.tool_calls or message.role == "tool" for message in messages)
     return {
         "prompt_digest": _prompt_digest(exchange),
         "prompt_tokens": estimate_tokens(messages, exchange.tools),
         "has_prompt": bool(questions),
         "has_blank_turn": not all(is_telling(message) for message in messages),
-        "has_dangling_call": _has_dangling_call(exchange),
+        "has_dangling_call": has_tools
+        and has_dangling_tool_calls(msgspec.to_builtins(messages), exchange.tools),
         "has_response": bool(response.tool_calls or (response.content or "").strip()),
         "is_user_last": bool(messages) and messages[-1].role == "user",
         "is_single_turn": [m.role for m in messages if m.role != "system"] == ["user"],
         **conversation_marks(messages, response)._asdict(),
     }
-
-
-def _has_dangling_call(exchange: Exchange) -> bool:
-    if not any(message.tool_calls or message.role == "tool" for message in exchange.messages):
-        return False  # as most histories are
-    return has_dangling_tool_calls(msgspec.to_builtins(exchange.messages), exchange.tools)
 
 
 def _prompt_digest(exchange: Exchange) -> str:

@@ -64,7 +64,10 @@ def split_prompt(prompt: str, dialect: str = "") -> list[Message] | None:
         return None
     if sum(map(prompt.count, template.signs)) > MAX_MARKERS:
         raise InputError(Reason.DECODE_TOO_MANY_KEYS, f"over {MAX_MARKERS:,} markers of turns")
-    messages = list(_messages(template.turns(padded_prompt)))
+    messages = list[Message]()
+    for role, text in template.turns(padded_prompt):
+        bare = text.strip(_BLANKS)
+        messages.append(Message(role, split_reasoning(bare)[0] if role == "assistant" else bare))
     if messages[-1].role == "assistant" and messages[-1].content in {"", OPEN_THOUGHT}:
         messages.pop()
     return with_system([], messages)
@@ -90,16 +93,9 @@ def split_channels(prompt: str, text: str) -> tuple[str, str] | None:
     for piece in f"{header}{mark}{text}".split("<|start|>"):
         head, _, body = piece.partition("<|message|>")
         channel = head.partition("<|channel|>")[2].strip()
-        (thoughts if channel.startswith("analysis") else texts).append(
-            _strip_end(body, _HARMONY_ENDS)
-        )
+        speech = thoughts if channel.startswith("analysis") else texts
+        speech.append(_strip_end(body, _HARMONY_ENDS))
     return "\n".join(texts), "\n".join(reasoning.strip() for reasoning in thoughts)
-
-
-def _messages(turns: Iterable[_Turn]) -> Iterator[Message]:
-    for role, text in turns:
-        bare = text.strip(_BLANKS)
-        yield Message(role, split_reasoning(bare)[0] if role == "assistant" else bare)
 
 
 def _split_headers(prompt: str, opens: str, closes: str, ends: tuple[str, ...]) -> Iterator[_Turn]:

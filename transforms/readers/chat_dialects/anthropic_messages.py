@@ -139,10 +139,14 @@ def add_block(turn: Turn, block: Block) -> None:
         case "tool_use":
             turn.call(block.id or "", block.name or "", block.input)
         case "tool_result":
-            _add_result(turn, block)
+            if block.is_error:
+                raise ContextLost("a tool result that is an error")
+            content = _inner(block.content)
+            turn.has_media |= content.has_media
+            turn.result(block.tool_use_id or "", content.texts)
         case "thinking":
             turn.reasoning.append(block.thinking or "")
-        case "redacted_thinking":
+        case "redacted_thinking":  # encrypted: there is nothing to keep
             pass
         case "image":
             turn.has_media = True
@@ -157,14 +161,6 @@ def add_block(turn: Turn, block: Block) -> None:
             raise ContextLost("a call of a server tool")
         case _:
             raise Unreadable("a content block of an unknown kind")
-
-
-def _add_result(turn: Turn, block: Block) -> None:
-    if block.is_error:
-        raise ContextLost("a tool result that is an error")
-    content = _inner(block.content)
-    turn.has_media |= content.has_media
-    turn.result(block.tool_use_id or "", content.texts)
 
 
 def _add_document(turn: Turn, block: Block) -> None:

@@ -53,22 +53,19 @@ def read(request: bytes, response: bytes) -> Exchange:
     """Read a Messages request and the events of its answer."""
     reply = Reply()
     for event in _RESPONSE.decode(response):
-        if isinstance(event, _Event):
-            _add(reply, event)
+        if not isinstance(event, _Event):
+            continue
+        if event.type == "content_block_delta" and event.delta:
+            _add_piece(reply, event.index, event.delta)
+        elif event.type == "content_block_start" and event.content_block:
+            _open(reply, event.index, event.content_block)
+        elif event.type == "message_delta" and event.delta:
+            reply.stop_reason = event.delta.stop_reason or reply.stop_reason
+        elif event.type == "error":
+            raise CallFailed(FAILED)
+        else:
+            refuse_failure(event)
     return to_exchange(request, reply.turn(), reply.stop_reason)
-
-
-def _add(reply: Reply, event: _Event) -> None:
-    if event.type == "content_block_delta" and event.delta:
-        _add_piece(reply, event.index, event.delta)
-    elif event.type == "content_block_start" and event.content_block:
-        _open(reply, event.index, event.content_block)
-    elif event.type == "message_delta" and event.delta:
-        reply.stop_reason = event.delta.stop_reason or reply.stop_reason
-    elif event.type == "error":
-        raise CallFailed(FAILED)
-    else:
-        refuse_failure(event)
 
 
 def _open(reply: Reply, index: int | None, block: Block) -> None:

@@ -77,7 +77,10 @@ class _Reply:
 
     def choice(self) -> Choice:
         """The whole choice."""
-        calls = [Call(Function(c.name, _json_text(c.pieces)), c.id) for c in self.calls]
+        calls = [
+            Call(Function(call.name, Raw(json.encode("".join(call.pieces)))), call.id)
+            for call in self.calls
+        ]
         message = Said(
             role="assistant",
             content=self.parts,
@@ -87,10 +90,6 @@ class _Reply:
             audio=self.audio,
         )
         return Choice(message, self.finish_reason, self.stop_reason)
-
-
-def _json_text(pieces: list[str]) -> Raw:
-    return Raw(json.encode("".join(pieces)))
 
 
 def claims(request: Keys, response: Keys | list[Raw]) -> bool:
@@ -104,19 +103,16 @@ def read(request: bytes, response: bytes) -> Exchange:
     """Read a request and the chunks of its chat completion; the choice of index 0 is taken."""
     reply = _Reply()
     for chunk in _RESPONSE.decode(response):
-        if isinstance(chunk, _Chunk):
-            _add(reply, chunk)
+        if not isinstance(chunk, _Chunk):
+            continue
+        if chunk.error is not None or not chunk.choices:
+            refuse_failure(chunk)
+        for choice in chunk.choices or ():
+            if not choice.index:
+                reply.finish_reason = choice.finish_reason or reply.finish_reason
+                reply.stop_reason = choice.stop_reason or reply.stop_reason
+                _add_delta(reply, choice.delta or choice.message or _Delta())
     return to_exchange(request, reply.choice())
-
-
-def _add(reply: _Reply, chunk: _Chunk) -> None:
-    if chunk.error is not None or not chunk.choices:
-        refuse_failure(chunk)
-    for choice in chunk.choices or ():
-        if not choice.index:
-            reply.finish_reason = choice.finish_reason or reply.finish_reason
-            reply.stop_reason = choice.stop_reason or reply.stop_reason
-            _add_delta(reply, choice.delta or choice.message or _Delta())
 
 
 def _add_delta(reply: _Reply, delta: _Delta) -> None:

@@ -124,11 +124,9 @@ def to_exchange(request: bytes, choice: Choice) -> Exchange:
         chat.Unreadable, msgspec.DecodeError: the request is of another dialect.
     """
     request_body, reply_message = _REQUEST.decode(request), choice.message
-    messages, (reply, reasoning) = (
-        [_message(m) for m in request_body.messages],
-        _spoken(reply_message),
-    )
-    fill_call_ids([*messages, reply])
+    messages = [_message(message) for message in request_body.messages]
+    reply, reasoning = _spoken(reply_message)
+    fill_call_ids([*messages, reply])  # some servers leave the ids out
     return Exchange(
         messages=with_system([], messages),
         response=reply,
@@ -166,17 +164,14 @@ def _spoken(logged_message: Said) -> tuple[Message, str]:
     """An assistant's message without its reasoning, and that reasoning."""
     if logged_message.function_call is not None:
         raise ContextLost("functions in place of tools")
-    calls = [
-        ToolCall(c.id or "", "function", FunctionCall(c.function.name, _arguments(c.function)))
-        for c in logged_message.tool_calls or ()
-    ]
+    calls = list[ToolCall]()
+    for call in logged_message.tool_calls or ():
+        arguments = arguments_text(call.function.arguments) or "{}"
+        function = FunctionCall(call.function.name, arguments)
+        calls.append(ToolCall(call.id or "", "function", function))
     text, reasoning = split_reasoning(_text(logged_message))
     content = None if calls and not text.strip() else text
     return Message("assistant", content, tool_calls=calls), reasoning
-
-
-def _arguments(function: Function) -> str:
-    return arguments_text(function.arguments) or "{}"
 
 
 def _text(logged_message: Said) -> str:

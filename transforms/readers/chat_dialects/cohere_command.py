@@ -108,7 +108,13 @@ class _Dialogue:
             turn = self.turn(entry.message or "", entry.tool_calls or [])
             self.messages += turn.messages(role)
         for result in entry.tool_results or ():
-            self._answer(result)
+            if self.results == self.calls:  # the only trace of its call, which goes before it
+                self.messages += self.turn("", [result.call]).messages("assistant")
+            self.results += 1
+            texts = [compact(output) for output in result.outputs or ()]
+            answer = Turn()
+            answer.result(f"call_{self.results}", texts)
+            self.messages += answer.messages("tool")
 
     def turn(self, text: str, calls: list[_Call]) -> Turn:
         """A turn of that text and those calls, which are numbered on."""
@@ -117,15 +123,6 @@ class _Dialogue:
             self.calls += 1
             turn.call(f"call_{self.calls}", call.name, call.parameters)
         return turn
-
-    def _answer(self, result: _Result) -> None:
-        """Add a result; a call that it is the only trace of stands before it."""
-        if self.results == self.calls:
-            self.messages += self.turn("", [result.call]).messages("assistant")
-        self.results += 1
-        turn = Turn()
-        turn.result(f"call_{self.results}", [compact(output) for output in result.outputs or ()])
-        self.messages += turn.messages("tool")
 
 
 def claims(request: Keys, response: Keys | list[Raw]) -> bool:

@@ -192,30 +192,29 @@ def to_exchange(request: bytes, reply: Turn, stop_reason: str | None) -> Exchang
 def _turn(blocks: list[_Block]) -> Turn:
     turn = Turn()
     for block in blocks:
-        _add(turn, block)
+        if block.text is not None:
+            turn.texts.append(block.text)
+        elif call := block.tool_use:
+            if call.type is not None:
+                raise ContextLost("a call of a server tool")
+            turn.call(call.tool_use_id or "", call.name, call.input)
+        elif block.tool_result:
+            _add_result(turn, block.tool_result)
+        elif guard := block.guard_content:
+            turn.texts.append((guard.text.text if guard.text else "") or "")
+            turn.has_media |= guard.image is not None
+        elif block.reasoning_content:
+            reasoning_text_block = block.reasoning_content.reasoning_text
+            turn.reasoning.append((reasoning_text_block.text if reasoning_text_block else "") or "")
+        elif block.citations_content:
+            turn.texts.extend(piece.text or "" for piece in block.citations_content.content or ())
+        elif block.search_result:
+            turn.texts.append(block.search_result.text())
+        elif block.document and (text := block.document.text()) is not None:
+            turn.texts.append(text)
+        else:
+            _add_other(turn, block)
     return turn
-
-
-def _add(turn: Turn, block: _Block) -> None:
-    if block.text is not None:
-        turn.texts.append(block.text)
-    elif block.tool_use:
-        _add_call(turn, block.tool_use)
-    elif block.tool_result:
-        _add_result(turn, block.tool_result)
-    elif block.guard_content:
-        _add_guarded(turn, block.guard_content)
-    elif block.reasoning_content:
-        reasoning_text_block = block.reasoning_content.reasoning_text
-        turn.reasoning.append((reasoning_text_block.text if reasoning_text_block else "") or "")
-    elif block.citations_content:
-        turn.texts.extend(piece.text or "" for piece in block.citations_content.content or ())
-    elif block.search_result:
-        turn.texts.append(block.search_result.text())
-    elif block.document and (text := block.document.text()) is not None:
-        turn.texts.append(text)
-    else:
-        _add_other(turn, block)
 
 
 def _add_other(turn: Turn, block: _Block) -> None:
@@ -225,17 +224,6 @@ def _add_other(turn: Turn, block: _Block) -> None:
         raise ContextLost("a change of the tools in mid-conversation")
     elif block.cache_point is None:
         raise Unreadable("a content block of an unknown kind")
-
-
-def _add_call(turn: Turn, call: _ToolUse) -> None:
-    if call.type is not None:
-        raise ContextLost("a call of a server tool")
-    turn.call(call.tool_use_id or "", call.name, call.input)
-
-
-def _add_guarded(turn: Turn, guard_block: _GuardContent) -> None:
-    turn.texts.append((guard_block.text.text if guard_block.text else "") or "")
-    turn.has_media |= guard_block.image is not None
 
 
 def _add_result(turn: Turn, result: _ToolResult) -> None:

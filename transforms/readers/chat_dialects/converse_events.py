@@ -84,20 +84,17 @@ def read(request: bytes, response: bytes) -> Exchange:
     """Read a Converse or Nova request and the events of its answer."""
     reply = Reply()
     for event in _RESPONSE.decode(response):
-        if isinstance(event, _Event):
-            _add(reply, event)
+        if not isinstance(event, _Event):
+            continue
+        if event.delta:
+            _add_piece(reply, event.delta.content_block_index, event.delta.delta)
+        elif event.start:
+            _open(reply, event.start.content_block_index, event.start.start)
+        elif event.stop:
+            reply.stop_reason = event.stop.stop_reason
+        else:
+            refuse_failure(event)
     return to_exchange(request, reply.turn(), reply.stop_reason)
-
-
-def _add(reply: Reply, event: _Event) -> None:
-    if event.delta:
-        _add_piece(reply, event.delta.content_block_index, event.delta.delta)
-    elif event.start:
-        _open(reply, event.start.content_block_index, event.start.start)
-    elif event.stop:
-        reply.stop_reason = event.stop.stop_reason
-    else:
-        refuse_failure(event)
 
 
 def _open(reply: Reply, index: int | None, open_block: _Opened) -> None:
@@ -117,17 +114,13 @@ def _add_piece(reply: Reply, index: int | None, piece: _Piece) -> None:
     elif piece.tool_use:
         reply.add_arguments(index, piece.tool_use.input or "")
     elif piece.reasoning_content:
-        _think(reply, piece.reasoning_content.text)
+        if piece.reasoning_content.text is None:  # its signature, or a thought that is not shown
+            reply.end_thought()
+        else:
+            reply.think(piece.reasoning_content.text)
     elif piece.image is not None:
         reply.parts.has_media = True
     elif piece.tool_result is not None:
         raise ContextLost("a call of a server tool")
     elif piece.citation is None:
         raise Unreadable("a delta of an unknown kind")
-
-
-def _think(reply: Reply, piece: str | None) -> None:
-    if piece is None:  # its signature, or a thought that is not shown
-        reply.end_thought()
-    else:
-        reply.think(piece)

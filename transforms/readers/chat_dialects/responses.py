@@ -116,9 +116,16 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a request and its answer; of a stream that broke off, what there is."""
     request_body, response_body = _REQUEST.decode(request), _answer(response)
-    turns, reply = _turns(request_body.input or []), _reply(response_body.output or [])
-    spoken = [(who, turn) for who, turn in turns if not _is_thought(who, turn)]
-    messages = [message for who, turn in spoken for message in turn.messages(who)]
+    turns, reply_turns = _turns(request_body.input or []), _turns(response_body.output or [])
+    if any(who != "assistant" for who, _ in reply_turns):
+        raise Unreadable("an answer that is not the assistant's")
+    reply = reply_turns[0][1] if reply_turns else Turn()
+    messages = [
+        message
+        for who, turn in turns
+        if who != "assistant" or turn.texts or turn.calls  # else the turn is reasoning alone
+        for message in turn.messages(who)
+    ]
     return Exchange(
         messages=with_system([request_body.instructions or ""], messages),
         response=reply.messages("assistant")[0],
@@ -127,10 +134,6 @@ def read(request: bytes, response: bytes) -> Exchange:
         reasoning="\n".join(reply.reasoning),
         has_media=reply.has_media or any(turn.has_media for _, turn in turns),
     )
-
-
-def _is_thought(who: str, turn: Turn) -> bool:
-    return who == "assistant" and not turn.texts and not turn.calls
 
 
 def _turns(items: str | list[_Item]) -> list[tuple[str, Turn]]:
@@ -144,13 +147,6 @@ def _turns(items: str | list[_Item]) -> list[tuple[str, Turn]]:
             turns.append((who, Turn()))
         _add(turns[-1][1], item)
     return turns
-
-
-def _reply(items: list[_Item]) -> Turn:
-    turns = _turns(items)
-    if any(who != "assistant" for who, _ in turns):
-        raise Unreadable("an answer that is not the assistant's")
-    return turns[0][1] if turns else Turn()
 
 
 def _speaker(item: _Item) -> str:
@@ -205,11 +201,8 @@ def _stop_reason(response_body: _Response, reply: Turn) -> str:
         case "completed":
             return "tool_use" if reply.calls else "end_turn"
         case "incomplete":
-            why = (
-                response_body.incomplete_details.reason
-                if response_body.incomplete_details
-                else None
-            )
+            details = response_body.incomplete_details
+            why = details.reason if details else None
             return _CUT_OFF.get(why, why) if why else UNFINISHED
         case "failed":
             raise CallFailed("a response that failed")
@@ -230,13 +223,12 @@ def _answer(body: bytes) -> _Response:
 
 def _collect_items(events: list[_Event]) -> list[_Item]:
     """The items of a stream that broke off: whole where they were done, else from their pieces."""
-    items, pieces, finished_indexes = (
-        dict[int, _Item](),
-        defaultdict[int, list[str]](list),
-        set[int](),
-    )
+    items, finished_indexes = dict[int, _Item](), set[int]()
+    pieces = defaultdict[int, list[str]](list)
     for event in events:
-        _refuse_failure(event)
+        if event.type == "error":
+            raise CallFailed(FAILED)
+        refuse_failure(event)
         index, kind = event.output_index or 0, event.type or ""
         if event.item:
             items[index] = event.item
@@ -246,18 +238,9 @@ def _collect_items(events: list[_Event]) -> list[_Item]:
             items.setdefault(index, _Item(_PIECES[kind], "assistant"))
             pieces[index].append(event.delta)
     for index in items.keys() - finished_indexes:
-        _fill(items[index], "".join(pieces[index]))
+        text = "".join(pieces[index])
+        if items[index].type == "function_call":
+            items[index].arguments = text
+        else:
+            items[index].content = text
     return [items[index] for index in sorted(items)]
-
-
-def _refuse_failure(event: _Event) -> None:
-    if event.type == "error":
-        raise CallFailed(FAILED)
-    refuse_failure(event)
-
-
-def _fill(item: _Item, text: str) -> None:
-    if item.type == "function_call":
-        item.arguments = text
-    else:
-        item.content = text

@@ -47,14 +47,9 @@ def claims(request: Keys, response: Keys | list[Raw]) -> bool:
 def read(request: bytes, response: bytes) -> Exchange:
     """Read a prompt and its completion."""
     request_body, response_body = _REQUEST.decode(request), answers(_RESPONSE.decode(response))
-    replies = [
-        completion for answer in response_body for completion in (answer.completions or [])[:1]
-    ]
-    return text_exchange(
-        DIALECT, request_body.prompt, [_piece(completion) for completion in replies]
-    )
-
-
-def _piece(completion: _Completion) -> Piece:
-    finish = completion.finish_reason
-    return Piece(completion.data.text, finish.reason if finish else None)
+    pieces = list[Piece]()
+    for answer in response_body:
+        for completion in (answer.completions or [])[:1]:
+            finish = completion.finish_reason
+            pieces.append(Piece(completion.data.text, finish.reason if finish else None))
+    return text_exchange(DIALECT, request_body.prompt, pieces)
