@@ -57,8 +57,8 @@ def check_limits(text: bytes, max_keys: int = MAX_KEYS) -> None:
         raise InputError(Reason.DECODE_TOO_DEEP)
     bare = bare.translate(None, _BLANKS)
     # One key for each comma, and one for each object and array that is not empty.
-    filled = bare.count(b"{") + bare.count(b"[") - bare.count(b"{}") - bare.count(b"[]")
-    if bare.count(b",") + filled > max_keys:
+    nonempty = bare.count(b"{") + bare.count(b"[") - bare.count(b"{}") - bare.count(b"[]")
+    if bare.count(b",") + nonempty > max_keys:
         raise InputError(Reason.DECODE_TOO_MANY_KEYS)
 
 
