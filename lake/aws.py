@@ -1,23 +1,32 @@
-"""Clients of AWS: one way to make them, and what to do where AWS can't be used."""
+"""Clients of AWS: how they are made, and what to do where AWS refuses or cannot be reached.
 
+AWS's own messages may quote what was sent, and so the content of records: they stay out of ours.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as UnreachableError
 
-from bedrock_sluice.transforms.errors import OutsideError, TransientError
+from bedrock_sluice.transforms.errors import OutsideError, SluiceError, TransientError
 
 ATTEMPTS_PER_REQUEST = 5
 CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 60
 MAX_CONNECTIONS = 32
 
-CLIENT_CONFIG = Config(
+_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": ATTEMPTS_PER_REQUEST},
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
     read_timeout=READ_TIMEOUT_SECONDS,
     max_pool_connections=MAX_CONNECTIONS,
 )
 
+Remedy = tuple[type[SluiceError], str]
+"""The error that an answer becomes, by what the caller should do, and the hint that says it."""
 
 _SIGN_IN = "the session has expired; sign in again, such as with `aws sso login`"
 _UNKNOWN_KEY = "AWS does not know this access key; check AWS_ACCESS_KEY_ID, or the profile"
@@ -65,10 +74,51 @@ _ELSEWHERE = frozenset(
 )
 
 
+def make_client(service: str, region: str | None = None, config: Config | None = None) -> Any:
+    """Make a client with the usual AWS settings; `region` and `config` go before them.
+
+    Raises:
+        OutsideError: the settings lack something, such as a Region.
+    """
+    client_config = _CONFIG.merge(config) if config else _CONFIG
+    try:
+        session: Any = boto3.session.Session()  # its type knows clients by literal names alone
+        return session.client(service, region_name=region, config=client_config)
+    except (BotoCoreError, ValueError) as error:
+        raise unreachable_error(error, service) from None
+
+
+def error_code(error: ClientError) -> str:
+    """Return the code of an answer that is an error."""
+    return str(error.response.get("Error", {}).get("Code", "?"))
+
+
+def status_code(error: ClientError) -> int:
+    """Return the HTTP status of an answer that is an error; 0 if it is not known."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def refusal_error(
+    error: ClientError, message: str, remedies: Mapping[str, Remedy], other_hint: str
+) -> SluiceError:
+    """Return our error for an answer that refuses a call: `message`, its code and what to do.
+
+    `remedies` are those of the service, by code. Credentials and clocks go before them, for they
+    are at fault whatever was asked; of codes without a remedy, `other_hint` is said.
+    """
+    code = error_code(error)
+    is_passing = status_code(error) >= 500
+    other: Remedy = (TransientError, "run again") if is_passing else (OutsideError, other_hint)
+    kind, hint = remedies.get(code, other)
+    if advice := remedy(error):
+        kind, hint = OutsideError, advice
+    request_id = error.response.get("ResponseMetadata", {}).get("RequestId", "?")
+    return kind(f"{message} ({code}, AWS request {request_id}); {hint}")
+
+
 def remedy(error: ClientError) -> str | None:
     """What to do about an answer of AWS that has a cause of its own; None if it has not."""
-    fault = error.response.get("Error", {})
-    code = fault.get("Code", "?")
+    fault, code = error.response.get("Error", {}), error_code(error)
     if code in _ELSEWHERE:
         headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region = headers.get("x-amz-bucket-region") or fault.get("Region")

@@ -9,15 +9,10 @@ from typing import Any, Final
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
-from bedrock_sluice.lake.aws import CLIENT_CONFIG, unreachable_error
+from bedrock_sluice.lake.aws import Remedy, make_client, refusal_error, unreachable_error
 from bedrock_sluice.rewards.running.process import CallResult
 from bedrock_sluice.rewards.running.run import TIMEOUT_SECONDS
-from bedrock_sluice.transforms.errors import (
-    ConfigError,
-    OutsideError,
-    SluiceError,
-    TransientError,
-)
+from bedrock_sluice.transforms.errors import ConfigError, OutsideError, TransientError
 
 WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0)  # before trying again what Lambda throttled
 SERVICE: Final = "lambda"
@@ -48,7 +43,12 @@ class LambdaGrader:
             OutsideError, TransientError: AWS refused, was busy, or was not reached.
         """
         if self.client is None and self._own_client is None:
-            self._own_client = _lambda_client(self._seconds)
+            # It invokes once, and waits as long as the grader may take: each call may cost money.
+            config = Config(
+                read_timeout=self._seconds,
+                retries={"mode": "standard", "total_max_attempts": 1},
+            )
+            self._own_client = make_client(SERVICE, config=config)
         client = self.client or self._own_client
         for wait_seconds in (*WAITS_SECONDS, None):
             try:
@@ -57,7 +57,12 @@ class LambdaGrader:
                 message = f"gave no answer within {self._seconds:g} s"
                 return CallResult(failure=message, was_lost=True)
             except ClientError as error:
-                refusal = _refusal(error.response, self._function)
+                refusal = refusal_error(
+                    error,
+                    f"Lambda refused to call {self._function}",
+                    _REMEDIES,
+                    "look for the code in Lambda's pages",
+                )
                 if wait_seconds is None or not isinstance(refusal, TransientError):
                     raise refusal from None
                 sleep(wait_seconds)
@@ -70,17 +75,6 @@ class LambdaGrader:
         if self._own_client is not None:
             self._own_client.close()
             self._own_client = None  # a second run makes another one
-
-
-def _lambda_client(seconds: float) -> Any:
-    """Return a client that waits as long as it should and invokes once: a call may cost money."""
-    import boto3  # noqa: PLC0415 - a local grader does without
-
-    once = Config(read_timeout=seconds, retries={"mode": "standard", "total_max_attempts": 1})
-    try:
-        return boto3.session.Session().client(SERVICE, config=CLIENT_CONFIG.merge(once))
-    except (BotoCoreError, ValueError) as error:
-        raise unreachable_error(error, "Lambda") from None
 
 
 def _read_answer(answer: Mapping[str, Any]) -> CallResult:
@@ -104,7 +98,7 @@ def _read_answer(answer: Mapping[str, Any]) -> CallResult:
     return CallResult(failure=f"raised {kind}", was_lost=kind.startswith(("Runtime.", "Sandbox.")))
 
 
-_REFUSALS: dict[str, tuple[type[SluiceError], str]] = {
+_REMEDIES: dict[str, Remedy] = {
     "ResourceNotFoundException": (
         ConfigError,
         "see that lambda_arn in [grader] names a function of this Region",
@@ -119,14 +113,3 @@ _REFUSALS: dict[str, tuple[type[SluiceError], str]] = {
     "EC2ThrottledException": (TransientError, "run again"),
     "ThrottlingException": (TransientError, "run again"),
 }
-
-
-def _refusal(response: Mapping[str, Any], function: str) -> SluiceError:
-    """Return the error of ours for an answer of Lambda, with what to do about its code."""
-    code = response.get("Error", {}).get("Code", "?")
-    answer = response.get("ResponseMetadata", {})
-    is_passing = answer.get("HTTPStatusCode", 0) >= 500
-    other = (TransientError if is_passing else OutsideError, "look for the code in Lambda's pages")
-    kind, hint = _REFUSALS.get(code, other)
-    request_id = answer.get("RequestId", "?")
-    return kind(f"Lambda refused to call {function} ({code}, AWS request {request_id}); {hint}")

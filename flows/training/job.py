@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.training.approval import check_passed, find_approvals, job_recipe
 from bedrock_sluice.flows.training.refusals import (
     STATUS_OPERATION,
-    error_code,
     explain_refusals,
     made_nothing,
 )
@@ -29,7 +27,7 @@ from bedrock_sluice.flows.training.request import (
     train_section,
 )
 from bedrock_sluice.flows.training.spending import check_lengths, keep_to_budget
-from bedrock_sluice.lake.aws import CLIENT_CONFIG, unreachable_error
+from bedrock_sluice.lake.aws import error_code, make_client
 from bedrock_sluice.lake.releases.registry import (
     Claim,
     JobEnd,
@@ -99,16 +97,13 @@ def prepare(release: Release, current: Recipe | None = None) -> Job:
 
 
 def bedrock_client(region: str | None = None) -> BedrockClient:
-    """Bedrock's client, with the usual AWS settings, in their Region or another.
+    """Make a client of Bedrock, in the Region of the AWS settings or another.
 
     Raises:
         OutsideError: the settings lack something, such as a Region.
     """
-    try:
-        session = boto3.session.Session()
-        return session.client(SERVICE, region_name=region, config=CLIENT_CONFIG)
-    except (BotoCoreError, ValueError) as error:
-        raise unreachable_error(error, "Bedrock") from None
+    client: BedrockClient = make_client(SERVICE, region)
+    return client
 
 
 def train_on(job: Job, client_of: Callable[[str | None], BedrockClient] | None = None) -> str:

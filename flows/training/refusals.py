@@ -1,4 +1,4 @@
-"""What Bedrock says no to about a job, told by what to do. AWS's own words may quote lines."""
+"""What Bedrock refuses about a job, as errors that say what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,13 +6,19 @@ from contextlib import contextmanager
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_sluice.flows.training.request import OPERATION
-from bedrock_sluice.lake.aws import remedy, unreachable_error
-from bedrock_sluice.transforms.errors import ConfigError, OutsideError, SluiceError, TransientError
+from bedrock_sluice.lake.aws import (
+    Remedy,
+    error_code,
+    refusal_error,
+    status_code,
+    unreachable_error,
+)
+from bedrock_sluice.transforms.errors import ConfigError, OutsideError, TransientError
 
 STATUS_OPERATION = "GetModelCustomizationJob"
 _CONFLICTS = frozenset({"ConflictException", "ResourceInUseException"})  # there may be a job
 
-_REFUSALS: dict[str, tuple[type[SluiceError], str]] = {
+_REMEDIES: dict[str, Remedy] = {
     "ValidationException": (
         ConfigError,
         "see that the model can be trained so, and that the role may read the lines, write to "
@@ -32,6 +38,11 @@ _REFUSALS: dict[str, tuple[type[SluiceError], str]] = {
     "ThrottlingException": (TransientError, "run again"),
     "InternalServerException": (TransientError, "run again"),
 }
+_STATUS_HINT = f"the caller needs bedrock:{STATUS_OPERATION}, to see how the job ended"
+_STATUS_REMEDIES: dict[str, Remedy] = {
+    code: (kind, _STATUS_HINT if kind is OutsideError else hint)
+    for code, (kind, hint) in _REMEDIES.items()
+}
 
 
 @contextmanager
@@ -40,35 +51,18 @@ def explain_refusals(job: str, operation: str = OPERATION) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _to_error(error, job, operation) from None
+        is_status = operation == STATUS_OPERATION
+        remedies = _STATUS_REMEDIES if is_status else _REMEDIES
+        other_hint = _STATUS_HINT if is_status else "look for the code in Bedrock's pages"
+        raise refusal_error(error, f"Bedrock refused job {job}", remedies, other_hint) from None
     except BotoCoreError as error:
         raise unreachable_error(error, "Bedrock") from None
-
-
-def error_code(error: ClientError) -> str:
-    """The code of an answer that is an error."""
-    return str(error.response.get("Error", {}).get("Code", "?"))
 
 
 def made_nothing(error: BaseException | None) -> bool:
     """Whether the request surely made no job: it was sent but once, and was at fault itself."""
     if not isinstance(error, ClientError):
         return False
-    answer = error.response.get("ResponseMetadata", {})
-    is_fault = 400 <= answer.get("HTTPStatusCode", 0) < 500
-    return is_fault and error_code(error) not in _CONFLICTS and not answer.get("RetryAttempts")
-
-
-def _to_error(error: ClientError, name: str, operation: str) -> SluiceError:
-    """What the code asks the caller to do. AWS's own words may quote lines, and stay out."""
-    code = error_code(error)
-    answer = error.response.get("ResponseMetadata", {})
-    is_passing = answer.get("HTTPStatusCode", 0) >= 500
-    other = (TransientError if is_passing else OutsideError, "look for the code in Bedrock's pages")
-    kind, hint = _REFUSALS.get(code, other)
-    if advice := remedy(error):
-        kind, hint = OutsideError, advice
-    elif operation == STATUS_OPERATION and kind is OutsideError:
-        hint = f"the caller needs bedrock:{STATUS_OPERATION}, to see how the job ended"
-    request_id = answer.get("RequestId", "?")
-    return kind(f"Bedrock refused job {name} ({code}, AWS request {request_id}); {hint}")
+    is_fault = 400 <= status_code(error) < 500
+    retries = error.response.get("ResponseMetadata", {}).get("RetryAttempts")
+    return is_fault and error_code(error) not in _CONFLICTS and not retries

@@ -10,7 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -19,7 +18,7 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 
-from bedrock_sluice.lake.aws import CLIENT_CONFIG, remedy, unreachable_error
+from bedrock_sluice.lake.aws import error_code, make_client, remedy, status_code, unreachable_error
 from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, ObjectRefusedError
 from bedrock_sluice.transforms.errors import (
     ConfigError,
@@ -68,7 +67,7 @@ class S3Store:
         self.bucket = match["bucket"]
         prefix = (match["prefix"] or "").strip("/")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._client = client or _client()
+        self._client = client or make_client("s3")
         self._cache = Path(tempfile.gettempdir()) / f"sluice-cache-{os.getuid()}"
 
     @property
@@ -192,8 +191,7 @@ class S3Store:
             raise unreachable_error(error, f"{self.uri}/{key}") from None
 
     def _to_store_error(self, error: ClientError, key: str) -> SluiceError:
-        code = error.response.get("Error", {}).get("Code", "?")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code, status = error_code(error), status_code(error)
         where = f"{self.uri}/{key}"
         if error.operation_name == "PutObject" and code in _TAKEN:
             return _TakenError(where)
@@ -240,10 +238,3 @@ def _private(folder: Path) -> Path:
     if status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise OutsideError(f"{folder} can be written by others; delete it, and run again")
     return folder
-
-
-def _client() -> S3Client:
-    try:
-        return boto3.session.Session().client("s3", config=CLIENT_CONFIG)
-    except (BotoCoreError, ValueError) as error:
-        raise unreachable_error(error, "S3") from None
