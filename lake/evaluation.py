@@ -1,5 +1,6 @@
 """Evaluation sets: the questions that a model will be judged by, and must not be trained on."""
 
+from codecs import BOM_UTF8
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ def read_evaluation(uris: tuple[str, ...], base: Path) -> Evaluation:
     for uri in uris:
         content = _content(uri, base)
         digests[uri] = sha256(content).hexdigest()
-        lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        lines = content.removeprefix(BOM_UTF8).split(b"\n")
         rows += [
             (f"{uri}:{number}", _question(line, f"{uri}:{number}"))
             for number, line in enumerate(lines, start=1)

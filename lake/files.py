@@ -1,17 +1,53 @@
-"""Files that a user names for output: replaced whole, or left as they were."""
+"""Files that are whole or absent: written under a temporary name, on disk before they get theirs.
 
+A file of a store is never replaced (`write_new`); one that a user names for output is
+(`replaced_file`).
+"""
+
+import io
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
-from bedrock_sluice.lake.stores.folder import TEMPORARY_PREFIX
 from bedrock_sluice.transforms.errors import OutsideError
 
+TEMPORARY_PREFIX = ".sluice-"
+STALE_SECONDS = 24 * 3_600  # no write takes so long
+_COPIED_BYTES = 1 << 20  # at a time
 _MODE = 0o666  # less the umask, as any new file
+
+
+def write_new(target: Path, content: bytes | Path) -> bool:
+    """Write a file, and its folders if need be, unless the name is taken; return whether it was.
+
+    `content` is bytes, or a file to copy. The file and its name are on disk when this returns.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    new_folders = list(takewhile(lambda folder: not folder.exists(), target.parents))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        return False
+    _remove_stale(target.parent)
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:
+            _copy(content, file.fileno())
+        os.link(temporary, target)  # unlike a rename, it fails where the name is taken meanwhile
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    for folder in (target.parent, *(each.parent for each in new_folders)):
+        _sync_folder(folder)
+    return True
 
 
 @contextmanager
@@ -46,3 +82,30 @@ def replaced_file(path: Path) -> Iterator[BinaryIO]:
             beside.unlink(missing_ok=True)
     except OSError as error:
         raise OutsideError(f"{path}: {error.strerror}") from None
+
+
+def _copy(content: bytes | Path, descriptor: int) -> None:
+    source = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+    with source:
+        while piece := source.read(_COPIED_BYTES):
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove temporary files that a killed process left here long ago."""
+    oldest = time.time() - STALE_SECONDS
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        with suppress(OSError):  # another process was faster, or it is somebody else's
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

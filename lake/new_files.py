@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bedrock_sluice.lake.stores.folder import TEMPORARY_PREFIX, FolderStore
+from bedrock_sluice.lake.files import TEMPORARY_PREFIX
+from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.transforms.errors import ConfigError
 
 GenerateFiles = Callable[[], Iterable[tuple[str, bytes]]]

@@ -1,23 +1,16 @@
 """A store in a local folder."""
 
-import io
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import takewhile
 from pathlib import Path
 from stat import S_ISREG
-from uuid import uuid4
 
+from bedrock_sluice.lake.files import TEMPORARY_PREFIX, write_new
 from bedrock_sluice.lake.stores.store import Entry, ObjectRefusedError
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError, TransientError
 from bedrock_sluice.transforms.reasons import Reason
-
-TEMPORARY_PREFIX = ".sluice-"
-COPIED_BYTES = 1 << 20  # at a time
-STALE_SECONDS = 24 * 3_600  # no write takes so long
 
 
 class FolderStore:
@@ -103,50 +96,7 @@ class FolderStore:
         """See `Store.put_new`; the file and its name are on disk when this returns."""
         target = self.root / key
         with _as_store_error(target):
-            new_folders = list(takewhile(lambda folder: not folder.exists(), target.parents))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                return False
-            _remove_stale(target.parent)
-            temporary = target.parent / f"{TEMPORARY_PREFIX}{uuid4().hex}"
-            try:
-                with temporary.open("xb") as file:
-                    _copy(content, file.fileno())
-                os.link(temporary, target)
-            except FileExistsError:
-                return False
-            finally:
-                temporary.unlink(missing_ok=True)
-            for folder in (target.parent, *(each.parent for each in new_folders)):
-                _sync_folder(folder)
-        return True
-
-
-def _copy(content: bytes | Path, descriptor: int) -> None:
-    source = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
-    with source:
-        while piece := source.read(COPIED_BYTES):
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(descriptor, view) :]
-    os.fsync(descriptor)
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove temporary files that a killed process left here long ago."""
-    oldest = time.time() - STALE_SECONDS
-    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        with suppress(OSError):  # another process was faster, or it is somebody else's
-            if path.stat().st_mtime < oldest:
-                path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            return write_new(target, content)
 
 
 def _check_name(path: Path) -> Path:

@@ -3,7 +3,6 @@
 import os
 import re
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -19,6 +18,7 @@ from botocore.exceptions import (
 )
 
 from bedrock_sluice.lake.aws import error_code, make_client, remedy, status_code, unreachable_error
+from bedrock_sluice.lake.files import replaced_file
 from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, ObjectRefusedError
 from bedrock_sluice.transforms.errors import (
     ConfigError,
@@ -146,12 +146,8 @@ class S3Store:
         name = sha256(f"{self.uri}/{entry.key} {entry.etag}".encode()).hexdigest()
         path = _private(self._cache) / name
         if not (path.is_file() and path.stat().st_size == entry.size):
-            part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-            with part.open("wb") as file:
+            with replaced_file(path) as file:
                 file.write(self.read(entry))
-                file.flush()
-                os.fsync(file.fileno())  # before the name: a crash leaves no torn copy under it
-            part.replace(path)
         return path
 
     def put_new(self, key: str, content: bytes | Path) -> bool:

@@ -3,6 +3,7 @@
 Findings hold rules and line numbers, never content.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -15,7 +16,6 @@ from bedrock_sluice.transforms.decode.lines import GZIP_MAGIC
 MAX_LINES_TOLD = 5  # numbers of lines that are kept for each rule
 WHOLE_FILE = 0  # the line number of what no one line is to blame for
 
-_UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 EMPTY = Fault("empty", "the file has no lines", "name a file with lines in it")
@@ -185,9 +185,9 @@ def check_lines(lines: Iterable[bytes], profiles: Sequence[Profile]) -> Report:
     judge = _Judge(profiles)
     for number, raw in enumerate(lines, start=1):
         text = raw
-        if number == 1 and raw.startswith(_UTF8_BOM):
+        if number == 1 and raw.startswith(BOM_UTF8):
             judge.file.add(BOM, number)
-            text = raw.removeprefix(_UTF8_BOM)
+            text = raw.removeprefix(BOM_UTF8)
         fault = _layout_fault(text) if not judge.lines else None
         if fault:
             judge.file.add(fault, number)

@@ -7,6 +7,7 @@ Format: AWS user guide, "Monitor model invocation using CloudWatch Logs and Amaz
 
 import io
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 
 import msgspec
@@ -27,7 +28,6 @@ HEAD_BYTES = 4_096  # which tell whether an object is pretty-printed
 
 GZIP_MAGIC = b"\x1f\x8b"
 _DAMAGED: tuple[type[Exception], ...] = (EOFError, OSError, IsalError)  # type: ignore[assignment]
-_UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 # Where an object follows another without a line end. No JSON holds it: in a text, the quote would
@@ -62,9 +62,9 @@ def read_lines(raw: bytes, *, separate_objects: bool = False) -> Iterator[Line]:
     head = next(_chunks(raw), b"") if whole is None else whole
     if head.startswith(_UTF16_BOMS):
         raise InputError(Reason.DECODE_BAD_ENCODING, "the object is UTF-16, not UTF-8")
-    start = head.removeprefix(_UTF8_BOM)[:HEAD_BYTES].lstrip()
+    start = head.removeprefix(BOM_UTF8)[:HEAD_BYTES].lstrip()
     if whole is not None and start.startswith(b"["):
-        return _elements(whole.removeprefix(_UTF8_BOM))
+        return _elements(whole.removeprefix(BOM_UTF8))
     chunks = iter([whole]) if whole is not None else _chunks(raw)
     lines = _split(_separate(chunks) if separate_objects else chunks)
     first = next((line for line in start.splitlines() if b"{" in line), b"")
@@ -155,7 +155,7 @@ def _line(number: int, piece: bytes, is_too_long: bool) -> Iterator[Line]:
     if is_too_long or len(piece) > MAX_LINE_BYTES:
         yield number, Reason.DECODE_LINE_TOO_LONG
         return
-    text = (piece.removeprefix(_UTF8_BOM) if number == 1 else piece).rstrip()
+    text = (piece.removeprefix(BOM_UTF8) if number == 1 else piece).rstrip()
     if text:
         yield number, text
 

@@ -17,7 +17,7 @@ from support.protocols import RunSluice
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.stages import pull
-from bedrock_sluice.lake.stores.folder import TEMPORARY_PREFIX
+from bedrock_sluice.lake.files import TEMPORARY_PREFIX
 
 FILES = 8  # that the build below writes: one landed part, six files, and the manifest last
 KILLS = [

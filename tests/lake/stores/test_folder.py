@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import pytest
 
-from bedrock_sluice.lake.stores.folder import STALE_SECONDS, TEMPORARY_PREFIX, FolderStore
+from bedrock_sluice.lake.files import STALE_SECONDS, TEMPORARY_PREFIX
+from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError
 
