@@ -18,10 +18,10 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("flows", "language")
+EXTRAS = ("datasets", "flows", "language")
 TEST_TOOLS = ("hypothesis", "moto[s3,server]", "pytest", "pytest-timeout", "pyyaml")
 SMOKE_TESTS = (
-    *("tests/demo", "tests/sql", "tests/expectations/test_gate.py"),
+    *("tests/api", "tests/demo", "tests/sql", "tests/expectations/test_gate.py"),
     *("tests/rewards/templates/test_templates.py", "tests/transforms/readers/test_dialects.py"),
     *("tests/transforms/dedup/test_near_duplicates.py", "tests/transforms/privacy/test_masking.py"),
     *(

@@ -9,7 +9,7 @@ from contextlib import suppress
 from tempfile import gettempdir
 
 from bedrock_sluice.cli.log import logger, writes_json
-from bedrock_sluice.transforms.errors import ExitCode, SluiceError
+from bedrock_sluice.transforms.errors import ExitCode, SluiceError, missing_extra
 
 EXTRAS = {"httpx": "flows", "prefect": "flows"}
 """The extra of the distribution that installs a module."""
@@ -32,8 +32,7 @@ def report_error(error: Exception) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.SIGNAL + signal.SIGPIPE
     if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
-        extra = f"pip install 'bedrock-sluice[{EXTRAS[error.name]}]'"
-        message = f"{error.name} is not installed; this command needs an extra: {extra}"
+        message = str(missing_extra(error.name, EXTRAS[error.name]))
         _print_error("config", message, None)
         return ExitCode.CONFIG
     if isinstance(error, SluiceError):

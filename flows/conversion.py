@@ -1,7 +1,7 @@
 """Conversion of logs to OpenAI chat JSONL: no recipe, no lake, no curation."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
@@ -37,7 +37,10 @@ from bedrock_sluice.transforms.reasons import Reason
 NAME_BYTES = 16  # of a piece
 BUFFER_BYTES = 4 << 20  # of lines that are written at once
 
+RECORDS = "records"  # stands for the log object of records that come from no log object
+
 Row = dict[str, Any]
+Record = Mapping[str, Any] | str | bytes
 
 
 class ChatLine(msgspec.Struct, gc=False):
@@ -52,6 +55,9 @@ class ChatLine(msgspec.Struct, gc=False):
     tools: list[JsonObject]
     stop_reason: str | None
     request_metadata: dict[str, str]
+
+
+_CHAT_LINE = msgspec.json.Decoder(ChatLine)
 
 
 class ConversionSummary(NamedTuple):
@@ -105,6 +111,50 @@ def convert_logs(uri: str, out: Path | BinaryIO, rejects: Path | None) -> Conver
             counts.update(row["reason"] for row in piece.rejects)
         lines_file.flush()
     return ConversionSummary(exchange_count, dict(sorted(counts.items())), logs.skipped_files)
+
+
+def read_logs(logs: Logs) -> Iterator[ChatLine | Row]:
+    """Convert logs; yield the lines of each log object, and then the rows of its rejected records.
+
+    Raises:
+        TransientError: a worker process died.
+    """
+    for piece in convert_pieces(logs):
+        with piece.path.open("rb") as file:
+            yield from map(_CHAT_LINE.decode, file)
+        yield from piece.rejects
+
+
+def read_records(records: Iterable[Record]) -> Iterator[ChatLine | Row]:
+    """Convert records one by one; yield the line of each, or the row that says why it has none.
+
+    Their bodies are not fetched where Bedrock stored them apart.
+    """
+    for number, record in enumerate(records, start=1):
+        try:
+            row = decode_numbered(RECORDS, number, _record_text(record))
+        except InputError as error:
+            row = {"object": RECORDS, "line": number, "reason": error.reason}
+        try:
+            yield _chat_line(*_read_row(row))
+        except InputError as error:
+            yield rejected_row(row, error)
+
+
+def _record_text(record: Record) -> bytes:
+    """Return the JSON of a record.
+
+    Raises:
+        InputError: it cannot be written as JSON.
+    """
+    if isinstance(record, bytes):
+        return record
+    try:
+        return record.encode() if isinstance(record, str) else msgspec.json.encode(record)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        raise InputError(Reason.DECODE_BAD_ENCODING) from None
+    except (RecursionError, TypeError, ValueError):
+        raise InputError(Reason.DECODE_BAD_JSON) from None
 
 
 def convert_pieces(logs: Logs) -> Iterator[Piece]:

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from bedrock_sluice.lake.files import replaced_file
-from bedrock_sluice.rewards.conformance.check import Report, check_lines
+from bedrock_sluice.rewards.conformance.check import Report, Violation, check_lines
 from bedrock_sluice.rewards.conformance.fixes import fix_lines
 from bedrock_sluice.rewards.conformance.profile import Fix, Profile
 from bedrock_sluice.rewards.profiles import profile_named, profiles
@@ -24,6 +25,22 @@ class FileCheck(NamedTuple):
 
     report: Report
     is_passed: bool
+
+    @property
+    def lines(self) -> int:
+        """The number of lines that are not blank."""
+        return self.report.lines
+
+    @property
+    def findings(self) -> list[Violation]:
+        """The findings on the file as a whole, then those of each profile (`<profile>/<rule>`)."""
+        by_profile = [verdict.findings for verdict in self.report.verdicts]
+        return [*self.report.findings, *chain.from_iterable(by_profile)]
+
+    @property
+    def profiles(self) -> dict[str, bool]:
+        """Whether the file passes, by profile."""
+        return {verdict.profile.name: verdict.is_passed for verdict in self.report.verdicts}
 
 
 class FixCount(NamedTuple):

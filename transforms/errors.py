@@ -78,6 +78,14 @@ class ConfigError(SluiceError):
     exit_code = ExitCode.CONFIG
 
 
+def missing_extra(module: str, extra: str) -> ConfigError:
+    """Return the error that a module is not installed, because it comes with an extra."""
+    install = f"pip install 'bedrock-sluice[{extra}]'"
+    return ConfigError(
+        f"{module} is not installed", value=module, hint=f"install the extra that has it: {install}"
+    )
+
+
 class InputError(SluiceError):
     """One input is bad and was quarantined.
 

@@ -25,20 +25,10 @@ def validate(
     `sluice doctor`.
     """
     from bedrock_sluice.cli.console import people, print_json
-    from bedrock_sluice.flows.recipe import load_folder, load_recipe
-    from bedrock_sluice.transforms.errors import ConfigError, ExitCode
+    from bedrock_sluice.flows.recipe.validation import validate_recipes
+    from bedrock_sluice.transforms.errors import ExitCode
 
-    errors: dict[str, ConfigError | None] = {}
-    for path in recipes:
-        if path.is_dir():
-            results = load_folder(path).items()
-            errors |= {str(p): r if isinstance(r, ConfigError) else None for p, r in results}
-            continue
-        try:
-            load_recipe(path)
-            errors[str(path)] = None
-        except ConfigError as error:
-            errors[str(path)] = error
+    errors = validate_recipes(recipes)
     if as_json:
         print_json([_facts(path, error) for path, error in errors.items()])
     for name, fault in errors.items():

@@ -63,7 +63,7 @@ def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
 def _read_row(row: _Row, keep_reasoning: bool) -> _Row:
     """What an exchange has beyond the columns that it takes over from its landed row."""
     dialect, exchange = read_exchange(row)
-    measures = _measure(exchange)  # first: whether reasoning is kept must not change them
+    measures = measure(exchange)  # first: whether reasoning is kept must not change them
     if keep_reasoning and exchange.reasoning:
         reply_text = exchange.response.content or ""
         exchange.response.content = f"<reasoning>{exchange.reasoning}</reasoning>{reply_text}"
@@ -79,8 +79,11 @@ def _read_row(row: _Row, keep_reasoning: bool) -> _Row:
     }
 
 
-def _measure(exchange: Exchange) -> _Row:
-    """What curation needs to know of an exchange, so that it need not read its text again."""
+def measure(exchange: Exchange) -> _Row:
+    """Return what curation needs to know of an exchange, so that it need not read its text again.
+
+    The keys are columns of `tables.EXCHANGES`.
+    """
     messages, response = exchange.messages, exchange.response
     questions = [m for m in messages if m.role == "user" and (m.content or "").strip()]
     # Most histories have no tools: they are spared the conversion to dicts, which takes time.
