@@ -14,7 +14,7 @@ from bedrock_sluice.transforms.chat.tokens import estimate_tokens
 from bedrock_sluice.transforms.chat.tool_calls import has_dangling_tool_calls
 from bedrock_sluice.transforms.dedup.contamination import EvaluationIndex, prompt_overlaps
 from bedrock_sluice.transforms.dedup.leakage import leakage
-from bedrock_sluice.transforms.privacy.masking import kinds_in
+from bedrock_sluice.transforms.privacy.detection import count_personal_data
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
 SHARE_SLACK = 0.05
@@ -57,16 +57,13 @@ class LineRequirements:
 def measure_lines(lines: pl.Series, requirements: LineRequirements) -> pl.DataFrame:
     """One row of `LINE_MEASURES` for each line (JSON text), read back from what was written."""
     id_numbers = dict[object, int]()
-    rows = [
-        _measure(msgspec.json.decode(line), requirements, id_numbers)
-        | {"is_clean": _is_clean(line, requirements)}
-        for line in lines
-    ]
-    return pl.DataFrame(rows, schema=LINE_MEASURES)
-
-
-def _is_clean(line: str, requirements: LineRequirements) -> bool:
-    return not requirements.private or requirements.private.isdisjoint(kinds_in(line))
+    rows = [_measure(msgspec.json.decode(line), requirements, id_numbers) for line in lines]
+    kinds = sorted(requirements.private)
+    counts = count_personal_data(lines).select(kinds) if kinds else pl.DataFrame()
+    flags = [counts[kind] == 0 for kind in kinds] or [pl.repeat(True, len(lines), eager=True)]
+    is_clean = pl.DataFrame(flags).select(is_clean=pl.all_horizontal(pl.all()))
+    schema = {name: kind for name, kind in LINE_MEASURES.items() if name != "is_clean"}
+    return pl.concat([pl.DataFrame(rows, schema=schema), is_clean], how="horizontal")
 
 
 def _measure(line: _Line, requirements: LineRequirements, id_numbers: dict[object, int]) -> _Line:

@@ -5,22 +5,27 @@ records, the machine, and what was seen before change nothing.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from hashlib import blake2b
+from itertools import compress
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from bedrock_sluice.transforms.decode.json_limits import check_limits
 from bedrock_sluice.transforms.errors import InputError
 from bedrock_sluice.transforms.privacy import personal_data_kinds, secret_kinds
+from bedrock_sluice.transforms.privacy.detectors import Detector, Finding
 from bedrock_sluice.transforms.privacy.kinds import KINDS
-from bedrock_sluice.transforms.privacy.personal_data_kinds import Detector, Finding
 
 DETECTORS: tuple[Detector, ...] = secret_kinds.DETECTORS + personal_data_kinds.DETECTORS
 """Another detector has its place here, and its kind in `privacy.kinds`."""
+
+FINDING_COUNTS = pl.Schema(dict.fromkeys(KINDS, pl.UInt32))
+SUSPICIONS = pl.Schema({detector.name: pl.Boolean() for detector in DETECTORS})
 
 MASK_DIGITS = 6  # hexadecimal
 _MAX_PASSES = 16  # of a text that was made to need them
@@ -35,14 +40,14 @@ _ESCAPES = (
 )
 
 
-def find_personal_data(text: str) -> list[Finding]:
+def find_personal_data(text: str, detectors: Sequence[Detector] = DETECTORS) -> list[Finding]:
     """What there is, in the order of the text, without overlaps.
 
     Of findings that overlap, the kind that stands first in `KINDS` wins (it says most), then the
     longest, then the first. Text may be JSON, or JSON in a string of JSON: its escapes part words.
     """
     plain, masks = _plain_view(text)
-    findings = [each for detect in DETECTORS for each in detect(plain)]
+    findings = [each for detector in detectors for each in detector.find(plain)]
     if not findings:
         return findings
     taken_chars = bytearray(len(text))  # a flag for each char
@@ -80,13 +85,32 @@ def _without_escape(match: re.Match[str]) -> str:
     return (match["quote"] or "\n") * len(match[0])
 
 
+def screen_texts(texts: pl.Series) -> pl.DataFrame:
+    """For each text, which detectors may find something in it: `SUSPICIONS`, without nulls.
+
+    Holds too for strings in a JSON text: where no detector is named, none of them has a finding,
+    and `mask_json` changes nothing. Reads a column in microseconds a text.
+    """
+    text = pl.lit(texts)
+    return pl.select(
+        text.str.contains(detector.prefilter).fill_null(value=False).alias(detector.name)
+        for detector in DETECTORS
+    )
+
+
 def count_personal_data(texts: pl.Series) -> pl.DataFrame:
-    """How many of each kind each text holds: a u32 column a kind, in the order of `KINDS`."""
-    counts: dict[str, list[int]] = {kind: [0] * len(texts) for kind in KINDS}
-    for row, text in enumerate(texts):
-        for each in find_personal_data(text) if text else ():
-            counts[each.kind][row] += 1
-    return pl.DataFrame(counts, schema=dict.fromkeys(KINDS, pl.UInt32))
+    """How many of each kind each text holds (`FINDING_COUNTS`), as `find_personal_data` finds them.
+
+    The exact code runs in the few texts that `screen_texts` cannot clear.
+    """
+    suspicions = screen_texts(texts)
+    rows = suspicions.select(pl.any_horizontal(pl.all()).arg_true()).to_series()
+    counts = np.zeros((len(KINDS), len(texts)), np.uint32)
+    suspects = suspicions.select(pl.all().gather(rows)).iter_rows()
+    for row, text, flags in zip(rows, texts.gather(rows), suspects, strict=True):
+        for each in find_personal_data(text, tuple(compress(DETECTORS, flags))):
+            counts[_RANK[each.kind], row] += 1
+    return pl.DataFrame(dict(zip(KINDS, counts, strict=True)), schema=FINDING_COUNTS)
 
 
 def mask_personal_data(text: str, key: str, kinds: Collection[str] | None = None) -> str:

@@ -8,12 +8,18 @@ import msgspec
 import polars as pl
 
 from bedrock_sluice.transforms.features.quality import escape_reserved
-from bedrock_sluice.transforms.privacy.detection import find_personal_data, mask_json
+from bedrock_sluice.transforms.privacy.detection import (
+    find_personal_data,
+    mask_json,
+    screen_texts,
+)
 
 ID = "id"  # names the record, and is not a text
 PROMPT_KEYS = ("messages", "tools")
 TOOL_KEYS = frozenset({"tools", "tool_calls", "tool_call_id"})
 """What calls and their schemas must agree on; nobody reads it for reserved words."""
+
+_RAW_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Masked(NamedTuple):
@@ -34,19 +40,30 @@ def mask_lines(
     again. What is left (in a key, in the id), or of the kinds in `forbid`, is named in `unclean`.
     """
     kinds = {*mask, *forbid}
-    pairs = zip(lines, is_clean, strict=True)
-    fields = (
-        [_mask_findings(line, clean, key, mask, kinds) for line, clean in pairs] if kinds else []
-    )
-    texts = [text for text, _ in fields] if kinds else lines
-    leftover = [kind for _, kind in fields] if kinds else [None] * len(lines)
-    return Masked(
-        pl.Series(lines.name, texts, dtype=pl.String),
-        pl.Series("unclean", leftover, dtype=pl.String),
-    )
+    rows = _suspicious_rows(lines, is_clean) if kinds else pl.Series([], dtype=pl.UInt32)
+    pairs = zip(lines.gather(rows), is_clean.gather(rows), strict=True)
+    results = [_mask_line(line, clean, key, mask, kinds) for line, clean in pairs]
+    texts = pl.Series([text for text, _ in results], dtype=pl.String)
+    leftover = pl.Series([kind for _, kind in results], dtype=pl.String)
+    nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True).alias("unclean")
+    return Masked(lines.clone().scatter(rows, texts), nothing.scatter(rows, leftover))
 
 
-def _mask_findings(
+def _suspicious_rows(lines: pl.Series, is_clean: pl.Series) -> pl.Series:
+    """The rows that may hold something in what is read of them."""
+    short_lines = [_without_prompt(line) for line in lines.filter(is_clean)]
+    read = lines.clone().scatter(is_clean.arg_true(), pl.Series(short_lines, dtype=pl.String))
+    is_suspicious = screen_texts(read).select(pl.any_horizontal(pl.all())).to_series()
+    # A line that another program wrote may escape any letter; ours escape control characters alone.
+    return (is_suspicious | read.str.contains(r"\\[u/]")).arg_true()
+
+
+def _without_prompt(line: str) -> str:
+    fields = _RAW_FIELDS.decode(line)
+    return msgspec.json.encode({k: v for k, v in fields.items() if k not in PROMPT_KEYS}).decode()
+
+
+def _mask_line(
     text: str, is_clean: bool, key: str, mask: Collection[str], kinds: set[str]
 ) -> tuple[str, str | None]:
     line = msgspec.json.decode(text)

@@ -8,7 +8,9 @@ import base64
 import re
 from collections.abc import Iterator
 
-from bedrock_sluice.transforms.privacy.personal_data_kinds import (
+from bedrock_sluice.transforms.privacy import detectors
+from bedrock_sluice.transforms.privacy.detectors import (
+    LINE,
     Detector,
     Finding,
     is_after,
@@ -223,9 +225,27 @@ def find_basic_passwords(text: str) -> Iterator[Finding]:
             yield Finding(KIND, *match.span("value"))
 
 
-DETECTORS: tuple[Detector, ...] = (
-    find_named_passwords,
-    find_command_passwords,
-    find_url_passwords,
-    find_basic_passwords,
+_LIKELY = r"""(?:["'`\\]|[^\s"'`<>;]*[0-9=!@#$%^*?+~&])"""  # quotes, or not only letters
+_BASE64 = r"[A-Za-z0-9+/\\]{8}"
+
+DETECTORS = (
+    Detector(
+        find_named_passwords,
+        rf"(?:{'|'.join(_STEMS)})(?i:word|wd|phrase|code|wort|e|[ñn]a)?[0-9]?"
+        rf"(?:{detectors.ASSIGNED}[^\s]|[\"'\\]+ ?, ?[\"'\\]| *\| *{_LIKELY}| {_LIKELY}"
+        rf"| (?:is|was|ist|lautet|es|est|é|è)(?: (?:still|now|currently|just))?:? {_LIKELY})"
+        r"|--pass(?:word|phrase) [^\s]",
+    ),
+    Detector(
+        find_command_passwords,
+        rf"(?:sshpass|mysql[^ ]*|mariadb[^ ]*|docker login) {LINE}-p|curl {LINE}-(?:u|-user)"
+        rf"|ldap[^ ]* {LINE}-w |unzip {LINE}-P |redis-cli {LINE}-a |smbclient {LINE}-U "
+        rf"|htpasswd -|SecureString |IDENTIFIED BY |(?s:login .*password )|:5432:|-pass{LINE} pass:"
+        rf"|echo {LINE}\| *sudo -S",
+    ),
+    Detector(find_url_passwords, r""":[/\\]{2,}[^\s:/?#@"'<>]*:[^\s/"'<>]{3,}@"""),
+    Detector(
+        find_basic_passwords,
+        rf"""(?:[Bb]asic|BASIC)[ "\\]*{_BASE64}|auth["\\]+:[ "\\]*{_BASE64}""",
+    ),
 )

@@ -1,25 +1,22 @@
-"""What each kind of personal data looks like: a cheap pre-check, patterns, and a proof.
+"""What each kind of personal data looks like: a cheap prefilter, patterns, and a proof.
 
 Patterns are linear in time on any text: runs are possessive, repeats are bounded, and nothing
 begins inside what it would have been a part of.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate, chain
-from typing import NamedTuple
 
-
-class Finding(NamedTuple):
-    """A value of one kind, at `text[start:end]`."""
-
-    kind: str
-    start: int
-    end: int
-
-
-Detector = Callable[[str], Iterable[Finding]]
-"""From a text without escapes to what is in it, in any order; findings may overlap."""
+from bedrock_sluice.transforms.privacy.detectors import (
+    NON_ASCII,
+    Detector,
+    Finding,
+    any_case,
+    has_any,
+    is_after,
+    not_after,
+)
 
 _SEPARATOR = r"[ .\-/\u00a0\u202f\u2010\u2011]"
 
@@ -33,29 +30,6 @@ _NUMBER = re.compile(
 )
 _DIGITS = re.compile(r"[0-9]+")
 _NO_DIGITS = re.compile(r"[^0-9]+")
-_LOOK_BACK = 64  # chars
-
-
-def is_after(words: re.Pattern[str], match: re.Match[str]) -> bool:
-    """Whether words that tell end where the match begins."""
-    start = match.start()
-    return words.search(match.string, max(0, start - _LOOK_BACK), start) is not None
-
-
-def has_any(folded_text: str, hints: Iterable[str]) -> bool:
-    """Whether a case-folded text has one of these: far cheaper than a pattern that needs it."""
-    return any(hint in folded_text for hint in hints)
-
-
-def word_starts(text: str, words: Iterable[str]) -> list[int]:
-    """Where these words stand in the text, ascending: found faster than by a pattern of them."""
-    starts = list[int]()
-    for word in words:
-        start = text.find(word)
-        while start >= 0:
-            starts.append(start)
-            start = text.find(word, start + len(word))
-    return sorted(starts)
 
 
 # --- e-mail --------------------------------------------------------------------------------------
@@ -357,4 +331,36 @@ def find_numbers(text: str) -> Iterator[Finding]:
             yield from find(text)
 
 
-DETECTORS: tuple[Detector, ...] = (find_emails, find_numbers)
+_EMAIL_PREFILTER = (
+    rf"[0-9A-Za-z_{NON_ASCII}]@"
+    rf"[0-9A-Za-z{NON_ASCII}][0-9A-Za-z_{NON_ASCII}-]*\.[0-9A-Za-z{NON_ASCII}]"
+)
+_RUST_SEPARATOR = r"[ .\-/\x{a0}\x{202f}\x{2010}\x{2011}]"
+_NUMBER_PREFILTERS = (
+    # accounts: a country, two digits, and eleven chars or more
+    rf"{not_after('0-9A-Za-z')}(?i:{'|'.join(sorted(_IBAN_LENGTHS))})[0-9]{{2}}"
+    r"(?:[ \-\x{a0}]?[A-Za-z0-9]){11}",
+    # cards: 4111111111111111, 4111 1111 1111 1111, 3782 822463 10005
+    rf"{not_after('0-9A-Za-z_-')}[2-8](?:[0-9]{{11}}"
+    r"|[0-9]{3}[ -](?:[0-9]{4}[ -]){2}[0-9]{4}|[0-9]{3}[ -][0-9]{6}[ -][0-9]{4})",
+    # social security numbers
+    r"[0-8][0-9]{2}-[0-9]{2}-[0-9]{4}",
+    rf"{any_case('ssn|social security')}[a-zA-Z :#.=\"'>\\]*"
+    r"[0-8][0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{4}",
+    # phones: international, of America, with a 0 in front, and after a word
+    rf"(?:\+|00[ -]?)\(?[1-9](?:{_RUST_SEPARATOR}?\(?[0-9]\)?){{6}}",
+    r"\([2-9][0-8][0-9]\)[ -]?[0-9]{3}[ .-][0-9]{4}|[2-9][0-8][0-9][.-][0-9]{3}[.-][0-9]{4}"
+    r"|\([1-9][1-9]\) ?9?[0-9]{4}-[0-9]{4}",
+    rf"{not_after('0-9A-Za-z_.+/-')}\(?0[1-9](?:\)?{_RUST_SEPARATOR}?[0-9]){{7}}",
+    any_case(
+        r"(?:tel|phone|fax|mob|mobile|cell|whatsapp|sms|telefono?|t[eé]l[eé]fono|telefone|m[oó]vil"
+        r"|celular|handy|rufnummer|(?:call|ring|reach|text) (?:me|us|him|her|them) (?:at|on|under))"
+        r"""(?:\\t|[ \t:.#="'>_*(\\-]|number|n[or]|is|at|on|me|us)*"""
+    )
+    + r"[0-9](?:[ .\-/()\\]{0,3}[0-9]){6}",
+)
+
+DETECTORS = (
+    Detector(find_emails, _EMAIL_PREFILTER),
+    Detector(find_numbers, "|".join(_NUMBER_PREFILTERS)),
+)

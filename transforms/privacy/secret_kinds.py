@@ -13,14 +13,17 @@ from math import log2
 
 import msgspec
 
-from bedrock_sluice.transforms.privacy import password_kinds
-from bedrock_sluice.transforms.privacy.password_kinds import ASSIGNED
-from bedrock_sluice.transforms.privacy.personal_data_kinds import (
+from bedrock_sluice.transforms.privacy import detectors, password_kinds
+from bedrock_sluice.transforms.privacy.detectors import (
+    BLANKS,
+    NO_ASCII_SPACE,
+    QUOTES,
     Detector,
     Finding,
     is_after,
     word_starts,
 )
+from bedrock_sluice.transforms.privacy.password_kinds import ASSIGNED
 
 # --- private keys --------------------------------------------------------------------------------
 
@@ -301,12 +304,39 @@ def find_cookies(text: str) -> Iterator[Finding]:
                     yield Finding("token", *match.span("value"))
 
 
-DETECTORS: tuple[Detector, ...] = (
-    find_pems,
-    find_jwts,
-    find_aws_keys,
-    find_formed_tokens,
-    find_named_tokens,
-    find_cookies,
+_STARTS = "|".join(
+    re.escape(each)
+    for start, _ in _FORMS
+    for each in ((start, r"1\/0", r"1\\/0") if start == "1//0" else (start,))
+)
+_NAMES = "|".join(_NAME_ENDS)
+
+DETECTORS = (
+    Detector(find_pems, r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY"),
+    Detector(find_jwts, r"(?:eyJ|eyA|ewo|ew0)[A-Za-z0-9_-]{8,}\."),
+    Detector(
+        find_aws_keys,
+        r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"
+        r"|(?:ecret|ECRET)(?i:[_ -]?access)?(?i:[_ -]?key)?(?: is)?"
+        rf"{BLANKS}[:=>,|]*{BLANKS}[A-Za-z0-9/+\\]{{40}}",
+    ),
+    Detector(
+        find_formed_tokens,
+        rf"(?:{_STARTS})[A-Za-z0-9_.+/%=\\-]{{16}}"
+        r"|hooks\.slack\.com[/\\]|webhooks[/\\]+[0-9]{15}|webhookb2[/\\]|:APA91b|[0-9]Q~"
+        r"|AC[0-9a-f]{32}|code=[A-Za-z0-9_-]{40}|sig=[A-Za-z0-9%+/\\]{40}"
+        r"|-Signature=[a-f0-9]{64}|pat[A-Za-z0-9]{14}\.[a-f0-9]|SESSID=[A-Za-z0-9]{20}"
+        r"|SESSIONID=[A-Za-z0-9_.-]{20}|[0-9]{8}:AA[A-Za-z0-9_-]{33}|[a-f0-9]{32}-us[0-9]",
+    ),
+    Detector(
+        find_named_tokens,
+        rf"(?:{_NAMES})(?:s|_?[0-9])?(?:{detectors.ASSIGNED}|[\"'\\]+ *, *[\"'\\]+| is:? )"
+        rf"{QUOTES}(?:Bearer )?{NO_ASCII_SPACE}{{16}}"
+        rf"|(?:[Bb]earer|BEARER) +{QUOTES}(?:Bearer )?{NO_ASCII_SPACE}{{16}}",
+    ),
+    Detector(
+        find_cookies,
+        r"""(?:[Cc]ookie["'\\]* ?[:=]|COOKIE:)[^\n]*=[^ \t\n\r\x0b\x0c;,"']{16}""",
+    ),
     *password_kinds.DETECTORS,
 )

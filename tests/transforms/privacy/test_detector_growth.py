@@ -12,7 +12,7 @@ from bedrock_sluice.transforms.privacy.detection import (
     mask_json,
     mask_personal_data,
 )
-from bedrock_sluice.transforms.privacy.personal_data_kinds import Detector, Finding
+from bedrock_sluice.transforms.privacy.detectors import Detector, Finding
 
 SMALL, LARGE = 16_000, 64_000  # chars
 MAX_RATIO = 8.0  # of the times: 4 where the work is linear, 16 where it is quadratic
@@ -34,8 +34,8 @@ UNITS = [
 ]  # fmt: skip
 
 
-def findings(detect: Detector, text: str) -> list[Finding]:
-    return list(detect(text))
+def findings(detector: Detector, text: str) -> list[Finding]:
+    return list(detector.find(text))
 
 
 def seconds(work: Callable[[str], object], text: str) -> float:
@@ -59,7 +59,7 @@ def ratio(work: Callable[[str], object], small: str, large: str) -> float:
 def test_time_grows_no_faster_than_the_text(unit: str) -> None:
     small, large = (unit * (size // len(unit)) for size in (SMALL, LARGE))
     works: dict[str, Callable[[str], object]] = {
-        detect.__name__: partial(findings, detect) for detect in DETECTORS
+        each.name: partial(findings, each) for each in DETECTORS
     }
     works |= {"all": find_personal_data, "mask": partial(mask_personal_data, key="k")}
     works["json"] = lambda text: mask_json({"content": [text]}, "k")
