@@ -54,6 +54,11 @@ def evaluate(
     ]
 
 
+def load_engine() -> None:
+    """Import Great Expectations and set it up, which `evaluate` else does when it is called."""
+    _frames()
+
+
 def _check(
     entry: dict[str, Any],
     outcome: _Outcome,

@@ -11,6 +11,7 @@ from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.hints import check_selected
 from bedrock_sluice.flows.running.runner import StageRunner, run_directly
 from bedrock_sluice.flows.running.stage_log import LoggedLedger
+from bedrock_sluice.flows.running.suite_process import start_suites
 from bedrock_sluice.flows.stages.answer import answer
 from bedrock_sluice.flows.stages.curate import curate
 from bedrock_sluice.flows.stages.gate import gate
@@ -92,6 +93,7 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
     Raises:
         ConfigError, OutsideError, IntegrityError: nothing was published.
     """
+    start_suites()
     preparation = prepare(context, run_stage)
     lines, ledger, facts = preparation.lines, preparation.ledger, preparation.facts
 

@@ -7,7 +7,6 @@ from typing import Any
 import polars as pl
 
 from bedrock_sluice.expectations.checks import Check
-from bedrock_sluice.expectations.gate import evaluate
 from bedrock_sluice.expectations.limits import gate_limits
 from bedrock_sluice.expectations.measures import (
     LineRequirements,
@@ -18,6 +17,7 @@ from bedrock_sluice.expectations.measures import (
     measure_split,
 )
 from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.running.suite_process import SuiteRun, evaluate_suites
 from bedrock_sluice.flows.stages.grade import GradeResult
 from bedrock_sluice.flows.stages.split import split_similarity
 from bedrock_sluice.rewards.conformance.check import line_errors
@@ -65,21 +65,21 @@ def gate(
     sets = context.evaluation.items["text"]
     index = index_evaluation(sets) if len(sets) else None
     leaks = measure_leakage(lines, split_similarity(context), index)
-    checks = [
-        *evaluate("lines", measures, limits, lines["request_id"]),
-        *evaluate("split", halves, limits),
-        *evaluate("leakage", leaks, {}, lines["request_id"]),
+    runs = [
+        SuiteRun("lines", measures, limits, lines["request_id"]),
+        SuiteRun("split", halves, limits),
+        SuiteRun("leakage", leaks, {}, lines["request_id"]),
     ]
     if grading:
         findings = [finding.name for finding in grading.readiness.findings]
-        checks += evaluate("readiness", measure_readiness(findings), {})
+        runs.append(SuiteRun("readiness", measure_readiness(findings), {}))
     if sources := facts["answer_sources"]:
         source_measures = measure_sources(sources, facts["answerable"])
-        checks += evaluate("answers", source_measures, limits, pl.Series(list(sources)))
+        runs.append(SuiteRun("answers", source_measures, limits, pl.Series(list(sources))))
     certificate = {
         kind: int(leaks[kind].sum()) for kind in ("exact", "prefix", "near", "evaluated")
     }
     certificate["group"] = lines.filter(leaks["group"])["group"].n_unique()
     by_source = lines["reference_source"].value_counts().sort("reference_source")
     counts = {"certificate": certificate, "answers_by_source": dict(by_source.iter_rows())}
-    return GateResult(checks, counts)
+    return GateResult(evaluate_suites(runs), counts)

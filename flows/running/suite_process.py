@@ -1,0 +1,120 @@
+"""Great Expectations in a process of its own, started with a build.
+
+Importing the library takes longer than all the rest of a small build, and needs no result of it: so
+the process imports while the build goes on, on another core. One serves all builds of a program.
+"""
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+import polars as pl
+
+from bedrock_sluice.expectations.checks import Check
+
+_LIBRARY = "great_expectations"
+_BROKEN = (EOFError, OSError)  # of a pipe whose other end is gone
+
+
+class SuiteRun(NamedTuple):
+    """A suite to run, see `gate.evaluate`."""
+
+    suite: str
+    measures: pl.DataFrame
+    parameters: Mapping[str, float]
+    ids: pl.Series | None = None
+
+
+class _SuiteProcess:
+    def __init__(self) -> None:
+        self._pipe, theirs = Pipe()
+        descriptor = theirs.fileno()
+        # Not by `multiprocessing`: it would import the caller's script once more. The option keeps
+        # modules of the working folder out.
+        command = [sys.executable, "-P", "-m", __name__, str(descriptor)]
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            command, pass_fds=[descriptor], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        theirs.close()
+        atexit.register(self.stop)
+
+    def evaluate(self, runs: Sequence[SuiteRun]) -> list[list[Check]]:
+        """Run the suites; raises EOFError or OSError if the process is gone."""
+        self._pipe.send(runs)
+        answer: list[list[Check]] | Exception = self._pipe.recv()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def stop(self) -> None:
+        """End the process, whatever it does: an import is not waited for."""
+        atexit.unregister(self.stop)
+        self._pipe.close()
+        self._process.kill()
+        self._process.wait()
+
+
+_lock = threading.Lock()  # one answer at a time, and one process: flows may run in threads
+_processes: list[_SuiteProcess] = []
+
+
+def start_suites() -> None:
+    """Start the process, unless it runs, or its library has been imported here already."""
+    with _lock:
+        if not _processes and _LIBRARY not in sys.modules:
+            with suppress(OSError):  # without it, suites are run in this process
+                _processes.append(_SuiteProcess())
+
+
+def evaluate_suites(runs: Sequence[SuiteRun]) -> list[Check]:
+    """Run the suites, in their order, in the process that was started, or else in this one.
+
+    Raises:
+        IntegrityError: an expectation could not be evaluated.
+    """
+    with _lock:
+        if _processes:
+            try:
+                results = _processes[0].evaluate(runs)
+            except _BROKEN:  # it was killed, perhaps for lack of memory
+                _processes.pop().stop()
+                results = _evaluate(runs)
+        else:
+            results = _evaluate(runs)
+    return [check for checks in results for check in checks]
+
+
+def _evaluate(runs: Sequence[SuiteRun]) -> list[list[Check]]:
+    from bedrock_sluice.expectations.gate import evaluate  # noqa: PLC0415
+
+    return [evaluate(*run) for run in runs]
+
+
+def _serve(descriptor: int) -> None:
+    """Answer requests until the other end is closed, as it is when that process dies."""
+    from bedrock_sluice.expectations.gate import load_engine  # noqa: PLC0415
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the build, which ends this process
+    load_engine()
+    pipe = Connection(descriptor)
+    with suppress(*_BROKEN):
+        while True:
+            runs = pipe.recv()
+            try:
+                answer: list[list[Check]] | Exception = _evaluate(runs)
+            except Exception as error:  # it is raised at the other end
+                answer = error
+            pipe.send(answer)
+    os._exit(0)  # nothing is left to do, and the library's own way out takes its time
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

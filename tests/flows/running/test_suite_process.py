@@ -1,0 +1,61 @@
+"""Great Expectations in a process of its own: the same checks, whatever becomes of the process."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from bedrock_sluice.expectations.gate import evaluate
+from bedrock_sluice.expectations.measures import measure_readiness
+from bedrock_sluice.flows.running import suite_process
+from bedrock_sluice.flows.running.suite_process import SuiteRun, evaluate_suites, start_suites
+from bedrock_sluice.transforms.errors import IntegrityError
+
+RUNS = [
+    SuiteRun("readiness", measure_readiness(["length_biased"]), {}),
+    SuiteRun("readiness", measure_readiness([]), {}),
+]
+
+
+@pytest.fixture
+def process_id(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Start the process, even if the library is imported here already."""
+    monkeypatch.setattr(suite_process, "_LIBRARY", "not_imported_here")
+    monkeypatch.setattr(suite_process, "_processes", [])
+    start_suites()
+    (process,) = suite_process._processes
+    yield process._process.pid
+    process.stop()
+
+
+def test_the_process_gives_the_checks_that_the_library_gives_here(process_id: int) -> None:
+    expected = [check for run in RUNS for check in evaluate(*run)]
+    assert not all(check.passed for check in expected)
+    assert evaluate_suites(RUNS) == expected
+    with pytest.raises(IntegrityError):  # a column is missing; the process goes on
+        evaluate_suites([SuiteRun("readiness", measure_readiness([]).drop("flat"), {})])
+    assert evaluate_suites(RUNS) == expected
+    assert suite_process._processes[0]._process.pid == process_id
+
+
+def test_a_process_that_was_killed_is_not_missed(process_id: int) -> None:
+    os.kill(process_id, signal.SIGKILL)
+    assert evaluate_suites(RUNS) == [check for run in RUNS for check in evaluate(*run)]
+    assert suite_process._processes == []
+
+
+@pytest.mark.parametrize("end", ["", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
+def test_the_process_ends_with_the_program(end: str) -> None:
+    """It holds the program's stderr, so that waiting for the end of that is waiting for both."""
+    code = (
+        "from bedrock_sluice.flows.running.suite_process import start_suites\n"
+        f"start_suites()\n{end}\n"
+    )
+    program = subprocess.run(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, timeout=60, check=False
+    )
+    assert program.stderr == b""
+    assert program.returncode == (-signal.SIGKILL if end else 0)
