@@ -37,7 +37,12 @@ def read_evaluation(uris: tuple[str, ...], base: Path) -> Evaluation:
     """
     rows, digests = list[tuple[str, str]](), dict[str, str]()
     for uri in uris:
-        content = _content(uri, base)
+        folder, slash, name = uri.rpartition("/")
+        store = open_store(folder or slash or ".", base)
+        entry = store.entry(name)
+        if entry is None:
+            raise ConfigError(f"evaluation set {uri}: no such file")
+        content = store.read(entry)
         digests[uri] = sha256(content).hexdigest()
         lines = content.removeprefix(BOM_UTF8).split(b"\n")
         rows += [
@@ -48,15 +53,6 @@ def read_evaluation(uris: tuple[str, ...], base: Path) -> Evaluation:
         if len(rows) > MAX_ITEMS:
             raise ConfigError(f"evaluation set {uri}: more than {MAX_ITEMS:,} items; use less")
     return Evaluation(pl.DataFrame(rows, schema=ITEMS, orient="row"), digests)
-
-
-def _content(uri: str, base: Path) -> bytes:
-    folder, slash, name = uri.rpartition("/")
-    store = open_store(folder or slash or ".", base)
-    entry = store.entry(name)
-    if entry is None:
-        raise ConfigError(f"evaluation set {uri}: no such file")
-    return store.read(entry)
 
 
 def _question(line: bytes, place: str) -> str:

@@ -45,6 +45,7 @@ def write_new(target: Path, content: bytes | Path) -> bool:
         return False
     finally:
         temporary.unlink(missing_ok=True)
+    # A name outlives a crash only once its folder is on disk; so do the names of new folders.
     for folder in (target.parent, *(each.parent for each in new_folders)):
         _sync_folder(folder)
     return True
@@ -89,7 +90,7 @@ def _copy(content: bytes | Path, descriptor: int) -> None:
     with source:
         while piece := source.read(_COPIED_BYTES):
             view = memoryview(piece)
-            while view:
+            while view:  # one write may take less than all
                 view = view[os.write(descriptor, view) :]
     os.fsync(descriptor)
 

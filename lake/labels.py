@@ -19,16 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_sluice.lake.stores.opening import open_store
-from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.errors import ConfigError
 
 KEY = "request_id"
 LABELLED_AT = "labelled_at"
 JSON_SUFFIX = "_json"  # of a CSV's columns
 
-MAX_TABLE_BYTES = (
-    256 << 20
-)  # of a file; and of its texts, which Parquet may hold once for many rows
+# Of a file; and of its texts, each of which Parquet may hold once for many rows.
+MAX_TABLE_BYTES = 256 << 20
 MAX_TABLE_ROWS = 500_000
 
 Label = dict[str, Any]
@@ -65,7 +63,12 @@ def read_labels(uri: str, base: Path, key: str = KEY, kind: str = "label table")
     name = f"{kind} {uri}"
     folder, _, file = uri.rpartition("/")
     read = _READERS.get(PurePosixPath(file).suffix)
-    content = _content(open_store(folder or ".", base), file, name)
+    store = open_store(folder or ".", base)
+    entry = store.entry(file)
+    if entry is None:
+        raise ConfigError(f"{name}: no such file")
+    _limit(entry.size, name)
+    content = store.read(entry)
     if read is None:
         raise ConfigError(f"{name}: must end in one of {', '.join(_READERS)}")
     lines, rows, chars = list[int](), list[Label](), 0
@@ -78,14 +81,6 @@ def read_labels(uri: str, base: Path, key: str = KEY, kind: str = "label table")
         lines.append(line)
         rows.append(row)
     return Labels(rows, sha256(content).hexdigest(), name, lines)
-
-
-def _content(store: Store, file: str, name: str) -> bytes:
-    entry = store.entry(file)
-    if entry is None:
-        raise ConfigError(f"{name}: no such file")
-    _limit(entry.size, name)
-    return store.read(entry)
 
 
 def _limit(size: int, name: str) -> None:
@@ -194,7 +189,7 @@ def _parquet(content: bytes, name: str) -> _Numbered:
         yield from enumerate(frame.iter_rows(named=True), start=1)
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError, OverflowError) as no:
         raise ConfigError(f"{name}: not readable ({type(no).__name__})") from None
-    except pl.exceptions.PanicException:
+    except pl.exceptions.PanicException:  # Rust's panics are no Exception of Python's
         raise ConfigError(f"{name}: not readable") from None
 
 

@@ -79,7 +79,15 @@ class Bodies:
         Raises:
             InputError: it lies elsewhere, is not there (yet), or is damaged or too large.
         """
-        return _read(*self._find(uri))
+        store, entry = self._find(uri)
+        if entry.size > MAX_PACKED_BYTES:
+            raise InputError(Reason.PULL_BODY_DAMAGED)
+        try:
+            return read_whole(fetch(store, entry)).decode()
+        except ObjectRefusedError as error:
+            raise InputError(error.reason) from None
+        except (InputError, IntegrityError, UnicodeDecodeError):
+            raise InputError(Reason.PULL_BODY_DAMAGED) from None
 
 
 def stored_apart(rows: Iterable[Row]) -> Iterator[str]:
@@ -104,18 +112,8 @@ def _key_in(store: Store, uri: str) -> str | None:
     else:
         _, top, rest = uri.partition(f"/{TOP}/")
         key = f"{TOP}/{rest}" if top else ""
+    # The key comes from a log: it must not climb out of the store, nor break a file system.
     parts = key.split("/")
     is_short = len(key.encode(errors="replace")) <= MAX_KEY_BYTES
     is_sound = key.isprintable() and is_short and max(map(len, parts)) <= MAX_PART_CHARS
     return key if is_sound and not _NO_PARTS.intersection(parts) else None
-
-
-def _read(store: Store, entry: Entry) -> str:
-    if entry.size > MAX_PACKED_BYTES:
-        raise InputError(Reason.PULL_BODY_DAMAGED)
-    try:
-        return read_whole(fetch(store, entry)).decode()
-    except ObjectRefusedError as error:
-        raise InputError(error.reason) from None
-    except (InputError, IntegrityError, UnicodeDecodeError):
-        raise InputError(Reason.PULL_BODY_DAMAGED) from None

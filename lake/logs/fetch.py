@@ -25,7 +25,7 @@ def fetch(store: Store, entry: Entry) -> bytes:
         if _is_proven(store, entry, content) or digest in digests:
             return content
         digests.add(digest)
-        del content
+        del content  # before the next one is read: it may be large
     where = f"{store.uri}/{entry.key}"
     raise TransientError(f"{where} came with other bytes each time; check the network, run again")
 
@@ -34,6 +34,7 @@ def _is_proven(store: Store, entry: Entry, content: bytes) -> bool:
     """Whether the bytes must be those that are stored; a folder would give the same again."""
     return (
         not store.uri.startswith(S3_SCHEME)
+        # The ETag is the MD5 only of objects put at once, and not encrypted with a KMS key.
         or md5(content, usedforsecurity=False).hexdigest() == entry.etag
         or is_whole_gzip(content)
     )

@@ -158,6 +158,7 @@ def _part(lake: Store, entry: Entry) -> Part:
         raise OutsideError(f"{path} may not be read; check its permissions") from None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
         raise _integrity_error(f"{lake.uri}/{entry.key}") from None
+    # The name is the digest of the list: an altered list, or a file moved here, does not fit it.
     is_as_named = entry.key.rpartition("/")[2] == _part_name(objects)
     is_as_listed = metadata.num_rows == sum(each.rows for each in objects)
     if not (is_as_named and is_as_listed and schema.equals(LANDED)):

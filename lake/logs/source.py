@@ -110,27 +110,23 @@ class Source:
         with ThreadPoolExecutor(LISTING_WORKERS) as pool:
             for entries in pool.map(lambda prefix: list(self.store.entries(prefix)), prefixes):
                 for entry in entries:
-                    each = LogObject(entry, partition_of(entry.key) if self.below else LOOSE)
-                    if self._holds(each) and _is_between(each.partition, first, last):
-                        yield each
-
-    def _holds(self, each: LogObject) -> bool:
-        is_laid_out = each.partition != LOOSE or not self.below
-        return is_laid_out and each.entry.key.startswith(self.below) and is_log(each.entry.key)
+                    partition = partition_of(entry.key) if self.below else LOOSE
+                    if self.below and partition == LOOSE:
+                        continue  # in Bedrock's layout, only the hour folders hold logs
+                    # `below` may name an hour, and the finest prefixes are days.
+                    is_own = entry.key.startswith(self.below) and is_log(entry.key)
+                    if is_own and _is_between(partition, first, last):
+                        yield LogObject(entry, partition)
 
     def _prefixes(self, first: datetime | None, last: datetime | None) -> list[str]:
         """Prefixes that cover the range, so that no listing reads years of keys outside of it."""
         if not self.below or (first is None and last is None):
             return [self.below]
-        days = [
-            f"{region}{prefix}"
-            for region in self._regions()
-            for prefix in _covering(self._years(region), first, last)
-        ]
-        return [prefix for prefix in days if self._is_asked(prefix)]
-
-    def _years(self, region: str) -> list[int]:
-        return [int(name) for name in self.store.folders(region) if _YEAR.fullmatch(name)]
+        prefixes = list[str]()
+        for region in self._regions():
+            years = [int(name) for name in self.store.folders(region) if _YEAR.fullmatch(name)]
+            prefixes += [f"{region}{prefix}" for prefix in _covering(years, first, last)]
+        return [prefix for prefix in prefixes if self._is_asked(prefix)]
 
     def _regions(self) -> list[str]:
         """The folders of all Regions; what `below` names already is not listed."""

@@ -169,6 +169,7 @@ class S3Store:
                 if attempt == PUT_ATTEMPTS:
                     raise
             else:
+                # A proxy's page with status 200 would pass for success otherwise.
                 if "ETag" in answer:
                     return True
                 raise TransientError(
