@@ -55,6 +55,7 @@ test-newest: ## try the newest versions, and the wheel alone, in a fresh environ
 bench: .venv/ready ## measure speed and memory, as ratios within one run
 	$(BIN)/python tests/bench/run.py
 	$(BIN)/python tests/bench/near.py
+	$(BIN)/python tests/bench/privacy.py
 
 fuzz: .venv/ready ## read 100,000 mutated records: each is an exchange or has a reason
 	$(BIN)/python tests/bench/fuzz.py

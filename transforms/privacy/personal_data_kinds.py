@@ -348,7 +348,8 @@ _NUMBER_PREFILTERS = (
     rf"{any_case('ssn|social security')}[a-zA-Z :#.=\"'>\\]*"
     r"[0-8][0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{4}",
     # phones: international, of America, with a 0 in front, and after a word
-    rf"(?:\+|00[ -]?)\(?[1-9](?:{_RUST_SEPARATOR}?\(?[0-9]\)?){{6}}",
+    rf"\+\(?[1-9](?:{_RUST_SEPARATOR}?\(?[0-9]\)?){{6}}",
+    rf"{not_after('0-9A-Za-z_.+/-')}00[ -]?[1-9][0-9]{{0,2}}{_RUST_SEPARATOR}[(0-9]",
     r"\([2-9][0-8][0-9]\)[ -]?[0-9]{3}[ .-][0-9]{4}|[2-9][0-8][0-9][.-][0-9]{3}[.-][0-9]{4}"
     r"|\([1-9][1-9]\) ?9?[0-9]{4}-[0-9]{4}",
     rf"{not_after('0-9A-Za-z_.+/-')}\(?0[1-9](?:\)?{_RUST_SEPARATOR}?[0-9]){{7}}",
