@@ -3,7 +3,9 @@
     python tests/bench/generate.py FOLDER RECORDS
 
 Writes gzip objects in Bedrock's layout below FOLDER/AWSLogs, a third of the records in each of
-three dialects, about 2.5 KB a record, and prints what it wrote as JSON.
+three dialects, about 2.5 KB a record, and prints what it wrote as JSON. Of 100 records 27 carry
+`env: prod`, 5 repeat an earlier question, 8 repeat one with a few words changed, and 3 hold an
+address or a key.
 """
 
 import gzip
@@ -24,6 +26,11 @@ SECONDS_PER_RECORD = 7
 WORDS = 20_000
 COMMON_WORDS = 100  # the higher, the less the text repeats itself: packed, about a third is left
 SYSTEM_WORDS, HISTORY_WORDS, QUESTION_WORDS, ANSWER_WORDS = 55, 40, 75, 65
+SELECTED = 27  # of 100 records
+EXACT_REPEATS, NEAR_REPEATS = range(20, 25), range(11, 19)  # the last two digits of their numbers
+PRIVATE = range(3)
+CHANGED_WORDS = 3
+REMEMBERED = 2_000  # prompts that may be repeated
 
 Json = dict[str, Any]
 
@@ -36,6 +43,7 @@ class Writer:
         self._words = [self._word(n) for n in range(WORDS)]
         self._weights = list(accumulate(1 / (rank + COMMON_WORDS) for rank in range(WORDS)))
         self.system = self.text(SYSTEM_WORDS)
+        self._earlier = list[tuple[str, str, str]]()
 
     def _word(self, number: int) -> str:
         """Some words end a line, stand in quotes or are not ASCII: JSON treats those apart."""
@@ -51,10 +59,23 @@ class Writer:
         return " ".join(self._random.choices(self._words, cum_weights=self._weights, k=words))
 
     def turns(self, number: int) -> tuple[str, str, str, str]:
-        """What user and assistant said in turn; the number makes no two prompts the same."""
-        question = f"{self.text(QUESTION_WORDS)} {number}? Answer after ANSWER:"
-        answer = f"{self.text(ANSWER_WORDS)}\nANSWER: {number * 7}"
-        return self.text(HISTORY_WORDS), self.text(HISTORY_WORDS), question, answer
+        """What user and assistant said in turn; the number makes no two new prompts the same."""
+        kind = number % 100
+        if kind in EXACT_REPEATS and self._earlier:
+            first, second, question = self._earlier[number % len(self._earlier)]
+        elif kind in NEAR_REPEATS and self._earlier:
+            first, second, question = self._earlier[number % len(self._earlier)]
+            words = question.split(" ")
+            words[:CHANGED_WORDS] = self.text(CHANGED_WORDS).split(" ")
+            question = " ".join(words)
+        else:
+            first, second = self.text(HISTORY_WORDS), self.text(HISTORY_WORDS)
+            question = f"{self.text(QUESTION_WORDS)} {number}? Answer after ANSWER:"
+            if kind in PRIVATE:
+                question = f"I am user{number}@example.com, AKIA{number:016d}. {question}"
+            self._earlier.append((first, second, question))
+            del self._earlier[:-REMEMBERED]
+        return first, second, question, f"{self.text(ANSWER_WORDS)}\nANSWER: {number * 7}"
 
 
 def converse(system: str, turns: tuple[str, ...]) -> tuple[Json, Json]:
@@ -108,7 +129,11 @@ def record(writer: Writer, number: int) -> Json:
         "requestId": f"00000000-0000-4000-8000-{number:012x}",
         "operation": operation,
         "modelId": model,
-        "requestMetadata": {"project": "bench", "team": f"team-{number % 10}"},
+        "requestMetadata": {
+            "project": "bench",
+            "team": f"team-{number % 10}",
+            "env": "prod" if number % 100 < SELECTED else "dev",
+        },
         "input": {
             "inputContentType": "application/json",
             "inputBodyJson": request,
