@@ -1,17 +1,18 @@
 """What people see of a release: the funnel, the answers, the failed checks, the verdict."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from rich.table import Table
 
 from bedrock_sluice.cli.console import people, print_json, print_result
 from bedrock_sluice.cli.log import logger, writes_json
 from bedrock_sluice.expectations.checks import Check
-from bedrock_sluice.flows.hints import usage_in_words
+from bedrock_sluice.flows.hints import rows_in_words
 from bedrock_sluice.flows.summary import failed_checks, summary
+from bedrock_sluice.lake.releases.manifest import Manifest
 from bedrock_sluice.lake.releases.release import Release
 from bedrock_sluice.transforms.errors import ExitCode
+from bedrock_sluice.transforms.facts.release_facts import AnswerFacts
 from bedrock_sluice.transforms.printable import printable
 
 
@@ -29,8 +30,13 @@ def show_outcome(release: Release, as_json: bool, open_next: Iterable[str] = ())
             people.print(f"open {release.uri}/{name}", markup=False)
         print_result(release.uri)
     if writes_json():  # instead of the text for people
-        sides = {side: release.manifest["counts"][side] for side in ("train", "validation")}
-        facts = {"release": release.uri, "verdict": release.manifest["verdict"], **sides}
+        counts = release.manifest.counts
+        facts = {
+            "release": release.uri,
+            "verdict": release.manifest.verdict,
+            "train": counts.train,
+            "validation": counts.validation,
+        }
         logger.info("release %s", release.id, extra={"facts": facts})
     if not release.is_passed:
         raise SystemExit(ExitCode.CHECK_FAILED)
@@ -40,12 +46,11 @@ def show_release(release: Release) -> None:
     """Print the funnel, where the answers came from, the failed checks, and the verdict."""
     manifest = release.manifest
     people.print(_funnel(manifest))
-    if manifest["matched_without_key"]:
+    if number := manifest.metadata.matched_without_key:
         people.print(
-            f"{manifest['matched_without_key']:,} records matched `notEquals` only because they "
-            "do not have the key"
+            f"{number:,} records matched `notEquals` only because they do not have the key"
         )
-    for line in answers_in_words(manifest):
+    for line in answers_in_words(manifest.answers):
         people.print(line, markup=False)
     for check in failed_checks(release):
         color = "red" if check.severity == "fail" else "yellow"
@@ -58,30 +63,29 @@ def show_release(release: Release) -> None:
     people.print(release.uri, markup=False)
 
 
-def _funnel(manifest: Mapping[str, Any]) -> Table:
-    table = Table(title=f"{manifest['name']}: from records to lines", title_justify="left")
+def _funnel(manifest: Manifest) -> Table:
+    table = Table(title=f"{manifest.name}: from records to lines", title_justify="left")
     table.add_column("stage")
-    for heading in ("taken", "dropped", "kept"):
+    for heading in ("input", "dropped", "kept"):
         table.add_column(heading, justify="right")
-    for stage in manifest["stages"]:
-        rejected = stage["taken"] - stage["kept"]
-        table.add_row(stage["stage"], f"{stage['taken']:,}", f"{rejected:,}", f"{stage['kept']:,}")
-        for reason, number in stage["rejected"].items():
+    for stage in manifest.stages:
+        counts = (stage.input, stage.input - stage.kept, stage.kept)
+        table.add_row(stage.stage, *(f"{number:,}" for number in counts))
+        for reason, number in stage.rejected.items():
             table.add_row(f"[dim]  {reason}[/]", "", f"[dim]{number:,}[/]", "")
-    counts = manifest["counts"]
     table.add_section()
-    for side in ("train", "validation"):
-        table.add_row(side, "", "", f"{counts[side]:,}")
+    table.add_row("train", "", "", f"{manifest.counts.train:,}")
+    table.add_row("validation", "", "", f"{manifest.counts.validation:,}")
     return table
 
 
-def answers_in_words(manifest: Mapping[str, Any]) -> list[str]:
+def answers_in_words(answers: AnswerFacts) -> list[str]:
     """Return where the answers of the lines come from, and how each table of answers was used."""
-    by_source = [f"{n:,} from {name}" for name, n in manifest["answers_by_source"].items()]
+    by_source = [f"{n:,} from {name}" for name, n in answers.lines_by_source.items()]
     lines = [f"answers: {', '.join(by_source)}"] if by_source else []
-    for name, usage in manifest["answer_sources"].items():
-        words = f"{usage_in_words(usage)}; " if "rows" in usage else ""
-        prompts = f"{usage['prompts']:,} of {manifest['answerable']:,} prompts have one"
+    for name, usage in answers.sources.items():
+        words = f"{rows_in_words(usage.table)}; " if usage.table else ""
+        prompts = f"{usage.prompts:,} of {answers.prompts:,} prompts have one"
         lines.append(f"{name}: {words}{prompts}")
     return lines
 

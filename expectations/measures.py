@@ -1,7 +1,7 @@
 """The numbers and flags that the suites judge. Great Expectations sees these, never the text."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from bedrock_sluice.transforms.chat.tokens import estimate_tokens
 from bedrock_sluice.transforms.chat.tool_calls import has_dangling_tool_calls
 from bedrock_sluice.transforms.dedup.contamination import EvaluationIndex, prompt_overlaps
 from bedrock_sluice.transforms.dedup.leakage import leakage
+from bedrock_sluice.transforms.facts.release_facts import AnswerFacts
 from bedrock_sluice.transforms.privacy.detection import count_personal_data
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
@@ -168,13 +169,10 @@ def measure_readiness(findings: Collection[str]) -> pl.DataFrame:
 SOURCE_MEASURES = {"matched": pl.Int64, "matched_percent": pl.Float64}
 
 
-def measure_sources(sources: Mapping[str, Mapping[str, int]], prompts: int) -> pl.DataFrame:
-    """One row of `SOURCE_MEASURES` for each named source of answers: what it has for the prompts.
-
-    `sources` tells of each for how many of the `prompts` it has an answer.
-    """
-    counts = [usage["prompts"] for usage in sources.values()]
-    percent = [100 * number / prompts if prompts else 0.0 for number in counts]
+def measure_sources(answers: AnswerFacts) -> pl.DataFrame:
+    """Return one row of `SOURCE_MEASURES` for each of the sources that people maintain."""
+    counts = [usage.prompts for usage in answers.sources.values()]
+    percent = [100 * number / answers.prompts if answers.prompts else 0.0 for number in counts]
     return pl.DataFrame([counts, percent], schema=SOURCE_MEASURES)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from bedrock_sluice.flows.context import BuildContext, open_context
 from bedrock_sluice.flows.training.request import job_request, lines_uri
 from bedrock_sluice.flows.training.spending import check_lengths
-from bedrock_sluice.lake.releases.release import ID_DIGITS, Release, newest_release, release_digest
+from bedrock_sluice.lake.releases.release import Release, draft_manifest, newest_release
 from bedrock_sluice.rewards.running.process import LocalGrader
 from bedrock_sluice.transforms.errors import SluiceError
 from bedrock_sluice.transforms.features.languages import check_languages
@@ -104,13 +104,13 @@ def _check_job_request(context: BuildContext) -> str:
     recipe = context.recipe
     if recipe.train is None:
         return NotApplicable("the recipe has no [train]")
-    digest = release_digest(recipe.digest(), {})
-    draft = {
-        "name": recipe.name,
-        "id": f"{DRAFT_DATE}-{digest[:ID_DIGITS]}",
-        "digest": digest,
-        "files": {},
-    }
+    draft = draft_manifest(
+        name=recipe.name,
+        until=DRAFT_DATE,
+        recipe=recipe.dump(),
+        recipe_digest=recipe.digest(),
+        files={},
+    )
     release = Release(context.lake, draft, manifest_sha256="")
     job_request(release, recipe, lines_uri(release, recipe.train))
     return "by Bedrock's own service model"

@@ -24,7 +24,7 @@ def find_reason(release: Release, reason: str, number: int) -> tuple[int, list[F
     Raises:
         ConfigError: there is no such reason.
     """
-    counts = release.manifest["counts"]["dropped"] | release.manifest["counts"]["quarantined"]
+    counts = release.manifest.counts.dropped | release.manifest.counts.quarantined
     if reason not in {*counts, *(each.value for each in Reason)}:
         near = get_close_matches(reason, [*counts, *Reason], n=1)
         hint = f"did you mean {near[0]}?" if near else "docs/reasons.md lists them"
@@ -68,7 +68,7 @@ def find_release(path: Path, name: str | None) -> Release:
 def _builds(recipe: Recipe, release: Release) -> bool:
     """Return whether the recipe decides the same data; `last_days` may be any window."""
     try:
-        recipe_of_build = Recipe.model_validate(release.manifest["recipe"])
+        recipe_of_build = Recipe.model_validate(release.manifest.recipe)
     except ValidationError:  # of another version
         return False
     recipes = [recipe_of_build, recipe]

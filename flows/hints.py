@@ -14,6 +14,7 @@ from bedrock_sluice.flows.context import MINUTE, BuildContext
 from bedrock_sluice.rewards.templates.base import Template, templates
 from bedrock_sluice.transforms.answers.sources import AnswerContext
 from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.facts.release_facts import SourceUsage, TableRows
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.metadata_filter import Clause, Literal, describe, parse_filter
 from bedrock_sluice.transforms.reasons import Reason
@@ -154,7 +155,7 @@ def check_answered(
     answer_context: AnswerContext,
     result: FilterResult,
     answers_by_source: Sequence[tuple[str, pl.DataFrame]],
-    tables: Mapping[str, Mapping[str, int]],
+    sources: Mapping[str, SourceUsage],
 ) -> None:
     """See that there is an answer for any prompt.
 
@@ -166,39 +167,41 @@ def check_answered(
     if result.kept.height or not prompts:
         return
     template = context.template
-    sources = "; ".join(
-        _source_in_words(name, answers, tables) for name, answers in answers_by_source
+    attempts = "; ".join(
+        _source_in_words(name, answers, sources.get(name)) for name, answers in answers_by_source
     )
     marker = f'; it reads "{template.marker}" in a response' if template.marker else ""
     better = _better_templates(answer_context, template)
     advice = f". {better}" if better else ""
     raise ConfigError(
         f"template {template.name} has no answer for any of {prompts:,} prompts{marker}. "
-        f"Tried: {sources}{advice}. Change [template] name, or from in [answer]"
+        f"Tried: {attempts}{advice}. Change [template] name, or from in [answer]"
     )
 
 
-def _source_in_words(
-    name: str, answers: pl.DataFrame, tables: Mapping[str, Mapping[str, int]]
-) -> str:
+def _source_in_words(name: str, answers: pl.DataFrame, usage: SourceUsage | None) -> str:
     reasons = answers["problem"].drop_nulls().value_counts().sort("problem").iter_rows()
     details = [f"{number:,} {reason}" for reason, number in reasons]
-    if "rows" in (usage := tables.get(name, {})):
-        details = [usage_in_words(usage)]
+    if usage and usage.table:
+        details = [rows_in_words(usage.table)]
     detail = f" ({', '.join(details)})" if details else ""
     return f"{name}: {answers['reference_answer'].count():,} answers{detail}"
 
 
-def usage_in_words(usage: Mapping[str, int]) -> str:
-    """How the rows of a table were used, in one line; see `TableUsage`."""
+def rows_in_words(table: TableRows) -> str:
+    """Return in one line how the rows of a table were used."""
     counts = [
-        f"{usage['not_selected']:,} for requests not selected",
-        f"{usage['unknown']:,} unknown",
-        f"{usage['unreadable']:,} unreadable",
+        f"{table.not_selected:,} for requests not selected",
+        f"{table.unknown:,} unknown",
+        f"{table.unreadable:,} unreadable",
     ]
-    others = {"late": "too late", "undated": "without a time", "unused": "overruled"}
-    counts += [f"{usage[name]:,} {words}" for name, words in others.items() if usage[name]]
-    return f"{usage['rows']:,} rows, {usage['used']:,} used; {', '.join(counts)}"
+    others = (
+        (table.late, "too late"),
+        (table.without_time, "without a time"),
+        (table.overruled, "overruled"),
+    )
+    counts += [f"{number:,} {words}" for number, words in others if number]
+    return f"{table.rows:,} rows, {table.applied:,} used; {', '.join(counts)}"
 
 
 def _better_templates(answer_context: AnswerContext, current: Template) -> str:

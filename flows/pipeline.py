@@ -1,11 +1,10 @@
 """The order of a build, written once; the CLI and Prefect flows differ in their `StageRunner`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import polars as pl
+from msgspec.structs import replace
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.hints import check_selected
@@ -16,16 +15,16 @@ from bedrock_sluice.flows.stages.answer import answer
 from bedrock_sluice.flows.stages.curate import curate
 from bedrock_sluice.flows.stages.gate import gate
 from bedrock_sluice.flows.stages.grade import drop_zero_variance, try_grader
-from bedrock_sluice.flows.stages.lineage import EARLIER_RELEASES, TRAINED_BEFORE, split_history
+from bedrock_sluice.flows.stages.lineage import split_history
 from bedrock_sluice.flows.stages.normalise import normalise
-from bedrock_sluice.flows.stages.publish import Outcome, publish
+from bedrock_sluice.flows.stages.publish import BuildFacts, Outcome, publish
 from bedrock_sluice.flows.stages.pull import pull
 from bedrock_sluice.flows.stages.render import render
 from bedrock_sluice.flows.stages.select import select, tag_coverage
 from bedrock_sluice.flows.stages.split import keep_apart, split
 from bedrock_sluice.lake.releases.release import Release
-from bedrock_sluice.lake.releases.split_history import SPLIT_RULES
 from bedrock_sluice.rewards.readiness_report import facts as readiness_facts
+from bedrock_sluice.transforms.facts.release_facts import MetadataFacts
 from bedrock_sluice.transforms.fates import UNREADABLE, Ledger, conserve, partition
 
 
@@ -37,9 +36,7 @@ class Prepared:
     lines: pl.DataFrame
     candidate_responses: pl.DataFrame
     ledger: Ledger
-    facts: dict[str, Any]
-    tags: Mapping[str | None, int]
-    matched_without_key: int
+    facts: BuildFacts
 
 
 def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Prepared:
@@ -70,8 +67,7 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
     answers = run_stage("answer", lambda _: answer(context, prompts, exchanges, candidates, ids))
     with_answers = ledger.enter("answer", prompts.height, answers.result)
 
-    trained_before = {TRAINED_BEFORE: curation.facts[TRAINED_BEFORE]}
-    earlier = run_stage("history", lambda _: split_history(context, trained_before))
+    earlier = run_stage("history", lambda _: split_history(context, curation.trained_before))
     result = run_stage("split", lambda _: split(context, with_answers, earlier))
     with_sides = ledger.enter("split", with_answers.height, result)
 
@@ -80,11 +76,20 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
     )
     lines = ledger.enter("render", with_sides.height, result)
 
-    facts = curation.facts | answers.facts
-    facts |= {"instructed": int(lines["is_instructed"].sum()), "delivered_later": later}
-    facts |= {EARLIER_RELEASES: earlier.releases, SPLIT_RULES: context.recipe.split_rules()}
-    matched_without_key = int(selection["lacks_negated_key"].sum())
-    return Prepared(records, lines, candidates, ledger, facts, tags, matched_without_key)
+    facts = BuildFacts(
+        delivered_later=later,
+        earlier_releases=earlier.releases,
+        trained_before=curation.trained_before,
+        metadata=MetadataFacts(
+            records_by_key={key: number for key, number in tags.items() if key is not None},
+            without_keys=tags.get(None, 0),
+            matched_without_key=int(selection["lacks_negated_key"].sum()),
+        ),
+        curation=curation.facts,
+        slices=curation.slices,
+        answers=replace(answers.facts, lines_with_instruction=int(lines["is_instructed"].sum())),
+    )
+    return Prepared(records, lines, candidates, ledger, facts)
 
 
 def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Release:
@@ -104,18 +109,18 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
         result = drop_zero_variance(context, lines, grading)
         lines = ledger.enter("grade", lines.height, result)
 
-    gate_result = run_stage("gate", lambda _: gate(context, lines, ledger.count, grading, facts))
+    gate_result = run_stage(
+        "gate", lambda _: gate(context, lines, ledger.count, grading, facts.answers)
+    )
 
     fates = ledger.close(lines)
     conserve("release", preparation.records.height, lines.height, fates.height - lines.height)
-    readiness = readiness_facts(grading.readiness) if grading else None
     outcome = Outcome(
         lines=lines,
         fates=fates,
-        checks=gate_result.checks,
         stages=ledger.stages,
-        matched_without_key=preparation.matched_without_key,
-        tags=preparation.tags,
-        facts=facts | {"readiness": readiness} | gate_result.facts,
+        facts=facts,
+        gate_result=gate_result,
+        readiness=readiness_facts(grading.readiness) if grading else None,
     )
     return run_stage("release", lambda _: publish(context, outcome))

@@ -14,14 +14,13 @@ def summary(release: Release) -> dict[str, Any]:
     `checks` are all that did not pass, as they stand in `checks.json`.
     """
     checks = failed_checks(release)
-    counts = ("records", "train", "validation", "dropped", "quarantined")
+    manifest = release.manifest
     return {
         "release": release.uri,
         "id": release.id,
-        "verdict": release.manifest["verdict"],
-        "counts": {name: release.manifest["counts"][name] for name in counts},
-        "answers_by_source": release.manifest["answers_by_source"],
-        "answer_sources": release.manifest["answer_sources"],
+        "verdict": manifest.verdict,
+        "counts": to_builtins(manifest.counts),
+        "answers": to_builtins(manifest.answers),
         "failed_checks": [check.name for check in checks if check.result == "failed"],
         "checks": [to_builtins(check) for check in checks],
     }

@@ -16,10 +16,20 @@ The first of these findings is the verdict; warnings do not change it:
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from itertools import starmap
 
 import numpy as np
 import polars as pl
+
+from bedrock_sluice.transforms.facts.readiness_facts import (
+    Finding,
+    Length,
+    Problems,
+    Repeat,
+    Scores,
+    SliceScores,
+    WithinPrompts,
+)
 
 MAX_ERROR_SHARE = 0.05
 MAX_MEAN = 0.95  # AWS: above it, RFT gains little
@@ -55,93 +65,6 @@ GRADER_RESULTS = pl.Schema(
 
 _KEYS = ["line_id", "request_id"]
 _TIMEOUT = r"gave no answer within|Task timed out"
-
-
-class Finding(NamedTuple):
-    """What was found, in one word and in plain ones."""
-
-    name: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """How scores are spread: 11 deciles, from lowest to highest, and bins between `edges`."""
-
-    mean: float
-    std: float
-    deciles: tuple[float, ...]
-    histogram: tuple[int, ...]
-    edges: tuple[float, float]
-    share_zero: float
-    share_one: float
-    share_above_zero: float
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether all scores are the same."""
-        return self.deciles[-1] - self.deciles[0] <= SAME_SCORE
-
-
-@dataclass(frozen=True, slots=True)
-class Problems:
-    """Shares of all samples; `kinds` are the most frequent texts, each with its count."""
-
-    share: float
-    timeout_share: float
-    kinds: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SliceScores:
-    """The responses with one value of a slice; None stands for those without a value."""
-
-    slice: str
-    value: str | None
-    responses: int
-    scored: int
-    mean: float | None
-    share_zero: float | None
-    share_one: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """A second run over some of the samples; `compared` had a score both times.
-
-    `noise_share` is what differs between the runs, as a share of the variance of the scores.
-    """
-
-    compared: int
-    differing: int
-    largest_difference: float
-    failed_once: int
-    noise_share: float
-
-    @property
-    def is_noise(self) -> bool:
-        """Whether differences are both frequent and large."""
-        is_frequent = self.differing > MAX_DIFFERING_SHARE * self.compared
-        return is_frequent and self.noise_share > MAX_NOISE_SHARE
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """Spearman's correlation of score and response length; None where either never changes."""
-
-    responses: int
-    correlation: float | None
-    strength: Literal["unknown", "none", "some", "strong"]
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class WithinPrompts:
-    """Prompts with two or more scored responses; population standard deviations."""
-
-    prompts: int
-    zero_variance_share: float | None
-    mean_std: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +128,8 @@ def evaluate_scores(
     findings = [*_findings(measures)] or [
         ("ready", "scores differ; nothing speaks against training")
     ]
-    warnings = map(Finding._make, _warnings(measures))
-    return Readiness(measures, tuple(map(Finding._make, findings)), tuple(warnings))
+    warnings = tuple(starmap(Finding, _warnings(measures)))
+    return Readiness(measures, tuple(starmap(Finding, findings)), warnings)
 
 
 def zero_variance_prompts(
@@ -341,24 +264,35 @@ def _findings(of: Measures) -> Iterator[tuple[str, str]]:
         yield "no_responses", f"there is no logged response to grade{why}"
     if of.problems.share > MAX_ERROR_SHARE:
         yield "fix_grader", f"{of.problems.share:.1%} of samples had a problem; fix the grader"
-    if of.repeat and of.repeat.is_noise:
+    if of.repeat and _is_noise(of.repeat):
         difference = (
             f"{of.repeat.differing:,} of {of.repeat.compared:,} scores differed when repeated"
         )
         yield "non_deterministic", f"the grader is not deterministic: {difference}"
     if of.scores:
         top = of.scores.deciles[-1]
-        if of.scores.is_flat and top <= SAME_SCORE:
+        if _is_flat(of.scores) and top <= SAME_SCORE:
             yield "fine_tune_first", f"every score is {top:g}: fine-tune first, or fix the grader"
         # AWS's limit is one of scores from 0 to 1; on another scale it means nothing.
         elif of.scores.mean > MAX_MEAN and top <= 1 + SAME_SCORE:
             mean = f"the mean score is {of.scores.mean:.3f}, above {MAX_MEAN}"
             why = "there is little to gain, or the grader asks too little"
             yield "rft_unnecessary", f"{mean}: {why}"
-        elif of.scores.is_flat:
+        elif _is_flat(of.scores):
             yield "no_signal", f"every score is {top:g}: there is nothing to learn from"
     if of.length.strength == "strong":
         yield "length_biased", f"{of.length.message}: training would teach the length"
+
+
+def _is_noise(repeat: Repeat) -> bool:
+    """Return whether differences are both frequent and large."""
+    is_frequent = repeat.differing > MAX_DIFFERING_SHARE * repeat.compared
+    return is_frequent and repeat.noise_share > MAX_NOISE_SHARE
+
+
+def _is_flat(scores: Scores) -> bool:
+    """Return whether all scores are the same."""
+    return scores.deciles[-1] - scores.deciles[0] <= SAME_SCORE
 
 
 def _warnings(of: Measures) -> Iterator[tuple[str, str]]:
@@ -372,7 +306,7 @@ def _warnings(of: Measures) -> Iterator[tuple[str, str]]:
     repeat, scores = of.repeat, of.scores
     if not repeat:
         yield "not_repeated", "no second run: whether scores repeat is not known"
-    elif repeat.differing and not repeat.is_noise:
+    elif repeat.differing and not _is_noise(repeat):
         difference = f"{repeat.differing:,} of {repeat.compared:,} scores differed when repeated"
         yield "differing", f"{difference}, by {repeat.largest_difference:g} at most"
     if repeat and repeat.failed_once:

@@ -4,9 +4,10 @@ from typing import Any
 
 import msgspec
 
-from bedrock_sluice.rewards.readiness import (
+from bedrock_sluice.rewards.readiness import Readiness
+from bedrock_sluice.transforms.facts.readiness_facts import (
     Finding,
-    Readiness,
+    ReadinessFacts,
     SliceScores,
 )
 from bedrock_sluice.transforms.printable import printable
@@ -16,20 +17,17 @@ FACT_DIGITS = 6
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
-def facts(readiness: Readiness, *, with_slices: bool = False) -> dict[str, Any]:
-    """The judgement as JSON values, rounded, and without content.
+def facts(readiness: Readiness, *, with_slices: bool = False) -> ReadinessFacts:
+    """Return the readiness as public JSON values: rounded, and without content.
 
     Slices hold values of the logs' metadata, so they are there only when asked for.
     """
-    measures: dict[str, Any] = _round(msgspec.to_builtins(readiness.measures))
+    measures = msgspec.to_builtins(readiness.measures)
     if not with_slices:
         del measures["slices"]
-    return {
-        "verdict": readiness.verdict,
-        "findings": [each._asdict() for each in readiness.findings],
-        "warnings": [each._asdict() for each in readiness.warnings],
-        **measures,
-    }
+    findings = {"findings": readiness.findings, "warnings": readiness.warnings}
+    content = {"verdict": readiness.verdict, **msgspec.to_builtins(findings), **_round(measures)}
+    return msgspec.convert(content, ReadinessFacts)
 
 
 def _round(value: Any) -> Any:

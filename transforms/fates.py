@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from bedrock_sluice.transforms.errors import IntegrityError
+from bedrock_sluice.transforms.facts.release_facts import StageCounts
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.tables import FATES, STAGES
 
@@ -87,7 +88,7 @@ class Ledger:
     """Every record's fate, and how many records each stage took, kept and rejected."""
 
     fates: list[pl.DataFrame] = field(default_factory=list)
-    stages: list[dict[str, object]] = field(default_factory=list)
+    stages: list[StageCounts] = field(default_factory=list)
 
     def enter(self, stage: str, before: int, result: FilterResult) -> pl.DataFrame:
         """Book the result of a stage on `before` records; return the rows it kept.
@@ -102,12 +103,12 @@ class Ledger:
         self.fates.append(rejected_fates(result.rejected))
         reasons = result.rejected["reason"].value_counts().sort("reason")
         self.stages.append(
-            {
-                "stage": stage,
-                "taken": before,
-                "kept": kept.height,
-                "rejected": dict(reasons.iter_rows()),
-            }
+            StageCounts(
+                stage=stage,
+                input=before,
+                kept=kept.height,
+                rejected=dict(reasons.iter_rows()),
+            )
         )
         return kept
 

@@ -1,10 +1,10 @@
 """The content of a release's files and manifest, from its lines and the fates of all records."""
 
 from hashlib import blake2b
-from typing import Any
 
 import polars as pl
 
+from bedrock_sluice.transforms.facts.release_facts import Counts, UnknownShape
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 from bedrock_sluice.transforms.tables import PROVENANCE
@@ -31,7 +31,7 @@ def provenance_of(lines: pl.DataFrame, salt: str) -> pl.DataFrame:
     return columns.select(pl.col(name).cast(kind) for name, kind in PROVENANCE.items())
 
 
-def count_fates(fates: pl.DataFrame) -> dict[str, Any]:
+def count_fates(fates: pl.DataFrame) -> Counts:
     """Count all records, the lines of each side, and the other records by fate and reason."""
     sides = dict(fates["fate"].value_counts().iter_rows())
 
@@ -39,17 +39,18 @@ def count_fates(fates: pl.DataFrame) -> dict[str, Any]:
         of_fate = fates.filter(pl.col("fate") == fate)
         return dict(of_fate["reason"].value_counts().sort("reason").iter_rows())
 
-    return {
-        "records": fates.height,
-        "train": sides.get(TRAIN, 0),
-        "validation": sides.get(VALIDATION, 0),
-        "dropped": reasons("dropped"),
-        "quarantined": reasons("quarantined"),
-    }
+    return Counts(
+        records=fates.height,
+        train=sides.get(TRAIN, 0),
+        validation=sides.get(VALIDATION, 0),
+        dropped=reasons("dropped"),
+        quarantined=reasons("quarantined"),
+    )
 
 
-def unknown_shapes(fates: pl.DataFrame) -> list[dict[str, Any]]:
+def unknown_shapes(fates: pl.DataFrame) -> list[UnknownShape]:
     """Count the bodies of each shape that no reader knows, the most frequent shapes first."""
     unknown = fates.filter(pl.col("reason") == Reason.DECODE_UNKNOWN_SHAPE.value)
     counts = unknown.group_by(shape="detail").agg(records=pl.len())
-    return counts.sort("records", "shape", descending=[True, False]).head(MAX_SHAPES).to_dicts()
+    rows = counts.sort("records", "shape", descending=[True, False]).head(MAX_SHAPES)
+    return [UnknownShape(**row) for row in rows.iter_rows(named=True)]

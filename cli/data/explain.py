@@ -48,7 +48,7 @@ def explain(  # noqa: PLR0913, PLR0917 - options of the command line
     else:
         fates = find_fates(source, request_id or "")
         facts = {"request_id": request_id}
-        records = source.manifest["counts"]["records"]
+        records = source.manifest.counts.records
         message = f"no record of that id among the {records:,} of release {source.id}"
     if as_json:
         print_json({"release": source.uri, **facts, "fates": fates})

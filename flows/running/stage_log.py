@@ -23,9 +23,9 @@ class LoggedLedger(Ledger):
         kept = super().enter(stage, before, result)
         end = time.monotonic()
         seconds, self._start = round(end - self._start, 3), end
-        counts = {"taken": before, "kept": kept.height, "dropped": before - kept.height}
+        counts = {"input": before, "kept": kept.height, "dropped": before - kept.height}
         logger.info(
-            "%s: %s taken, %s kept, %s dropped, %.1f s",
+            "%s: %s in, %s kept, %s dropped, %.1f s",
             stage,
             *(f"{number:,}" for number in counts.values()),
             seconds,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import msgspec
 import polars as pl
@@ -25,6 +24,7 @@ from bedrock_sluice.transforms.answers.sources import (
     metadata_answers,
 )
 from bedrock_sluice.transforms.answers.table_usage import table_usage
+from bedrock_sluice.transforms.facts.release_facts import AnswerFacts, SourceUsage
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.settings import select_trusted_sources
@@ -38,7 +38,7 @@ class AnswerResult:
     """Prompts with their answers, those that have none, and how the named sources were used."""
 
     result: FilterResult
-    facts: dict[str, Any]
+    facts: AnswerFacts
 
 
 def answer(
@@ -84,11 +84,10 @@ def answer(
         name: _usage(context, name, table, result, logged_ids) for name, table in tables.items()
     }
     if "metadata" in sources_in_use:
-        sources["metadata"] = {
-            "prompts": dict(answers_by_source)["metadata"]["reference_answer"].count()
-        }
+        answers = dict(answers_by_source)["metadata"]
+        sources["metadata"] = SourceUsage(answers["reference_answer"].count())
     check_answered(context, answer_context, result, answers_by_source, sources)
-    facts = {"answer_sources": dict(sorted(sources.items())), "answerable": prompts.height}
+    facts = AnswerFacts(prompts=prompts.height, sources=dict(sorted(sources.items())))
     return AnswerResult(result, facts)
 
 
@@ -98,14 +97,14 @@ def _usage(
     table: SourceResult,
     result: FilterResult,
     logged_ids: pl.Series,
-) -> dict[str, int]:
+) -> SourceUsage:
     """How the rows of a table were used: for an answer, or to say that the logged one is wrong."""
     key = context.recipe.answer.label_key if name == "labels" else REQUEST_ID
     logged_keys = logged_ids if key == REQUEST_ID else _metadata_values(context, key)
     with_answer = result.kept.filter(pl.col("reference_source") == name)
     rejected = result.rejected.filter(pl.col("reason") == Reason.ANSWER_REJECTED.value)
     decided_digests = pl.concat([with_answer["prompt_digest"], rejected["prompt_digest"]])
-    return table_usage(table, logged_keys, decided_digests)._asdict()
+    return table_usage(table, logged_keys, decided_digests)
 
 
 def _metadata_values(context: BuildContext, key: str) -> pl.Series:

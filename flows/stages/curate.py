@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,7 +9,7 @@ import polars as pl
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.stages.answer import with_labels
 from bedrock_sluice.flows.stages.features import FeatureOptions, add_features
-from bedrock_sluice.flows.stages.lineage import TRAINED_BEFORE, excluded_prompts
+from bedrock_sluice.flows.stages.lineage import excluded_prompts
 from bedrock_sluice.transforms.answers.sources import labelled_requests
 from bedrock_sluice.transforms.curate.caps import (
     caller,
@@ -37,6 +36,7 @@ from bedrock_sluice.transforms.curate.trained_before import drop_trained, regist
 from bedrock_sluice.transforms.dedup.contamination import SIMILARITY
 from bedrock_sluice.transforms.dedup.leakage import scopes
 from bedrock_sluice.transforms.dedup.near_duplicates import choose_survivors, similar_pairs
+from bedrock_sluice.transforms.facts.release_facts import CurationFacts, LabelConflicts, Slice
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.features.quality import quality_rules
 from bedrock_sluice.transforms.privacy.kinds import KINDS
@@ -44,7 +44,6 @@ from bedrock_sluice.transforms.sampling import stratum
 from bedrock_sluice.transforms.settings import select_trusted_sources
 from bedrock_sluice.transforms.split import name_roots
 
-ALIKE = "alike_with_other_labels"  # facts: prompts that look alike, but are labelled differently
 _REJECTED = ["object", "line", "request_id", "reason", "survivor", "detail"]
 
 
@@ -65,15 +64,18 @@ class Filters:
 
 @dataclass(frozen=True)
 class Curated:
-    """The prompts, what was rejected, and facts for the report.
+    """The prompts, what was rejected, and facts for the manifest and the report.
 
     `candidate_responses` are the exchanges whose responses may be an answer, or be graded: those of
-    the prompts, and of their duplicates.
+    the prompts, and of their duplicates. `trained_before` are the ids of releases whose prompts
+    were dropped.
     """
 
     result: FilterResult
     candidate_responses: pl.DataFrame
-    facts: dict[str, Any]
+    facts: CurationFacts
+    slices: list[Slice]
+    trained_before: list[str]
 
 
 def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
@@ -103,7 +105,7 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     features = add_features(context, filters.kept, _feature_options(context))
     is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)
     filters.kept = features.prompts.with_columns(is_clean=is_clean)
-    facts = _facts(features.prompts) | {TRAINED_BEFORE: registry_facts(trained_prompts)}
+    label_conflicts = None
     if context.recipe.quality.drop_refusals:
         refusing = filters.kept.filter("is_refusal").select("exchange")
         candidate_responses = candidate_responses.join(
@@ -125,10 +127,12 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
         )
         survivors, sizes = choose_survivors(similar, ranks, filters.kept["label"])
         filters.pass_on(drop_near_duplicates(filters.kept, survivors))
-        facts |= {ALIKE: {"prompts": int(sizes.sum()), "largest": int(sizes.max(initial=0))}}
+        label_conflicts = LabelConflicts(int(sizes.sum()), int(sizes.max(initial=0)))
     _cap(context, filters)
     result = FilterResult(filters.kept, pl.concat(filters.rejected))
-    return Curated(result, candidate_responses, facts)
+    facts = _facts(features.prompts, label_conflicts)
+    trained_before = registry_facts(trained_prompts)
+    return Curated(result, candidate_responses, facts, _slices(features.prompts), trained_before)
 
 
 def _labelled_requests(context: BuildContext, exchanges: pl.DataFrame) -> pl.Series:
@@ -170,14 +174,18 @@ def _feature_options(context: BuildContext) -> FeatureOptions:
     )
 
 
-def _facts(prompts: pl.DataFrame) -> dict[str, Any]:
-    """How many prompts hold what kind of personal data, and whose they are."""
+def _facts(prompts: pl.DataFrame, label_conflicts: LabelConflicts | None) -> CurationFacts:
     counts = prompts.select((pl.col(kind) > 0).sum() for kind in KINDS).row(0, named=True)
+    return CurationFacts(
+        prompts=prompts.height,
+        personal_data={kind: number for kind, number in counts.items() if number},
+        hidden_characters=int((prompts["hidden_characters"] > 0).sum()),
+        bidi_characters=int((prompts["bidi_characters"] > 0).sum()),
+        label_conflicts=label_conflicts,
+    )
+
+
+def _slices(prompts: pl.DataFrame) -> list[Slice]:
+    """Return the largest slices of the prompts, for the report."""
     slices = shares(prompts, [stratum("model_id"), caller(), "system_digest", stratum("length")])
-    return {
-        "inspected": prompts.height,
-        "personal_data": {kind: number for kind, number in counts.items() if number},
-        "hidden_characters": int((prompts["hidden_characters"] > 0).sum()),
-        "bidi_characters": int((prompts["bidi_characters"] > 0).sum()),
-        "slices": slices.to_dicts(),
-    }
+    return [Slice(**row) for row in slices.iter_rows(named=True)]

@@ -1,8 +1,7 @@
 """The stage `gate`: the suites of checks, run over the rendered lines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
@@ -22,6 +21,11 @@ from bedrock_sluice.flows.stages.grade import GradeResult
 from bedrock_sluice.flows.stages.split import split_similarity
 from bedrock_sluice.rewards.conformance.check import line_errors
 from bedrock_sluice.transforms.dedup.contamination import index_evaluation
+from bedrock_sluice.transforms.facts.release_facts import (
+    AnswerFacts,
+    CountByName,
+    LeakageCertificate,
+)
 from bedrock_sluice.transforms.reasons import Reason
 
 
@@ -30,7 +34,8 @@ class GateResult:
     """The checks with their results, and counts for the manifest and the report."""
 
     checks: list[Check]
-    facts: dict[str, Any]
+    leakage: LeakageCertificate
+    lines_by_source: CountByName
 
 
 def gate(
@@ -38,12 +43,12 @@ def gate(
     lines: pl.DataFrame,
     count: Callable[[Reason], int],
     grading: GradeResult | None,
-    facts: Mapping[str, Any],
+    answers: AnswerFacts,
 ) -> GateResult:
     """Run the suites over the lines as they were rendered.
 
     `count` gives the number of records that were dropped for a reason; `grading` are the results of
-    the grader, if it was run; `facts` are those of the stage `answer`.
+    the grader, if it was run; `answers` are the facts of the stage `answer`.
     """
     recipe, template = context.recipe, context.template
     evicted_count, unfit = count(Reason.SPLIT_JOINED_VALIDATION), count(Reason.RENDER_UNFIT)
@@ -73,13 +78,15 @@ def gate(
     if grading:
         findings = [finding.name for finding in grading.readiness.findings]
         runs.append(SuiteRun("readiness", measure_readiness(findings), {}))
-    if sources := facts["answer_sources"]:
-        source_measures = measure_sources(sources, facts["answerable"])
-        runs.append(SuiteRun("answers", source_measures, limits, pl.Series(list(sources))))
-    certificate = {
-        kind: int(leaks[kind].sum()) for kind in ("exact", "prefix", "near", "evaluated")
-    }
-    certificate["group"] = lines.filter(leaks["group"])["group"].n_unique()
+    if answers.sources:
+        names = pl.Series(list(answers.sources))
+        runs.append(SuiteRun("answers", measure_sources(answers), limits, names))
+    certificate = LeakageCertificate(
+        exact=int(leaks["exact"].sum()),
+        prefix=int(leaks["prefix"].sum()),
+        near=int(leaks["near"].sum()),
+        group=lines.filter(leaks["group"])["group"].n_unique(),
+        evaluation=int(leaks["evaluated"].sum()),
+    )
     by_source = lines["reference_source"].value_counts().sort("reference_source")
-    counts = {"certificate": certificate, "answers_by_source": dict(by_source.iter_rows())}
-    return GateResult(evaluate_suites(runs), counts)
+    return GateResult(evaluate_suites(runs), certificate, dict(by_source.iter_rows()))

@@ -8,22 +8,32 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
-from bedrock_sluice.expectations.checks import Check, encode_checks, is_passed
-from bedrock_sluice.expectations.report import render_report
+from bedrock_sluice.expectations.checks import encode_checks, is_passed
+from bedrock_sluice.expectations.report import ReportFacts, render_report
 from bedrock_sluice.flows.context import MINUTE, BuildContext
-from bedrock_sluice.flows.stages.lineage import Facts, input_facts
+from bedrock_sluice.flows.stages.gate import GateResult
+from bedrock_sluice.flows.stages.lineage import inputs_of
 from bedrock_sluice.lake.logs.source import partition_of
+from bedrock_sluice.lake.releases.manifest import Manifest
 from bedrock_sluice.lake.releases.release import (
-    ID_DIGITS,
     REPORT,
     Release,
+    draft_manifest,
     file_digests,
+    file_facts,
     newest_release,
-    release_digest,
 )
 from bedrock_sluice.lake.releases.release import publish as publish_files
-from bedrock_sluice.lake.releases.split_history import SPLIT_RULES
+from bedrock_sluice.transforms.facts.readiness_facts import ReadinessFacts
+from bedrock_sluice.transforms.facts.release_facts import (
+    AnswerFacts,
+    CurationFacts,
+    MetadataFacts,
+    Slice,
+    StageCounts,
+)
 from bedrock_sluice.transforms.release_content import (
     count_fates,
     encode_lines,
@@ -32,7 +42,6 @@ from bedrock_sluice.transforms.release_content import (
 )
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
-FORMAT = 1
 OPEN_DATE = "0000-00-00"  # of logs that do not lie in folders by the hour
 LIBRARIES = (
     *("duckdb", "great-expectations", "jinja2", "jmespath", "jsonschema", "msgspec", "numpy"),
@@ -40,55 +49,71 @@ LIBRARIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildFacts:
+    """What the stages before the gate state about a build: see the fields of `Manifest`."""
+
+    delivered_later: int
+    earlier_releases: list[str]
+    trained_before: list[str]
+    metadata: MetadataFacts
+    curation: CurationFacts
+    slices: list[Slice]
+    answers: AnswerFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a build came to: its lines, the fate of every record, the gate's checks, the counts."""
+    """The result of a build: its lines, the fate of every record, the checks, and the facts."""
 
     lines: pl.DataFrame
     fates: pl.DataFrame
-    checks: Sequence[Check]
-    stages: Sequence[Facts]
-    matched_without_key: int
-    tags: Mapping[str | None, int]
-    facts: Facts
+    stages: Sequence[StageCounts]
+    facts: BuildFacts
+    gate_result: GateResult
+    readiness: ReadinessFacts | None
 
 
 def publish(context: BuildContext, outcome: Outcome) -> Release:
     """Write an outcome as a release; the same outcome publishes the same one."""
-    counts = count_fates(outcome.fates)
-    facts = {
-        "verdict": "passed" if is_passed(outcome.checks) else "rejected",
-        "stages": list(outcome.stages),
-        "matched_without_key": outcome.matched_without_key,
-        "untagged": outcome.tags.get(None, 0),
-        "tags": {key: number for key, number in outcome.tags.items() if key is not None},
-        "unknown_shapes": unknown_shapes(outcome.fates),
-        **outcome.facts,
-    }
-    record_counts = {name: counts[name] for name in ("records", TRAIN, VALIDATION)}
     files = _write(context, outcome)
-    inputs = input_facts(context)
-    digest = release_digest(inputs["recipe_digest"], file_digests(files))
-    release_id = f"{_until(context)}-{digest[:ID_DIGITS]}"
-    page = render_report(
-        _about(context, release_id, digest) | facts | record_counts, outcome.checks
-    )
+    manifest = _manifest(context, outcome, files)
+    page = render_report(_report_facts(context, outcome, manifest), outcome.gate_result.checks)
     files[REPORT] = context.work / REPORT
     files[REPORT].write_text(page, encoding="utf-8")
-    manifest = {
-        "format": FORMAT,
-        "name": context.recipe.name,
-        "id": release_id,
-        "digest": digest,
-        "recipe": context.recipe.dump(),
-        **inputs,
-        "counts": counts,
-        "files": file_digests(files),
-        "versions": _versions(),
-        "parent": _parent(context, release_id),
-        **{name: fact for name, fact in facts.items() if name != "slices"},  # whose prompts
-    }
-    return publish_files(context.lake, manifest, files)
+    all_files = {**manifest.files, REPORT: file_facts(files[REPORT])}
+    return publish_files(context.lake, replace(manifest, files=all_files), files)
+
+
+def _manifest(context: BuildContext, outcome: Outcome, files: Mapping[str, Path]) -> Manifest:
+    """Return the manifest of all files but the report, which is made from it."""
+    facts, gate_result = outcome.facts, outcome.gate_result
+    draft = draft_manifest(
+        name=context.recipe.name,
+        until=_until(context),
+        recipe=context.recipe.dump(),
+        recipe_digest=context.recipe.digest(),
+        files=file_digests(files),
+        verdict="passed" if is_passed(gate_result.checks) else "rejected",
+    )
+    return replace(
+        draft,
+        parent=_parent(context, draft.id),
+        split_rules=context.recipe.split_rules(),
+        inputs=inputs_of(context),
+        delivered_later=facts.delivered_later,
+        earlier_releases=facts.earlier_releases,
+        trained_before=facts.trained_before,
+        counts=count_fates(outcome.fates),
+        stages=list(outcome.stages),
+        metadata=facts.metadata,
+        unknown_shapes=unknown_shapes(outcome.fates),
+        curation=facts.curation,
+        answers=replace(facts.answers, lines_by_source=gate_result.lines_by_source),
+        leakage=gate_result.leakage,
+        readiness=outcome.readiness,
+        versions=_versions(),
+    )
 
 
 def _write(context: BuildContext, outcome: Outcome) -> dict[str, Path]:
@@ -97,7 +122,7 @@ def _write(context: BuildContext, outcome: Outcome) -> dict[str, Path]:
     texts = {
         "train.jsonl": encode_lines(lines, TRAIN),
         "validation.jsonl": encode_lines(lines, VALIDATION),
-        "checks.json": encode_checks(outcome.checks),
+        "checks.json": encode_checks(outcome.gate_result.checks),
     }
     for name, content in texts.items():
         (context.work / name).write_bytes(content)
@@ -108,18 +133,28 @@ def _write(context: BuildContext, outcome: Outcome) -> dict[str, Path]:
     return {name: context.work / name for name in (*texts, *tables)}
 
 
-def _about(context: BuildContext, release_id: str, digest: str) -> Facts:
+def _report_facts(context: BuildContext, outcome: Outcome, manifest: Manifest) -> ReportFacts:
     window = context.recipe.window
-    return {
-        "id": release_id,
-        "digest": digest,
-        "approve": f"sluice approve LAKE/releases/{context.recipe.name}/{release_id} --by NAME",
-        "name": context.recipe.name,
-        "template": context.recipe.template.name,
-        "since": window.since and f"{window.since:{MINUTE}}",
-        "until": window.until and f"{window.until:{MINUTE}}",
-        "privacy": context.recipe.privacy.actions(),
-    }
+    return ReportFacts(
+        name=manifest.name,
+        id=manifest.id,
+        digest=manifest.digest,
+        verdict=manifest.verdict,
+        approve=f"sluice approve LAKE/releases/{manifest.name}/{manifest.id} --by NAME",
+        template=context.recipe.template.name,
+        since=f"{window.since:{MINUTE}}" if window.since else None,
+        until=f"{window.until:{MINUTE}}" if window.until else None,
+        privacy=context.recipe.privacy.actions(),
+        counts=manifest.counts,
+        stages=manifest.stages,
+        metadata=manifest.metadata,
+        unknown_shapes=manifest.unknown_shapes,
+        curation=manifest.curation,
+        slices=outcome.facts.slices,
+        answers=manifest.answers,
+        leakage=manifest.leakage,
+        readiness=manifest.readiness,
+    )
 
 
 def _until(context: BuildContext) -> str:
@@ -139,7 +174,9 @@ def _versions() -> dict[str, str]:
 
 
 def _parent(context: BuildContext, release_id: str) -> str | None:
-    """The newest release of the same dataset: of this name, and split by the same rules."""
-    rules = {SPLIT_RULES: context.recipe.split_rules()}
-    parent = newest_release(context.lake, context.recipe.name, rules)
+    """Return the newest release of the same dataset: of this name, and split by the same rules."""
+    rules = context.recipe.split_rules()
+    parent = newest_release(
+        context.lake, context.recipe.name, lambda manifest: manifest.split_rules == rules
+    )
     return parent.id if parent and parent.id != release_id else None

@@ -60,7 +60,7 @@ def approve(release: Release, by: str, at: datetime) -> Approval:
     approval = Approval(
         release=release.id,
         name=release.name,
-        digest=release.manifest["digest"],
+        digest=release.manifest.digest,
         manifest=release.manifest_sha256,
         by=by,
         at=at.astimezone(UTC),
@@ -94,7 +94,7 @@ def _read_approval(release: Release, entry: Entry) -> Approval:
     if not (_is_name(approval.by) and is_own and is_whole):
         raise IntegrityError(f"{where} was changed after it was written; find out who did that")
     subject = (approval.release, approval.name, approval.digest, approval.manifest)
-    if subject != (release.id, release.name, release.manifest["digest"], release.manifest_sha256):
+    if subject != (release.id, release.name, release.manifest.digest, release.manifest_sha256):
         raise IntegrityError(
             f"{where} approves other content than {release.uri} holds; the release or the approval "
             "was changed after it was written"
@@ -131,7 +131,7 @@ def check_passed(release: Release) -> None:
 
 def _checks_passed(release: Release) -> bool:
     """The verdict stands beside what the digest is made of; the checks stand in it."""
-    if CHECKS not in release.manifest["files"]:
+    if CHECKS not in release.manifest.files:
         return True
     return is_passed(decode_checks(release.file(CHECKS).read_bytes()))
 
@@ -144,11 +144,11 @@ def recipe_of(release: Release) -> Recipe:
     """
     manifest, where = release.manifest, f"{release.uri}/manifest.json"
     try:
-        recipe = Recipe.model_validate(manifest["recipe"])
-        manifest_digests = manifest["recipe_digest"], manifest["digest"]
+        recipe = Recipe.model_validate(manifest.recipe)
+        manifest_digests = manifest.recipe_digest, manifest.digest
         actual_digests = (
-            recipe_digest(manifest["recipe"]),
-            release_digest(manifest_digests[0], manifest["files"]),
+            recipe_digest(manifest.recipe),
+            release_digest(manifest.recipe_digest, manifest.files),
         )
     except (KeyError, TypeError, ValidationError):
         raise IntegrityError(f"{where} has no recipe of this version; build again") from None

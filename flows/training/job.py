@@ -174,7 +174,7 @@ def _upload(job: Job) -> None:
         return
     store = open_store(job.data_uri)
     for name in job_files(release, train_section(job.recipe)):
-        put_same(store, name, release.file(name), release.manifest["files"][name]["sha256"])
+        put_same(store, name, release.file(name), release.manifest.files[name].sha256)
 
 
 class Settled(NamedTuple):

@@ -34,7 +34,7 @@ def job_request(release: Release, recipe: Recipe, data_uri: str, attempt: int = 
     """
     train = train_section(recipe)
     check_model(train)
-    digest = release.manifest["digest"]
+    digest = release.manifest.digest
     suffix = f"-{attempt}" if attempt > 1 else ""
     name = f"{recipe.lineage}-{digest[:ID_DIGITS]}{suffix}"
     lineage = "" if recipe.lineage == release.name else f"-{recipe.lineage}"
@@ -105,8 +105,8 @@ def lines_uri(release: Release, train: TrainSection) -> str:
 
 def job_files(release: Release, train: TrainSection) -> list[str]:
     """The files of a release that the job is given."""
-    validation_facts = release.manifest["files"].get(VALIDATION_FILE, {"bytes": 0})
-    has_validation = train.validation and validation_facts["bytes"] > 0
+    facts = release.manifest.files.get(VALIDATION_FILE)
+    has_validation = train.validation and facts is not None and facts.bytes > 0
     return [TRAIN_FILE, VALIDATION_FILE] if has_validation else [TRAIN_FILE]
 
 
@@ -129,7 +129,7 @@ def _rft_config(recipe: Recipe, train: TrainSection) -> Request:
 def _tags(release: Release, train: TrainSection) -> list[dict[str, str]]:
     ours = {
         RELEASE_TAG: f"{release.name}/{release.id}",
-        DIGEST_TAG: release.manifest["digest"],
+        DIGEST_TAG: release.manifest.digest,
     }
     if reserved_keys := ours.keys() & train.tags.keys():
         raise ConfigError(

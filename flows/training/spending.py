@@ -46,7 +46,7 @@ def estimate_release(release: Release, recipe: Recipe) -> Estimate:
     if recipe.train is None:
         raise ConfigError(f"the recipe of {recipe.name} has no [train]; add it to have an estimate")
     template = template_named(recipe.template.name, recipe.template.options())
-    readiness = release.manifest.get("readiness") or {}
+    readiness = release.manifest.readiness
     rollouts = read_rollouts(recipe.train.hyper_parameters)
     train = _prompt_tokens(release, TRAIN)
     fitting = fitting_prompts(train, recipe.train.hyper_parameters)
@@ -56,7 +56,7 @@ def estimate_release(release: Release, recipe: Recipe) -> Estimate:
         rollouts,
         skipped_lines=train.len() - fitting.len(),
         validation_prompt_tokens=held_out,
-        mean_response_tokens=readiness.get("mean_response_tokens"),
+        mean_response_tokens=readiness.mean_response_tokens if readiness else None,
         judge=JUDGE if template.grader == JUDGE_GRADER else None,
         prices=recipe.train.price_table(),
     )

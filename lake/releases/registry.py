@@ -13,7 +13,7 @@ send the same request share a claim; if one is refused and another one is not, t
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bedrock_sluice.lake.releases.manifest import Manifest
 from bedrock_sluice.lake.releases.release import (
     ID_DIGITS,
     MANIFEST,
@@ -231,7 +232,7 @@ def reserve(release: Release, lineage: str, number: int, request: JobRequest) ->
         RefusedError: that claim is another request's; or an older version built the release.
         IntegrityError: the release, or what is reserved for it already, is not what was written.
     """
-    stem = f"{_folder(lineage)}{release.manifest['digest']}"
+    stem = f"{_folder(lineage)}{release.manifest.digest}"
     _put_prompts(release, f"{stem}.{_RESERVED_NAME}")
     key, content = f"{stem}.job-{number}.json", _encode(request)
     if not release.lake.put_new(key, content):
@@ -250,7 +251,7 @@ def find_use(release: Release, lineage: str) -> Use | None:
     Raises:
         ConfigError, IntegrityError: as `read_uses` does.
     """
-    stem = f"{_folder(lineage)}{release.manifest['digest']}"
+    stem = f"{_folder(lineage)}{release.manifest.digest}"
     return next((use for use in read_uses(release.lake, lineage) if use.stem == stem), None)
 
 
@@ -261,7 +262,7 @@ def used_prompts(release: Release) -> pl.DataFrame:
         RefusedError: an older version of Sluice built the release, and kept no digests.
         IntegrityError: its provenance is not what its manifest says.
     """
-    has_file = PROVENANCE_FILE in release.manifest["files"]
+    has_file = PROVENANCE_FILE in release.manifest.files
     rows = pl.read_parquet(release.file(PROVENANCE_FILE)) if has_file else pl.DataFrame()
     if "prompt_digest" not in rows.columns:
         raise RefusedError(
@@ -314,20 +315,24 @@ def _rows(use: Use) -> pl.DataFrame:
 
 
 def find_built(
-    lake: Store, name: str, releases: Collection[str] | None, facts: Mapping[str, Any]
+    lake: Store,
+    name: str,
+    releases: Collection[str] | None,
+    matches: Callable[[Manifest], bool],
 ) -> Release | None:
-    """The one of a recipe's `releases` (ids; None: all) whose manifest holds these `facts`, if any.
+    """Return the one of a recipe's `releases` (ids; None: all) whose manifest `matches`, if any.
 
-    With the recipe's digest and the inputs as facts, it is what a build is about to make again.
+    If `matches` compares the digest of the recipe and the inputs, the release is the one that a
+    build is about to make again.
 
     Raises:
-        IntegrityError: what is there is no manifest.
+        IntegrityError: A manifest cannot be read.
     """
     for entry in list_manifests(lake, name):
         folder = entry.key.removesuffix(f"/{MANIFEST}")
         if releases is None or folder.rpartition("/")[2] in releases:
             release = open_release(f"{lake.uri}/{folder}")
-            if facts.items() <= release.manifest.items():
+            if matches(release.manifest):
                 return release
     return None
 

@@ -11,15 +11,15 @@ report, which is made from the others and names the digest. The manifest covers 
 approval covers the manifest.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, Literal
 
 import msgspec
 
+from bedrock_sluice.lake.releases.manifest import FileFacts, Manifest, RecipeDump, Verdict
+from bedrock_sluice.lake.releases.manifest_file import decode_manifest, encode_manifest
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, Store
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError
@@ -28,47 +28,29 @@ MANIFEST = "manifest.json"
 REPORT = "report.html"
 ID_DIGITS = 12
 
-Manifest = dict[str, Any]
-Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-FileName = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+\.[a-z]+$")]
-
-
-class FileFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of a release, as its manifest describes it."""
-
-    sha256: Digest
-    bytes: Annotated[int, msgspec.Meta(ge=0)]
-
-
-class _ManifestShape(msgspec.Struct):
-    """What every manifest holds; the other keys tell how the release came about."""
-
-    name: str
-    id: str
-    digest: Digest
-    recipe: dict[str, Any]
-    recipe_digest: Digest
-    files: dict[FileName, FileFacts]
-    verdict: Literal["passed", "rejected"]
+_RESTORE = "do not use this release; restore the file from a copy, or build the release again"
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A whole release: where it is, its manifest, and the SHA-256 of the manifest's bytes."""
+    """A whole release: the lake that holds it, its manifest, and the SHA-256 of `manifest.json`."""
 
     lake: Store
     manifest: Manifest
     manifest_sha256: str
+    _verified: dict[str, tuple[Entry, int, int]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def name(self) -> str:
         """The name of the recipe."""
-        return str(self.manifest["name"])
+        return self.manifest.name
 
     @property
     def id(self) -> str:
         """`<until-date>-<12 hex>`, unique within the name."""
-        return str(self.manifest["id"])
+        return self.manifest.id
 
     @property
     def uri(self) -> str:
@@ -78,86 +60,129 @@ class Release:
     @property
     def is_passed(self) -> bool:
         """Whether the gate let it through."""
-        return bool(self.manifest["verdict"] == "passed")
+        return self.manifest.verdict == "passed"
 
     def file(self, name: str) -> Path:
-        """A local file with the bytes of one of its files.
+        """Return a local file with the verified bytes of one of its files.
+
+        An object is fetched and hashed once. Later calls only look whether object and local file
+        are still the same ones.
 
         Raises:
-            IntegrityError: the file is gone, or is not what the manifest says.
+            IntegrityError: The file is missing, or is not what the manifest describes.
         """
+        place = f"{self.uri}/{name}"
         entry = self.lake.entry(f"{_folder(self.name, self.id)}{name}")
-        path = self.lake.local(entry) if entry else None
-        if path is None or file_facts(path) != self.manifest["files"][name]:
-            is_copy = path is not None and self.lake.uri.startswith(S3_SCHEME)
-            hint = f"delete the copy {path} and run again" if is_copy else "do not use it"
-            raise IntegrityError(f"{self.uri}/{name} is not what its manifest says; {hint}")
+        if entry is None:
+            raise IntegrityError("missing from the release", place=place, hint=_RESTORE)
+        path = self.lake.local(entry)
+        # A copy of an object on S3 is a file of its own, which may be damaged after it was hashed.
+        status = path.stat()
+        state = (entry, status.st_size, status.st_mtime_ns)
+        if self._verified.get(name) != state:
+            if file_facts(path) != self.manifest.files.get(name):
+                is_copy = self.lake.uri.startswith(S3_SCHEME)
+                raise IntegrityError(
+                    "content differs from the manifest of the release",
+                    place=place,
+                    hint=f"delete the copy {path} and run again" if is_copy else _RESTORE,
+                )
+            self._verified[name] = state
         return path
 
     def verify(self) -> dict[str, Path]:
-        """All files of the release, by name, each read and compared with the manifest.
+        """Compare every file of the release with the manifest; return local files by name.
 
         Raises:
-            IntegrityError: as `file` does.
+            IntegrityError: A file is missing, or is not what the manifest describes.
         """
-        return {name: self.file(name) for name in self.manifest["files"]}
+        return {name: self.file(name) for name in self.manifest.files}
 
 
-def file_facts(path: Path) -> dict[str, Any]:
-    """SHA-256 and bytes of a file, as manifests hold them (`FileFacts`)."""
+def file_facts(path: Path) -> FileFacts:
+    """Return the digest and the size of a file."""
     with path.open("rb") as file:
-        return {"sha256": file_digest(file, "sha256").hexdigest(), "bytes": file.tell()}
+        return FileFacts(sha256=file_digest(file, "sha256").hexdigest(), bytes=file.tell())
 
 
-def file_digests(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    """`file_facts` of each file, by name."""
+def file_digests(files: Mapping[str, Path]) -> dict[str, FileFacts]:
+    """Return the digest and the size of each file, by name."""
     return {name: file_facts(path) for name, path in sorted(files.items())}
 
 
-def release_digest(recipe_digest: str, files: Mapping[str, Mapping[str, Any]]) -> str:
-    """What the id of a release is made of: the recipe's digest, and every file but the report's."""
-    hashes = {name: facts["sha256"] for name, facts in files.items() if name != REPORT}
+def release_digest(recipe_digest: str, files: Mapping[str, FileFacts]) -> str:
+    """Return the digest of a release: over that of its recipe and of every file but the report."""
+    hashes = {name: facts.sha256 for name, facts in files.items() if name != REPORT}
     content = {"recipe": recipe_digest, "files": hashes}
     return sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+
+
+def draft_manifest(  # noqa: PLR0913 - each by its name
+    *,
+    name: str,
+    until: str,
+    recipe: RecipeDump,
+    recipe_digest: str,
+    files: Mapping[str, FileFacts],
+    verdict: Verdict = "passed",
+) -> Manifest:
+    """Return a manifest with the id and the digest of these contents, and nothing counted yet.
+
+    `until` is the date that begins the id.
+    """
+    digest = release_digest(recipe_digest, files)
+    return Manifest(
+        name=name,
+        id=f"{until}-{digest[:ID_DIGITS]}",
+        digest=digest,
+        verdict=verdict,
+        recipe=recipe,
+        recipe_digest=recipe_digest,
+        files=dict(files),
+    )
 
 
 def publish(lake: Store, manifest: Manifest, files: Mapping[str, Path]) -> Release:
     """Write the files, then the manifest; publishing the same again changes nothing.
 
-    A release that is there keeps its report and its manifest: a later version may word the one
-    differently, and other job settings stand in the other.
+    A release that exists keeps its report and its manifest: a later version may word the one
+    differently, and the other may hold other job settings.
 
     Raises:
-        IntegrityError: a file of that name is there already with other bytes.
+        IntegrityError: A file of that name exists already with different content.
     """
-    folder = _folder(manifest["name"], manifest["id"])
-    is_there = lake.entry(folder + MANIFEST) is not None
+    folder = _folder(manifest.name, manifest.id)
+    exists = lake.entry(folder + MANIFEST) is not None
     for name, path in files.items():
-        if not (is_there and name == REPORT):
-            put_same(lake, folder + name, path, manifest["files"][name]["sha256"])
-    text = msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2)
-    lake.put_new(folder + MANIFEST, text + b"\n")
+        if not (exists and name == REPORT):
+            put_same(lake, folder + name, path, manifest.files[name].sha256)
+    lake.put_new(folder + MANIFEST, encode_manifest(manifest))
     return _read(lake, folder)
 
 
 def put_same(store: Store, key: str, path: Path, digest: str) -> None:
-    """Create an object with the SHA-256 `digest`, or see that it is there already.
+    """Create an object with the SHA-256 `digest`, or verify that it exists already.
 
     Raises:
-        IntegrityError: it is there with other bytes.
+        IntegrityError: It exists with different content.
     """
     if store.put_new(key, path):
         return
     entry = store.entry(key)
     if entry is None or sha256(store.read(entry)).hexdigest() != digest:
-        raise IntegrityError(f"{store.uri}/{key} is there with other bytes; look before you go on")
+        raise IntegrityError(
+            "already exists with different content",
+            place=f"{store.uri}/{key}",
+            hint="find out who wrote it before you retry",
+        )
 
 
 def open_release(uri: str) -> Release:
-    """The release at a path or `s3://` URI.
+    """Open the release at a path or `s3://` URI.
 
     Raises:
-        ConfigError: there is no whole release.
+        ConfigError: There is no whole release.
+        IntegrityError: Its manifest was changed, or a newer version of Sluice wrote it.
     """
     parts = uri.rstrip("/").split("/")
     if len(parts) < 4 or parts[-3] != "releases":
@@ -168,19 +193,19 @@ def open_release(uri: str) -> Release:
 
 
 def newest_release(
-    lake: Store, name: str, facts: Mapping[str, Any] = MappingProxyType({})
+    lake: Store, name: str, matches: Callable[[Manifest], bool] = lambda _: True
 ) -> Release | None:
-    """The release of a name whose manifest was written last, of those that hold these `facts`."""
+    """Return the release of a name whose manifest `matches` and was written last."""
     manifests = list_manifests(lake, name)
     for entry in sorted(manifests, key=lambda each: (each.modified, each.key), reverse=True):
         release = _read(lake, entry.key.removesuffix(MANIFEST))
-        if facts.items() <= release.manifest.items():
+        if matches(release.manifest):
             return release
     return None
 
 
 def list_manifests(lake: Store, name: str) -> list[Entry]:
-    """The manifests of all releases of a name, by release id."""
+    """List the manifests of all releases of a name, by release id."""
     return [e for e in lake.entries(f"releases/{name}/") if e.key.endswith(f"/{MANIFEST}")]
 
 
@@ -197,16 +222,13 @@ def _read(lake: Store, folder: str) -> Release:
     entry = lake.entry(folder + MANIFEST)
     if entry is None:
         raise ConfigError(f"{lake.uri}/{folder} has no {MANIFEST}: there is no whole release")
-    content = lake.read(entry)
-    try:
-        manifest = msgspec.json.decode(content, type=Manifest)
-        shape = msgspec.convert(manifest, _ManifestShape)
-    except ValueError:
-        raise IntegrityError(f"{lake.uri}/{entry.key} is not a manifest; do not use it") from None
-    is_own = folder == _folder(shape.name, shape.id)
-    if not (is_own and shape.id.endswith(f"-{shape.digest[:ID_DIGITS]}")):
+    content, place = lake.read(entry), f"{lake.uri}/{entry.key}"
+    manifest = decode_manifest(content, place)
+    is_own = folder == _folder(manifest.name, manifest.id)
+    if not (is_own and manifest.id.endswith(f"-{manifest.digest[:ID_DIGITS]}")):
         raise IntegrityError(
-            f"{lake.uri}/{entry.key}: name, id and digest do not fit each other and the folder; "
-            "do not use it"
+            "name, id, digest and folder do not match each other",
+            place=place,
+            hint="do not use this release; find out who changed it",
         )
     return Release(lake, manifest, sha256(content).hexdigest())

@@ -16,9 +16,6 @@ from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.errors import IntegrityError
 from bedrock_sluice.transforms.split import SIDES, TRAIN, VALIDATION
 
-SPLIT_RULES = "split_rules"
-"""The manifest's digest of the rules of its split: releases with equal ones share a memory."""
-
 _PROVENANCE = "provenance.parquet"
 
 HELD_OR_LAST = pl.Schema({"root": pl.String, "split": pl.String, "json": pl.String})
@@ -51,7 +48,7 @@ def read_split_history(
     """
     folders = [entry.key.removesuffix(f"/{MANIFEST}") for entry in list_manifests(lake, name)]
     releases = [open_release(f"{lake.uri}/{folder}") for folder in folders]
-    releases = [each for each in releases if each.manifest.get(SPLIT_RULES) == rules]
+    releases = [each for each in releases if each.manifest.split_rules == rules]
     if only is not None:
         if missing := sorted(set(only) - {each.id for each in releases}):
             raise IntegrityError(

@@ -143,7 +143,7 @@ def rebuild(folder: Path) -> Work:
             release = build(
                 BuildContext(load_recipe(path), path.absolute().parent, Path(private)), run_stage
             )
-        return Done(release.manifest["counts"]["records"], run_stage.seconds)
+        return Done(release.manifest.counts.records, run_stage.seconds)
 
     return work
 

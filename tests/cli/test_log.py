@@ -27,7 +27,7 @@ def test_a_line_for_each_stage_where_stderr_is_not_a_terminal(
 ) -> None:
     lines = sluice("build", sums).err.splitlines()
     assert lines[0] == f"build: {sums}"
-    stages = [match[1] for line in lines if (match := re.match(r"(\w+): [\d,]+ taken, ", line))]
+    stages = [match[1] for line in lines if (match := re.match(r"(\w+): [\d,]+ in, ", line))]
     assert stages == STAGES
 
 
@@ -36,7 +36,7 @@ def test_json_lines_are_all_that_stderr_holds_and_add_up(sluice: RunSluice, sums
     lines = [json.loads(line) for line in ran.err.splitlines()]
     stages = [line for line in lines if "stage" in line]
     assert [line["stage"] for line in stages] == STAGES
-    assert all(line["taken"] == line["kept"] + line["dropped"] for line in stages)
+    assert all(line["input"] == line["kept"] + line["dropped"] for line in stages)
     assert lines[-1]["verdict"] == "passed"
     assert lines[-1]["train"] + lines[-1]["validation"] == stages[-1]["kept"]
 
@@ -48,7 +48,7 @@ def test_an_error_is_a_json_line_too(sluice: RunSluice, recipe: WriteRecipe) -> 
 
 
 def test_a_level_silences_what_is_below_it(sluice: RunSluice, sums: Path) -> None:
-    assert " 150 taken, " not in sluice("--log-level", "error", "build", sums).err
+    assert " 150 in, " not in sluice("--log-level", "error", "build", sums).err
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])

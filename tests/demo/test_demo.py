@@ -235,9 +235,9 @@ def test_the_demo_passes_the_gate_with_plenty_of_lines(built: Built) -> None:
 
 def test_a_small_demo_passes_the_gate(tmp_path: Path) -> None:
     release = release_of(tmp_path / "demo", SMALL, tmp_path)
-    counts = release.manifest["counts"]
+    counts = release.manifest.counts
     assert release.is_passed
-    assert counts["dropped"][Reason.ANSWER_UNFIT] > 1
+    assert counts.dropped[Reason.ANSWER_UNFIT] > 1
 
 
 def test_released_answers_are_what_their_steps_come_to(built: Built) -> None:

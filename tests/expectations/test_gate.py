@@ -25,6 +25,7 @@ from bedrock_sluice.expectations.measures import (
     measure_split,
 )
 from bedrock_sluice.transforms.errors import IntegrityError
+from bedrock_sluice.transforms.facts.release_facts import AnswerFacts, SourceUsage
 from bedrock_sluice.transforms.settings import MAX_LINES, MIN_LINES
 
 LIMITS: dict[str, float] = {
@@ -257,11 +258,13 @@ def test_the_gate_heeds_what_the_grader_gave(
 def test_a_source_of_answers_that_has_none_fails_and_one_that_has_few_warns(
     prompts: int, failing: list[str], passes: bool
 ) -> None:
-    sources = {"labels": {"prompts": prompts}, "metadata": {"prompts": 100}}
-    checks = evaluate("answers", measure_sources(sources, 100), LIMITS, pl.Series(list(sources)))
+    sources = {"labels": SourceUsage(prompts), "metadata": SourceUsage(100)}
+    measures = measure_sources(AnswerFacts(prompts=100, sources=sources))
+    checks = evaluate("answers", measures, LIMITS, pl.Series(list(sources)))
     assert (failed(checks), is_passed(checks)) == (failing, passes)
     assert [check.examples for check in checks if not check.passed] == [["labels"]] * len(failing)
-    assert failed(evaluate("answers", measure_sources({"labels": {"prompts": 0}}, 0), LIMITS))
+    no_prompts = AnswerFacts(prompts=0, sources={"labels": SourceUsage(0)})
+    assert failed(evaluate("answers", measure_sources(no_prompts), LIMITS))
 
 
 @pytest.mark.parametrize("suite", ["lines", "split", "leakage", "readiness", "answers"])

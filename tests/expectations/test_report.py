@@ -6,7 +6,27 @@ from html.parser import HTMLParser
 import pytest
 
 from bedrock_sluice.expectations.checks import Check, Limit
-from bedrock_sluice.expectations.report import LEAKS, ROW_USES, render_report
+from bedrock_sluice.expectations.report import LEAKS, ROW_USES, ReportFacts, render_report
+from bedrock_sluice.transforms.facts.readiness_facts import (
+    Finding,
+    Length,
+    Problems,
+    ReadinessFacts,
+    Scores,
+    WithinPrompts,
+)
+from bedrock_sluice.transforms.facts.release_facts import (
+    AnswerFacts,
+    Counts,
+    CurationFacts,
+    LeakageCertificate,
+    MetadataFacts,
+    Slice,
+    SourceUsage,
+    StageCounts,
+    TableRows,
+    UnknownShape,
+)
 
 
 class Page(HTMLParser):
@@ -59,44 +79,47 @@ def check(text: str, severity: str, *, passed: bool) -> Check:
 
 def report(hostile: str, checks: Sequence[Check] = ()) -> str:
     """A report in which every text is hostile."""
-    stages = [
-        {"stage": hostile, "taken": 12_345, "kept": 5, "rejected": {"decode_bad_json": 12_340}}
-    ]
-    facts = {
-        "id": hostile,
-        "digest": hostile,
-        "approve": hostile,
-        "name": hostile,
-        "template": hostile,
-        "since": hostile,
-        "until": hostile,
-        "verdict": hostile,
-        "stages": stages,
-        "train": 4,
-        "validation": 1,
-        "matched_without_key": 2,
-        "records": 12_345,
-        "untagged": 3,
-        "tags": {hostile: 7},
-        "unknown_shapes": [{"shape": hostile, "records": 2}],
-        "inspected": 5,
-        "personal_data": {"email": 1},
-        "privacy": {"email": "mask"},
-        "hidden_characters": 1,
-        "slices": [{"slice": hostile, "value": hostile, "records": 5, "share": 1.0}],
-        "certificate": dict.fromkeys(LEAKS, 0),
-        "instructed": 3,
-        "answers_by_source": {hostile: 4, "logged": 1},
-        "answer_sources": {hostile: dict.fromkeys([*ROW_USES, "rows", "prompts"], 9_001)},
-        "answerable": 10_000,
-        "readiness": {
-            "responses": 9,
-            "prompts": 8,
-            "scores": {"mean": 0.5, "share_zero": 0.1, "share_one": 0.2},
-            "findings": [{"name": hostile, "message": hostile}],
-            "warnings": [],
-        },
-    }
+    counts = Counts(records=12_345, train=4, validation=1)
+    stage = StageCounts(stage=hostile, input=12_345, kept=5, rejected={"decode_bad_json": 12_340})
+    rows = TableRows(**dict.fromkeys(TableRows.__struct_fields__, 9_001))
+    facts = ReportFacts(
+        name=hostile,
+        id=hostile,
+        digest=hostile,
+        verdict=hostile,
+        approve=hostile,
+        template=hostile,
+        since=hostile,
+        until=hostile,
+        privacy={"email": "mask"},
+        counts=counts,
+        stages=[stage],
+        metadata=MetadataFacts(records_by_key={hostile: 7}, without_keys=3, matched_without_key=2),
+        unknown_shapes=[UnknownShape(hostile, 2)],
+        curation=CurationFacts(prompts=5, personal_data={"email": 1}, hidden_characters=1),
+        slices=[Slice(hostile, hostile, 5, 1.0)],
+        answers=AnswerFacts(
+            prompts=10_000,
+            sources={hostile: SourceUsage(9_001, rows)},
+            lines_by_source={hostile: 4, "logged": 1},
+            lines_with_instruction=3,
+        ),
+        leakage=LeakageCertificate(),
+        readiness=ReadinessFacts(
+            verdict=hostile,
+            findings=[Finding(hostile, hostile)],
+            warnings=[],
+            responses=9,
+            prompts=8,
+            circular=0,
+            mean_response_tokens=None,
+            scores=Scores(0.5, 0.1, (0.0, 1.0), (1,), (0.0, 1.0), 0.1, 0.2, 0.9),
+            problems=Problems(0.0, 0.0, ()),
+            length=Length(9, None, "unknown", hostile),
+            within_prompts=WithinPrompts(0, None, None),
+            repeat=None,
+        ),
+    )
     return render_report(facts, checks or [check(hostile, "fail", passed=False)])
 
 
@@ -135,3 +158,8 @@ def test_the_report_is_the_same_every_time() -> None:
     assert report("plain") == report("plain")
     assert "12,345" in report("plain")
     assert "9,001 of 10,000 prompts have an answer there, 999 have none" in report("plain")
+
+
+def test_the_report_has_words_for_each_leak_and_each_use_of_a_row() -> None:
+    assert set(LEAKS) == set(LeakageCertificate.__struct_fields__)
+    assert set(ROW_USES) == set(TableRows.__struct_fields__) - {"rows"}

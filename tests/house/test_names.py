@@ -38,7 +38,6 @@ EXEMPT = {
     "expectations/checks.py": {"passed", "measured"},  # fields of checks.json
     "expectations/gate.py": {"passed"},  # of Great Expectations' own result
     "rewards/readiness.py": {"scored", "compared"},  # fields of `grade --json`
-    "transforms/answers/table_usage.py": {"used", "unused", "undated"},  # fields of the manifest
     "lake/logs/landed.py": {"modified"},  # a field in the footer of every landed part
     "lake/stores/store.py": {"modified"},  # the same
     "transforms/readers/chat_dialects/cohere_command.py": {"required"},  # a field of Cohere's

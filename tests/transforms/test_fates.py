@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from bedrock_sluice.transforms.errors import IntegrityError
+from bedrock_sluice.transforms.facts.release_facts import StageCounts
 from bedrock_sluice.transforms.fates import (
     FilterResult,
     Ledger,
@@ -103,8 +104,8 @@ def test_a_stage_that_adds_up_is_let_through() -> None:
     rejected = rows.head(1).with_columns(object=pl.lit("a"), line=pl.lit(1, pl.UInt32))
     rejected = rejected.with_columns(reason=pl.lit("select_model"))
     ledger.enter("select", 3, FilterResult(kept, rejected))
-    taken = {"stage": "select", "taken": 3, "kept": 2, "rejected": {"select_model": 1}}
-    assert ledger.stages == [taken]
+    counts = StageCounts(stage="select", input=3, kept=2, rejected={"select_model": 1})
+    assert ledger.stages == [counts]
     assert ledger.count(Reason.SELECT_MODEL) == 1
 
 

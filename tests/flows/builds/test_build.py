@@ -167,4 +167,4 @@ def test_records_without_a_key_that_notequals_names_are_counted(
     told = json.loads(ran.out)
     manifest = json.loads((Path(told["release"]) / "manifest.json").read_text())
     assert told["counts"]["dropped"]["select_metadata"] == 40
-    assert manifest["matched_without_key"] == 40
+    assert manifest["metadata"]["matched_without_key"] == 40

@@ -191,7 +191,7 @@ def test_a_release_passes_and_so_do_the_profiles_of_the_template(
     build: Build, case: Case, sluice: RunSluice
 ) -> None:
     release, manifest = build(case)
-    assert (manifest["verdict"], manifest["instructed"]) == ("passed", 0)
+    assert (manifest["verdict"], manifest["answers"]["lines_with_instruction"]) == ("passed", 0)
     lines = lines_of(release)
     assert len(lines) == NUMBER
     for line in lines:
@@ -216,7 +216,7 @@ def test_instruct_asks_for_the_marker_in_each_prompt_and_is_counted(
 ) -> None:
     release, manifest = build(case, "instruct = true\n")
     marker = {"math": "####", "qa": "ANSWER:", "custom": "VERDICT:"}[case.name]
-    assert manifest["instructed"] == NUMBER
+    assert manifest["answers"]["lines_with_instruction"] == NUMBER
     for line in lines_of(release):
         (message,) = line["messages"]
         asked, _, instruction = message["content"].partition("\n\n")
@@ -235,7 +235,7 @@ def test_instruct_leaves_alone_what_asks_already_or_has_no_marker(
     assert told["instructed"] == 0
     (tool,) = (case for case in CASES if case.name == "tool")
     _, manifest = build(tool, "instruct = true\n")
-    assert manifest["instructed"] == 0
+    assert manifest["answers"]["lines_with_instruction"] == 0
 
 
 def results(

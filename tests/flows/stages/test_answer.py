@@ -257,12 +257,14 @@ def test_what_came_of_the_rows_is_counted_in_the_manifest(build: Build, write: W
     write("told.jsonl", [*rows, dropped])
     more = f'from = ["labels", "logged"]\n{LABELS}\nlabelled_before = 2026-10-09'
     manifest = build(more, ("kept", "#### 9"), dropped=["dropped"]).manifest
-    assert manifest["answer_sources"]["labels"] == {
+    labels = manifest["answers"]["sources"]["labels"]
+    assert labels["prompts"] == 1
+    assert labels["table"] == {
         "rows": 8,
-        **{"used": 1, "not_selected": 1, "unknown": 3, "unreadable": 1},
-        **{"late": 1, "undated": 1, "unused": 0, "prompts": 1},
+        **{"applied": 1, "not_selected": 1, "unknown": 3, "unreadable": 1},
+        **{"late": 1, "without_time": 1, "overruled": 0},
     }
-    assert manifest["answers_by_source"] == {"labels": 1, "logged": 141}
+    assert manifest["answers"]["lines_by_source"] == {"labels": 1, "logged": 141}
 
 
 @pytest.mark.parametrize(
@@ -290,7 +292,7 @@ def test_labels_that_give_no_answer_reject_the_release(
     write("told.jsonl", rows)
     built = build(f'from = ["labels", "logged"]\n{LABELS}', ("kept", "#### 9"))
     assert built.manifest["verdict"] == "rejected"
-    assert built.manifest["answers_by_source"] == {"logged": 142}
+    assert built.manifest["answers"]["lines_by_source"] == {"logged": 142}
     ran = sluice("build", tmp_path / "sums.toml")
     assert ran.code == 1
     assert f"labels: {words}; 0 of 142 prompts have one" in ran.err
@@ -301,7 +303,7 @@ def test_labels_that_give_no_answer_reject_the_release(
     assert "0 of 142 prompts have an answer there, 142 have none" in page
     told = json.loads(sluice("build", tmp_path / "sums.toml", "--json").out)
     assert told["failed_checks"] == ["answer_sources"]
-    assert told["answer_sources"] == built.manifest["answer_sources"]
+    assert told["answers"] == built.manifest["answers"]
 
 
 def test_sources_that_are_trusted_less_are_not_asked(build: Build, write: Write) -> None:

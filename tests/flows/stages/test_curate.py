@@ -143,8 +143,8 @@ def test_what_overlaps_an_evaluation_set_is_left_out(
     assert {built.fates[name]["reason"] for name in ("same", "inside")} == {"curate_evaluation"}
     assert built.fates["same"]["detail"] == "eval.jsonl:2: exact, 100 %"
     assert built.fates["inside"]["detail"].startswith("eval.jsonl:2: contained")
-    assert built.manifest["evaluation_sha256"].keys() == {"eval.jsonl"}
-    assert built.manifest["certificate"]["evaluated"] == 0
+    assert built.manifest["inputs"]["evaluation_sha256"].keys() == {"eval.jsonl"}
+    assert built.manifest["leakage"]["evaluation"] == 0
 
 
 def test_an_evaluation_item_in_the_system_message_is_left_out_and_the_gate_would_find_it(
@@ -162,7 +162,7 @@ def test_an_evaluation_item_in_the_system_message_is_left_out_and_the_gate_would
     )
     built = build(section, f"{against}max_per_identity = 1000\n")
     assert "told" in built.lines
-    assert built.manifest["certificate"]["evaluated"] == 1
+    assert built.manifest["leakage"]["evaluation"] == 1
     assert built.manifest["verdict"] == "rejected"
     examples = {check["name"]: check["examples"] for check in built.checks}
     assert examples["no_evaluation_leak"] == ["told"]
@@ -202,7 +202,7 @@ def test_secrets_are_masked_alike_in_prompt_and_answer_and_personal_data_reporte
     assert KEY not in line
     assert line.count("[AWS_ACCESS_KEY_") == 2
     assert "ada@example.com" in line
-    assert built.manifest["personal_data"] == {"aws_access_key": 1, "email": 1}
+    assert built.manifest["curation"]["personal_data"] == {"aws_access_key": 1, "email": 1}
 
 
 def test_masks_cover_the_whole_line_and_an_id_that_would_need_one_costs_its_line(
@@ -269,9 +269,7 @@ def test_strata_share_the_lines(build: Build) -> None:
 
 def test_the_certificate_stands_in_the_manifest(build: Build) -> None:
     told = build([]).manifest
-    assert told["certificate"] == dict.fromkeys(
-        ("exact", "prefix", "near", "evaluated", "group"), 0
-    )
+    assert told["leakage"] == dict.fromkeys(("exact", "prefix", "near", "group", "evaluation"), 0)
     assert told["verdict"] == "passed"
 
 

@@ -27,11 +27,12 @@ def test_filters_and_the_report_see_derived_tags(
     told = json.loads(sluice("build", recipe(DERIVE), "--json").out)
     manifest = json.loads((Path(told["release"]) / "manifest.json").read_text())
     assert told["counts"]["dropped"] == {"select_metadata": 50}
-    assert manifest["tags"] == {"family": 150, "team": 150}
-    assert manifest["untagged"] == 0
+    assert manifest["metadata"]["records_by_key"] == {"family": 150, "team": 150}
+    assert manifest["metadata"]["without_keys"] == 0
     plain = json.loads(sluice("build", recipe(), "--json").out)
     manifest = json.loads((Path(plain["release"]) / "manifest.json").read_text())
-    assert (manifest["tags"], manifest["untagged"]) == ({}, 150)
+    assert manifest["metadata"]["records_by_key"] == {}
+    assert manifest["metadata"]["without_keys"] == 150
 
 
 def test_reasoning_stays_in_the_response_if_the_recipe_says_so(

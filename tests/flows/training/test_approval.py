@@ -13,6 +13,7 @@ from support.releases import publish_files
 from bedrock_sluice.expectations.checks import Check, Limit, encode_checks
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.training.approval import approve, find_approvals
+from bedrock_sluice.lake.releases.manifest import Verdict
 from bedrock_sluice.lake.releases.release import (
     Release,
     approvals_folder,
@@ -40,7 +41,7 @@ def release(tmp_path: Path) -> Release:
     return publish_release(tmp_path, "passed")
 
 
-def publish_release(folder: Path, verdict: str) -> Release:
+def publish_release(folder: Path, verdict: Verdict) -> Release:
     lake = str(folder / "lake")
     recipe = Recipe.model_validate(
         {"name": "math", "lake": lake, "source": {"uri": "logs"}, "template": {"name": "math"}}
@@ -76,7 +77,7 @@ def test_an_approval_says_who_when_and_of_what(release: Release) -> None:
     assert record == {
         "release": release.id,
         "name": "math",
-        "digest": release.manifest["digest"],
+        "digest": release.manifest.digest,
         "manifest": sha256(manifest).hexdigest(),
         "by": "Dana Reviewer",
         "at": "2026-11-02T12:30:00Z",
@@ -190,6 +191,6 @@ def test_an_approval_that_was_written_by_hand_is_none(release: Release, change: 
 def test_a_release_under_another_name_is_none(release: Release) -> None:
     for folder in (f"{release.id[:-1]}g", f"2026-11-02-{release.id[-12:]}"):
         path = Path(release.uri).rename(Path(release.uri).with_name(folder))
-        with pytest.raises(IntegrityError, match="do not fit"):
+        with pytest.raises(IntegrityError, match="do not match each other"):
             open_release(str(path))
         path.rename(release.uri)

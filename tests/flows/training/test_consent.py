@@ -7,9 +7,11 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
+import msgspec
 import pytest
 from support.protocols import RunSluice, WriteRecipe
 
+from bedrock_sluice.lake.releases.manifest import FileFacts
 from bedrock_sluice.lake.releases.release import open_release, release_digest
 from bedrock_sluice.transforms.errors import IntegrityError
 
@@ -67,7 +69,8 @@ def forge(release: Path, approval: Path) -> None:
     told = json.loads((release / "manifest.json").read_text())
     content = lines.read_bytes()
     told["files"]["train.jsonl"] = {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
-    told["digest"] = release_digest(told["recipe_digest"], told["files"])
+    files = msgspec.convert(told["files"], dict[str, FileFacts])
+    told["digest"] = release_digest(told["recipe_digest"], files)
     (release / "manifest.json").write_text(json.dumps(told))
     record = json.loads(approval.read_text()) | {"digest": told["digest"], "checksum": ""}
     record["manifest"] = sha256((release / "manifest.json").read_bytes()).hexdigest()
@@ -82,7 +85,10 @@ EDITS: dict[str, Edit] = {
     "provenance": append("provenance.parquet"),
     "checks": append("checks.json"),
     **{key: manifest(key, {}) for key in ("counts", "inputs", "stages", "versions")},
-    **{key: manifest(key, None) for key in ("certificate", "labels_sha256", "parent", "format")},
+    **{
+        key: manifest(key, None)
+        for key in ("leakage", "trained_before", "parent", "schema_version")
+    },
     "bytes of validation": lambda release, _: changed(
         release / "manifest.json", lambda m: m["files"]["validation.jsonl"].update(bytes=0)
     ),

@@ -18,6 +18,7 @@ from bedrock_sluice.flows.training.approval import approve, recipe_of
 from bedrock_sluice.flows.training.job import bedrock_client, prepare, start
 from bedrock_sluice.flows.training.request import Request
 from bedrock_sluice.flows.training.request import job_request as request_of
+from bedrock_sluice.lake.releases.manifest import Verdict
 from bedrock_sluice.lake.releases.release import (
     Release,
     approvals_folder,
@@ -61,7 +62,7 @@ def publish_release(
     folder: Path,
     lake: str = "",
     *,
-    verdict: str = "passed",
+    verdict: Verdict = "passed",
     grader: Json | None = GRADER,
     validation_lines: str = LINES["validation.jsonl"],
     **train: object,
@@ -125,7 +126,7 @@ def bedrock() -> "BedrockClient":
 
 def test_the_request_is_exactly_this(tmp_path: Path) -> None:
     release = publish_release(tmp_path, kms_key_id="alias/models")
-    digest = release.manifest["digest"]
+    digest = release.manifest.digest
     assert job_request(release, "s3://acme-lake/here") == {
         "jobName": f"math-{digest[:12]}",
         "customModelName": f"math-{digest[:12]}",
@@ -223,7 +224,7 @@ def test_another_lineage_is_another_job(tmp_path: Path) -> None:
 def write_other_approval(release: Release) -> Release:
     approve(release, "Dana", NOON)
     (path,) = Path(release.lake.uri, approvals_folder(release)).iterdir()
-    path.write_text(path.read_text().replace(release.manifest["digest"], "0" * 64))
+    path.write_text(path.read_text().replace(release.manifest.digest, "0" * 64))
     return release
 
 
@@ -327,7 +328,7 @@ def test_a_release_in_s3_is_trained_on_where_it_lies(tmp_path: Path, s3: "S3Clie
     before = set(keys(s3, "acme-lake"))
     client = bedrock_client()
     arn = begin(release, client)
-    name = f"math-{release.manifest['digest'][:12]}"
+    name = f"math-{release.manifest.digest[:12]}"
     job = client.get_model_customization_job(jobIdentifier=name)
     assert (job["jobArn"], job["roleArn"], job["customizationType"]) == (
         arn,

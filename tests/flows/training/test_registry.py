@@ -148,7 +148,7 @@ def test_prompts_are_reserved_before_the_request_is_sent(
     told = told_in(release)
     asked = json.loads(told.pop("job-1.json"))
     request = asked.pop("request")
-    name = f"math-{release.manifest['digest'][:12]}"
+    name = f"math-{release.manifest.digest[:12]}"
     assert asked == {"release": f"math/{release.id}", "job": name, "region": "us-east-1"}
     assert request["jobName"] == name
     assert told == {"started-1.json": f'{{"job_arn":"{ARN}"}}\n'}
@@ -250,7 +250,7 @@ def test_a_lake_in_s3_keeps_its_registry_there(ready: Callable[..., Release], bu
     start(prepare(release), client)
     assert states(release) == {"reserved"}
     assert [each.status for each in settle(release.lake, "math")] == ["InProgress"]
-    name = f"math-{release.manifest['digest'][:12]}"
+    name = f"math-{release.manifest.digest[:12]}"
     client.stop_model_customization_job(jobIdentifier=name)
     assert settle(release.lake, "math") == [Settled(release.id, name, "Stopped", "released")]
     assert states(release) == {"released"}

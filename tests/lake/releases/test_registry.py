@@ -8,7 +8,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
+from bedrock_sluice.lake.releases.manifest import InputObject, Inputs, Manifest
 from bedrock_sluice.lake.releases.registry import (
     JobEnd,
     JobRequest,
@@ -20,13 +22,14 @@ from bedrock_sluice.lake.releases.registry import (
     trained_on,
     used_prompts,
 )
-from bedrock_sluice.lake.releases.release import Release, file_digests, publish, release_digest
+from bedrock_sluice.lake.releases.release import Release, draft_manifest, file_digests, publish
 from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.curate.trained_before import TRAINED
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError, RefusedError
 
 ASKED = JobRequest("math/x", "math-0123", "us-east-1")
+NO_INPUTS = Inputs()
 VAIN, DONE = JobEnd("Failed"), JobEnd("Completed", "arn:job", "arn:model")
 
 
@@ -37,7 +40,7 @@ def release(store: Store, tmp_path: Path) -> Release:
 
 
 def published(
-    lake: Store, folder: Path, train: str, drop: str | None = None, **facts: Any
+    lake: Store, folder: Path, train: str, drop: str | None = None, inputs: Inputs = NO_INPUTS
 ) -> Release:
     """A release by hand, with a line for each letter of `train`; `drop` leaves a column out."""
     letters = [*train, "z"]
@@ -49,11 +52,14 @@ def published(
     path = folder / "provenance.parquet"
     pl.DataFrame({k: v for k, v in columns.items() if k != drop}).write_parquet(path)
     files = {"provenance.parquet": path} if drop != "file" else {}
-    told = file_digests(files)
-    digest = release_digest("0" * 64, told)
-    fixed = {"recipe": {}, "recipe_digest": "0" * 64, "verdict": "passed"}
-    identity = {"name": "math", "id": f"2026-11-01-{digest[:12]}", "digest": digest, "files": told}
-    return publish(lake, {**fixed, **identity, **facts}, files)
+    draft = draft_manifest(
+        name="math",
+        until="2026-11-01",
+        recipe={},
+        recipe_digest="0" * 64,
+        files=file_digests(files),
+    )
+    return publish(lake, replace(draft, inputs=inputs), files)
 
 
 def only(lake: Store) -> Use:
@@ -75,7 +81,7 @@ def test_what_is_reserved_is_told_of_the_lines_to_train_on(release: Release) -> 
     assert trained_on(release.lake, "math").rows() == told
     assert trained_on(release.lake, "maths").height == 0
     names = [e.key for e in release.lake.entries("registry/")]
-    start = f"registry/math/{release.manifest['digest']}"
+    start = f"registry/math/{release.manifest.digest}"
     assert names == [f"{start}.job-1.json", f"{start}.reserved.parquet"]
 
 
@@ -271,14 +277,17 @@ def test_other_prompts_where_these_would_be_reserved_stop_it(tmp_path: Path, fol
 # --- A build again
 
 
-def test_what_was_built_before_is_found_by_its_facts(store: Store, tmp_path: Path) -> None:
-    inputs = [{"object": "a", "etag": None, "size": 1}]
-    first = published(store, tmp_path, "a", inputs=inputs, labels_sha256=None)
-    other = published(store, tmp_path, "b", inputs=[], labels_sha256=None)
-    facts = {"recipe_digest": "0" * 64, "inputs": inputs, "labels_sha256": None}
-    found = find_built(store, "math", [first.id, other.id], facts)
-    assert found is not None
-    assert found.id == first.id
-    assert find_built(store, "math", [other.id, "gone"], facts) is None
-    assert find_built(store, "maths", [first.id], facts) is None
-    assert find_built(store, "math", [first.id], {**facts, "inputs": [{}]}) is None
+def test_what_was_built_before_is_found_by_its_manifest(store: Store, tmp_path: Path) -> None:
+    inputs = Inputs(objects=[InputObject("a", 1, None, "0" * 64)])
+    first = published(store, tmp_path, "a", inputs=inputs)
+    other = published(store, tmp_path, "b")
+
+    def has_inputs(manifest: Manifest) -> bool:
+        return manifest.inputs == inputs
+
+    build = find_built(store, "math", [first.id, other.id], has_inputs)
+    assert build is not None
+    assert build.id == first.id
+    assert find_built(store, "math", [other.id, "gone"], has_inputs) is None
+    assert find_built(store, "maths", [first.id], has_inputs) is None
+    assert find_built(store, "math", [first.id], lambda _: False) is None

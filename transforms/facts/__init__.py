@@ -1,0 +1,1 @@
+"""What a build counts and measures: typed parts of public JSON files."""
