@@ -77,13 +77,13 @@ LEAKS = {
 }
 
 ROW_USES = {
-    "applied": "used",
+    "with_effect": "used",
     "not_selected": "for requests that were not selected",
     "unknown": "for requests that are not in the logs",
     "unreadable": "without an answer that the template reads",
     "late": "given too late",
     "without_time": "without a time",
-    "overruled": "overruled by other rows or sources",
+    "without_effect": "overruled by other rows or sources",
 }
 
 _ORDER = ("failed", "warned", "passed")

@@ -198,10 +198,10 @@ def rows_in_words(table: TableRows) -> str:
     others = (
         (table.late, "too late"),
         (table.without_time, "without a time"),
-        (table.overruled, "overruled"),
+        (table.without_effect, "overruled"),
     )
     counts += [f"{number:,} {words}" for number, words in others if number]
-    return f"{table.rows:,} rows, {table.applied:,} used; {', '.join(counts)}"
+    return f"{table.rows:,} rows, {table.with_effect:,} used; {', '.join(counts)}"
 
 
 def _better_templates(answer_context: AnswerContext, current: Template) -> str:

@@ -68,8 +68,8 @@ class SourceUsageV1(msgspec.Struct, frozen=True):
             return SourceUsage(self.prompts)
         rows = TableRows(
             rows=self.rows,
-            applied=self.used,
-            overruled=self.unused,
+            with_effect=self.used,
+            without_effect=self.unused,
             not_selected=self.not_selected,
             unknown=self.unknown,
             unreadable=self.unreadable,
@@ -95,7 +95,6 @@ class ManifestV1(msgspec.Struct, frozen=True, kw_only=True):
     Fields that came late in the life of version 1 have the values by which they are absent.
     """
 
-    format: Literal[1] = 1
     name: str
     id: str
     digest: Digest
@@ -130,6 +129,7 @@ class ManifestV1(msgspec.Struct, frozen=True, kw_only=True):
     certificate: LeakageCertificateV1 = LeakageCertificateV1()
     readiness: ReadinessFacts | None = None
     files: dict[FileName, FileFacts]
+    format: Literal[1]
     versions: dict[str, str] = {}
 
     def upgrade(self) -> Manifest:

@@ -38,7 +38,7 @@ class Release:
     lake: Store
     manifest: Manifest
     manifest_sha256: str
-    _verified: dict[str, tuple[Entry, int, int]] = field(
+    _states: dict[str, tuple[Entry, int, int]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -79,7 +79,7 @@ class Release:
         # A copy of an object on S3 is a file of its own, which may be damaged after it was hashed.
         status = path.stat()
         state = (entry, status.st_size, status.st_mtime_ns)
-        if self._verified.get(name) != state:
+        if self._states.get(name) != state:
             if file_facts(path) != self.manifest.files.get(name):
                 is_copy = self.lake.uri.startswith(S3_SCHEME)
                 raise IntegrityError(
@@ -87,7 +87,7 @@ class Release:
                     place=place,
                     hint=f"delete the copy {path} and run again" if is_copy else _RESTORE,
                 )
-            self._verified[name] = state
+            self._states[name] = state
         return path
 
     def verify(self) -> dict[str, Path]:

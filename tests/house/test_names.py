@@ -37,8 +37,12 @@ ALLOWED = {
 EXEMPT = {
     "expectations/checks.py": {"passed", "measured"},  # fields of checks.json
     "expectations/gate.py": {"passed"},  # of Great Expectations' own result
-    "rewards/readiness.py": {"scored", "compared"},  # fields of `grade --json`
+    "transforms/facts/readiness_facts.py": {"scored", "compared"},  # fields of `grade --json`
+    "transforms/facts/release_facts.py": {"dropped", "quarantined"},  # fields of the manifest
     "lake/logs/landed.py": {"modified"},  # a field in the footer of every landed part
+    "lake/releases/manifest_v1.py": {  # fields of version 1 of the manifest
+        *("taken", "used", "unused", "undated", "evaluated", "untagged", "inspected", "instructed"),
+    },
     "lake/stores/store.py": {"modified"},  # the same
     "transforms/readers/chat_dialects/cohere_command.py": {"required"},  # a field of Cohere's
     "transforms/readers/fast_path.py": {"created"},  # a field of OpenAI's

@@ -17,11 +17,11 @@ def table_usage(
     not_selected = int(result.unmatched_keys.is_in(logged_keys.unique().implode()).sum())
     usable = result.usable
     is_decisive = pl.col("prompt_digest").is_in(decided_digests.implode())
-    applied = usable.filter(is_decisive)["row"].n_unique()
+    with_effect = usable.filter(is_decisive)["row"].n_unique()
     rows = TableRows(
         rows=result.rows,
-        applied=applied,
-        overruled=usable["row"].n_unique() - applied,
+        with_effect=with_effect,
+        without_effect=usable["row"].n_unique() - with_effect,
         not_selected=not_selected,
         unknown=result.unmatched_keys.len() - not_selected,
         unreadable=result.unreadable,

@@ -79,16 +79,16 @@ class CurationFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class TableRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the rows of labels or feedback were used: each of `rows` is in one other number.
 
-    `applied` rows gave an answer, or rejected the logged one. `overruled` rows contradict another
-    row, or an earlier source had the answer. `not_selected` rows are for records of the logs that
-    need no answer, `unknown` rows for none of the logs. `unreadable` rows have no answer that the
-    template reads. `late` rows were given after `labelled_before`; with it, rows `without_time` do
-    not count either.
+    Rows `with_effect` gave an answer, or rejected the logged one; those `without_effect` contradict
+    another row, or an earlier source had the answer. `not_selected` rows are for records of the
+    logs that need no answer, `unknown` rows for none of the logs. `unreadable` rows have no answer
+    that the template reads. `late` rows were given after `labelled_before`; with it, rows
+    `without_time` do not count either.
     """
 
     rows: int
-    applied: int
-    overruled: int
+    with_effect: int
+    without_effect: int
     not_selected: int
     unknown: int
     unreadable: int

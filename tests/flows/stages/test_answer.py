@@ -261,8 +261,8 @@ def test_what_came_of_the_rows_is_counted_in_the_manifest(build: Build, write: W
     assert labels["prompts"] == 1
     assert labels["table"] == {
         "rows": 8,
-        **{"applied": 1, "not_selected": 1, "unknown": 3, "unreadable": 1},
-        **{"late": 1, "without_time": 1, "overruled": 0},
+        **{"with_effect": 1, "not_selected": 1, "unknown": 3, "unreadable": 1},
+        **{"late": 1, "without_time": 1, "without_effect": 0},
     }
     assert manifest["answers"]["lines_by_source"] == {"labels": 1, "logged": 141}
 

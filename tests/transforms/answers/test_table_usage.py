@@ -45,5 +45,7 @@ def test_each_row_of_a_table_is_counted_once(
     total, *parts = astuple(usage.table)
     assert sum(parts) == total == rows
     assert usage.table.unknown == sum(key not in logged_keys for key in unmatched_keys)
-    assert usage.table.applied == len({row for row, digest in usable if digest in decided_digests})
+    assert usage.table.with_effect == len(
+        {row for row, digest in usable if digest in decided_digests}
+    )
     assert usage.prompts == len({digest for _, digest in usable})
