@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bedrock_sluice.lake.releases import release as module
+from bedrock_sluice.lake.releases.manifest import FileFacts
 from bedrock_sluice.lake.releases.release import (
     Release,
     draft_manifest,
@@ -45,7 +46,7 @@ def test_a_file_is_fetched_and_hashed_once(
         gets.append(entry.key)
         return get(store, entry)
 
-    def file_facts(path: Path) -> module.FileFacts:
+    def file_facts(path: Path) -> FileFacts:
         hashes.append(path.name)
         return hash_file(path)
 
