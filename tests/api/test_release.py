@@ -144,6 +144,7 @@ def test_without_the_extra_the_error_names_it(
 
 
 def test_frames_agree_with_the_manifest(release: Release) -> None:
+    assert release.manifest == json.loads((Path(release.uri) / "manifest.json").read_bytes())
     counts = release.manifest["counts"]
     assert release.train.height == counts["train"] > 0
     assert release.validation.height == counts["validation"] > 0
