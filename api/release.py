@@ -87,9 +87,8 @@ class Release:
     @cached_property
     def checks(self) -> pl.DataFrame:
         """The checks of the gate, one per row; see checks.json in docs/release.md."""
-        rows = [
-            to_builtins(check) for check in decode_checks(self.file("checks.json").read_bytes())
-        ]
+        content = self.file("checks.json").read_bytes()
+        rows = to_builtins(decode_checks(content, f"{self.uri}/checks.json"))
         return pl.DataFrame(rows, schema=CHECKS)
 
     @property

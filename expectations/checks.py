@@ -1,14 +1,21 @@
-"""The results of the gate's checks, and the file `checks.json` that holds them."""
+"""The results of the gate's checks, and the file `checks.json` that holds them.
+
+`checks.json` is a public file, and `docs/release.md` describes every field. A field is added,
+renamed or removed only together with `SCHEMA_VERSION`. The digest of a release covers the file, so
+that another version of the schema gives every release another id.
+"""
 
 from collections.abc import Iterable, Sequence
+from typing import Final, Literal
 
 import msgspec
 
 from bedrock_sluice.transforms.errors import IntegrityError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 Number = int | float
+Severity = Literal["fail", "warn"]
 
 
 class Limit(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -34,7 +41,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     name: str
     message: str
-    severity: str
+    severity: Severity
     passed: bool
     measured: Number | None
     limit: Limit
@@ -43,7 +50,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     hint: str
 
     @property
-    def result(self) -> str:
+    def result(self) -> Literal["passed", "warned", "failed"]:
         """`passed`, `warned` or `failed`."""
         return "passed" if self.passed else "failed" if self.severity == "fail" else "warned"
 
@@ -53,6 +60,10 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         space = "" if self.unit.startswith("%") else " "
         unit = "" if self.measured is None else f"{space}{self.unit}"
         return f"measured: {_text(self.measured)}{unit}; limit: {self.limit}"
+
+
+class _Version(msgspec.Struct):
+    schema_version: int
 
 
 class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,21 +84,28 @@ def encode_checks(checks: Sequence[Check]) -> bytes:
     return msgspec.json.format(content, indent=2) + b"\n"
 
 
-def decode_checks(content: bytes) -> list[Check]:
-    """The checks of a `checks.json`.
+def decode_checks(content: bytes, place: str) -> list[Check]:
+    """Read the checks of a `checks.json`; `place` is its path or URI, for errors.
 
     Raises:
-        IntegrityError: it has another schema, as those of other versions may have.
+        IntegrityError: The content has another schema, or a newer version of Sluice wrote it.
     """
     try:
-        whole = msgspec.json.decode(content, type=Checks)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        whole = None
-    if whole is None or whole.schema_version != SCHEMA_VERSION:
+        version = msgspec.json.decode(content, type=_Version).schema_version
+        if version == SCHEMA_VERSION:
+            return msgspec.json.decode(content, type=Checks).checks
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(
-            "checks.json is not of this version of Sluice; build the release again"
-        )
-    return whole.checks
+            f"not the checks of a release ({error})",
+            place=place,
+            hint="do not use this release; build the release again",
+        ) from None
+    raise IntegrityError(
+        f"schema_version {version} is not supported; this Sluice reads {SCHEMA_VERSION}",
+        place=place,
+        value=version,
+        hint="upgrade bedrock-sluice",
+    )
 
 
 def _text(number: Number | None) -> str:

@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 
 from bedrock_sluice.expectations import resource
-from bedrock_sluice.expectations.checks import Check, Limit, Number
+from bedrock_sluice.expectations.checks import Check, Limit, Number, Severity
 from bedrock_sluice.transforms.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_EXAMPLES = 10
 
 _ENGINE_LOGGER = "great_expectations"
-_SEVERITIES = {"critical": "fail", "warning": "warn"}
+_SEVERITIES: dict[str, Severity] = {"critical": "fail", "warning": "warn"}
 _RESULT_FORMAT = {"result_format": "COMPLETE", "exclude_unexpected_values": True}
 
 

@@ -7,6 +7,8 @@ from msgspec import to_builtins
 from bedrock_sluice.expectations.checks import Check, decode_checks
 from bedrock_sluice.lake.releases.release import Release
 
+CHECKS = "checks.json"
+
 
 def summary(release: Release) -> dict[str, Any]:
     """What `build --json` prints; `failed_checks` are those that made the gate say no.
@@ -28,5 +30,5 @@ def summary(release: Release) -> dict[str, Any]:
 
 def failed_checks(release: Release) -> list[Check]:
     """The checks that did not pass, failures before warnings."""
-    checks = decode_checks(release.file("checks.json").read_bytes())
+    checks = decode_checks(release.file(CHECKS).read_bytes(), f"{release.uri}/{CHECKS}")
     return sorted((check for check in checks if not check.passed), key=lambda c: c.severity)

@@ -133,7 +133,8 @@ def _checks_passed(release: Release) -> bool:
     """The verdict stands beside what the digest is made of; the checks stand in it."""
     if CHECKS not in release.manifest.files:
         return True
-    return is_passed(decode_checks(release.file(CHECKS).read_bytes()))
+    content = release.file(CHECKS).read_bytes()
+    return is_passed(decode_checks(content, f"{release.uri}/{CHECKS}"))
 
 
 def recipe_of(release: Release) -> Recipe:

@@ -190,16 +190,21 @@ def test_a_check_names_at_most_ten_of_the_lines_that_break_it() -> None:
 def test_the_checks_come_back_from_their_file() -> None:
     checks = evaluate("lines", one_with("prompt_tokens", None)(), LIMITS)
     content = encode_checks(checks)
-    assert decode_checks(content) == checks
+    assert decode_checks(content, "checks.json") == checks
     assert json.loads(content)["schema_version"] == 1
-    for other in (
-        b"[]",
-        b"{}",
-        b"\xff",
-        content.replace(b'"schema_version": 1', b'"schema_version": 2'),
-    ):
-        with pytest.raises(IntegrityError, match="build the release again"):
-            decode_checks(other)
+    severity = content.replace(b'"severity": "fail"', b'"severity": "FAIL"')
+    for other in (b"[]", b"{}", b"\xff", severity):
+        with pytest.raises(IntegrityError, match="build the release again") as error_info:
+            decode_checks(other, "a/checks.json")
+        assert error_info.value.place == "a/checks.json"
+
+
+def test_checks_of_a_newer_version_are_refused_with_what_to_do() -> None:
+    content = json.dumps({"schema_version": 2, "checks": {}}).encode()
+    with pytest.raises(IntegrityError, match="schema_version 2") as error_info:
+        decode_checks(content, "a/checks.json")
+    error = error_info.value
+    assert (error.place, error.value, error.hint) == ("a/checks.json", 2, "upgrade bedrock-sluice")
 
 
 def test_a_check_that_cannot_be_evaluated_stops_the_gate() -> None:

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bedrock_sluice.expectations.checks import Check, Limit
+from bedrock_sluice.expectations.checks import Check, Limit, Severity
 from bedrock_sluice.expectations.report import LEAKS, ROW_USES, ReportFacts, render_report
 from bedrock_sluice.transforms.facts.readiness_facts import (
     Finding,
@@ -62,7 +62,7 @@ HOSTILE = [
 ]
 
 
-def check(text: str, severity: str, *, passed: bool) -> Check:
+def check(text: str, severity: Severity, *, passed: bool) -> Check:
     """A check in which every text is `text`."""
     return Check(
         name=text,

@@ -2,17 +2,21 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
+import msgspec
 import polars as pl
 import pytest
 
 from bedrock_sluice.demo.logs import demo_files
+from bedrock_sluice.expectations.checks import SCHEMA_VERSION as CHECKS_VERSION
 from bedrock_sluice.expectations.checks import Check
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
+from bedrock_sluice.lake.releases.manifest import SCHEMA_VERSION, Manifest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "release.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
@@ -66,9 +70,30 @@ def test_the_page_names_the_fields_of_a_check() -> None:
     assert section("`checks.json`") == set(Check.__struct_fields__) - {"suite"}
 
 
-def test_the_page_names_the_fields_of_the_manifest(release: Path) -> None:
-    fields = set(json.loads((release / "manifest.json").read_bytes()))
-    assert fields - section("`manifest.json`") == set()
+def fields(kind: object) -> Iterator[str]:
+    """Yield the names of the fields of a struct, and of all structs within it."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        for field in msgspec.structs.fields(kind):
+            yield field.name
+            yield from fields(field.type)
+    for part in get_args(kind):
+        yield from fields(part)
+
+
+def test_the_page_names_all_fields_of_the_manifest_and_no_others(release: Path) -> None:
+    assert set(json.loads((release / "manifest.json").read_bytes())) <= set(fields(Manifest))
+    (text,) = re.findall(r"^## `manifest\.json`.*?\n(.*?)^### Schema versions", PAGE, re.M | re.S)
+    names = set(fields(Manifest))
+    only_in_slices = {"slices", "slice", "value", "scored"}  # of `grade --json`, not of a manifest
+    assert names - only_in_slices - set(re.findall(r"`(\w+)`", text)) == set()
+    cells = re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE)
+    assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} - names == set()
+
+
+def test_the_page_names_the_schema_versions() -> None:
+    assert f"the version of this schema: {SCHEMA_VERSION} |" in PAGE
+    assert f"| {SCHEMA_VERSION} | " in PAGE
+    assert f'`{{"schema_version": {CHECKS_VERSION}, "checks": [...]}}`' in PAGE
 
 
 def test_the_page_names_the_files(release: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_file_with_other_bytes_under_a_release_stops_the_build(
     (release / "train.jsonl").write_bytes(b"{}\n")
     ran = sluice("build", sums)
     assert ran.code == 1
-    assert "is there with other bytes" in ran.err
+    assert "already exists with different content" in ran.err
     assert not (release / "manifest.json").exists()
 
 

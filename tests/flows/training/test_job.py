@@ -245,12 +245,12 @@ REFUSED: dict[str, tuple[Any, type[SluiceError], str]] = {
     "changed train.jsonl": (
         lambda f: edit(approved(publish_release(f, data_uri=DATA)), "train.jsonl", "hidden", "x"),
         IntegrityError,
-        "train.jsonl is not what",
+        "train.jsonl: content differs",
     ),
     "changed validation.jsonl": (
         lambda f: edit(approved(publish_release(f, data_uri=DATA)), "validation.jsonl", "b", "x"),
         IntegrityError,
-        "validation.jsonl is not what",
+        "validation.jsonl: content differs",
     ),
     "changed settings": (
         lambda f: edit(approved(publish_release(f)), "manifest.json", "bedrock-rft", "admin"),
@@ -318,7 +318,7 @@ def test_other_lines_where_these_would_go_stop_the_job(
     release = approved(publish_release(tmp_path, data_uri=DATA))
     key = f"lines/math/{release.id}/train.jsonl"
     s3.put_object(Bucket="acme-data", Key=key, Body=b"other")
-    with Stubber(bedrock), pytest.raises(IntegrityError, match=r"train\.jsonl is there with other"):
+    with Stubber(bedrock), pytest.raises(IntegrityError, match=r"train\.jsonl: already exists"):
         begin(release, bedrock)
     assert s3.get_object(Bucket="acme-data", Key=key)["Body"].read() == b"other"
 
