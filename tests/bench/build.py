@@ -105,11 +105,11 @@ def measurements(folder: Path, *, has_script: bool) -> Iterator[tuple[str, Run]]
     yield "one day more", build(folder)
 
 
-def report(logged: Json, runs: Mapping[str, Run]) -> Iterator[str]:
+def report(workload: Json, runs: Mapping[str, Run]) -> Iterator[str]:
     """The lines of the report."""
     floor, first = runs["floor"].seconds, runs["first build"].seconds
     yield f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
-    yield f"{logged['records']:,} records, {logged['raw_bytes'] / 1e6:.0f} MB"
+    yield f"{workload['records']:,} records, {workload['raw_bytes'] / 1e6:.0f} MB"
     yield f"{'':18}{'seconds':>9}{'of floor':>10}{'of first':>10}{'peak MB':>9}{'lines':>9}"
     for name, each in runs.items():
         counts = each.result.get("counts", each.result)
@@ -127,9 +127,9 @@ def main(records: int, *, has_script: bool) -> None:
     """Make logs up, measure everything, print the report."""
     with TemporaryDirectory(prefix="sluice-bench-") as name:
         folder = Path(name)
-        logged = run(HERE / "generate.py", "logs", str(records), folder=folder).result
+        workload = run(HERE / "generate.py", "logs", str(records), folder=folder).result
         runs = dict(measurements(folder, has_script=has_script))
-    for line in report(logged, runs):
+    for line in report(workload, runs):
         sys.stdout.write(f"{line}\n")
 
 

@@ -105,7 +105,7 @@ def _read(paths: list[Path]) -> tuple[int, list[Row], Numbers]:
 
 def _near_duplicates(rows: list[Row], sketches: Numbers) -> set[int]:
     """Rows that say nearly what an earlier one says: banded by sketch, verified by shingles."""
-    dropped, width = set[int](), PERMUTATIONS // BANDS
+    repeats, width = set[int](), PERMUTATIONS // BANDS
     candidates = set[tuple[int, int]]()
     for band in range(BANDS):
         part = np.ascontiguousarray(sketches[:, band * width : (band + 1) * width])
@@ -117,8 +117,8 @@ def _near_duplicates(rows: list[Row], sketches: Numbers) -> set[int]:
         a, b = _shingles(rows[one].text), _shingles(rows[two].text)
         shared = len(np.intersect1d(a, b, assume_unique=True))
         if shared >= THRESHOLD * (len(a) + len(b) - shared):
-            dropped.add(max(one, two))
-    return dropped
+            repeats.add(max(one, two))
+    return repeats
 
 
 def main(logs: Path, out: Path) -> dict[str, int]:
@@ -134,11 +134,11 @@ def main(logs: Path, out: Path) -> dict[str, int]:
         digests.setdefault(blake2b(msgspec.json.encode(row.messages)).digest(), number)
     unique = sorted(digests.values())
     rows, sketches = [rows[number] for number in unique], sketches[unique]
-    dropped = _near_duplicates(rows, sketches)
+    repeats = _near_duplicates(rows, sketches)
     counts = {"records": sum(records for records, _, _ in parts), "train": 0, "validation": 0}
     with (out / "train.jsonl").open("wb") as train, (out / "validation.jsonl").open("wb") as other:
         for number, row in enumerate(rows):
-            if number in dropped:
+            if number in repeats:
                 continue
             share = int.from_bytes(blake2b(row.text.encode(), digest_size=4).digest()) / 2**32
             side = "validation" if share < VALIDATION else "train"

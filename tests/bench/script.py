@@ -45,7 +45,7 @@ def sketch(text: str) -> Any:
 
 def main(logs: Path, out: Path) -> dict[str, int]:
     counts = {"records": 0, "train": 0, "validation": 0}
-    seen = set[str]()
+    keys = set[str]()
     near = MinHashLSH(threshold=THRESHOLD, num_perm=PERMUTATIONS)
     rng = random.Random(1)
     with (out / "train.jsonl").open("w") as train, (out / "validation.jsonl").open("w") as other:
@@ -58,9 +58,9 @@ def main(logs: Path, out: Path) -> dict[str, int]:
                         continue
                     messages, answer = read(record)
                     key = json.dumps(messages)
-                    if key in seen:
+                    if key in keys:
                         continue
-                    seen.add(key)
+                    keys.add(key)
                     minhash = sketch("\n".join(each["content"] for each in messages[1:]))
                     if near.query(minhash):
                         continue
