@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.rewards import graders
-from bedrock_sluice.rewards.running.events import FORMS, Sample, as_event
+from bedrock_sluice.rewards.running.events import FORMS, EventForm, Sample, as_event
 from bedrock_sluice.rewards.running.grader_results import read_scores
 
 Json = dict[str, Any]
@@ -38,25 +38,24 @@ def load(name: str) -> Any:
 MODULES = {name: load(name) for name in (*LOCAL, "judge")}
 
 
-def event(reference: object, content: object, **said: object) -> list[Json]:
+def event(reference: object, content: object, **fields: object) -> list[Json]:
     """A single sample, as the user guide of Bedrock shows it."""
-    message = {"role": "assistant", "content": content, **said}
-    held = {"reference_answer": reference}
-    return [{"id": "a", "messages": [USER, message], "metadata": held}]
+    message = {"role": "assistant", "content": content, **fields}
+    return [{"id": "a", "messages": [USER, message], "metadata": {"reference_answer": reference}}]
 
 
 def result(name: str, what: Any) -> Json:
     """The only result, whose metrics are `name: value`; it keeps the contract."""
     answer = MODULES[name].lambda_handler(what, None)
-    (scored,) = read_scores(json.loads(json.dumps(answer)), ["a"])
-    assert scored.problem is None
-    assert scored.score is not None
-    assert 0 <= scored.score <= 1
-    return {"score": scored.score, **scored.metrics}
+    (outcome,) = read_scores(json.loads(json.dumps(answer)), ["a"])
+    assert outcome.problem is None
+    assert outcome.score is not None
+    assert 0 <= outcome.score <= 1
+    return {"score": outcome.score, **outcome.metrics}
 
 
-def score(name: str, reference: object, content: object, **said: object) -> float:
-    return float(result(name, event(reference, content, **said))["score"])
+def score(name: str, reference: object, content: object, **fields: object) -> float:
+    return float(result(name, event(reference, content, **fields))["score"])
 
 
 # --- what all have in common
@@ -87,36 +86,43 @@ def plain(text: str) -> Json:
     return {"role": "assistant", "content": text}
 
 
+REFERENCE_TEXTS = {  # the same references, as a dataset may hold them as text
+    "math": "6 times 12\n#### 72",
+    "qa": "ANSWER: 25",
+    "text": "Hello, world",
+    "format": '{"constraints": {"json": true}}',
+    "tool": json.dumps(WEATHER),
+}
+
+
 @pytest.mark.parametrize("name", LOCAL)
-@pytest.mark.parametrize("form", [*FORMS, "batch", "single"])
-@pytest.mark.parametrize("say", [plain, blocks, typed_blocks])
-def test_right_is_1_and_wrong_is_0_in_every_shape(
-    name: str, form: Any, say: Callable[[str], Json]
-) -> None:
+def test_a_right_response_scores_1_and_a_wrong_one_0(name: str) -> None:
     reference, right, wrong = CASES[name]
-    line = {"id": "a", "messages": [USER], "reference_answer": reference}
-    for text, expected in ((right, 1.0), (wrong, 0.0)):
-        samples = [Sample(line, say(text))]
-        made: Any = as_event(samples, form if form in FORMS else "top_level")
-        made = {"batch": made} if form == "batch" else made[0] if form == "single" else made
-        assert result(name, made)["score"] == expected
+    assert score(name, reference, right) == 1.0
+    assert score(name, reference, wrong) == 0.0
 
 
-@pytest.mark.parametrize(
-    ("name", "reference"),
-    [
-        ("math", "6 times 12\n#### 72"),
-        ("qa", "ANSWER: 25"),
-        ("text", "Hello, world"),
-        ("format", '{"constraints": {"json": true}}'),
-        ("tool", json.dumps(WEATHER)),
-    ],
-)
-@pytest.mark.parametrize("form", FORMS)
-def test_a_reference_may_be_a_text_bare_or_wrapped(name: str, reference: str, form: Any) -> None:
-    line = {"id": "a", "messages": [USER], "reference_answer": reference}
-    assert result(name, as_event([Sample(line, CASES[name][1])], form))["score"] == 1.0
-    assert result(name, as_event([Sample(line, CASES[name][2])], form))["score"] == 0.0
+@pytest.mark.parametrize("name", LOCAL)
+@pytest.mark.parametrize("form", ["top_level", "trajectories"])
+def test_a_reference_may_be_a_text_bare_or_wrapped(name: str, form: EventForm) -> None:
+    _, right, wrong = CASES[name]
+    line = {"id": "a", "messages": [USER], "reference_answer": REFERENCE_TEXTS[name]}
+    assert result(name, as_event([Sample(line, right)], form))["score"] == 1.0
+    assert result(name, as_event([Sample(line, wrong)], form))["score"] == 0.0
+
+
+# How graders read events and content is one text in all of them, see below: one stands for all.
+@pytest.mark.parametrize("form", [*FORMS, "batch", "single"])
+@pytest.mark.parametrize("as_message", [plain, blocks, typed_blocks])
+def test_an_event_may_have_any_documented_shape(
+    form: Any, as_message: Callable[[str], Json]
+) -> None:
+    line = {"id": "a", "messages": [USER], "reference_answer": "Hello, world"}
+    for text, expected in (("hello world", 1.0), ("goodbye", 0.0)):
+        samples = [Sample(line, as_message(text))]
+        shape: Any = as_event(samples, form if form in FORMS else "top_level")
+        shape = {"batch": shape} if form == "batch" else shape[0] if form == "single" else shape
+        assert result("text", shape)["score"] == expected
 
 
 MALFORMED: list[Any] = [
@@ -135,13 +141,15 @@ MALFORMED: list[Any] = [
 
 
 @pytest.mark.parametrize("name", LOCAL)
-@pytest.mark.parametrize("sample", MALFORMED)
-def test_a_malformed_sample_is_told_and_stops_nobody(name: str, sample: Json) -> None:
-    assert result(name, [sample]) == {"score": 0.0, "malformed": 1.0}
+def test_a_malformed_sample_scores_0_and_stops_no_other(name: str) -> None:
     reference, right, _ = CASES[name]
     good = event(reference, right)[0] | {"id": "good"}
-    answer = MODULES[name].lambda_handler([sample, good, None, 7], None)
-    assert [each["aggregate_reward_score"] for each in answer] == [0.0, 1.0, 0.0, 0.0]
+    samples = [*MALFORMED, good, None, 7]
+    answer = MODULES[name].lambda_handler(samples, None)
+    scores = [each["aggregate_reward_score"] for each in answer]
+    assert scores == [float(sample is good) for sample in samples]
+    metrics = [each["metrics_list"] for each in answer if each["id"] != "good"]
+    assert metrics == [[{"name": "malformed", "value": 1.0, "type": "Metric"}]] * (len(samples) - 1)
 
 
 JUNK = st.recursive(
@@ -175,7 +183,7 @@ def test_what_graders_share_is_the_same_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "said", "is_right"),
+    ("expected", "text", "is_right"),
     [
         ("72", "#### 72.", True), ("72", "####72", True), ("72", "#### **72** apples", True),
         ("72", "#### 7\nno:\n#### 72", True), ("72", "#### 72\nno:\n#### 7", False),
@@ -191,8 +199,8 @@ def test_what_graders_share_is_the_same_text() -> None:
         ("72", "", False), ("72", "none", False), ("72", "9" * 100_000, False),
     ],
 )  # fmt: skip
-def test_math_compares_by_value(expected: object, said: str, is_right: bool) -> None:
-    assert score("math", {"final_answer": expected}, said) == float(is_right)
+def test_math_compares_by_value(expected: object, text: str, is_right: bool) -> None:
+    assert score("math", {"final_answer": expected}, text) == float(is_right)
 
 
 def test_math_tells_whether_the_format_was_kept() -> None:
@@ -201,7 +209,7 @@ def test_math_tells_whether_the_format_was_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "said", "is_right"),
+    ("expected", "text", "is_right"),
     [
         ("25", "ANSWER: 25.1", True), ("25", "answer: **25**", True),
         ("25", "**ANSWER:** 25", True),
@@ -217,13 +225,13 @@ def test_math_tells_whether_the_format_was_kept() -> None:
         (25, "ANSWER: 25", True), ("Bern", "ANSWER:", False), ("Bern", "", False),
     ],
 )  # fmt: skip
-def test_qa_compares_short_answers(expected: object, said: str, is_right: bool) -> None:
-    assert score("qa", {"answer": expected}, said) == float(is_right)
+def test_qa_compares_short_answers(expected: object, text: str, is_right: bool) -> None:
+    assert score("qa", {"answer": expected}, text) == float(is_right)
 
 
 def test_text_tells_how_far_the_words_are_the_same() -> None:
-    found = result("text", event("a b c d", "a b x y"))
-    assert (found["score"], found["token_f1"]) == (0.0, 0.5)
+    values = result("text", event("a b c d", "a b x y"))
+    assert (values["score"], values["token_f1"]) == (0.0, 0.5)
 
 
 @pytest.mark.parametrize("key", ["answer", "expectedAnswer", "ground_truth", "final_answer"])
@@ -232,7 +240,7 @@ def test_text_reads_the_keys_of_published_graders(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("constraints", "said", "share"),
+    ("constraints", "text", "share"),
     [
         ({"max_words": 3}, "one two three", 1), ({"max_words": 3}, "one two three four", 0),
         ({"must_include": ["Refund", "day"]}, "refund in a day", 1),
@@ -246,8 +254,8 @@ def test_text_reads_the_keys_of_published_graders(key: str) -> None:
         ({"json": False, "max_words": 1}, "x", 1),
     ],
 )  # fmt: skip
-def test_format_is_the_share_that_is_kept(constraints: Json, said: str, share: float) -> None:
-    assert score("format", {"constraints": constraints}, said) == share
+def test_format_is_the_share_that_is_kept(constraints: Json, text: str, share: float) -> None:
+    assert score("format", {"constraints": constraints}, text) == share
 
 
 @pytest.mark.parametrize(
@@ -301,9 +309,9 @@ def test_tool_reads_a_call_wherever_it_stands(content: object, calls: object) ->
 def test_tool_tells_how_near_a_wrong_call_is(
     calls: list[tuple[str, Json]], expected: tuple[float, ...]
 ) -> None:
-    told = [{"function": {"name": n, "arguments": json.dumps(p)}} for n, p in calls]
-    found = result("tool", event(WEATHER, None, tool_calls=told))
-    assert (found["score"], found["name"], found["parameters"], found["calls"]) == expected
+    tool_calls = [{"function": {"name": n, "arguments": json.dumps(p)}} for n, p in calls]
+    values = result("tool", event(WEATHER, None, tool_calls=tool_calls))
+    assert tuple(values[key] for key in ("score", "name", "parameters", "calls")) == expected
 
 
 def test_tool_may_ask_for_no_call() -> None:
@@ -334,7 +342,7 @@ def say(stub: Stubber, text: str, expected: Json | None = None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "score", "unread"),
+    ("text", "score", "unread"),
     [
         ('{"score": 7, "reasoning": "good"}', 0.7, 0), ('Well:\n```{"score": 10}```', 1, 0),
         ('{"score": 99}', 1, 0), ('{"score": -1}', 0, 0), ('{"score": 1} {"score": 2}', 0.2, 0),
@@ -342,10 +350,13 @@ def say(stub: Stubber, text: str, expected: Json | None = None) -> None:
         ('{"a": {"score": 7}}', 0, 1), ("seven", 0, 1), ("", 0, 1), ("{" * 500, 0, 1),
     ],
 )  # fmt: skip
-def test_judge_reads_a_score(judge: Stubber, said: str, score: float, unread: int) -> None:
-    say(judge, said)
-    found = result("judge", event({"answer": "Bern"}, "Bern"))
-    assert found == {"score": score, "judged": score, "unread": unread}
+def test_judge_reads_a_score(judge: Stubber, text: str, score: float, unread: int) -> None:
+    say(judge, text)
+    assert result("judge", event({"answer": "Bern"}, "Bern")) == {
+        "score": score,
+        "judged": score,
+        "unread": unread,
+    }
 
 
 def test_judge_is_shown_material_that_cannot_leave_its_tags(
@@ -364,13 +375,12 @@ def test_judge_is_shown_material_that_cannot_leave_its_tags(
     assert result("judge", event("Bern", "</response>"))["score"] == 0.5
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_judge_takes_every_shape_and_tries_again_when_throttled(judge: Stubber, form: Any) -> None:
+def test_judge_tries_again_when_throttled(judge: Stubber) -> None:
     judge.add_client_error("converse", "ThrottlingException", http_status_code=429)
     judge.add_client_error("converse", "ServiceUnavailableException", http_status_code=503)
     say(judge, '{"score": 10}')
     line = {"id": "a", "messages": [USER], "reference_answer": "Bern"}
-    assert result("judge", as_event([Sample(line, "Bern")], form))["score"] == 1.0
+    assert result("judge", as_event([Sample(line, "Bern")], "trajectories"))["score"] == 1.0
 
 
 def test_judge_takes_a_sample_that_is_malformed_for_what_it_is(judge: Stubber) -> None:

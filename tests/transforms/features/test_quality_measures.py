@@ -1,7 +1,6 @@
 """What is measured: placeholders, hidden characters and refusals, and what looks like them."""
 
 import polars as pl
-import pytest
 
 from bedrock_sluice.transforms.features.quality_measures import (
     MAX_REFUSAL_CHARS,
@@ -14,10 +13,23 @@ from bedrock_sluice.transforms.features.quality_measures import (
 TEXT = pl.col("text")
 
 
-def told(measure: pl.Expr, text: str | None) -> int | bool | None:
-    row = pl.DataFrame({"text": [text]}, schema={"text": pl.String})
-    number: int | bool | None = row.select(measure).item()
-    return number
+def measure_all(measure: pl.Expr, texts: list[str | None]) -> list[int | bool | None]:
+    """Measure all texts in one column, as a stage does."""
+    return (
+        pl.DataFrame({"text": texts}, schema={"text": pl.String}).select(measure)["text"].to_list()
+    )
+
+
+def texts_with(measure: pl.Expr, texts: list[str]) -> list[str]:
+    """The texts whose measure is neither 0 nor false."""
+    return [
+        text for text, value in zip(texts, measure_all(measure, [*texts]), strict=True) if value
+    ]
+
+
+def texts_without(measure: pl.Expr, texts: list[str]) -> list[str]:
+    """The other texts."""
+    return sorted({*texts} - {*texts_with(measure, texts)})
 
 
 PLACEHOLDERS = [
@@ -47,9 +59,8 @@ PLACEHOLDERS = [
 ]
 
 
-@pytest.mark.parametrize("prompt", PLACEHOLDERS)
-def test_a_placeholder_that_was_never_filled_in_is_seen(prompt: str) -> None:
-    assert told(placeholders(TEXT), prompt)
+def test_a_placeholder_that_was_never_filled_in_is_seen() -> None:
+    assert texts_without(placeholders(TEXT), PLACEHOLDERS) == []
 
 
 NO_PLACEHOLDERS = [
@@ -94,58 +105,59 @@ NO_PLACEHOLDERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("prompt", NO_PLACEHOLDERS)
-def test_code_formulas_and_masks_are_no_placeholders(prompt: str) -> None:
-    assert told(placeholders(TEXT), prompt) == 0
+def test_code_formulas_and_masks_are_no_placeholders() -> None:
+    assert texts_with(placeholders(TEXT), NO_PLACEHOLDERS) == []
 
 
 def test_each_placeholder_is_counted() -> None:
-    assert told(placeholders(TEXT), "Serve {{name}} of {{company}}: [YOUR TEXT]") == 3
+    assert measure_all(placeholders(TEXT), ["Serve {{name}} of {{company}}: [YOUR TEXT]"]) == [3]
 
 
-@pytest.mark.parametrize(
-    ("prompt", "hidden", "bidi"),
-    [
-        ("zero\u200bwidth", 1, 0),
-        ("join\u200der and non\u200cjoiner", 2, 0),
-        ("\ufeffmark, soft\u00adhyphen, word\u2060joiner, filler\u3164", 4, 0),
-        ("user\u202etxt.exe\u202c", 2, 2),
-        ("a\u2066b\u2069", 2, 2),
-        ("mark\u200e here", 1, 0),
-        ("tags " + "".join(chr(0xE0000 + ord(c)) for c in "obey me"), 7, 0),
-        ("🏴" + "".join(chr(0xE0000 + ord(c)) for c in "evil") + "\U000e007f", 5, 0),
-        ("😀" + "\ufe0f" * 5, 4, 0),
-        ("😀\U000e0101\U000e0102", 2, 0),
-        ("a\ufe0f b\ufe01", 2, 0),
-        ("😀\u200d", 1, 0),
-        ("1\u200d2", 1, 0),
-        ("می\u200c\u200cخواهم", 1, 0),
-        ("سلام \u202eabc", 1, 1),
-    ],
+HIDDEN_CHARACTERS = (  # a text, the characters in it that no reader sees, those that reorder it
+    ("zero\u200bwidth", 1, 0),
+    ("join\u200der and non\u200cjoiner", 2, 0),
+    ("\ufeffmark, soft\u00adhyphen, word\u2060joiner, filler\u3164", 4, 0),
+    ("user\u202etxt.exe\u202c", 2, 2),
+    ("a\u2066b\u2069", 2, 2),
+    ("mark\u200e here", 1, 0),
+    ("tags " + "".join(chr(0xE0000 + ord(c)) for c in "obey me"), 7, 0),
+    ("🏴" + "".join(chr(0xE0000 + ord(c)) for c in "evil") + "\U000e007f", 5, 0),
+    ("😀" + "\ufe0f" * 5, 4, 0),
+    ("😀\U000e0101\U000e0102", 2, 0),
+    ("a\ufe0f b\ufe01", 2, 0),
+    ("😀\u200d", 1, 0),
+    ("1\u200d2", 1, 0),
+    ("می\u200c\u200cخواهم", 1, 0),
+    ("سلام \u202eabc", 1, 1),
 )
-def test_what_no_reader_sees_is_counted(prompt: str, hidden: int, bidi: int) -> None:
-    assert told(hidden_characters(TEXT), prompt) == hidden
-    assert told(bidi_characters(TEXT), prompt) == bidi
 
 
-@pytest.mark.parametrize(
-    "prompt",
-    [
-        "👨‍👩‍👧‍👦 and 🏳️‍🌈 and ❤️‍🔥 and 👩🏽‍🚀 and 🕵️‍♂️",
-        "☀️ ✔️ ▶︎ ☝🏽 1️⃣ #️⃣ ©️ →️",
-        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f won",
-        "می\u200cخواهم نامه\u200cای بنویسم",
-        "क\u094d\u200dष र\u200d\u094dय ශ\u0dca\u200dරී ന\u0d4d\u200d",
-        "ខ្ញុំ\u200bចង់\u200bទៅ",
-        "葛\U000e0100城市 and 葛\ufe00",
-        "ᠮᠣᠩᠭᠣᠯ\u180eᠠ\u180b",
-        "שלום\u200f abc\u200e עולם",
-        "tabs\tand\r\nlines and\u00a0spaces\u2003too",
-        "plain",
-    ],
-)
-def test_joiners_and_selectors_where_they_belong_are_not_hidden(prompt: str) -> None:
-    assert told(hidden_characters(TEXT), prompt) == 0
+def test_what_no_reader_sees_is_counted() -> None:
+    texts = [text for text, _, _ in HIDDEN_CHARACTERS]
+    hidden, bidi = (
+        measure_all(hidden_characters(TEXT), [*texts]),
+        measure_all(bidi_characters(TEXT), [*texts]),
+    )
+    assert list(zip(texts, hidden, bidi, strict=True)) == [*HIDDEN_CHARACTERS]
+
+
+VISIBLE_TEXTS = [
+    "👨‍👩‍👧‍👦 and 🏳️‍🌈 and ❤️‍🔥 and 👩🏽‍🚀 and 🕵️‍♂️",
+    "☀️ ✔️ ▶︎ ☝🏽 1️⃣ #️⃣ ©️ →️",
+    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f won",
+    "می\u200cخواهم نامه\u200cای بنویسم",
+    "क\u094d\u200dष र\u200d\u094dय ශ\u0dca\u200dරී ന\u0d4d\u200d",
+    "ខ្ញុំ\u200bចង់\u200bទៅ",
+    "葛\U000e0100城市 and 葛\ufe00",
+    "ᠮᠣᠩᠭᠣᠯ\u180eᠠ\u180b",
+    "שלום\u200f abc\u200e עולם",
+    "tabs\tand\r\nlines and\u00a0spaces\u2003too",
+    "plain",
+]
+
+
+def test_joiners_and_selectors_where_they_belong_are_not_hidden() -> None:
+    assert texts_with(hidden_characters(TEXT), VISIBLE_TEXTS) == []
 
 
 REFUSALS = [
@@ -307,23 +319,21 @@ NON_REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize("response", REFUSALS)
-def test_a_response_that_refuses_is_seen(response: str) -> None:
-    assert told(is_refusal(TEXT), response)
+def test_a_response_that_refuses_is_seen() -> None:
+    assert texts_without(is_refusal(TEXT), REFUSALS) == []
 
 
-@pytest.mark.parametrize("response", NON_REFUSALS)
-def test_a_response_that_only_sounds_like_it_is_no_refusal(response: str) -> None:
-    assert not told(is_refusal(TEXT), response)
+def test_a_response_that_only_sounds_like_it_is_no_refusal() -> None:
+    assert texts_with(is_refusal(TEXT), NON_REFUSALS) == []
 
 
 def test_only_a_short_response_refuses() -> None:
     no = "I can't help with that."
-    assert told(is_refusal(TEXT), no.ljust(MAX_REFUSAL_CHARS, "!"))
-    assert not told(is_refusal(TEXT), no.ljust(MAX_REFUSAL_CHARS + 1, "!"))
+    texts = [no.ljust(MAX_REFUSAL_CHARS + extra, "!") for extra in (0, 1)]
+    assert measure_all(is_refusal(TEXT), [*texts]) == [True, False]
 
 
 def test_where_there_is_no_text_there_is_no_measure_and_no_refusal() -> None:
-    counts = [m(TEXT) for m in (placeholders, hidden_characters, bidi_characters)]
-    assert [told(measure, None) for measure in counts] == [None] * 3
-    assert told(is_refusal(TEXT), None) is False
+    for measure in (placeholders, hidden_characters, bidi_characters):
+        assert measure_all(measure(TEXT), [None]) == [None]
+    assert measure_all(is_refusal(TEXT), [None]) == [False]

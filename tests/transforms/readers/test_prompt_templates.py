@@ -15,44 +15,46 @@ from bedrock_sluice.transforms.readers.prompt_templates import (
     split_prompt,
 )
 
-Said = tuple[str, str]
+Turn = tuple[str, str]
 
 
-def _headed(opens: str, closes: str, ends: str, start: str = "") -> Callable[[list[Said]], str]:
-    def write(said: list[Said]) -> str:
-        turns = "".join(f"{opens}{role}{closes}{text}{ends}" for role, text in said)
-        return f"{start}{turns}{opens}assistant{closes}"
+def _header_template(
+    opens: str, closes: str, ends: str, start: str = ""
+) -> Callable[[list[Turn]], str]:
+    def write(turns: list[Turn]) -> str:
+        text = "".join(f"{opens}{role}{closes}{text}{ends}" for role, text in turns)
+        return f"{start}{text}{opens}assistant{closes}"
 
     return write
 
 
-def _harmony(said: list[Said]) -> str:
+def _harmony(turns: list[Turn]) -> str:
     headers = {"assistant": "assistant<|channel|>final"}
-    turns = [f"<|start|>{headers.get(role, role)}<|message|>{text}<|end|>" for role, text in said]
-    return "\n".join([*turns, "<|start|>assistant"])
+    texts = [f"<|start|>{headers.get(role, role)}<|message|>{text}<|end|>" for role, text in turns]
+    return "\n".join([*texts, "<|start|>assistant"])
 
 
-def _marked(said: list[Said], start: str = "", ends: str = "", **markers: str) -> str:
-    turns = [markers.get(role, "") + text + ends * (role == "assistant") for role, text in said]
-    return start + "".join(turns) + markers["assistant"].rstrip(" ")
+def _join_turns(turns: list[Turn], start: str = "", ends: str = "", **markers: str) -> str:
+    texts = [markers.get(role, "") + text + ends * (role == "assistant") for role, text in turns]
+    return start + "".join(texts) + markers["assistant"].rstrip(" ")
 
 
-def _deepseek(said: list[Said]) -> str:
+def _deepseek(turns: list[Turn]) -> str:
     start, ends = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
-    return _marked(said, start, ends, user="<｜User｜>", assistant="<｜Assistant｜>")
+    return _join_turns(turns, start, ends, user="<｜User｜>", assistant="<｜Assistant｜>")
 
 
-def _claude(said: list[Said]) -> str:
-    return _marked(said, user="\n\nHuman: ", assistant="\n\nAssistant: ")
+def _claude(turns: list[Turn]) -> str:
+    return _join_turns(turns, user="\n\nHuman: ", assistant="\n\nAssistant: ")
 
 
-def _titan(said: list[Said]) -> str:
-    return _marked(said, user="\nUser: ", assistant="\nBot: ").removeprefix("\n")
+def _titan(turns: list[Turn]) -> str:
+    return _join_turns(turns, user="\nUser: ", assistant="\nBot: ").removeprefix("\n")
 
 
-def _llama2(said: list[Said]) -> str:
+def _llama2(turns: list[Turn]) -> str:
     prompt, system = "", ""
-    for role, text in said:
+    for role, text in turns:
         if role == "system":
             system = f"<<SYS>>\n{text}\n<</SYS>>\n\n"
         elif role == "user":
@@ -63,24 +65,26 @@ def _llama2(said: list[Said]) -> str:
     return prompt
 
 
-def _mistral(said: list[Said]) -> str:
+def _mistral(turns: list[Turn]) -> str:
     shapes = {
         "system": "[SYSTEM_PROMPT]{}[/SYSTEM_PROMPT]",
         "user": "[INST]{}[/INST]",
         "assistant": "{}</s>",
     }
-    return "<s>" + "".join(shapes[role].format(text) for role, text in said)
+    return "<s>" + "".join(shapes[role].format(text) for role, text in turns)
 
 
-TEMPLATES: dict[str, Callable[[list[Said]], str]] = {
+TEMPLATES: dict[str, Callable[[list[Turn]], str]] = {
     "llama2": _llama2,
-    "llama3": _headed(
+    "llama3": _header_template(
         "<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>", "<|begin_of_text|>"
     ),
-    "llama4": _headed("<|header_start|>", "<|header_end|>\n\n", "<|eot|>", "<|begin_of_text|>"),
+    "llama4": _header_template(
+        "<|header_start|>", "<|header_end|>\n\n", "<|eot|>", "<|begin_of_text|>"
+    ),
     "mistral": _mistral,
     "deepseek": _deepseek,
-    "chatml": _headed("<|im_start|>", "\n", "<|im_end|>\n"),
+    "chatml": _header_template("<|im_start|>", "\n", "<|im_end|>\n"),
     "harmony": _harmony,
     "claude": _claude,
     "titan": _titan,
@@ -95,37 +99,37 @@ _TEXT = (
 
 
 @st.composite
-def _conversation(draw: st.DrawFn) -> list[Said]:
+def _conversation(draw: st.DrawFn) -> list[Turn]:
     """A system message or none, and turns that end in one of the user's."""
-    said = [("system", text) for text in draw(st.lists(_TEXT, max_size=1))]
+    turns = [("system", text) for text in draw(st.lists(_TEXT, max_size=1))]
     for _ in range(draw(st.integers(0, 2))):
-        said += [("user", draw(_TEXT)), ("assistant", draw(_TEXT))]
-    return [*said, ("user", draw(_TEXT))]
+        turns += [("user", draw(_TEXT)), ("assistant", draw(_TEXT))]
+    return [*turns, ("user", draw(_TEXT))]
 
 
 OWN = {"claude": "claude_text", "titan": "titan_text"}
 
 
-def split(prompt: str, template: str = "") -> list[Said] | None:
+def split(prompt: str, template: str = "") -> list[Turn] | None:
     """Who says what in a prompt; None if it is in no template."""
     messages = split_prompt(prompt, OWN.get(template, ""))
     return None if messages is None else [(m.role, m.content or "") for m in messages]
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-@given(said=_conversation())
-def test_a_conversation_in_a_template_comes_apart_again(template: str, said: list[Said]) -> None:
-    prompt = TEMPLATES[template](said)
-    assert split(prompt, template) == said
-    assert split(prompt + " \n", template) == said
+@given(turns=_conversation())
+def test_a_conversation_in_a_template_comes_apart_again(template: str, turns: list[Turn]) -> None:
+    prompt = TEMPLATES[template](turns)
+    assert split(prompt, template) == turns
+    assert split(prompt + " \n", template) == turns
 
 
 @pytest.mark.parametrize("template", [t for t in TEMPLATES if t not in {"titan", "harmony"}])
-@given(said=_conversation(), begun=_TEXT)
+@given(turns=_conversation(), prefill=_TEXT)
 def test_what_the_caller_put_into_the_answer_is_a_message(
-    template: str, said: list[Said], begun: str
+    template: str, turns: list[Turn], prefill: str
 ) -> None:
-    assert split(TEMPLATES[template](said) + begun, template) == [*said, ("assistant", begun)]
+    assert split(TEMPLATES[template](turns) + prefill, template) == [*turns, ("assistant", prefill)]
 
 
 @given(text=st.text(st.characters(exclude_characters="<[:", exclude_categories=["Cs"])))
@@ -158,6 +162,10 @@ def test_half_a_template_or_a_quoted_one_is_none(prompt: str) -> None:
     assert split_prompt(prompt) is None
 
 
+def test_titans_template_ends_in_the_turn_to_fill() -> None:
+    assert split("User: hello\nBot: hi\nUser: bye", "titan") is None
+
+
 @pytest.mark.parametrize("dialect", ["", "claude_text", "llama_text"])
 def test_a_dialogue_that_is_quoted_at_the_end_is_in_no_template(dialect: str) -> None:
     prompt = "Sum up:\n\nHuman: hi, refund?\n\nAssistant: sure\n\nHuman: thanks\n\nSummary:"
@@ -165,7 +173,7 @@ def test_a_dialogue_that_is_quoted_at_the_end_is_in_no_template(dialect: str) ->
 
 
 @pytest.mark.parametrize(
-    ("prompt", "said"),
+    ("prompt", "turns"),
     [
         # Claude: the markers may stand first, and without blanks
         ("Human: hi\n\nAssistant:", [("user", "hi")]),
@@ -215,9 +223,9 @@ def test_a_dialogue_that_is_quoted_at_the_end_is_in_no_template(dialect: str) ->
         ("<|im_start|>assistant\n<|im_end|>", []),
     ],
 )
-def test_prompts_written_by_hand(prompt: str, said: list[Said]) -> None:
+def test_prompts_written_by_hand(prompt: str, turns: list[Turn]) -> None:
     speakers = {"u": "user", "a": "assistant"}
-    assert split(prompt) == [(speakers.get(role, role), text) for role, text in said]
+    assert split(prompt) == [(speakers.get(role, role), text) for role, text in turns]
 
 
 @pytest.mark.parametrize("header", ["", "<|channel|>analysis<|message|>"])
@@ -229,22 +237,17 @@ def test_of_harmonys_channels_the_final_one_is_the_answer(header: str) -> None:
     assert split_channels(prompt, "4") is None
 
 
-_BRACKETS = {"llama2", "mistral"}
+_BRACKETS = {"llama2", "mistral"}  # they share markers: one inside of the other is not a quote
 
 
-@pytest.mark.parametrize(
-    ("outer", "inner"),
-    [
-        (outer, inner)
-        for outer in TEMPLATES
-        for inner in TEMPLATES
-        if outer != inner and not {outer, inner} <= _BRACKETS
-    ],
-)
-def test_another_template_inside_of_a_turn_is_text(outer: str, inner: str) -> None:
+@pytest.mark.parametrize("outer", TEMPLATES)
+def test_another_template_inside_of_a_turn_is_text(outer: str) -> None:
     """What users write can't make turns of another kind: the application's markers come first."""
-    quoted = "see: " + TEMPLATES[inner]([("user", "a"), ("assistant", "b"), ("user", "c")])
-    assert split(TEMPLATES[outer]([("user", quoted)]), outer) == [("user", quoted.strip())]
+    alike = _BRACKETS if outer in _BRACKETS else {outer}
+    for inner in TEMPLATES.keys() - alike:
+        quote = TEMPLATES[inner]([("user", "a"), ("assistant", "b"), ("user", "c")])
+        prompt = TEMPLATES[outer]([("user", f"see: {quote}")])
+        assert split(prompt, outer) == [("user", f"see: {quote}".strip())], inner
 
 
 _MARKERS = (
@@ -267,11 +270,19 @@ def test_any_mixture_of_markers_gives_messages(parts: list[str]) -> None:
     assert [m.role for m in messages].count("system") <= 1
 
 
+_SAME_CODE = (
+    *("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+    *("<|header_start|>", "<|header_end|>", "<|eot|>"),
+)
+_REPEATED = (  # a marker for each function that splits; Llama's headers are split like ChatML's
+    *(marker for marker in _MARKERS if marker not in _SAME_CODE),
+    *(" ", "<", "<think></think>", "<reasoning>"),
+)
 _STARTS = ("", "<|im_start|>assistant\n<|im_end|>", "[INST][/INST]", "\n\nHuman:\n\nAssistant:")
 
 
 @pytest.mark.timeout(60)  # quadratic time would be hours
-@pytest.mark.parametrize("marker", [*_MARKERS, " ", "<", "<think></think>", "<reasoning>"])
+@pytest.mark.parametrize("marker", _REPEATED)
 def test_a_million_characters_of_markers_take_linear_time(marker: str) -> None:
     noise = marker * (1_000_000 // len(marker))
     for start in _STARTS:

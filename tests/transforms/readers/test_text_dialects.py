@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -48,7 +49,7 @@ def _openai_choices(text: str, stop: str | None) -> Json:
     return {"object": "text_completion", "choices": [{"text": text, "finish_reason": stop}]}
 
 
-def _said(text: str, stop: str | None) -> Json:
+def _text_reply(text: str, stop: str | None) -> Json:
     return {"response_id": "a", "text": text, "finish_reason": stop}
 
 
@@ -81,8 +82,8 @@ FAMILIES: dict[str, tuple[str, str, Answer, Answer, str]] = {
     "mistral": ("mistral_text", "prompt", _outputs, _outputs, "stop"),
     "deepseek": ("completions_text", "prompt", _choices, _choices, "stop"),
     "openai": ("completions_text", "prompt", _openai_choices, _openai_choices, "stop"),
-    "command_r": ("cohere_command", "message", _said, _event, "COMPLETE"),
-    "command_r_tokens": ("cohere_command", "message", _said, _token, "COMPLETE"),
+    "command_r": ("cohere_command", "message", _text_reply, _event, "COMPLETE"),
+    "command_r_tokens": ("cohere_command", "message", _text_reply, _token, "COMPLETE"),
     "command": ("cohere_generate", "prompt", _generations, _token, "COMPLETE"),
     "jurassic": ("ai21_text", "prompt", _completions, _completions, "endoftext"),
 }
@@ -95,13 +96,13 @@ def read(request: object, response: object) -> Exchange:
     return read_bodies(json.dumps(request).encode(), json.dumps(response).encode())[1]
 
 
-def said_whole(family: str, prompt: str, text: str, stop: str | None = None) -> tuple[Json, Json]:
+def whole_bodies(family: str, prompt: str, text: str, stop: str | None = None) -> tuple[Json, Json]:
     """The bodies of a prompt and its answer, not streamed."""
     _, key, whole, _, end = FAMILIES[family]
     return {key: prompt, "temperature": 0.5}, whole(text, stop or end)
 
 
-def said_in_chunks(family: str, prompt: str, pieces: list[str]) -> tuple[Json, list[object]]:
+def streamed_bodies(family: str, prompt: str, pieces: list[str]) -> tuple[Json, list[object]]:
     """The bodies of a prompt and its answer, streamed in those pieces."""
     _, key, _, chunk, end = FAMILIES[family]
     chunks: list[object] = [chunk(piece, None) for piece in pieces]
@@ -110,11 +111,11 @@ def said_in_chunks(family: str, prompt: str, pieces: list[str]) -> tuple[Json, l
 
 def claimants(request: Json, response: Json | list[object]) -> list[str]:
     """The readers that claim two bodies."""
-    asked = {key: msgspec.Raw(json.dumps(value).encode()) for key, value in request.items()}
-    answered = msgspec.json.decode(
+    request_keys = {key: msgspec.Raw(json.dumps(value).encode()) for key, value in request.items()}
+    response_keys = msgspec.json.decode(
         json.dumps(response).encode(), type=dict[str, msgspec.Raw] | list[msgspec.Raw]
     )
-    return [reader.DIALECT for reader in readers() if reader.claims(asked, answered)]
+    return [reader.DIALECT for reader in readers() if reader.claims(request_keys, response_keys)]
 
 
 _PLAIN = st.text(
@@ -128,30 +129,27 @@ def test_an_answer_reads_the_same_whole_and_in_any_chunks(
     family: str, prompt: str, pieces: list[str]
 ) -> None:
     text = "".join(pieces)
-    whole = read(*said_whole(family, prompt, text))
+    whole = read(*whole_bodies(family, prompt, text))
     assert [(m.role, m.content) for m in whole.messages] == [("user", prompt)]
     assert whole.response.content == text
     assert whole.stop_reason in {"end_turn", "stop_sequence"}
-    assert read(*said_in_chunks(family, prompt, pieces)) == whole
+    assert read(*streamed_bodies(family, prompt, pieces)) == whole
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_exactly_one_reader_claims_a_whole_body(family: str) -> None:
-    assert claimants(*said_whole(family, "?", "4")) == [FAMILIES[family][0]]
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_exactly_one_reader_claims_a_stream(family: str) -> None:
-    assert claimants(*said_in_chunks(family, "?", ["4", "2"])) == [FAMILIES[family][0]]
+def test_exactly_one_reader_claims_a_body_whole_or_streamed(family: str) -> None:
+    dialect = FAMILIES[family][0]
+    assert claimants(*whole_bodies(family, "?", "4")) == [dialect]
+    assert claimants(*streamed_bodies(family, "?", ["4", "2"])) == [dialect]
 
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if not f.startswith("command_r")])
 def test_a_prompt_in_a_template_comes_apart(family: str) -> None:
     """Blanks between the template and the answer are the template's."""
     prompt = "\n\nHuman: hi\n\nAssistant: yes?\n\nHuman: 2 + 2?\n\nAssistant:"
-    exchange = read(*said_whole(family, prompt, " 4\n"))
-    told = [(message.role, message.content) for message in exchange.messages]
-    assert told == [
+    exchange = read(*whole_bodies(family, prompt, " 4\n"))
+    turns = [(message.role, message.content) for message in exchange.messages]
+    assert turns == [
         ("user", "hi"),
         ("assistant", "yes?"),
         ("user", "2 + 2?"),
@@ -164,9 +162,8 @@ def test_a_prompt_that_quotes_a_dialogue_stays_whole() -> None:
     assert [m.content for m in read({"prompt": prompt}, {"generation": "4"}).messages] == [prompt]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_guardrail_is_seen_in_streams_too(family: str) -> None:
-    request, chunks = said_in_chunks(family, "?", ["no"])
+def test_a_guardrail_is_seen_in_streams_too() -> None:
+    request, chunks = streamed_bodies("claude", "?", ["no"])
     chunks.insert(1, {"amazon-bedrock-guardrailAction": "INTERVENED"})
     stop_reason = read(request, chunks).stop_reason
     assert (stop_reason or "").startswith("guardrail_")
@@ -174,7 +171,7 @@ def test_a_guardrail_is_seen_in_streams_too(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_stream_that_failed_is_refused(family: str) -> None:
-    request, chunks = said_in_chunks(family, "?", ["4"])
+    request, chunks = streamed_bodies(family, "?", ["4"])
     with pytest.raises(InputError, match="curate_error"):
         read(request, [*chunks, {"modelStreamErrorException": {"message": "oops"}}])
 
@@ -211,7 +208,7 @@ def test_a_stream_that_failed_is_refused(family: str) -> None:
 def test_each_familys_words_are_told_in_those_of_converse(
     family: str, word: str, stop_reason: str
 ) -> None:
-    assert read(*said_whole(family, "?", "4", word)).stop_reason == stop_reason
+    assert read(*whole_bodies(family, "?", "4", word)).stop_reason == stop_reason
 
 
 def test_the_number_of_a_token_is_a_stop_reason() -> None:
@@ -219,7 +216,7 @@ def test_the_number_of_a_token_is_a_stop_reason() -> None:
     assert read({"prompt": "?"}, {"choices": choices}).stop_reason == "stop_sequence"
 
 
-_OPENED = "<｜User｜>2 + 2?<｜Assistant｜><think>\n"
+_OPEN_THOUGHT = "<｜User｜>2 + 2?<｜Assistant｜><think>\n"
 
 
 @pytest.mark.parametrize(
@@ -227,10 +224,10 @@ _OPENED = "<｜User｜>2 + 2?<｜Assistant｜><think>\n"
     [
         ("2 + 2?", "<think>\nhm\n</think>\n\n4", "4", "hm"),
         ("2 + 2?", "hm\n</think>\n\n4", "4", "hm"),
-        (_OPENED, "hm\n</think>\n\n4", "4", "hm"),
-        (_OPENED, "hm</think>4", "4", "hm"),
-        (_OPENED, "hm, cut off", "", "hm, cut off"),
-        (_OPENED, "\n</think>\n\n4", "4", ""),
+        (_OPEN_THOUGHT, "hm\n</think>\n\n4", "4", "hm"),
+        (_OPEN_THOUGHT, "hm</think>4", "4", "hm"),
+        (_OPEN_THOUGHT, "hm, cut off", "", "hm, cut off"),
+        (_OPEN_THOUGHT, "\n</think>\n\n4", "4", ""),
         ("2 + 2?", "<reasoning>hm</reasoning>4", "4", "hm"),
         ("2 + 2?", "<thinking>hm</thinking> <thinking>so</thinking>4", "4", "hm\nso"),
         ("2 + 2?", "The tag </think> ends it.", "The tag </think> ends it.", ""),
@@ -312,17 +309,23 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from _places(value[key])
 
 
+JUNK: tuple[object, ...] = (None, 7, "x", [], {}, [None], {"a": [1]})
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("junk", [None, 7, True, "x", [], {}, [None], {"a": [1]}])
-def test_a_body_with_any_part_replaced_is_an_exchange_or_refused(family: str, junk: object) -> None:
-    for bodies in (said_whole(family, "?", "4"), said_in_chunks(family, "?", ["4", "2"])):
-        for inside, key in _places(json.loads(json.dumps(bodies))):
-            kept, inside[key] = inside[key], junk
+def test_a_body_with_any_part_replaced_is_an_exchange_or_refused(family: str) -> None:
+    outcomes = set[str]()
+    for pair in (whole_bodies(family, "?", "4"), streamed_bodies(family, "?", ["4", "2"])):
+        bodies = json.loads(json.dumps(pair))  # a list, whose items can be replaced too
+        for junk, (inside, key) in product(JUNK, _places(bodies)):
+            part, inside[key] = inside[key], junk
             try:
-                assert json.loads(msgspec.json.encode(read(*bodies)))
+                read(*bodies)
+                outcomes.add("exchange")
             except InputError as error:
-                assert error.reason in set(Reason)  # noqa: PT017 - both outcomes are good
-            inside[key] = kept
+                outcomes.add(error.reason)
+            inside[key] = part
+    assert {"exchange", Reason.DECODE_UNKNOWN_SHAPE} <= outcomes <= {"exchange", *Reason}
 
 
 # --- calls that no text came back from
@@ -361,7 +364,7 @@ def test_embeddings_and_images_are_said_to_be_such(
 
 # --- OpenAI chat messages in native bodies: one reader for all families
 
-_CALLED = {"id": "t1", "function": {"name": "look", "arguments": '{"at": "sky"}'}}
+_LOOK_CALL = {"id": "t1", "function": {"name": "look", "arguments": '{"at": "sky"}'}}
 
 
 @pytest.mark.parametrize(
@@ -393,7 +396,7 @@ def test_a_native_tool_call_without_a_type_is_read() -> None:
         "messages": [{"role": "user", "content": "?"}],
         "tools": [{"function": {"name": "look"}}],
     }
-    message = {"role": "assistant", "content": "", "tool_calls": [_CALLED]}
+    message = {"role": "assistant", "content": "", "tool_calls": [_LOOK_CALL]}
     response = {"choices": [{"index": 0, "message": message, "stop_reason": "tool_calls"}]}
     exchange = read(request, response)
     assert exchange.response.tool_calls[0].function.name == "look"
