@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bedrock_sluice.flows.recipe import Recipe, load_recipe
+from bedrock_sluice.flows.running.executor import keep_processes
 from bedrock_sluice.lake.evaluation import Evaluation, read_evaluation
 from bedrock_sluice.lake.exchanges import ExchangeFiles
 from bedrock_sluice.lake.labels import Labels, read_labels
@@ -140,5 +141,5 @@ def open_context(
             "be imported like that; unset PYTHONOPTIMIZE"
         )
     recipe = load_recipe(path).at(datetime.now(UTC), since, until)
-    with TemporaryDirectory(prefix="sluice-work-") as work:
+    with TemporaryDirectory(prefix="sluice-work-") as work, keep_processes():
         yield BuildContext(recipe, path.absolute().parent, Path(work))

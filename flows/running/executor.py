@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from contextvars import ContextVar
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TypeVar
@@ -42,7 +44,7 @@ def in_order(
     processes = os.cpu_count() or 1
     is_much = size_bytes >= MIN_PROCESS_BYTES and processes > 1
     try:
-        with _processes(processes) if is_much else ThreadPoolExecutor(THREADS) as pool:
+        with _lend_processes(processes) if is_much else ThreadPoolExecutor(THREADS) as pool:
             yield from _collect(pool, work, tasks, processes if is_much else THREADS)
     except BrokenProcessPool:
         message = (
@@ -50,6 +52,41 @@ def in_order(
             'has no `if __name__ == "__main__":`; run again'
         )
         raise TransientError(message) from None
+
+
+@contextmanager
+def keep_processes() -> Iterator[None]:
+    """Keep the processes that `in_order` starts for its next calls, until the block ends.
+
+    Starting them anew for each stage of a build took seconds: each imports the libraries again.
+    """
+    pools = list[ProcessPoolExecutor]()
+    token = _pools.set(pools)
+    try:
+        yield
+    finally:
+        _pools.reset(token)
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
+
+
+_pools: ContextVar[list[ProcessPoolExecutor] | None] = ContextVar("pools", default=None)
+
+
+@contextmanager
+def _lend_processes(number: int) -> Iterator[ProcessPoolExecutor]:
+    pools = _pools.get()
+    if pools is None:
+        with _processes(number) as pool:
+            yield pool
+        return
+    if not pools:
+        pools.append(_processes(number))
+    try:
+        yield pools[0]
+    except BrokenProcessPool:  # a step that is tried again gets new ones
+        pools.pop(0).shutdown()
+        raise
 
 
 def _processes(number: int) -> ProcessPoolExecutor:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bedrock_sluice.flows.running.executor import MIN_PROCESS_BYTES, in_order
+from bedrock_sluice.flows.running.executor import MIN_PROCESS_BYTES, in_order, keep_processes
 from bedrock_sluice.transforms.errors import InputError, TransientError
 
 LITTLE, MUCH = 0, MIN_PROCESS_BYTES
@@ -49,3 +49,23 @@ def test_a_refusal_keeps_its_reason() -> None:
 def test_a_process_that_dies_is_told() -> None:
     with pytest.raises(TransientError, match="a worker process died"):
         list(in_order(os._exit, [9], MUCH))
+
+
+def process_id(_number: int) -> int:
+    """A task that tells its process."""
+    return os.getpid()
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor: no processes are started")
+def test_processes_are_kept_for_the_next_stage_until_one_dies() -> None:
+    with keep_processes():
+        first = set(in_order(process_id, range(50), MUCH))
+        assert first & set(in_order(process_id, range(50), MUCH))
+        with pytest.raises(TransientError):
+            list(in_order(os._exit, [9], MUCH))
+        later = set(in_order(process_id, range(50), MUCH))
+    assert first.isdisjoint(later)
+    assert os.getpid() not in first | later
+    for gone in later:  # the block has ended, and they with it
+        with pytest.raises(ProcessLookupError):
+            os.kill(gone, 0)
