@@ -2,9 +2,10 @@
 
 Run by its path: `python -I child.py FILE FUNCTION EVENTS ANSWERS MEMORY_BYTES CPU_SECONDS`,
 where EVENTS and ANSWERS are descriptors of pipes: what a grader reads or prints does not get
-between. Both carry frames, JSON after its length. Answers: `{"loaded": …}` first, then for each
-event `{"value": …}`, `{"raised": TYPE}` or `{"no_json": TYPE}`, with `"left_running": true` where
-a process was left behind.
+between. Both carry frames, JSON after its length. (`multiprocessing.connection` would not do: it
+blocks in the middle of a message, so a grader that writes half a frame would stop the build.)
+Answers: `{"loaded": …}` first, then for each event `{"value": …}`, `{"raised": TYPE}` or
+`{"no_json": TYPE}`, with `"left_running": true` where a process was left behind.
 
 Nothing of ours is imported, so that the grader meets what Lambda has, and little more.
 """
