@@ -61,13 +61,14 @@ def score(name: str, reference: object, content: object, **fields: object) -> fl
 # --- what all have in common
 
 WEATHER = {"tool_called": "weather", "tool_parameters": {"city": "Bern", "days": 3}}
-CASES = {  # reference, right, wrong
-    "math": ({"final_answer": "72"}, "So\n#### 72", "#### 73"),
-    "qa": ({"answer": "25"}, "ANSWER: 25", "ANSWER: 26"),
-    "text": ({"answer": "Hello, world"}, "hello world", "goodbye"),
-    "format": ({"constraints": {"json": True}}, '{"a": 1}', "a: 1"),
+CASES = {  # reference, the same as text, right, wrong
+    "math": ({"final_answer": "72"}, "6 times 12\n#### 72", "So\n#### 72", "#### 73"),
+    "qa": ({"answer": "25"}, "ANSWER: 25", "ANSWER: 25", "ANSWER: 26"),
+    "text": ({"answer": "Hello, world"}, "Hello, world", "hello world", "goodbye"),
+    "format": ({"constraints": {"json": True}}, '{"constraints": {"json": true}}', "[1]", "a: 1"),
     "tool": (
         WEATHER,
+        json.dumps(WEATHER),
         '{"name": "weather", "arguments": {"days": 3, "city": "Bern"}}',
         '{"name": "weather", "arguments": {"days": 4, "city": "Bern"}}',
     ),
@@ -86,18 +87,9 @@ def plain(text: str) -> Json:
     return {"role": "assistant", "content": text}
 
 
-REFERENCE_TEXTS = {  # the same references, as a dataset may hold them as text
-    "math": "6 times 12\n#### 72",
-    "qa": "ANSWER: 25",
-    "text": "Hello, world",
-    "format": '{"constraints": {"json": true}}',
-    "tool": json.dumps(WEATHER),
-}
-
-
 @pytest.mark.parametrize("name", LOCAL)
 def test_a_right_response_scores_1_and_a_wrong_one_0(name: str) -> None:
-    reference, right, wrong = CASES[name]
+    reference, _, right, wrong = CASES[name]
     assert score(name, reference, right) == 1.0
     assert score(name, reference, wrong) == 0.0
 
@@ -105,8 +97,8 @@ def test_a_right_response_scores_1_and_a_wrong_one_0(name: str) -> None:
 @pytest.mark.parametrize("name", LOCAL)
 @pytest.mark.parametrize("form", ["top_level", "trajectories"])
 def test_a_reference_may_be_a_text_bare_or_wrapped(name: str, form: EventForm) -> None:
-    _, right, wrong = CASES[name]
-    line = {"id": "a", "messages": [USER], "reference_answer": REFERENCE_TEXTS[name]}
+    _, reference, right, wrong = CASES[name]
+    line = {"id": "a", "messages": [USER], "reference_answer": reference}
     assert result(name, as_event([Sample(line, right)], form))["score"] == 1.0
     assert result(name, as_event([Sample(line, wrong)], form))["score"] == 0.0
 
@@ -142,7 +134,7 @@ MALFORMED: list[Any] = [
 
 @pytest.mark.parametrize("name", LOCAL)
 def test_a_malformed_sample_scores_0_and_stops_no_other(name: str) -> None:
-    reference, right, _ = CASES[name]
+    reference, _, right, _ = CASES[name]
     good = event(reference, right)[0] | {"id": "good"}
     samples = [*MALFORMED, good, None, 7]
     answer = MODULES[name].lambda_handler(samples, None)
@@ -379,8 +371,7 @@ def test_judge_tries_again_when_throttled(judge: Stubber) -> None:
     judge.add_client_error("converse", "ThrottlingException", http_status_code=429)
     judge.add_client_error("converse", "ServiceUnavailableException", http_status_code=503)
     say(judge, '{"score": 10}')
-    line = {"id": "a", "messages": [USER], "reference_answer": "Bern"}
-    assert result("judge", as_event([Sample(line, "Bern")], "trajectories"))["score"] == 1.0
+    assert result("judge", {"trajectories": event("Bern", "Bern")})["score"] == 1.0
 
 
 def test_judge_takes_a_sample_that_is_malformed_for_what_it_is(judge: Stubber) -> None:

@@ -149,11 +149,7 @@ def test_a_prompt_in_a_template_comes_apart(family: str) -> None:
     prompt = "\n\nHuman: hi\n\nAssistant: yes?\n\nHuman: 2 + 2?\n\nAssistant:"
     exchange = read(*whole_bodies(family, prompt, " 4\n"))
     turns = [(message.role, message.content) for message in exchange.messages]
-    assert turns == [
-        ("user", "hi"),
-        ("assistant", "yes?"),
-        ("user", "2 + 2?"),
-    ]
+    assert turns == [("user", "hi"), ("assistant", "yes?"), ("user", "2 + 2?")]
     assert exchange.response.content == "4"
 
 
