@@ -45,7 +45,7 @@ from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 OPEN_DATE = "0000-00-00"  # of logs that do not lie in folders by the hour
 LIBRARIES = (
     *("duckdb", "great-expectations", "jinja2", "jmespath", "jsonschema", "msgspec", "numpy"),
-    *("polars", "pyarrow", "scipy"),
+    *("polars", "pyarrow", "python-stdnum", "scipy"),
 )
 
 
