@@ -1,6 +1,5 @@
 """Arguments, options and help texts that several commands share."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -50,9 +49,6 @@ def epilog(*examples: str, rejected: str | None = None) -> str:
     codes = ["0 done", "2 wrong recipe or usage", "3 AWS, disk or network failed"]
     if rejected:
         codes.insert(1, f"1 {rejected}")
-    return "\n\n".join([*_example_lines(examples), f"Exit codes: {', '.join(codes)}."])
-
-
-def _example_lines(examples: Sequence[str]) -> list[str]:
     heading = "Example:" if len(examples) == 1 else "Examples:"
-    return [heading, *(f"$ {example}" for example in examples)]
+    commands = [f"$ {example}" for example in examples]
+    return "\n\n".join([heading, *commands, f"Exit codes: {', '.join(codes)}."])

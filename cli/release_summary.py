@@ -6,7 +6,6 @@ from rich.table import Table
 
 from bedrock_sluice.cli.console import people, print_json, print_result
 from bedrock_sluice.cli.log import logger, writes_json
-from bedrock_sluice.expectations.checks import Check
 from bedrock_sluice.flows.hints import rows_in_words
 from bedrock_sluice.flows.summary import failed_checks, summary
 from bedrock_sluice.lake.releases.manifest import Manifest
@@ -56,7 +55,9 @@ def show_release(release: Release) -> None:
         color = "red" if check.severity == "fail" else "yellow"
         people.print(f"[{color}]{check.result}[/] {check.name}: ", end="")
         people.print(check.message, markup=False)
-        for line in _check_details(check):
+        # Examples and measurements may quote what callers wrote, control characters and all.
+        examples = [f"for example: {', '.join(check.examples)}"] if check.examples else []
+        for line in (check.measurement, *examples, f"to fix: {check.hint}"):
             people.print(f"  {printable(line)}", markup=False)
     verdict = "[green]passed[/]" if release.is_passed else "[red]rejected[/]"
     people.print(f"release {verdict}: ", end="")
@@ -88,8 +89,3 @@ def answers_in_words(answers: AnswerFacts) -> list[str]:
         prompts = f"{usage.prompts:,} of {answers.prompts:,} prompts have one"
         lines.append(f"{name}: {words}{prompts}")
     return lines
-
-
-def _check_details(check: Check) -> list[str]:
-    examples = [f"for example: {', '.join(check.examples)}"] if check.examples else []
-    return [check.measurement, *examples, f"to fix: {check.hint}"]

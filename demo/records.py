@@ -81,7 +81,7 @@ class Desk:
     def caller(self, dialect: Dialect | None = None) -> Caller:
         """Draw a caller, who uses the dialect or a random one."""
         dialect = dialect or self.rng.choices([*DIALECTS], [*DIALECTS.values()])[0]
-        envelope = {
+        envelope: Json = {
             "schemaType": "ModelInvocationLog",
             "schemaVersion": "1.0",
             "accountId": ACCOUNT,
@@ -89,7 +89,17 @@ class Desk:
             "operation": dialect.operation,
             "modelId": self.rng.choice(dialect.models),
         }
-        return Caller(dialect, envelope | _caller_fields(self.rng))
+        is_other = self.rng.random() < OTHER_PROJECT_SHARE
+        project = self.rng.choice(("quiz", "worksheets")) if is_other else "tutor"
+        role = f"{project}-api/i-{self.rng.getrandbits(68):017x}"
+        envelope["identity"] = {"arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}"}
+        if self.rng.random() < TAG_SHARE:
+            team = self.rng.choice(("exercises", "exams", "app"))
+            metadata = {"project": project, "team": team}
+            if env := self.rng.choices(("prod", "staging", "dev", None), (82, 8, 8, 2))[0]:
+                metadata["env"] = env
+            envelope["requestMetadata"] = metadata
+        return Caller(dialect, envelope)
 
     def record(self, caller: Caller, **sides: Json) -> Json:
         """Return a record of one call, with `input` and `output` where there are any."""
@@ -140,20 +150,6 @@ def solution(problem: Problem, final: int) -> str:
 
 def _request_id(rng: Random) -> str:
     return str(UUID(int=rng.getrandbits(128), version=4))
-
-
-def _caller_fields(rng: Random) -> Json:
-    """Return the caller's identity and, mostly, request metadata."""
-    is_other = rng.random() < OTHER_PROJECT_SHARE
-    project = rng.choice(("quiz", "worksheets")) if is_other else "tutor"
-    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{project}-api/i-{rng.getrandbits(68):017x}"
-    if rng.random() >= TAG_SHARE:
-        return {"identity": {"arn": arn}}
-    metadata = {"project": project, "team": rng.choice(("exercises", "exams", "app"))}
-    env = rng.choices(("prod", "staging", "dev", None), (82, 8, 8, 2))[0]
-    if env:
-        metadata["env"] = env
-    return {"identity": {"arn": arn}, "requestMetadata": metadata}
 
 
 # Kinds of records: each function yields one, or those of a short conversation.

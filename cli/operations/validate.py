@@ -1,14 +1,11 @@
 """`sluice validate`: recipes checked without a network."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bedrock_sluice.cli.options import AsJson, epilog
-
-if TYPE_CHECKING:
-    from bedrock_sluice.transforms.errors import ConfigError
 
 EPILOG = epilog("sluice validate tutor.toml", "sluice validate recipes/ --json")
 
@@ -30,13 +27,12 @@ def validate(
 
     errors = validate_recipes(recipes)
     if as_json:
-        print_json([_facts(path, error) for path, error in errors.items()])
+        facts = [
+            {"recipe": path, "valid": fault is None, "errors": str(fault or "").splitlines()}
+            for path, fault in errors.items()
+        ]
+        print_json(facts)
     for name, fault in errors.items():
         people.print(str(fault) if fault else f"{name}: valid", markup=False)
     if any(errors.values()):
         raise SystemExit(ExitCode.CONFIG)
-
-
-def _facts(path: str, error: "ConfigError | None") -> dict[str, object]:
-    messages = str(error).splitlines() if error else []
-    return {"recipe": path, "valid": error is None, "errors": messages}

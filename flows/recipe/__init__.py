@@ -201,17 +201,15 @@ def load_folder(folder: Path) -> dict[Path, Recipe | ConfigError]:
     paths = sorted(folder.glob("*.toml"))
     if not paths:
         raise ConfigError(f"{folder} has no recipe; name a folder with *.toml files")
-    recipes = {path: _load_or_error(path) for path in paths}
+    recipes = dict[Path, Recipe | ConfigError]()
+    for path in paths:
+        try:
+            recipes[path] = load_recipe(path)
+        except ConfigError as error:
+            recipes[path] = error
     names = Counter(recipe.name for recipe in recipes.values() if isinstance(recipe, Recipe))
     for path, recipe in recipes.items():
         if isinstance(recipe, Recipe) and names[recipe.name] > 1:
             message = f"{path}: another recipe of the folder has the name {recipe.name!r}, too"
             recipes[path] = ConfigError(f"{message}; rename one of them")
     return recipes
-
-
-def _load_or_error(path: Path) -> Recipe | ConfigError:
-    try:
-        return load_recipe(path)
-    except ConfigError as error:
-        return error

@@ -68,7 +68,10 @@ def unknown(value: str, valid: Iterable[str]) -> str:
 
 def _fault(details: "ErrorDetails", text: str, model: type[BaseModel]) -> tuple[int, str]:
     place = details["loc"]
-    where = _key_path(place)
+    # As people write it: `derive[1].key`. The number of a list's last element is left out.
+    parts = place[:-1] if place and isinstance(place[-1], int) else place
+    pieces = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    where = "".join(pieces).removeprefix(".") or "recipe"
     line = line_of(text, place)
     if details["type"] == "extra_forbidden":
         keys = [part for part in place if isinstance(part, str)]
@@ -76,13 +79,6 @@ def _fault(details: "ErrorDetails", text: str, model: type[BaseModel]) -> tuple[
     if details["type"] == "missing":
         return line, f"missing key `{where}`"
     return line, f"{where}: {_reason(details)}"
-
-
-def _key_path(place: Place) -> str:
-    """A place as people write it: `derive[1].key`; the number of a list's element is left out."""
-    parts = place[:-1] if place and isinstance(place[-1], int) else place
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
-    return text.removeprefix(".") or "recipe"
 
 
 def _reason(details: "ErrorDetails") -> str:
@@ -121,6 +117,10 @@ def _model_of(annotation: object) -> type[BaseModel] | None:
     options = getattr(annotation, "__args__", None) or (annotation,)
     models = (o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
     return next(models, None)
+
+
+# `tomllib` tells no positions, so the text is gone through once more: valid TOML, in which keys,
+# headers and brackets need telling apart from what stands inside of texts.
 
 
 def line_of(text: str, place: Place) -> int:

@@ -63,20 +63,18 @@ def as_utc(value: object) -> datetime | None:
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime.combine(value, time(), tzinfo=UTC)
     if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else _to_utc(value)
+        if value.tzinfo is None:
+            return value.replace(tzinfo=UTC)
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:  # year 1 or 9999, shifted over the edge
+            raise ValueError("in UTC it is out of range") from None
     if isinstance(value, str):  # as manifests hold it
         try:
             return as_utc(datetime.fromisoformat(value))
         except ValueError:
             raise ValueError("must be a date or a time, such as 2026-10-01") from None
     raise ValueError("must be a date or a time")
-
-
-def _to_utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("in UTC it is out of range") from None
 
 
 Moment = Annotated[datetime, BeforeValidator(as_utc, json_schema_input_type=date | datetime)]

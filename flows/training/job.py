@@ -89,7 +89,7 @@ def prepare(release: Release, current: Recipe | None = None) -> Job:
         )
     train = train_section(recipe)
     job = Job(release, recipe, lines_uri(release, train))
-    job.request()
+    job.request()  # all of these are asked only for what they raise
     used_prompts(release)
     check_lengths(release, train)
     keep_to_budget(release, recipe)
@@ -135,12 +135,17 @@ def start(job: Job, client: BedrockClient) -> str:
     number = use.next_number if use else 1
     if use and (arn := _earlier_arn(use, number, job_record)):
         return arn
-    _upload(job)
+    if job.data_uri != release.uri:
+        store = open_store(job.data_uri)
+        for name in job_files(release, train_section(job.recipe)):
+            put_same(store, name, release.file(name), release.manifest.files[name].sha256)
+    # Reserved first: if this process dies after the request, what was asked for is known.
     claim = reserve(release, lineage, number, job_record)
     try:
-        arn = _create(client, request)
+        with explain_refusals(request["jobName"]):
+            arn = client.create_model_customization_job(**request)["jobArn"]
     except SluiceError as error:
-        if made_nothing(error.__context__):
+        if made_nothing(error.__context__):  # AWS's own answer, before it was explained
             claim.refuse()
         raise
     claim.start(arn)
@@ -161,20 +166,6 @@ def _earlier_arn(use: Use, number: int, job_record: JobRequest) -> str | None:
         )
     record = (end or use.job_start(number)) if is_same else None
     return record.job_arn if record else None
-
-
-def _create(client: BedrockClient, request: Request) -> str:
-    with explain_refusals(request["jobName"]):
-        return client.create_model_customization_job(**request)["jobArn"]
-
-
-def _upload(job: Job) -> None:
-    release = job.release
-    if job.data_uri == release.uri:
-        return
-    store = open_store(job.data_uri)
-    for name in job_files(release, train_section(job.recipe)):
-        put_same(store, name, release.file(name), release.manifest.files[name].sha256)
 
 
 class Settled(NamedTuple):

@@ -64,5 +64,6 @@ def made_nothing(error: BaseException | None) -> bool:
     if not isinstance(error, ClientError):
         return False
     is_fault = 400 <= status_code(error) < 500
+    # Of a request that was sent again, the first attempt may have made a job.
     retries = error.response.get("ResponseMetadata", {}).get("RetryAttempts")
     return is_fault and error_code(error) not in _CONFLICTS and not retries

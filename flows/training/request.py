@@ -37,6 +37,7 @@ def job_request(release: Release, recipe: Recipe, data_uri: str, attempt: int = 
     digest = release.manifest.digest
     suffix = f"-{attempt}" if attempt > 1 else ""
     name = f"{recipe.lineage}-{digest[:ID_DIGITS]}{suffix}"
+    # The token is made of the digest: Bedrock starts one job for it, however often it is sent.
     lineage = "" if recipe.lineage == release.name else f"-{recipe.lineage}"
     request: Request = {
         "jobName": name,
@@ -48,8 +49,11 @@ def job_request(release: Release, recipe: Recipe, data_uri: str, attempt: int = 
         "jobTags": _tags(release, train),
         "outputDataConfig": {"s3Uri": train.output_uri},
         "customizationConfig": {"rftConfig": _rft_config(recipe, train)},
-        **_data_configs(release, train, data_uri),
+        "trainingDataConfig": {"s3Uri": f"{data_uri}/{TRAIN_FILE}"},
     }
+    if VALIDATION_FILE in job_files(release, train):
+        validators = [{"s3Uri": f"{data_uri}/{VALIDATION_FILE}"}]
+        request["validationDataConfig"] = {"validators": validators}
     if train.kms_key_id:
         request["customModelKmsKeyId"] = train.kms_key_id
     if wrong := faults(SERVICE, OPERATION, request):
@@ -108,14 +112,6 @@ def job_files(release: Release, train: TrainSection) -> list[str]:
     facts = release.manifest.files.get(VALIDATION_FILE)
     has_validation = train.validation and facts is not None and facts.bytes > 0
     return [TRAIN_FILE, VALIDATION_FILE] if has_validation else [TRAIN_FILE]
-
-
-def _data_configs(release: Release, train: TrainSection, data_uri: str) -> Request:
-    configs: Request = {"trainingDataConfig": {"s3Uri": f"{data_uri}/{TRAIN_FILE}"}}
-    if VALIDATION_FILE in job_files(release, train):
-        validators = [{"s3Uri": f"{data_uri}/{VALIDATION_FILE}"}]
-        configs["validationDataConfig"] = {"validators": validators}
-    return configs
 
 
 def _rft_config(recipe: Recipe, train: TrainSection) -> Request:

@@ -166,7 +166,7 @@ def test_a_job_over_the_budget_is_not_started_by_anyone(
     def start(*_: object) -> None:
         raise AssertionError("a job was asked for")
 
-    for name in ("_upload", "reserve", "_create"):
+    for name in ("start", "put_same", "reserve"):
         monkeypatch.setattr(job, name, start)
     release = built(f"{PRICES}budget = 0.5\n")
     for arguments in (("--dry-run",), ()):
