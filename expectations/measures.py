@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
@@ -55,20 +55,41 @@ class LineRequirements:
     )  # kinds of personal data and secrets that must not be left
 
 
-def measure_lines(lines: pl.Series, requirements: LineRequirements) -> pl.DataFrame:
-    """One row of `LINE_MEASURES` for each line (JSON text), read back from what was written."""
+class DecodedLines(NamedTuple):
+    """Lines as they were written (JSON text), and read back: once, for all measures."""
+
+    texts: pl.Series
+    contents: list[_Line]
+    chats: list[list[Message]]
+
+
+def decode_lines(texts: pl.Series) -> DecodedLines:
+    """Read lines (JSON text) back; a chat that the trainer does not know is empty."""
+    contents: list[_Line] = [msgspec.json.decode(text) for text in texts]
+    return DecodedLines(texts, contents, [chat_of(content) for content in contents])
+
+
+def measure_lines(lines: DecodedLines, requirements: LineRequirements) -> pl.DataFrame:
+    """One row of `LINE_MEASURES` for each line."""
     id_numbers = dict[object, int]()
-    rows = [_measure(msgspec.json.decode(line), requirements, id_numbers) for line in lines]
+    rows = [
+        _measure(content, chat, requirements, id_numbers)
+        for content, chat in zip(lines.contents, lines.chats, strict=True)
+    ]
     kinds = sorted(requirements.private)
-    counts = count_personal_data(lines).select(kinds) if kinds else pl.DataFrame()
-    flags = [counts[kind] == 0 for kind in kinds] or [pl.repeat(True, len(lines), eager=True)]
+    counts = count_personal_data(lines.texts).select(kinds) if kinds else pl.DataFrame()
+    flags = [counts[kind] == 0 for kind in kinds] or [pl.repeat(True, len(rows), eager=True)]
     is_clean = pl.DataFrame(flags).select(is_clean=pl.all_horizontal(pl.all()))
     schema = {name: kind for name, kind in LINE_MEASURES.items() if name != "is_clean"}
     return pl.concat([pl.DataFrame(rows, schema=schema), is_clean], how="horizontal")
 
 
-def _measure(line: _Line, requirements: LineRequirements, id_numbers: dict[object, int]) -> _Line:
-    chat = chat_of(line)
+def _measure(
+    line: _Line,
+    chat: list[Message],
+    requirements: LineRequirements,
+    id_numbers: dict[object, int],
+) -> _Line:
     roles = [message.role for message in chat]
     return {
         "id_number": id_numbers.setdefault(str(line.get("id")), len(id_numbers)),
@@ -127,18 +148,20 @@ def count_groups(lines: pl.DataFrame, evictions: int = 0) -> int:
 
 
 def measure_leakage(
-    lines: pl.DataFrame, similarity: float, evaluation: EvaluationIndex | None
+    lines: pl.DataFrame,
+    decoded_lines: DecodedLines,
+    similarity: float,
+    evaluation: EvaluationIndex | None,
 ) -> pl.DataFrame:
-    """For each line (`json, split, group, prompt_digest`), how it overlaps with what it may not.
+    """For each line (`split, group, prompt_digest`), how it overlaps with what it may not.
 
     See `leakage`; `evaluated`: the prompt, system message and tools included, overlaps an item of
     the evaluation sets; `group` and `prompt`: these stand on both sides.
     """
-    contents = [msgspec.json.decode(line) for line in lines["json"]]
-    chats = [chat_of(line) for line in contents]
+    chats = decoded_lines.chats
     overlap_rows = pl.Series([], dtype=pl.UInt32)
     if evaluation:
-        tools = (line.get("tools") for line in contents)
+        tools = (line.get("tools") for line in decoded_lines.contents)
         parts = prompt_parts(zip(chats, tools, strict=True))
         overlap_rows = prompt_overlaps(parts, evaluation, similarity)["row"]
     return leakage(chats, lines["split"], similarity).with_columns(

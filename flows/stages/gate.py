@@ -9,6 +9,7 @@ from bedrock_sluice.expectations.checks import Check
 from bedrock_sluice.expectations.limits import gate_limits
 from bedrock_sluice.expectations.measures import (
     LineRequirements,
+    decode_lines,
     measure_leakage,
     measure_lines,
     measure_readiness,
@@ -59,7 +60,8 @@ def gate(
         marker=template.marker,
         private=frozenset(private),
     )
-    measures = measure_lines(lines["json"], requirements)
+    decoded_lines = decode_lines(lines["json"])
+    measures = measure_lines(decoded_lines, requirements)
     limits = gate_limits(
         lines,
         evictions=evicted_count,
@@ -69,7 +71,7 @@ def gate(
     halves = measure_split(lines, recipe.split.validation, evicted_count, unfit)
     sets = context.evaluation.items["text"]
     index = index_evaluation(sets) if len(sets) else None
-    leaks = measure_leakage(lines, split_similarity(context), index)
+    leaks = measure_leakage(lines, decoded_lines, split_similarity(context), index)
     runs = [
         SuiteRun("lines", measures, limits, lines["request_id"]),
         SuiteRun("split", halves, limits),

@@ -12,6 +12,7 @@ from support.protocols import MakeRecord
 from bedrock_sluice.expectations.measures import (
     LEAKAGE_MEASURES,
     LineRequirements,
+    decode_lines,
     measure_leakage,
     measure_lines,
     measure_split,
@@ -58,7 +59,7 @@ def offering(*messages: object) -> Json:
 def measured(*lines: Json) -> list[Json]:
     """The measures of lines."""
     texts = pl.Series([json.dumps(each, ensure_ascii=False) for each in lines], dtype=pl.String)
-    return measure_lines(texts, WANTED).to_dicts()
+    return measure_lines(decode_lines(texts), WANTED).to_dicts()
 
 
 USER = {"role": "user", "content": "ANSWER:"}
@@ -132,11 +133,11 @@ def test_measures_hold_no_text() -> None:
     canary = "AKIAIOSFODNN7EXAMPLE"
     noted = {"role": "user", "content": canary}
     text = json.dumps(line(id=canary, messages=[noted], reference_answer={canary: canary}))
-    frame = measure_lines(pl.Series([text]), WANTED)
+    frame = measure_lines(decode_lines(pl.Series([text])), WANTED)
     assert set(frame.schema.values()) <= {pl.Int64, pl.Boolean}
     split = pl.DataFrame({"split": ["train"], "group": [canary], "prompt_digest": [canary]})
     assert all(kind.is_numeric() for kind in measure_split(split, 0.1).schema.values())
-    leaks = measure_leakage(split.with_columns(json=pl.lit(text)), 0.8, None)
+    leaks = measure_leakage(split, decode_lines(pl.Series([text])), 0.8, None)
     assert set(leaks.schema.values()) == {pl.Boolean}
 
 
@@ -205,7 +206,7 @@ def test_the_share_may_be_off_by_chance(groups: int, validation: float, toleranc
 @pytest.mark.parametrize("verdict", [None, "", 0, [], "yes", 1])
 def test_whatever_a_plug_in_returns_is_a_verdict(verdict: Any) -> None:
     requirements = replace(WANTED, accepts=lambda _: verdict, conforms=lambda _: verdict)
-    (row,) = measure_lines(pl.Series([json.dumps(line())]), requirements).to_dicts()
+    (row,) = measure_lines(decode_lines(pl.Series([json.dumps(line())])), requirements).to_dicts()
     assert (row["has_answer"], row["conforms"]) == (bool(verdict), bool(verdict))
 
 
@@ -235,7 +236,7 @@ def test_a_line_is_clean_where_it_holds_nothing_of_the_kinds(
 ) -> None:
     requirements = replace(WANTED, private=frozenset(private))
     texts = pl.Series([json.dumps(holding, ensure_ascii=False)])
-    assert measure_lines(texts, requirements)["is_clean"].to_list() == [is_clean]
+    assert measure_lines(decode_lines(texts), requirements)["is_clean"].to_list() == [is_clean]
 
 
 def test_a_masked_line_is_clean() -> None:
@@ -245,11 +246,11 @@ def test_a_masked_line_is_clean() -> None:
     whole = line(messages=chat, reference_answer={"answer": EMAIL}, phone="+44 20 7946 0018")
     requirements = replace(WANTED, private=frozenset(KINDS))
     texts = pl.Series([json.dumps(whole, ensure_ascii=False)])
-    assert not measure_lines(texts, requirements)["is_clean"].any()
+    assert not measure_lines(decode_lines(texts), requirements)["is_clean"].any()
     is_clean = pl.Series([False] * len(texts), dtype=pl.Boolean)
-    assert measure_lines(mask_lines(texts, is_clean, "salt", KINDS, ()).lines, requirements)[
-        "is_clean"
-    ].all()
+    assert measure_lines(
+        decode_lines(mask_lines(texts, is_clean, "salt", KINDS, ()).lines), requirements
+    )["is_clean"].all()
 
 
 # --- Leakage
@@ -295,17 +296,22 @@ LONG = "how many apples are left in the basket when nine of twelve were eaten on
 def test_overlaps_of_written_lines_are_flagged(train: str, told: tuple[int, ...]) -> None:
     lines = written(train, asking(LONG))
     item = pl.Series(["Name the capital of the canton of Bern in Switzerland"])
-    measures = measure_leakage(lines, 0.8, index_evaluation(item))
+    measures = measure_leakage(lines, decode_lines(lines["json"]), 0.8, index_evaluation(item))
     assert measures.schema == LEAKAGE_MEASURES
     assert counts(measures) == (*told, 0, 0)
-    assert counts(measure_leakage(lines, 0.8, None)) == (*told[:3], 0, 0, 0)
+    assert counts(measure_leakage(lines, decode_lines(lines["json"]), 0.8, None)) == (
+        *told[:3],
+        0,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize(("column", "kind"), [("group", "group"), ("prompt_digest", "prompt")])
 def test_lines_whose_group_or_prompt_is_on_both_sides_are_flagged(column: str, kind: str) -> None:
     texts = [asking(text) for text in ("one", "two", "three", "four", "five")]
     lines = written(*texts).with_columns(pl.Series(column, ["a", "b", "c", "a", "c"]))
-    measures = measure_leakage(lines, 0.8, None)
+    measures = measure_leakage(lines, decode_lines(lines["json"]), 0.8, None)
     assert measures[kind].to_list() == [True, False, False, True, False]
     assert sum(counts(measures)) == 2
 
@@ -313,17 +319,27 @@ def test_lines_whose_group_or_prompt_is_on_both_sides_are_flagged(column: str, k
 def test_lines_of_both_sides_are_looked_for_in_evaluation_sets() -> None:
     index = index_evaluation(pl.Series([LONG]))
     lines = written(asking(LONG), asking(LONG))
-    assert measure_leakage(lines, 0.8, index)["evaluated"].to_list() == [True, True]
+    assert measure_leakage(lines, decode_lines(lines["json"]), 0.8, index)[
+        "evaluated"
+    ].to_list() == [True, True]
 
 
 def test_a_question_leaks_under_another_system_message_too() -> None:
     lines = written(asking(LONG, system="a"), asking(LONG, system="b"))
-    assert counts(measure_leakage(lines, 0.8, None)) == (1, 2, 1, 0, 0, 0)
+    assert counts(measure_leakage(lines, decode_lines(lines["json"]), 0.8, None)) == (
+        1,
+        2,
+        1,
+        0,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize("index", [None, index_evaluation(pl.Series([LONG]))], ids=["no", "one"])
 def test_no_lines_leak_nothing(index: EvaluationIndex | None) -> None:
-    measures = measure_leakage(written("", "").clear(), 0.8, index)
+    lines = written("", "").clear()
+    measures = measure_leakage(lines, decode_lines(lines["json"]), 0.8, index)
     assert measures.is_empty()
     assert measures.schema == LEAKAGE_MEASURES
 
@@ -371,5 +387,5 @@ def test_one_odd_record_never_makes_the_gate_reject_a_release(
     exchanges = pl.DataFrame(read.exchanges).with_columns(label=pl.lit(None, pl.String))
     kept = drop_unteachable(exchanges, max_prompt_tokens=1_000, takes_history=True).kept
     answered = kept.with_columns(reference_answer=pl.lit('{"answer":"4"}'))
-    for row in measure_lines(render(answered, []), WANTED).to_dicts():
+    for row in measure_lines(decode_lines(render(answered, [])), WANTED).to_dicts():
         assert {name for name, value in row.items() if value is False} == set()

@@ -20,7 +20,7 @@ import pytest
 from support.builds import without_checks
 from support.protocols import MakeRecord, WriteLogs
 
-from bedrock_sluice.expectations.measures import measure_leakage
+from bedrock_sluice.expectations.measures import decode_lines, measure_leakage
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.running.runner import ReportProgress
@@ -153,7 +153,7 @@ def _built(path: Path) -> Built:
     with open_context(path) as context, without_checks():
         build(context, run_stage)
         lines = done["render"].kept
-        leaks = measure_leakage(lines, split_similarity(context), None)
+        leaks = measure_leakage(lines, decode_lines(lines["json"]), split_similarity(context), None)
     results = [done["normalise"], done["curate"].result, done["answer"].result]
     results += [done["split"], done["render"]]
     lost = pl.concat([each.rejected for each in results], how="diagonal")
