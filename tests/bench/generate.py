@@ -4,7 +4,7 @@
 
 Writes gzip objects in Bedrock's layout below FOLDER/AWSLogs, a third of the records in each of
 three dialects, about 2.5 KB a record, and prints what it wrote as JSON. Of 100 records 27 carry
-`env: prod`, 5 repeat an earlier question, 8 repeat one with a few words changed, and 3 hold an
+`env: prod`, 5 repeat an earlier question, 8 repeat one with a few words changed, and one holds an
 address or a key.
 """
 
@@ -28,7 +28,7 @@ COMMON_WORDS = 100  # the higher, the less the text repeats itself: packed, abou
 SYSTEM_WORDS, HISTORY_WORDS, QUESTION_WORDS, ANSWER_WORDS = 55, 40, 75, 65
 SELECTED = 27  # of 100 records
 EXACT_REPEATS, NEAR_REPEATS = range(20, 25), range(11, 19)  # the last two digits of their numbers
-PRIVATE = range(3)
+PRIVATE = (1,)
 CHANGED_WORDS = 3
 REMEMBERED = 2_000  # prompts that may be repeated
 
