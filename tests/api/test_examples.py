@@ -24,9 +24,11 @@ def docstring_examples() -> list[doctest.DocTest]:
     """Return the examples of the package, and of all that its public names document."""
     finder = doctest.DocTestFinder(exclude_empty=True)
     objects = [(name, getattr(bedrock_sluice, name)) for name in bedrock_sluice.__all__]
-    named = [(name, value) for name, value in objects if not isinstance(value, str)]
+    documented_objects = [(name, value) for name, value in objects if not isinstance(value, str)]
     tests = [
-        test for name, value in named for test in finder.find(value, name, module=False, globs={})
+        test
+        for name, value in documented_objects
+        for test in finder.find(value, name, module=False, globs={})
     ]
     package = doctest.DocTestParser().get_doctest(
         bedrock_sluice.__doc__ or "", {}, "bedrock_sluice", None, None

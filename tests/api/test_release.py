@@ -160,17 +160,17 @@ def test_the_frame_of_checks_has_the_fields_of_a_check() -> None:
 
 
 def test_a_changed_file_is_not_read(tmp_path: Path, release: Release) -> None:
-    reopened = open_release(release.uri)
+    same_release = open_release(release.uri)
     path = Path(release.uri) / "provenance.parquet"
     content = path.read_bytes()
     path.write_bytes(content[:-1])
     try:
         with pytest.raises(SluiceError) as error_info:
-            _ = reopened.provenance
+            _ = same_release.provenance
     finally:
         path.write_bytes(content)
     assert error_info.value.exit_code == ExitCode.CHECK_FAILED
-    assert reopened.provenance.equals(release.provenance)
+    assert same_release.provenance.equals(release.provenance)
 
 
 def test_a_release_is_approved_once_somebody_approved_it(release: Release) -> None:

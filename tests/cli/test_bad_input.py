@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("more", "swaps", "told"),
+    ("more", "swaps", "message"),
     [
         ("", {"logs": "nowhere"}, "nowhere: no logs there"),
         ("", {"since = 2026-10-01": "since = 2025-01-01", "2026-10-02": "2025-01-02"}, "no log"),
@@ -42,19 +42,19 @@ def test_a_wrong_recipe_is_told_in_one_message_and_nothing_is_written(
     sluice: RunSluice,
     more: str,
     swaps: dict[str, str],
-    told: str,
+    message: str,
 ) -> None:
-    ran = sluice("build", recipe(more, swaps))
-    assert ran.code == 2
-    assert told in ran.err
-    assert "Traceback" not in ran.err
+    result = sluice("build", recipe(more, swaps))
+    assert result.code == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
     assert not (sums.parent / "lake" / "releases").exists()
 
 
 def test_a_recipe_that_is_not_there_is_told(tmp_path: Path, sluice: RunSluice) -> None:
-    ran = sluice("build", tmp_path / "none.toml")
-    assert (ran.code, ran.out) == (2, "")
-    assert "none.toml: No such file" in ran.err
+    result = sluice("build", tmp_path / "none.toml")
+    assert (result.code, result.out) == (2, "")
+    assert "none.toml: No such file" in result.err
 
 
 def test_damaged_objects_and_lines_are_counted_and_cost_only_themselves(
@@ -67,22 +67,22 @@ def test_damaged_objects_and_lines_are_counted_and_cost_only_themselves(
 ) -> None:
     good = records(130)
     whole = log_object(good[:100])
-    torn = gzip.compress(json.dumps(good[100]).encode() + b'\n{"requestId": "torn", "times')
-    mixed = log_object([b"no json", *good[101:], b'{"some": "json"}'])
-    write_logs(tmp_path / "logs", [whole, torn, mixed, whole[:-9], b""])
-    told = json.loads(sluice("build", recipe(), "--json").out)
-    assert told["counts"]["quarantined"] == {
+    torn_object = gzip.compress(json.dumps(good[100]).encode() + b'\n{"requestId": "torn", "times')
+    mixed_object = log_object([b"no json", *good[101:], b'{"some": "json"}'])
+    write_logs(tmp_path / "logs", [whole, torn_object, mixed_object, whole[:-9], b""])
+    output = json.loads(sluice("build", recipe(), "--json").out)
+    assert output["counts"]["quarantined"] == {
         "decode_bad_json": 1,
         "decode_not_a_record": 1,
         "decode_torn_line": 1,
         "pull_corrupt_gzip": 1,
         "pull_empty_object": 1,
     }
-    assert told["counts"]["train"] + told["counts"]["validation"] == 130
-    assert told["counts"]["records"] == 135
-    fates = pl.read_parquet(Path(told["release"]) / "fates.parquet")
-    damaged = fates.filter(pl.col("reason") == "pull_corrupt_gzip")
-    assert damaged["line"].to_list() == [0]
+    assert output["counts"]["train"] + output["counts"]["validation"] == 130
+    assert output["counts"]["records"] == 135
+    fates = pl.read_parquet(Path(output["release"]) / "fates.parquet")
+    damaged_objects = fates.filter(pl.col("reason") == "pull_corrupt_gzip")
+    assert damaged_objects["line"].to_list() == [0]
 
 
 def test_too_few_lines_are_released_but_rejected(
@@ -93,17 +93,17 @@ def test_too_few_lines_are_released_but_rejected(
     records: MakeRecords,
 ) -> None:
     write_logs(tmp_path / "logs", [records(99)])
-    ran = sluice("build", recipe(), "--json")
-    told = json.loads(ran.out)
-    assert ran.code == 1
-    assert told["verdict"] == "rejected"
-    assert told["failed_checks"] == ["train_count"]
-    (check,) = told["checks"]
+    result = sluice("build", recipe(), "--json")
+    output = json.loads(result.out)
+    assert result.code == 1
+    assert output["verdict"] == "rejected"
+    assert output["failed_checks"] == ["train_count"]
+    (check,) = output["checks"]
     assert (check["limit"], check["unit"]) == ({"min": 100, "max": 20_000}, "lines")
-    assert check["measured"] == told["counts"]["train"]
+    assert check["measured"] == output["counts"]["train"]
     assert check["hint"]
     assert f"  to fix: {check['hint']}\n" in sluice("build", recipe()).err
-    manifest = json.loads((Path(told["release"]) / "manifest.json").read_text())
+    manifest = json.loads((Path(output["release"]) / "manifest.json").read_text())
     assert manifest["verdict"] == "rejected"
 
 
@@ -114,10 +114,10 @@ def test_a_bug_of_ours_is_told_by_its_place_without_content(
         raise ValueError("the secret is 123-45-6789")
 
     monkeypatch.setattr("bedrock_sluice.flows.pipeline.curate", fail)
-    ran = sluice("build", sums)
-    assert ran.code == 70
-    assert "ValueError at flows/pipeline.py" in ran.err
-    assert "123-45" not in ran.err
+    result = sluice("build", sums)
+    assert result.code == 70
+    assert "ValueError at flows/pipeline.py" in result.err
+    assert "123-45" not in result.err
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def test_with_json_an_error_is_one_object_on_stdout(
     code: int,
     where: str | None,
 ) -> None:
-    ran = sluice("build", recipe(swaps=swaps), "--json")
-    error = json.loads(ran.out)["error"]
-    assert (ran.code, error["kind"]) == (code, kind)
+    result = sluice("build", recipe(swaps=swaps), "--json")
+    error = json.loads(result.out)["error"]
+    assert (result.code, error["kind"]) == (code, kind)
     assert error["where"] == (where and str(sums.with_name(where)))
-    assert ran.err.endswith(f"sluice: {error['message']}\n")
+    assert result.err.endswith(f"sluice: {error['message']}\n")
 
 
 def test_a_bug_in_a_nested_package_is_told_by_its_own_place(
@@ -157,8 +157,8 @@ def test_a_bug_in_a_nested_package_is_told_by_its_own_place(
 
 def test_without_docstrings_a_build_is_refused_in_one_line(sums: Path) -> None:
     command = [sys.executable, "-OO", "-m", "bedrock_sluice.cli.app", "build", str(sums)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.returncode == 2
-    started, message = ran.stderr.splitlines()
-    assert started == f"build: {sums}"
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    first_line, message = result.stderr.splitlines()
+    assert first_line == f"build: {sums}"
     assert message.startswith("sluice: Python runs without docstrings (-OO, PYTHONOPTIMIZE=2)")

@@ -32,8 +32,8 @@ def run(sluice: Callable[..., Any]) -> Check:
 
 
 def line(place: int, **fields: object) -> Json:
-    asked = {"role": "user", "content": f"What is {place} x 12? Answer after ####."}
-    base = {"id": f"line-{place}", "messages": [asked]}
+    question = {"role": "user", "content": f"What is {place} x 12? Answer after ####."}
+    base = {"id": f"line-{place}", "messages": [question]}
     return {**base, "reference_answer": {"final_answer": str(12 * place), "steps": []}, **fields}
 
 
@@ -48,30 +48,30 @@ def good(tmp_path: Path) -> Path:
     return write(tmp_path / "good.jsonl", [line(place) for place in range(100)])
 
 
-def answered(place: int) -> Json:
+def line_with_reply(place: int) -> Json:
     """A line that ends in an answer, as no job takes it."""
-    said = {"role": "assistant", "content": "sesame"}
-    return line(place, messages=[*line(place)["messages"], said])
+    reply = {"role": "assistant", "content": "sesame"}
+    return line(place, messages=[*line(place)["messages"], reply])
 
 
 # --- the verdict
 
 
 def test_a_file_that_a_job_would_take_passes(good: Path, run: Check) -> None:
-    ran = run(good)
-    assert ran.code == 0
-    assert ran.out == ""
-    assert "the file passes" in ran.err
+    result = run(good)
+    assert result.code == 0
+    assert result.out == ""
+    assert "the file passes" in result.err
 
 
 def test_without_a_profile_every_one_is_shown_and_a_platform_has_to_pass(
     good: Path, run: Check
 ) -> None:
-    told = json.loads(run(good, as_json=True).out)
-    verdicts = {each["profile"]: each["passed"] for each in told["profiles"]}
+    output = json.loads(run(good, as_json=True).out)
+    verdicts = {each["profile"]: each["passed"] for each in output["profiles"]}
     assert list(verdicts) == list(profiles())
-    assert told["passed"] is True
-    assert {name for name, passed in verdicts.items() if passed} == {
+    assert output["passed"] is True
+    assert {name for name, has_passed in verdicts.items() if has_passed} == {
         "nova-docs", "open-weight-docs", "forge-sdk", "math", "sagemaker-rlvr-nova",
     }  # fmt: skip
 
@@ -86,24 +86,26 @@ def test_without_a_profile_every_one_is_shown_and_a_platform_has_to_pass(
 def test_every_profile_that_is_asked_for_has_to_pass(
     good: Path, run: Check, names: list[str], code: int
 ) -> None:
-    ran = run(good, *names, as_json=True)
-    asked = [each["profile"] for each in json.loads(ran.out)["profiles"]]
-    assert (ran.code, asked) == (code, list(dict.fromkeys(names)))
+    result = run(good, *names, as_json=True)
+    profiles = [each["profile"] for each in json.loads(result.out)["profiles"]]
+    assert (result.code, profiles) == (code, list(dict.fromkeys(names)))
 
 
 def test_a_file_with_a_bad_line_is_refused_and_the_line_is_told(tmp_path: Path, run: Check) -> None:
-    path = write(tmp_path / "a.jsonl", [*(line(place) for place in range(100)), answered(100)])
-    ran = run(path)
-    assert ran.code == 1
-    assert "error last-role (line 101), by nova-docs, open-weight-docs: the last" in ran.err
-    assert "does not pass" in ran.err
-    assert "sesame" not in ran.err
+    path = write(
+        tmp_path / "a.jsonl", [*(line(place) for place in range(100)), line_with_reply(100)]
+    )
+    result = run(path)
+    assert result.code == 1
+    assert "error last-role (line 101), by nova-docs, open-weight-docs: the last" in result.err
+    assert "does not pass" in result.err
+    assert "sesame" not in result.err
 
 
 def test_json_tells_rules_with_how_often_and_where(tmp_path: Path, run: Check) -> None:
-    path = write(tmp_path / "a.jsonl", [answered(place) for place in range(7)])
-    ran = run(path, "nova-docs", as_json=True)
-    [verdict] = json.loads(ran.out)["profiles"]
+    path = write(tmp_path / "a.jsonl", [line_with_reply(place) for place in range(7)])
+    result = run(path, "nova-docs", as_json=True)
+    [verdict] = json.loads(result.out)["profiles"]
     findings = {each["rule"]: each for each in verdict["findings"]}
     assert (verdict["lines_passing"], verdict["lines_failing"]) == (0, 7)
     assert set(findings) == {"nova-docs/last-role", "nova-docs/too-few-lines"}
@@ -127,9 +129,9 @@ def test_a_line_over_the_limit_is_one_line(
     good.write_bytes(long + b"\n" + whole + long)
     monkeypatch.setattr("bedrock_sluice.rewards.conformance.line_text.MAX_LINE_BYTES", 1000)
     monkeypatch.setattr(module, "MAX_LINE_BYTES", 1000)
-    told = json.loads(run(good, as_json=True).out)
-    assert told["lines"] == 102
-    assert [(each["rule"], each["lines"]) for each in told["findings"]] == [
+    output = json.loads(run(good, as_json=True).out)
+    assert output["lines"] == 102
+    assert [(each["rule"], each["lines"]) for each in output["findings"]] == [
         ("file/line-too-long", [1, 102])
     ]
 
@@ -140,9 +142,9 @@ def test_a_line_over_the_limit_is_one_line(
 def test_the_mended_copy_passes_and_the_file_stays(good: Path, run: Check, tmp_path: Path) -> None:
     good.write_bytes(b"\xef\xbb\xbf" + good.read_bytes().replace(b"\n", b"\r\n\r\n"))
     before = good.read_bytes()
-    ran = run(good, fix=tmp_path / "out.jsonl")
-    assert (ran.code, ran.out) == (0, f"{tmp_path / 'out.jsonl'}\n")
-    assert "fixed in the file itself: file/bom, file/blank-line, file/crlf" in ran.err
+    result = run(good, fix=tmp_path / "out.jsonl")
+    assert (result.code, result.out) == (0, f"{tmp_path / 'out.jsonl'}\n")
+    assert "fixed in the file itself: file/bom, file/blank-line, file/crlf" in result.err
     assert good.read_bytes() == before
     lines = [json.loads(each) for each in (tmp_path / "out.jsonl").read_bytes().splitlines()]
     assert lines == [line(place) for place in range(100)]
@@ -150,20 +152,20 @@ def test_the_mended_copy_passes_and_the_file_stays(good: Path, run: Check, tmp_p
 
 
 def test_what_was_lost_is_told(tmp_path: Path, run: Check) -> None:
-    path = write(tmp_path / "a.jsonl", [answered(place) for place in range(100)])
-    ran = run(path, fix=tmp_path / "out.jsonl")
-    assert ran.code == 0
-    assert "fixed in 100 lines" in ran.err
-    assert "this loses data: keep the original" in ran.err
+    path = write(tmp_path / "a.jsonl", [line_with_reply(place) for place in range(100)])
+    result = run(path, fix=tmp_path / "out.jsonl")
+    assert result.code == 0
+    assert "fixed in 100 lines" in result.err
+    assert "this loses data: keep the original" in result.err
 
 
 def test_what_cannot_be_mended_is_set_aside_with_line_and_rule(good: Path, run: Check) -> None:
     text = good.read_bytes().splitlines(keepends=True)
     good.write_bytes(b"".join([*text, b'{"a": 1', b"\n", b'{"prompt": "\xff"}\n']))
     out = good.with_name("out.jsonl")
-    told = json.loads(run(good, fix=out, as_json=True).out)
-    assert told["repair"]["rejects"] == f"{out}.rejects"
-    assert (told["repair"]["lines"], told["repair"]["rejected"]) == (100, 2)
+    output = json.loads(run(good, fix=out, as_json=True).out)
+    assert output["repair"]["rejects"] == f"{out}.rejects"
+    assert (output["repair"]["lines"], output["repair"]["rejected"]) == (100, 2)
     rows = [json.loads(each) for each in Path(f"{out}.rejects").read_bytes().splitlines()]
     assert [(row["line"], row["rules"]) for row in rows] == [
         (101, ["file/not-json"]), (102, ["file/not-utf8"]),
@@ -179,9 +181,9 @@ def test_mending_for_a_grader_and_a_platform(tmp_path: Path, run: Check) -> None
 
 
 def test_what_mending_leaves_is_told_and_refused(tmp_path: Path, run: Check) -> None:
-    ran = run(write(tmp_path / "a.jsonl", [answered(1)]), fix=tmp_path / "out.jsonl")
-    assert ran.code == 1
-    assert "the file has 1 of the 100 lines" in ran.err
+    result = run(write(tmp_path / "a.jsonl", [line_with_reply(1)]), fix=tmp_path / "out.jsonl")
+    assert result.code == 1
+    assert "the file has 1 of the 100 lines" in result.err
 
 
 def test_a_compressed_array_can_be_mended(tmp_path: Path, run: Check) -> None:
@@ -205,15 +207,15 @@ def test_rejects_of_an_earlier_run_do_not_stay(good: Path, run: Check) -> None:
 def test_the_copy_never_takes_the_place_of_the_file(good: Path, run: Check, out: str) -> None:
     good.with_name("link.jsonl").symlink_to(good)
     before = good.read_bytes()
-    ran = run(good, fix=good.parent / out.format(good.parent.name))
-    assert (ran.code, "write the copy elsewhere" in ran.err) == (2, True)
+    result = run(good, fix=good.parent / out.format(good.parent.name))
+    assert (result.code, "write the copy elsewhere" in result.err) == (2, True)
     assert good.read_bytes() == before
 
 
 def test_rejects_never_take_the_place_of_the_file(good: Path, run: Check) -> None:
     path = good.rename(good.with_name("a.jsonl.rejects"))
-    ran = run(path, fix=good.with_name("a.jsonl"))
-    assert (ran.code, "write the copy elsewhere" in ran.err) == (2, True)
+    result = run(path, fix=good.with_name("a.jsonl"))
+    assert (result.code, "write the copy elsewhere" in result.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -225,28 +227,28 @@ def test_rejects_never_take_the_place_of_the_file(good: Path, run: Check) -> Non
     ],
 )
 def test_a_file_that_is_not_there_is_told(good: Path, run: Check, name: str, message: str) -> None:
-    ran = run(good.parent / name)
-    assert (ran.code, message in ran.err) == (2, True)
+    result = run(good.parent / name)
+    assert (result.code, message in result.err) == (2, True)
 
 
 def test_an_unknown_profile_is_told_before_anything_is_read(tmp_path: Path, run: Check) -> None:
-    ran = run(tmp_path / "none.jsonl", "math", "nova")
-    assert ran.code == 2
-    assert "nova-docs" in ran.err
+    result = run(tmp_path / "none.jsonl", "math", "nova")
+    assert result.code == 2
+    assert "nova-docs" in result.err
 
 
 @pytest.mark.parametrize("content", [b"", "{}".encode("utf-16"), b"\x1f\x8b broken"])
 def test_what_is_no_text_cannot_be_mended(tmp_path: Path, run: Check, content: bytes) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
-    ran = run(path, fix=tmp_path / "out.jsonl")
-    assert (ran.code, "can't be fixed" in ran.err) == (2, True)
+    result = run(path, fix=tmp_path / "out.jsonl")
+    assert (result.code, "can't be fixed" in result.err) == (2, True)
     assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_a_copy_that_cannot_be_written_is_told(good: Path, run: Check) -> None:
-    ran = run(good, fix=good.parent / "none" / "out.jsonl")
-    assert (ran.code, "No such file or directory" in ran.err) == (3, True)
+    result = run(good, fix=good.parent / "none" / "out.jsonl")
+    assert (result.code, "No such file or directory" in result.err) == (3, True)
     assert [path.name for path in good.parent.iterdir()] == ["good.jsonl"]
 
 
@@ -257,10 +259,10 @@ def test_a_fixed_copy_has_the_mode_that_the_umask_leaves_and_says_if_nothing_is_
     path.write_text('{"messages": 5}\n')
     previous = os.umask(0o027)
     try:
-        ran = sluice("check", path, "--fix", out)
+        result = sluice("check", path, "--fix", out)
     finally:
         os.umask(previous)
     assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("fixed*")} == {0o640}
-    assert ran.code == 1
-    assert "no line can be fixed: all were rejected" in ran.err
-    assert "the file has no lines" not in ran.err
+    assert result.code == 1
+    assert "no line can be fixed: all were rejected" in result.err
+    assert "the file has no lines" not in result.err

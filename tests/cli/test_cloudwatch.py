@@ -67,15 +67,15 @@ def test_every_layout_is_converted(
     sluice: RunSluice,
     layout: str,
 ) -> None:
-    logged = records(120)
-    for name, content in _layouts(logged)[layout].items():
+    log_records = records(120)
+    for name, content in _layouts(log_records)[layout].items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
-    ran = sluice("convert", tmp_path)
-    ids = [json.loads(line)["request_id"] for line in ran.out.splitlines()]
-    assert ids == [record["requestId"] for record in logged]
+    result = sluice("convert", tmp_path)
+    ids = [json.loads(line)["request_id"] for line in result.out.splitlines()]
+    assert ids == [record["requestId"] for record in log_records]
     by_name = sluice("convert", tmp_path / name)
-    assert set(by_name.out.splitlines()) <= set(ran.out.splitlines())
+    assert set(by_name.out.splitlines()) <= set(result.out.splitlines())
     assert by_name.code == 0
 
 
@@ -88,23 +88,23 @@ def test_every_layout_makes_the_same_lines(
     bucket: str,
 ) -> None:
     """As the logs in Bedrock's own layout: an export on S3, and Firehose's objects in a folder."""
-    logged = records(120)
-    write_logs(tmp_path / "logs", [logged])
+    log_records = records(120)
+    write_logs(tmp_path / "logs", [log_records])
     expected = _lines(sluice("build", recipe()))
     places: dict[str, Store] = {
         "export": S3Store(f"s3://{bucket}/x"),
         "firehose": FolderStore(tmp_path / "there"),
     }
     for layout, store in places.items():
-        for name, content in _layouts(logged)[layout].items():
+        for name, content in _layouts(log_records)[layout].items():
             store.put_new(name, content)
         path = recipe(swaps={'"logs"': f'"{store.uri}"', "sums": layout}, name="other.toml")
         assert _lines(sluice("build", path)) == expected, layout
 
 
-def _lines(ran: Any) -> list[set[bytes]]:
-    assert ran.code == 0, ran.err
-    release = Path(ran.out.strip())
+def _lines(result: Any) -> list[set[bytes]]:
+    assert result.code == 0, result.err
+    release = Path(result.out.strip())
     return [
         set((release / name).read_bytes().splitlines())
         for name in ("train.jsonl", "validation.jsonl")
@@ -117,17 +117,17 @@ def test_a_folder_without_logs_is_told_with_what_it_holds_and_what_is_known(
 ) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "notes.md").touch()
-    ran = sluice(command, recipe() if command == "build" else tmp_path / "logs")
-    assert ran.code == 2
-    assert "no logs there (found: notes.md)" in ran.err
+    result = sluice(command, recipe() if command == "build" else tmp_path / "logs")
+    assert result.code == 2
+    assert "no logs there (found: notes.md)" in result.err
     for word in ("AWSLogs/", "000000.gz", "Firehose", "*.json"):
-        assert word in ran.err
+        assert word in result.err
 
 
 def test_a_lake_is_never_read_as_logs(
     tmp_path: Path, sluice: RunSluice, recipe: WriteRecipe
 ) -> None:
     (tmp_path / "day.json").write_text("{}")
-    ran = sluice("build", recipe(swaps={'"logs"': '"."'}))
-    assert ran.code == 2
-    assert "lies below the logs; put it elsewhere" in ran.err
+    result = sluice("build", recipe(swaps={'"logs"': '"."'}))
+    assert result.code == 2
+    assert "lies below the logs; put it elsewhere" in result.err

@@ -25,20 +25,20 @@ data_uri = "s3://data/rft"
 def test_the_demo_shows_the_funnel_of_the_readme_and_what_to_open(
     tmp_path: Path, sluice: RunSluice
 ) -> None:
-    ran = sluice("demo", "--out", tmp_path / "demo")
-    funnel = ran.err[ran.err.index("demo: from records") : ran.err.index("release passed")]
-    paths = [line.removeprefix("open ") for line in ran.err.splitlines() if "open " in line]
-    assert ran.code == 0
+    result = sluice("demo", "--out", tmp_path / "demo")
+    funnel = result.err[result.err.index("demo: from records") : result.err.index("release passed")]
+    paths = [line.removeprefix("open ") for line in result.err.splitlines() if "open " in line]
+    assert result.code == 0
     assert funnel.strip() in README
     assert len(paths) == 3
     assert all(Path(path).is_file() for path in paths)
-    assert Path(ran.out.strip(), "manifest.json").is_file()
+    assert Path(result.out.strip(), "manifest.json").is_file()
 
 
 def test_the_doctor_finds_a_good_recipe_well(sums: Path, sluice: RunSluice) -> None:
-    ran = sluice("doctor", sums, "--json")
-    assert ran.code == 0
-    checks = {each["check"]: each["ok"] for each in json.loads(ran.out)}
+    result = sluice("doctor", sums, "--json")
+    assert result.code == 0
+    checks = {each["check"]: each["ok"] for each in json.loads(result.out)}
     assert checks["logs can be listed"] is True
     assert checks["labels can be read"] is None
     assert False not in checks.values()
@@ -48,9 +48,9 @@ def test_the_doctor_finds_a_good_recipe_well(sums: Path, sluice: RunSluice) -> N
 def test_the_doctor_says_what_is_missing(
     sums: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
-    ran = sluice("doctor", recipe('[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n'))
-    assert ran.code == 1
-    assert "✗ labels can be read: label table none.csv: no such file" in ran.err
+    result = sluice("doctor", recipe('[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n'))
+    assert result.code == 1
+    assert "✗ labels can be read: label table none.csv: no such file" in result.err
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_the_doctor_goes_on_after_a_bad_place(
     text = sums.read_text()
     assert old in text
     sums.write_text(f'{text.replace(old, new)}[answer]\nfrom = ["labels"]\nlabels = "none.csv"\n')
-    ran = sluice("doctor", sums, "--json")
-    checks = {each["check"]: each["ok"] for each in json.loads(ran.out)}
-    assert ran.code == 1
+    result = sluice("doctor", sums, "--json")
+    checks = {each["check"]: each["ok"] for each in json.loads(result.out)}
+    assert result.code == 1
     assert checks[name] is False
     assert checks["labels can be read"] is False
     others = {"logs can be listed", "the lake can be written"} - {name}
@@ -76,7 +76,7 @@ def test_the_doctor_goes_on_after_a_bad_place(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("", "", "✓ the training request is valid: by Bedrock's"),
         ("role/rft", "user/rft", "roleArn: must match"),
@@ -84,9 +84,9 @@ def test_the_doctor_goes_on_after_a_bad_place(
     ],
 )
 def test_the_doctor_tries_the_training_request(
-    sums: Path, recipe: WriteRecipe, sluice: Any, old: str, new: str, told: str
+    sums: Path, recipe: WriteRecipe, sluice: Any, old: str, new: str, message: str
 ) -> None:
-    assert told in sluice("doctor", recipe(TRAIN.replace(old, new) if old else TRAIN)).err
+    assert message in sluice("doctor", recipe(TRAIN.replace(old, new) if old else TRAIN)).err
 
 
 def test_the_readme_shows_every_command_and_help_loses_no_words() -> None:
@@ -102,18 +102,18 @@ def test_only_an_approved_release_can_be_trained_on(
     sums: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     release = sluice("build", recipe(TRAIN)).out.strip()
-    refused = sluice("train", release, "--dry-run")
-    approved = json.loads(sluice("approve", release, "--by", "A. Person", "--json").out)
+    result = sluice("train", release, "--dry-run")
+    output = json.loads(sluice("approve", release, "--by", "A. Person", "--json").out)
     request = json.loads(sluice("train", release, "--dry-run").out)
     manifest = json.loads((Path(release) / "manifest.json").read_text())
-    assert (refused.code, "is not approved" in refused.err) == (1, True)
-    assert (approved["by"], approved["digest"]) == ("A. Person", manifest["digest"])
+    assert (result.code, "is not approved" in result.err) == (1, True)
+    assert (output["by"], output["digest"]) == ("A. Person", manifest["digest"])
     assert request["customizationType"] == "REINFORCEMENT_FINE_TUNING"
     assert request["trainingDataConfig"]["s3Uri"].endswith(f"{manifest['id']}/train.jsonl")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("build",), "Missing argument"),
         (("frobnicate",), "No such command"),
@@ -121,7 +121,7 @@ def test_only_an_approved_release_can_be_trained_on(
         (("approve", "/a/releases/b/c", "--by", "me"), "there is no whole release"),
     ],
 )
-def test_wrong_usage_exits_2(sluice: RunSluice, arguments: tuple[str, ...], told: str) -> None:
-    ran = sluice(*arguments)
-    assert ran.code == 2
-    assert told in ran.err
+def test_wrong_usage_exits_2(sluice: RunSluice, arguments: tuple[str, ...], message: str) -> None:
+    result = sluice(*arguments)
+    assert result.code == 2
+    assert message in result.err

@@ -39,12 +39,12 @@ def test_one_file_plain_or_packed_gives_one_object_a_record(
     log_object: Callable[..., bytes],
     name: str,
 ) -> None:
-    logged = record(system="Be brief.", metadata={"project": "x"})
-    plain = json.dumps(logged).encode()
-    (tmp_path / name).write_bytes(log_object([logged]) if name.endswith("gz") else plain)
-    ran = sluice("convert", tmp_path / name)
-    row = json.loads(ran.out)
-    assert ran.code == 0
+    log_record = record(system="Be brief.", metadata={"project": "x"})
+    plain = json.dumps(log_record).encode()
+    (tmp_path / name).write_bytes(log_object([log_record]) if name.endswith("gz") else plain)
+    result = sluice("convert", tmp_path / name)
+    row = json.loads(result.out)
+    assert result.code == 0
     assert list(row) == KEYS
     assert row["messages"][0] == {"role": "system", "content": "Be brief."}
     assert row["response"]["role"] == "assistant"
@@ -61,17 +61,20 @@ def test_rejects_go_to_their_file_and_are_counted(
     image = {"image": {"format": "png", "source": {"s3Uri": "s3://b/data/1.png"}}}
     picture = {"messages": [{"role": "user", "content": [{"text": "What?"}, image]}]}
     reply = {"output": {"message": {"role": "assistant", "content": [{"text": "Red"}]}}}
-    seen = record(request_id="seen", bodies=(picture, {**reply, "stopReason": "end_turn"}))
-    lines = [record(request_id="good"), seen, b"no json"]
+    media_record = record(request_id="seen", bodies=(picture, {**reply, "stopReason": "end_turn"}))
+    lines = [record(request_id="good"), media_record, b"no json"]
     (tmp_path / "log.json.gz").write_bytes(log_object(lines))
     out, rejects = tmp_path / "chat.jsonl", tmp_path / "rejects.jsonl"
-    ran = sluice("convert", tmp_path, "--out", out, "--rejects", rejects)
-    assert (ran.code, ran.out) == (0, "")
+    result = sluice("convert", tmp_path, "--out", out, "--rejects", rejects)
+    assert (result.code, result.out) == (0, "")
     assert [row["request_id"] for row in _rows(out)] == ["good"]
-    told = [(row["object"], row["line"], row["reason"]) for row in _rows(rejects)]
-    assert told == [("log.json.gz", 2, "curate_media"), ("log.json.gz", 3, "decode_bad_json")]
-    assert "1 records converted" in ran.err
-    assert "1 rejected: curate_media" in ran.err
+    rejects_read = [(row["object"], row["line"], row["reason"]) for row in _rows(rejects)]
+    assert rejects_read == [
+        ("log.json.gz", 2, "curate_media"),
+        ("log.json.gz", 3, "decode_bad_json"),
+    ]
+    assert "1 records converted" in result.err
+    assert "1 rejected: curate_media" in result.err
 
 
 def test_a_folder_is_read_by_key_without_bodies_and_permission_checks(
@@ -80,31 +83,31 @@ def test_a_folder_is_read_by_key_without_bodies_and_permission_checks(
     records: MakeRecords,
     write_logs: WriteLogs,
 ) -> None:
-    logged = records(4)
-    write_logs(tmp_path, [logged[:2], logged[2:]])
+    log_records = records(4)
+    write_logs(tmp_path, [log_records[:2], log_records[2:]])
     hour = next(tmp_path.rglob("*.gz")).parent
     (hour / "data").mkdir()
     (hour / "data" / "request-1_input.json.gz").write_bytes(b"a body")
     (hour / "amazon-bedrock-logs-permission-check").write_bytes(b"")
-    ran = sluice("convert", tmp_path)
-    ids = [json.loads(line)["request_id"] for line in ran.out.splitlines()]
-    assert ids == [each["requestId"] for each in logged]
-    assert "2 files skipped: their names" in ran.err
+    result = sluice("convert", tmp_path)
+    ids = [json.loads(line)["request_id"] for line in result.out.splitlines()]
+    assert ids == [each["requestId"] for each in log_records]
+    assert "2 files skipped: their names" in result.err
 
 
 def test_no_logs_is_an_error(tmp_path: Path, sluice: RunSluice) -> None:
-    ran = sluice("convert", tmp_path / "none")
-    assert ran.code == 2
-    assert "no logs there" in ran.err
+    result = sluice("convert", tmp_path / "none")
+    assert result.code == 2
+    assert "no logs there" in result.err
 
 
 def test_an_output_that_cannot_be_written_exits_3(
     tmp_path: Path, sluice: RunSluice, records: MakeRecords, write_logs: Any
 ) -> None:
     write_logs(tmp_path, [records(2)])
-    ran = sluice("convert", tmp_path, "--out", tmp_path / "none" / "out.jsonl")
-    assert ran.code == 3
-    assert "No such file or directory" in ran.err
+    result = sluice("convert", tmp_path, "--out", tmp_path / "none" / "out.jsonl")
+    assert result.code == 3
+    assert "No such file or directory" in result.err
 
 
 def test_outputs_stay_as_they_were_until_all_is_converted(
@@ -157,12 +160,12 @@ def test_an_output_is_never_one_of_the_logs(
     before = log.read_bytes()
     (tmp_path / "link").symlink_to(log)
     out = {"plain": log, "dotted": tmp_path / "logs" / ".." / log.relative_to(tmp_path)}
-    ran = sluice("convert", tmp_path / "logs", "--out", out.get(way, tmp_path / "link"))
-    assert (ran.code, log.read_bytes()) == (2, before)
-    assert "is one of the logs; write elsewhere" in ran.err
+    result = sluice("convert", tmp_path / "logs", "--out", out.get(way, tmp_path / "link"))
+    assert (result.code, log.read_bytes()) == (2, before)
+    assert "is one of the logs; write elsewhere" in result.err
 
 
 def test_one_file_can_not_take_both_outputs(tmp_path: Path, sluice: RunSluice) -> None:
     both = tmp_path / "both.jsonl"
-    ran = sluice("convert", tmp_path, "--out", both, "--rejects", both)
-    assert (ran.code, both.exists()) == (2, False)
+    result = sluice("convert", tmp_path, "--out", both, "--rejects", both)
+    assert (result.code, both.exists()) == (2, False)

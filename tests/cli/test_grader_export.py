@@ -22,8 +22,8 @@ def model_of(name: str) -> str | None:
 
 
 def statements(policy: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(policy.read_bytes())["Statement"]
-    return found
+    policy_statements: list[dict[str, Any]] = json.loads(policy.read_bytes())["Statement"]
+    return policy_statements
 
 
 def test_every_grader_is_known_by_its_name() -> None:
@@ -32,18 +32,18 @@ def test_every_grader_is_known_by_its_name() -> None:
 
 @pytest.mark.parametrize("name", grader_names())
 def test_what_is_exported_runs_alone(name: str, tmp_path: Path) -> None:
-    exported = export_grader(name, tmp_path / "new" / "folder", model=model_of(name))
-    with ZipFile(exported.archive) as archive:
+    export = export_grader(name, tmp_path / "new" / "folder", model=model_of(name))
+    with ZipFile(export.archive) as archive:
         assert archive.namelist() == ["lambda_function.py"]
         archive.extractall(tmp_path / "task")
-    assert exported.handler == "lambda_function.lambda_handler"
+    assert export.handler == "lambda_function.lambda_handler"
     assert "bedrock_sluice" not in (tmp_path / "task" / "lambda_function.py").read_text()
     grader = LocalGrader("lambda_function.py:lambda_handler", tmp_path / "task")
-    (scored,) = run_grader(
+    (outcome,) = run_grader(
         grader, [Sample({"id": "a", "messages": [], "reference_answer": {}}, "x")]
     )
     problem = "the grader raised RuntimeError" if name == "judge" else None
-    assert scored.problem == problem  # the judge has no settings here
+    assert outcome.problem == problem  # the judge has no settings here
 
 
 @pytest.mark.parametrize("name", ["math", "judge"])
@@ -66,9 +66,9 @@ def test_lambda_may_read_what_is_in_the_zip(tmp_path: Path) -> None:
 
 
 def test_a_function_may_write_its_own_log_and_nothing_else(tmp_path: Path) -> None:
-    made = statements(export_grader("math", tmp_path, function="grade-sums").policy)
+    policy_statements = statements(export_grader("math", tmp_path, function="grade-sums").policy)
     group = "arn:aws:logs:*:*:log-group:/aws/lambda/grade-sums"
-    assert [(each["Action"], each["Resource"]) for each in made] == [
+    assert [(each["Action"], each["Resource"]) for each in policy_statements] == [
         ("logs:CreateLogGroup", group),
         (["logs:CreateLogStream", "logs:PutLogEvents"], f"{group}:*"),
     ]

@@ -16,10 +16,10 @@ STAGES = ["pull", "select", "normalise", "curate", "answer", "split", "render"]
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_versions_are_on_stdout(sluice: RunSluice, option: str) -> None:
-    ran = sluice(option)
-    assert ran.code == 0
-    assert ran.out.splitlines()[0] == f"sluice {version('bedrock-sluice')}"
-    assert f"polars {version('polars')}" in ran.out.splitlines()
+    result = sluice(option)
+    assert result.code == 0
+    assert result.out.splitlines()[0] == f"sluice {version('bedrock-sluice')}"
+    assert f"polars {version('polars')}" in result.out.splitlines()
 
 
 def test_a_line_for_each_stage_where_stderr_is_not_a_terminal(
@@ -32,8 +32,8 @@ def test_a_line_for_each_stage_where_stderr_is_not_a_terminal(
 
 
 def test_json_lines_are_all_that_stderr_holds_and_add_up(sluice: RunSluice, sums: Path) -> None:
-    ran = sluice("--log-format", "json", "build", sums)
-    lines = [json.loads(line) for line in ran.err.splitlines()]
+    result = sluice("--log-format", "json", "build", sums)
+    lines = [json.loads(line) for line in result.err.splitlines()]
     stages = [line for line in lines if "stage" in line]
     assert [line["stage"] for line in stages] == STAGES
     assert all(line["input"] == line["kept"] + line["dropped"] for line in stages)
@@ -42,9 +42,9 @@ def test_json_lines_are_all_that_stderr_holds_and_add_up(sluice: RunSluice, sums
 
 
 def test_an_error_is_a_json_line_too(sluice: RunSluice, recipe: WriteRecipe) -> None:
-    ran = sluice("--log-format", "json", "build", recipe(swaps={"[template]": "[templates]"}))
-    last = json.loads(ran.err.splitlines()[-1])
-    assert (ran.code, last["level"], last["kind"]) == (2, "error", "recipe")
+    result = sluice("--log-format", "json", "build", recipe(swaps={"[template]": "[templates]"}))
+    last = json.loads(result.err.splitlines()[-1])
+    assert (result.code, last["level"], last["kind"]) == (2, "error", "recipe")
 
 
 def test_a_level_silences_what_is_below_it(sluice: RunSluice, sums: Path) -> None:
@@ -59,9 +59,9 @@ def test_no_content_of_a_record_is_logged(
     readable = records(151, datetime(2026, 10, 1, 12, tzinfo=UTC))[150]
     readable["requestMetadata"] = {canary: canary}
     strange = {"requestId": "r-1", "input": {"inputBodyJson": {canary: canary}}, canary: canary}
-    broken = f'{{"{canary}": '.encode()
-    write_logs(tmp_path / "logs", [[readable, strange, broken]], hour="2026/10/01/13")
-    ran = subprocess.run(
+    broken_line = f'{{"{canary}": '.encode()
+    write_logs(tmp_path / "logs", [[readable, strange, broken_line]], hour="2026/10/01/13")
+    result = subprocess.run(
         [
             *(sys.executable, "-m", "bedrock_sluice"),
             *("--log-level", "debug", "--log-format", log_format, "build", str(sums)),
@@ -70,6 +70,6 @@ def test_no_content_of_a_record_is_logged(
         text=True,
         check=False,
     )
-    assert ran.returncode == 0, ran.stderr
-    assert "2 dropped" in ran.stderr or '"dropped": 2' in ran.stderr
-    assert canary not in ran.stderr + ran.stdout
+    assert result.returncode == 0, result.stderr
+    assert "2 dropped" in result.stderr or '"dropped": 2' in result.stderr
+    assert canary not in result.stderr + result.stdout

@@ -68,8 +68,8 @@ class Stopped:
     def assert_ended_well(self, number: int) -> None:
         out, err = self.process.communicate(timeout=WAIT_SECONDS)
         name = signal.Signals(number).name
-        told = f"sluice: stopped by {name}; nothing is half written, run the command again"
-        assert (out, err.splitlines()[-1]) == ("", f"{told} to continue")
+        message = f"sluice: stopped by {name}; nothing is half written, run the command again"
+        assert (out, err.splitlines()[-1]) == ("", f"{message} to continue")
         assert self.process.returncode == 128 + number
         assert list(self.work.iterdir()) == []
         assert not list(self.lake.rglob(".sluice-*"))
@@ -97,9 +97,9 @@ def test_a_build_stopped_at_a_call_ends_with_one_line(
 def test_ctrl_c_from_outside_ends_with_one_line_and_a_re_run_completes(
     sums: Path, sluice: RunSluice, pattern: str
 ) -> None:
-    stopped = Stopped(sums, "-m", "bedrock_sluice.cli.app")
-    stopped.kill_when(lambda: any(sums.parent.glob(pattern)), signal.SIGINT)
-    stopped.assert_ended_well(signal.SIGINT)
+    process = Stopped(sums, "-m", "bedrock_sluice.cli.app")
+    process.kill_when(lambda: any(sums.parent.glob(pattern)), signal.SIGINT)
+    process.assert_ended_well(signal.SIGINT)
     assert sluice("build", sums).code == 0
 
 

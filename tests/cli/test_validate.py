@@ -18,9 +18,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "recipe.md").read_text(encoding="ut
 def test_a_valid_recipe_needs_no_logs_and_no_lake(
     sluice: RunSluice, recipe: WriteRecipe, tmp_path: Path
 ) -> None:
-    ran = sluice("validate", recipe())
-    assert (ran.code, ran.out) == (0, "")
-    assert ran.err.rstrip().endswith("sums.toml: valid")
+    result = sluice("validate", recipe())
+    assert (result.code, result.out) == (0, "")
+    assert result.err.rstrip().endswith("sums.toml: valid")
     assert not (tmp_path / "lake").exists()
 
 
@@ -29,9 +29,9 @@ def test_every_recipe_of_a_folder_is_checked_and_one_wrong_one_is_exit_code_2(
 ) -> None:
     folder = recipe(name="good.toml").parent
     recipe(swaps={"[template]": "[templates]"}, name="wrong.toml")
-    ran = sluice("validate", folder, "--json")
-    good, wrong = json.loads(ran.out)
-    assert ran.code == 2
+    result = sluice("validate", folder, "--json")
+    good, wrong = json.loads(result.out)
+    assert result.code == 2
     assert (good["valid"], good["errors"]) == (True, [])
     assert not wrong["valid"]
     assert any(
@@ -41,9 +41,9 @@ def test_every_recipe_of_a_folder_is_checked_and_one_wrong_one_is_exit_code_2(
 
 
 def test_a_folder_without_recipes_is_wrong_too(sluice: RunSluice, tmp_path: Path) -> None:
-    ran = sluice("validate", tmp_path)
-    assert ran.code == 2
-    assert str(tmp_path) in ran.err
+    result = sluice("validate", tmp_path)
+    assert result.code == 2
+    assert str(tmp_path) in result.err
 
 
 def printed_schema(sluice: RunSluice) -> dict[str, object]:

@@ -56,7 +56,7 @@ Built = tuple[Path, Release]
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def demo_build(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The folder of a demo, and the release that its recipe makes."""
     folder = tmp_path_factory.mktemp("demo")
     return folder, release_of(folder, RECORDS, tmp_path_factory.mktemp("work"))
@@ -76,7 +76,7 @@ def log_objects(folder: Path) -> list[bytes]:
     return [p.read_bytes() for p in sorted(folder.rglob("*.gz")) if is_log(p.as_posix())]
 
 
-def logged(folder: Path) -> Iterator[Json]:
+def read_log_records(folder: Path) -> Iterator[Json]:
     """Every line that can be read, of every log object that is whole."""
     for raw in log_objects(folder):
         try:
@@ -100,8 +100,8 @@ def read_jsonl(path: Path) -> list[Json]:
 
 
 def is_right(step: str) -> bool:
-    found = SUM.search(step)
-    return found is not None and SIGNS[found[2]](int(found[1]), int(found[3])) == int(found[4])
+    match = SUM.search(step)
+    return match is not None and SIGNS[match[2]](int(match[1]), int(match[3])) == int(match[4])
 
 
 def is_solved(answer: Json) -> bool:
@@ -126,8 +126,8 @@ def test_a_folder_that_is_not_a_demo_is_refused_and_left_alone(
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text('{"request_id": "mine"}\n')
     before = tree_digest(tmp_path)
-    ran = sluice("demo", "--out", tmp_path, "--records", "100")
-    assert (ran.code, "name a new folder with --out" in ran.err) == (2, True)
+    result = sluice("demo", "--out", tmp_path, "--records", "100")
+    assert (result.code, "name a new folder with --out" in result.err) == (2, True)
     assert tree_digest(tmp_path) == before
 
 
@@ -151,13 +151,13 @@ def test_a_demo_that_broke_off_is_completed(
 ) -> None:
     write_demo(tmp_path / "whole", 100)
     whole = tree_digest(tmp_path / "whole")
-    for written in range(len(whole)):
-        folder = tmp_path / str(written)
+    for file_count in range(len(whole)):
+        folder = tmp_path / str(file_count)
         with monkeypatch.context() as patch:
-            patch.setattr("os.link", _link_until(written))
+            patch.setattr("os.link", _link_until(file_count))
             with pytest.raises(KeyboardInterrupt):
                 write_demo(folder, 100)
-        assert len(tree_digest(folder)) == written
+        assert len(tree_digest(folder)) == file_count
         (folder / ".sluice-left").touch()
         write_demo(folder, 100)
         (folder / ".sluice-left").unlink()
@@ -190,7 +190,7 @@ def test_writing_a_demo_again_changes_nothing_but_another_one_is_refused(
 @pytest.mark.parametrize("records", [1, PER_OBJECT, PER_OBJECT + 1, RECORDS])
 def test_as_many_calls_are_logged_as_were_asked_for(tmp_path: Path, records: int) -> None:
     write_demo(tmp_path, records)
-    ids = [record["requestId"] for record in logged(tmp_path)]
+    ids = [record["requestId"] for record in read_log_records(tmp_path)]
     assert len(set(ids)) == records
     assert len(ids) - records <= PER_OBJECT  # one object is delivered twice
 
@@ -201,8 +201,8 @@ def test_one_object_is_delivered_twice(tmp_path: Path) -> None:
     assert len(raw) - len(set(raw)) == 1
 
 
-def test_what_is_no_log_object_stands_between_them(built: Built) -> None:
-    folder, _ = built
+def test_what_is_no_log_object_stands_between_them(demo_build: Built) -> None:
+    folder, _ = demo_build
     others = [p for p in (folder / "logs").rglob("*") if p.is_file() and not is_log(p.as_posix())]
     assert {p.name: p.stat().st_size for p in others if "permission" in p.name} == {
         "amazon-bedrock-logs-permission-check": 0
@@ -210,25 +210,25 @@ def test_what_is_no_log_object_stands_between_them(built: Built) -> None:
     assert [p.parent.name for p in others if p.suffix == ".gz"] == ["data"]
 
 
-def test_every_planted_reason_occurs(built: Built) -> None:
-    _, release = built
+def test_every_planted_reason_occurs(demo_build: Built) -> None:
+    _, release = demo_build
     fates = pl.read_parquet(release.file("fates.parquet"))
     assert PLANTED - set(fates["reason"]) == set()
 
 
-def test_every_dialect_is_logged_and_released(built: Built) -> None:
-    folder, release = built
-    released = {line["id"] for line in told_lines(release)}
-    kept = [record for record in logged(folder) if record["requestId"] in released]
-    asked = [record["input"]["inputBodyJson"] for record in kept]
+def test_every_dialect_is_logged_and_released(demo_build: Built) -> None:
+    folder, release = demo_build
+    line_ids = {line["id"] for line in told_lines(release)}
+    kept = [record for record in read_log_records(folder) if record["requestId"] in line_ids]
+    request_bodies = [record["input"]["inputBodyJson"] for record in kept]
     operations = {record["operation"] for record in kept}
     assert operations == {"Converse", "ConverseStream", "InvokeModel", "ChatCompletions"}
-    assert {type(body["messages"][0]["content"]) for body in asked} == {str, list}
-    assert any("anthropic_version" in body for body in asked)
+    assert {type(body["messages"][0]["content"]) for body in request_bodies} == {str, list}
+    assert any("anthropic_version" in body for body in request_bodies)
 
 
-def test_the_demo_passes_the_gate_with_plenty_of_lines(built: Built) -> None:
-    _, release = built
+def test_the_demo_passes_the_gate_with_plenty_of_lines(demo_build: Built) -> None:
+    _, release = demo_build
     assert release.is_passed
     assert len(told_lines(release)) >= 900
 
@@ -240,22 +240,23 @@ def test_a_small_demo_passes_the_gate(tmp_path: Path) -> None:
     assert counts.dropped[Reason.ANSWER_UNFIT] > 1
 
 
-def test_released_answers_are_what_their_steps_come_to(built: Built) -> None:
-    _, release = built
+def test_released_answers_are_what_their_steps_come_to(demo_build: Built) -> None:
+    _, release = demo_build
     wrong = [line["id"] for line in told_lines(release) if not is_solved(line["reference_answer"])]
     assert wrong == []
 
 
-def test_labels_answer_what_their_record_asks(built: Built) -> None:
-    folder, _ = built
+def test_labels_answer_what_their_record_asks(demo_build: Built) -> None:
+    folder, _ = demo_build
     labels = {label["request_id"]: label for label in read_jsonl(folder / "labels.jsonl")}
     replies = {
-        r["requestId"]: json.dumps(r.get("output"), ensure_ascii=False) for r in logged(folder)
+        r["requestId"]: json.dumps(r.get("output"), ensure_ascii=False)
+        for r in read_log_records(folder)
     }
-    answered = [name for name in labels if "toolUse" not in replies[name]]
-    assert 0.4 * RECORDS < len(answered) < 0.5 * RECORDS
+    labelled_ids = [name for name in labels if "toolUse" not in replies[name]]
+    assert 0.4 * RECORDS < len(labelled_ids) < 0.5 * RECORDS
     assert [n for n in labels if not is_solved(labels[n])] == []
-    assert [n for n in answered if labels[n]["steps"][-2] not in replies[n]] == []
+    assert [n for n in labelled_ids if labels[n]["steps"][-2] not in replies[n]] == []
 
 
 def test_problems_differ_and_their_sums_are_right() -> None:

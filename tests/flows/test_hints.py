@@ -16,21 +16,21 @@ ODD_VALUES = 14
 
 
 @pytest.fixture
-def tagged(
+def tagged_logs(
     tmp_path: Path,
     records: MakeRecords,
     write_logs: WriteLogs,
 ) -> None:
     """150 sums: 100 of project tutor, 36 of others, 14 with other keys alone; and broken lines."""
-    logged = records(SUMS, START)
-    for n, each in enumerate(logged):
+    log_records = records(SUMS, START)
+    for n, each in enumerate(log_records):
         if n < 100:
             each["requestMetadata"] = {"project": "tutor", "env": "prod" if n < 60 else "dev"}
         elif n < SUMS - ODD_VALUES:
             each["requestMetadata"] = {"project": f"other-{n % 12:02}", "env": "test"}
         else:
             each["requestMetadata"] = {"team": "x"}
-    write_logs(tmp_path / "logs", [[*logged, b"torn {"]])
+    write_logs(tmp_path / "logs", [[*log_records, b"torn {"]])
 
 
 TYPO = '{ equals = { project = "tutr" } }'
@@ -39,7 +39,7 @@ NEVER_BOTH = '{ andAll = [{ equals = { env = "test" } }, { in = { project = ["tu
 NEITHER = '{ orAll = [{ exists = "ticket" }, { equals = { env = "stage" } }] }'
 
 
-@pytest.mark.usefixtures("tagged")
+@pytest.mark.usefixtures("tagged_logs")
 @pytest.mark.parametrize(
     ("select", "words"),
     [
@@ -76,10 +76,10 @@ def test_a_selection_that_matches_nothing_names_what_is_there(
     select: str,
     words: list[str],
 ) -> None:
-    ran = sluice("build", recipe(f"[select]\n{select}\n"))
-    assert ran.code == 2
-    assert [each for each in words if each not in ran.err] == []
-    assert "6 times" not in ran.err
+    result = sluice("build", recipe(f"[select]\n{select}\n"))
+    assert result.code == 2
+    assert [each for each in words if each not in result.err] == []
+    assert "6 times" not in result.err
     assert not (tmp_path / "lake/releases").exists()
 
 
@@ -102,13 +102,13 @@ def test_a_window_without_log_objects_names_the_days_that_there_are(
     (tmp_path / "logs/AWSLogs").mkdir(parents=True)
     for hour in hours:
         write_logs(tmp_path / "logs", [[b"{}"]], hour=hour)
-    ran = sluice("build", recipe("", {"2026-10-01": "2026-11-01", "2026-10-02": "2026-11-02"}))
-    assert (ran.code, ran.out) == (2, "")
-    assert "from 2026-11-01 00:00 until 2026-11-02 00:00 (UTC)" in ran.err
-    assert words in ran.err
+    result = sluice("build", recipe("", {"2026-10-01": "2026-11-01", "2026-10-02": "2026-11-02"}))
+    assert (result.code, result.out) == (2, "")
+    assert "from 2026-11-01 00:00 until 2026-11-02 00:00 (UTC)" in result.err
+    assert words in result.err
 
 
-@pytest.mark.usefixtures("tagged")
+@pytest.mark.usefixtures("tagged_logs")
 def test_a_window_between_the_records_says_when_they_are(
     recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
@@ -116,10 +116,10 @@ def test_a_window_between_the_records_says_when_they_are(
         "since = 2026-10-01": "since = 2026-10-01T12:10:00Z",
         "until = 2026-10-02": "until = 2026-10-01T12:20:00Z",
     }
-    ran = sluice("build", recipe("", swaps))
-    assert ran.code == 2
-    assert "none is from 2026-10-01 12:10 until 2026-10-01 12:20 (UTC)" in ran.err
-    assert "seen: 2026-10-01 12:00 to 2026-10-01 12:02" in ran.err
+    result = sluice("build", recipe("", swaps))
+    assert result.code == 2
+    assert "none is from 2026-10-01 12:10 until 2026-10-01 12:20 (UTC)" in result.err
+    assert "seen: 2026-10-01 12:00 to 2026-10-01 12:02" in result.err
 
 
 def test_logs_that_cannot_be_read_are_not_the_recipes_fault(
@@ -129,11 +129,11 @@ def test_logs_that_cannot_be_read_are_not_the_recipes_fault(
     write_logs: WriteLogs,
 ) -> None:
     write_logs(tmp_path / "logs", [[b"torn {", b"7"]])
-    ran = sluice("build", recipe(), "--json")
-    assert (ran.code, json.loads(ran.out)["failed_checks"]) == (1, ["train_count"])
+    result = sluice("build", recipe(), "--json")
+    assert (result.code, json.loads(result.out)["failed_checks"]) == (1, ["train_count"])
 
 
-@pytest.mark.usefixtures("tagged")
+@pytest.mark.usefixtures("tagged_logs")
 @pytest.mark.parametrize(
     ("template", "answer", "words"),
     [
@@ -170,7 +170,7 @@ def test_a_template_that_fits_no_answer_names_its_sources_and_one_that_fits(
     labels = [{"request_id": name, "final_answer": "hidden-7"} for name in ids]
     (tmp_path / "labels.jsonl").write_text("".join(json.dumps(each) + "\n" for each in labels))
     path = recipe(f"[answer]\nfrom = {answer}\n", {'name = "math"': f'name = "{template}"'})
-    ran = sluice("build", path)
-    assert ran.code == 2
-    assert [each for each in words if each not in ran.err] == []
-    assert "hidden-7" not in ran.err
+    result = sluice("build", path)
+    assert result.code == 2
+    assert [each for each in words if each not in result.err] == []
+    assert "hidden-7" not in result.err

@@ -51,9 +51,9 @@ def test_the_nightly_builds_every_recipe_and_leaves_the_verdicts(
 ) -> None:
     from bedrock_sluice.flows.nightly import nightly
 
-    logged = records(130)
-    logged[0]["input"]["inputBodyJson"]["messages"][0]["content"][0]["text"] += CANARY
-    write_logs(tmp_path / "logs", [logged])
+    log_records = records(130)
+    log_records[0]["input"]["inputBodyJson"]["messages"][0]["content"][0]["text"] += CANARY
+    write_logs(tmp_path / "logs", [log_records])
     recipe()
     recipe("[split]\nvalidation = 0.2\nmax_lines = 99\n", {'"sums"': '"few"'}, "few.toml")
     recipe(swaps={'"sums"': '"gone"', '"logs"': '"nowhere"'}, name="gone.toml")
@@ -111,25 +111,25 @@ def test_a_connection_that_prefect_lost_is_an_error_that_may_heal() -> None:
     assert CANARY not in str(error.value)
 
 
-def _read(path: str, asked: dict[str, Any]) -> Any:
+def _read(path: str, body: dict[str, Any]) -> Any:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        return client.request("POST", path, json=asked).json()  # type: ignore[arg-type]
+        return client.request("POST", path, json=body).json()  # type: ignore[arg-type]
 
 
 def _artifacts(key: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = _read("/artifacts/filter", {})
-    return [artifact for artifact in found if artifact["key"] == key]
+    artifacts: list[dict[str, Any]] = _read("/artifacts/filter", {})
+    return [artifact for artifact in artifacts if artifact["key"] == key]
 
 
 def _assert_steps_are_tasks_without_content() -> None:
     tasks = _read("/task_runs/filter", {})
     names = {task["name"].split("-")[0] for task in tasks}
-    stored = json.dumps([tasks, _read("/flow_runs/filter", {}), _read("/logs/filter", {})])
+    state_text = json.dumps([tasks, _read("/flow_runs/filter", {}), _read("/logs/filter", {})])
     assert {"pull", "select", "normalise", "curate", "answer", "gate", "release"} <= names
-    assert CANARY not in stored
-    assert "What is" not in stored
+    assert CANARY not in state_text
+    assert "What is" not in state_text
 
 
 @pytest.mark.filterwarnings("default")
@@ -190,11 +190,11 @@ def test_prefect_deploys_all_that_the_file_describes() -> None:
         subprocess.run(
             [*prefect, *arguments], cwd=ROOT, env=environment, check=True, capture_output=True
         )
-    found = {each["name"]: each for each in _read("/deployments/filter", {})}
+    deployments = {each["name"]: each for each in _read("/deployments/filter", {})}
     assert {each["entrypoint"] for each in DEPLOYMENTS} == {
         each["entrypoint"] for each in _read("/deployments/filter", {})
     }
-    assert found["nightly"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
+    assert deployments["nightly"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
 
 
 @pytest.mark.usefixtures("server")
@@ -206,7 +206,9 @@ def test_serve_leaves_other_deployments_alone_and_its_own_active(sums: Path) -> 
     command = [sys.executable, "-m", "bedrock_sluice.cli.app", "serve", str(sums.parent)]
     serving = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + SERVER_START_SECONDS
-    while [each["status"] for each in _served()] != ["READY"] * 3:  # each is polled for runs
+    while [each["status"] for each in _served_deployments()] != [
+        "READY"
+    ] * 3:  # each is polled for runs
         assert time.monotonic() < deadline
         assert serving.poll() is None
         time.sleep(0.2)
@@ -214,19 +216,21 @@ def test_serve_leaves_other_deployments_alone_and_its_own_active(sums: Path) -> 
     _, err = serving.communicate(timeout=SERVER_START_SECONDS)
     assert (serving.returncode, "Traceback" in err) == (130, False)
     assert err.splitlines()[-1].startswith("sluice: stopped by SIGINT")
-    served = _served()
-    assert {each["entrypoint"] for each in served} == {each["entrypoint"] for each in DEPLOYMENTS}
-    assert [each["paused"] for each in served] == [False] * 3
+    deployments = _served_deployments()
+    assert {each["entrypoint"] for each in deployments} == {
+        each["entrypoint"] for each in DEPLOYMENTS
+    }
+    assert [each["paused"] for each in deployments] == [False] * 3
     assert {each["id"]: each for each in _read("/deployments/filter", {})}.items() >= before.items()
 
 
-def _served() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = _read("/deployments/filter", {})
-    return [each for each in found if each["name"].endswith("-served")]
+def _served_deployments() -> list[dict[str, Any]]:
+    deployments: list[dict[str, Any]] = _read("/deployments/filter", {})
+    return [each for each in deployments if each["name"].endswith("-served")]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "url", "code", "told"),
+    ("arguments", "url", "code", "message"),
     [
         (("nowhere",), "", 2, "nowhere is not a folder"),
         (("lake",), "", 2, "lake has no recipe"),
@@ -244,7 +248,7 @@ def test_serve_refuses_what_could_only_fail_at_night(
     arguments: tuple[str, ...],
     url: str,
     code: int,
-    told: str,
+    message: str,
 ) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -254,8 +258,8 @@ def test_serve_refuses_what_could_only_fail_at_night(
     monkeypatch.chdir(sums.parent)
     updates, defaults = ({PREFECT_API_URL: url}, None) if url else (None, {PREFECT_API_URL})
     with temporary_settings(updates=updates, restore_defaults=defaults):
-        ran = sluice("serve", *arguments)
-    assert (ran.code, told in ran.err) == (code, True)
+        result = sluice("serve", *arguments)
+    assert (result.code, message in result.err) == (code, True)
 
 
 @pytest.mark.parametrize("entrypoint", [each["entrypoint"] for each in DEPLOYMENTS])

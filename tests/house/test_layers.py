@@ -53,7 +53,7 @@ def modules(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def imports_in(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Line and dotted name of each import, wherever it stands; relative ones start with a dot."""
     for node in ast.walk(tree):
         match node:
@@ -77,7 +77,7 @@ def impure(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, ast.unparse(node)
 
 
-def parsed(folder: str) -> Iterator[tuple[str, ast.AST]]:
+def parse_files(folder: str) -> Iterator[tuple[str, ast.AST]]:
     for path in modules(folder):
         yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_bytes())
 
@@ -85,12 +85,12 @@ def parsed(folder: str) -> Iterator[tuple[str, ast.AST]]:
 def imports(*folders: str) -> Iterator[tuple[str, str, str]]:
     """Path, `path:line` and dotted name of every import in the folders."""
     for folder in folders:
-        for path, tree in parsed(folder):
-            yield from ((path, f"{path}:{line}", name) for line, name in imported(tree))
+        for path, tree in parse_files(folder):
+            yield from ((path, f"{path}:{line}", name) for line, name in imports_in(tree))
 
 
 @pytest.mark.parametrize(
-    ("source", "seen"),
+    ("source", "expected"),
     [
         ("import os.path as p", ["os.path"]),
         ("from os import path", ["os.path"]),
@@ -102,18 +102,18 @@ def imports(*folders: str) -> Iterator[tuple[str, str, str]]:
         ("importlib.import_module('duckdb')", ["duckdb"]),
     ],
 )
-def test_an_import_is_seen_however_it_is_written(source: str, seen: list[str]) -> None:
-    assert [name for _, name in imported(ast.parse(source))] == seen
+def test_an_import_is_seen_however_it_is_written(source: str, expected: list[str]) -> None:
+    assert [name for _, name in imports_in(ast.parse(source))] == expected
 
 
 @pytest.mark.parametrize("folder", ARROWS)
 def test_arrows_point_one_way(folder: str) -> None:
     assert modules(folder)
-    allowed = ARROWS[folder]
+    allowed_targets = ARROWS[folder]
     wrong = [
         (where, name)
         for _, where, name in imports(folder)
-        if name.split(".")[0] == OURS and target_folder(name) not in allowed
+        if name.split(".")[0] == OURS and target_folder(name) not in allowed_targets
     ]
     assert wrong == []
 
@@ -142,31 +142,31 @@ def test_a_library_stays_where_it_belongs(library: str) -> None:
 
 
 def test_the_core_imports_nothing_that_reaches_outside() -> None:
-    named = [(where, name) for _, where, name in imports("transforms")]
-    assert [each for each in named if each[1].split(".")[0] in IMPURE_MODULES] == []
+    import_names = [(where, name) for _, where, name in imports("transforms")]
+    assert [each for each in import_names if each[1].split(".")[0] in IMPURE_MODULES] == []
 
 
 def test_the_core_reads_no_clock_and_opens_and_prints_nothing() -> None:
-    used = [
+    calls = [
         f"{path}:{line}: {text}"
-        for path, tree in parsed("transforms")
+        for path, tree in parse_files("transforms")
         for line, text in impure(tree)
     ]
-    assert used == []
+    assert calls == []
 
 
 def module_graph() -> dict[str, set[str]]:
     """Each module of ours, by dotted name, and the modules of ours that it imports."""
-    names = {dotted(path): path for folder in ARROWS for path in modules(folder)}
+    names = {module_name(path): path for folder in ARROWS for path in modules(folder)}
     graph = dict[str, set[str]]()
     for name, path in names.items():
-        imports_of = [each for _, each in imported(ast.parse(path.read_bytes()))]
+        imports_of = [each for _, each in imports_in(ast.parse(path.read_bytes()))]
         targets = {each if each in names else each.rpartition(".")[0] for each in imports_of}
         graph[name] = targets & names.keys() - {name}
     return graph
 
 
-def dotted(path: Path) -> str:
+def module_name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     parts = parts[1:] if parts[0] == "api" else parts
     return ".".join((OURS, *parts)).removesuffix(".__init__")
@@ -225,15 +225,17 @@ def test_flows_hide_no_module_of_the_standard_library() -> None:
 
 def test_importing_the_command_line_loads_no_heavy_library(tmp_path: Path) -> None:
     code = f"import sys, {OURS}.cli.app\nprint(*sys.modules)"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert set(LATE) & set(done.stdout.split()) == set()
+    assert process.returncode == 0, process.stderr
+    assert set(LATE) & set(process.stdout.split()) == set()
 
 
 def test_a_recipe_is_checked_without_the_libraries_of_a_build() -> None:
     code = f"import sys, {OURS}.flows.recipe\nprint(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert {"numpy", "polars", "pyarrow", "scipy"} & set(done.stdout.split()) == set()
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    assert {"numpy", "polars", "pyarrow", "scipy"} & set(process.stdout.split()) == set()

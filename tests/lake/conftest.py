@@ -97,14 +97,14 @@ class FailingServer:
 
     url: str = ""
     script: Sequence[Reply] = ()
-    asked: list[str] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_reply(self, method: str) -> Reply:
         """The reply to the next request."""
         with self.lock:
-            self.asked.append(method)
-            return self.script[min(len(self.asked), len(self.script)) - 1]
+            self.methods.append(method)
+            return self.script[min(len(self.methods), len(self.script)) - 1]
 
 
 def _handler(server: FailingServer) -> type[BaseHTTPRequestHandler]:

@@ -13,8 +13,8 @@ ROWS = pa.table({"n": [1, 2, 3]})
 
 
 def test_tables_are_known_by_name_and_parameters_bound() -> None:
-    told = query("select n from rows where n >= $least order by n", {"rows": ROWS}, {"least": 2})
-    assert told["n"].to_list() == [2, 3]
+    table = query("select n from rows where n >= $least order by n", {"rows": ROWS}, {"least": 2})
+    assert table["n"].to_list() == [2, 3]
 
 
 def test_a_table_may_be_a_stream_of_batches() -> None:
@@ -25,8 +25,8 @@ def test_a_table_may_be_a_stream_of_batches() -> None:
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/St_Johns", "UTC"])
 def test_times_are_utc_wherever_it_runs(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
     monkeypatch.setenv("TZ", zone)
-    told = query("select cast(timestamptz '2026-10-01 00:00:00+00' as varchar) as t", {}, {})
-    assert told["t"].to_list() == ["2026-10-01 00:00:00+00"]
+    table = query("select cast(timestamptz '2026-10-01 00:00:00+00' as varchar) as t", {}, {})
+    assert table["t"].to_list() == ["2026-10-01 00:00:00+00"]
 
 
 @pytest.mark.parametrize(

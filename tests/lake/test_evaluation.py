@@ -61,25 +61,31 @@ SYSTEM, TOLD = {"role": "system", "content": "be brief"}, {"role": "assistant", 
 )
 def test_the_question_is_found_wherever_it_stands(base: Path, item: object, question: str) -> None:
     for is_ascii in (True, False):
-        found = read(base, json.dumps(item, ensure_ascii=is_ascii).encode())
-        assert found.items.rows() == [("set.jsonl:1", question)]
+        exchange = read(base, json.dumps(item, ensure_ascii=is_ascii).encode())
+        assert exchange.items.rows() == [("set.jsonl:1", question)]
 
 
 def test_items_are_named_by_their_lines_as_an_editor_counts_them(base: Path) -> None:
-    found = read(base, b'\xef\xbb\xbf{"prompt": "a"}\r\n\r\n \t\n{"text": "b"}\n\n{"prompt": "c"}')
-    assert found.items.rows() == [("set.jsonl:1", "a"), ("set.jsonl:4", "b"), ("set.jsonl:6", "c")]
+    exchange = read(
+        base, b'\xef\xbb\xbf{"prompt": "a"}\r\n\r\n \t\n{"text": "b"}\n\n{"prompt": "c"}'
+    )
+    assert exchange.items.rows() == [
+        ("set.jsonl:1", "a"),
+        ("set.jsonl:4", "b"),
+        ("set.jsonl:6", "c"),
+    ]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xef\xbb\xbf", b" \r\n\r\n"])
 def test_a_file_without_lines_has_no_items(base: Path, content: bytes) -> None:
-    found = read(base, content)
-    assert found.items.equals(ITEMS.to_frame())
-    assert found.sha256 == {"set.jsonl": sha256(content).hexdigest()}
+    exchange = read(base, content)
+    assert exchange.items.equals(ITEMS.to_frame())
+    assert exchange.sha256 == {"set.jsonl": sha256(content).hexdigest()}
 
 
 def test_no_sets_have_no_items(base: Path) -> None:
-    found = read_evaluation((), base)
-    assert (found.items.schema, found.items.height, found.sha256) == (ITEMS, 0, {})
+    evaluation = read_evaluation((), base)
+    assert (evaluation.items.schema, evaluation.items.height, evaluation.sha256) == (ITEMS, 0, {})
 
 
 @pytest.mark.parametrize(
@@ -108,10 +114,10 @@ def test_no_sets_have_no_items(base: Path) -> None:
 def test_a_bad_line_is_named_and_its_content_is_not_told(
     base: Path, line: bytes, message: str
 ) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         read(base, b'{"prompt": "a"}\n\n' + line + b"\n")
-    assert str(caught.value).startswith(f"evaluation set set.jsonl:3: {message}")
-    assert CANARY not in "".join(traceback.format_exception(caught.value))
+    assert str(failure.value).startswith(f"evaluation set set.jsonl:3: {message}")
+    assert CANARY not in "".join(traceback.format_exception(failure.value))
 
 
 def test_items_of_all_sets_come_in_their_order(base: Path) -> None:
@@ -119,13 +125,13 @@ def test_items_of_all_sets_come_in_their_order(base: Path) -> None:
     (base / "sub").mkdir()
     for name, content in contents.items():
         (base / name).write_bytes(content)
-    found = read_evaluation(tuple(contents), base)
-    assert found.items.rows() == [
+    evaluation = read_evaluation(tuple(contents), base)
+    assert evaluation.items.rows() == [
         ("b.jsonl:1", "1"),
         ("sub/a.jsonl:1", "2"),
         ("sub/a.jsonl:2", "3"),
     ]
-    assert found.sha256 == {name: sha256(data).hexdigest() for name, data in contents.items()}
+    assert evaluation.sha256 == {name: sha256(data).hexdigest() for name, data in contents.items()}
 
 
 def test_an_absolute_path_is_taken_as_it_is(base: Path, tmp_path: Path) -> None:
@@ -147,9 +153,9 @@ def test_sets_are_read_from_any_store(store: Store, base: Path) -> None:
     content = b'\xef\xbb\xbf{"messages": [{"role": "user", "content": "2 + 2?"}]}\r\n'
     store.put_new("sets/a.jsonl", content)
     uri = f"{store.uri}/sets/a.jsonl"
-    found = read_evaluation((uri,), base)
-    assert found.items.rows() == [(f"{uri}:1", "2 + 2?")]
-    assert found.sha256 == {uri: sha256(content).hexdigest()}
+    evaluation = read_evaluation((uri,), base)
+    assert evaluation.items.rows() == [(f"{uri}:1", "2 + 2?")]
+    assert evaluation.sha256 == {uri: sha256(content).hexdigest()}
 
 
 @pytest.mark.parametrize("name", ["b.jsonl", "sets", "sets/", "sets/a", "no/a.jsonl"])

@@ -223,21 +223,21 @@ def test_a_day_is_its_midnight_and_no_time_is_none(
 
 def test_labels_know_their_place(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b'request_id,a\nr1,"\n"\n\nr2,b\n')
-    found = read_labels("a.csv", tmp_path, kind="feedback table")
-    assert [place for place, _ in found.rows_with_place()] == [
+    labels = read_labels("a.csv", tmp_path, kind="feedback table")
+    assert [place for place, _ in labels.rows_with_place()] == [
         "feedback table a.csv:2",
         "feedback table a.csv:5",
     ]
-    assert [row["request_id"] for _, row in found.rows_with_place()] == ["r1", "r2"]
+    assert [row["request_id"] for _, row in labels.rows_with_place()] == ["r1", "r2"]
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "value"),
     [(b'{"ticket":4711}', "4711"), (b'{"ticket":"a b"}', "a b"), (b'{"ticket":-1}', "-1")],
 )
-def test_a_metadata_key_may_be_a_number(tmp_path: Path, content: bytes, told: str) -> None:
+def test_a_metadata_key_may_be_a_number(tmp_path: Path, content: bytes, value: str) -> None:
     (tmp_path / "a.jsonl").write_bytes(content)
-    assert read_labels("a.jsonl", tmp_path, key="ticket").rows == [{"ticket": told}]
+    assert read_labels("a.jsonl", tmp_path, key="ticket").rows == [{"ticket": value}]
 
 
 @pytest.mark.parametrize("content", [b'{"ticket":true}', b'{"ticket":1.5}', b'{"request_id":"r"}'])

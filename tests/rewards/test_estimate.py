@@ -31,12 +31,12 @@ ROLLOUTS = Rollouts(
 JUDGE = Judge(instruction_tokens=20, max_answer_tokens=5)
 
 
-def estimated(**known: Any) -> Estimate:
-    return estimate(PROMPTS, ROLLOUTS, **known)
+def make_estimate(**options: Any) -> Estimate:
+    return estimate(PROMPTS, ROLLOUTS, **options)
 
 
 def test_quantities_are_those_one_counts_by_hand() -> None:
-    of = estimated(mean_response_tokens=100.0, judge=JUDGE).quantities
+    of = make_estimate(mean_response_tokens=100.0, judge=JUDGE).quantities
     assert of.rollouts == (24, 24)  # 2 lines x 3 epochs x 4 samples
     assert of.input_tokens == (4_800, 4_800)
     assert of.generated_tokens == (2_400, 24_000)
@@ -47,7 +47,7 @@ def test_quantities_are_those_one_counts_by_hand() -> None:
 
 def test_validation_is_in_the_high_end_alone() -> None:
     # 8 rollouts an epoch are a batch each; after 3 batches, one evaluation and one at the end
-    of = estimated(validation_prompt_tokens=HELD_OUT).quantities
+    of = make_estimate(validation_prompt_tokens=HELD_OUT).quantities
     assert of.rollouts == (24, 26)
     assert of.input_tokens == (4_800, 4_900)
 
@@ -56,7 +56,7 @@ def test_validation_is_in_the_high_end_alone() -> None:
 def test_the_low_end_follows_the_logged_responses_as_far_as_they_may_go(
     mean: float | None, low: int
 ) -> None:
-    assert estimated(mean_response_tokens=mean).quantities.generated_tokens == (low, 24_000)
+    assert make_estimate(mean_response_tokens=mean).quantities.generated_tokens == (low, 24_000)
 
 
 def test_nothing_takes_nothing() -> None:
@@ -79,7 +79,7 @@ def test_nothing_takes_nothing() -> None:
 def test_each_price_is_for_what_its_name_says(
     prices: dict[str, float], low: float, high: float
 ) -> None:
-    cost = estimated(mean_response_tokens=100.0, judge=JUDGE, prices=Prices(**prices)).cost  # type: ignore[arg-type]
+    cost = make_estimate(mean_response_tokens=100.0, judge=JUDGE, prices=Prices(**prices)).cost  # type: ignore[arg-type]
     assert cost
     assert (cost.low, cost.high) == pytest.approx((low, high))
 
@@ -106,21 +106,21 @@ def test_prices_that_would_guard_nothing_are_refused(
     ("budget", "is_over"), [(48.0, False), (47.99, True), (4.8, True), (float("nan"), True)]
 )
 def test_the_high_end_decides_over_the_budget(budget: float, is_over: bool) -> None:
-    cost = estimated(mean_response_tokens=100.0, prices=Prices(per_1k_output_tokens=2.0))
+    cost = make_estimate(mean_response_tokens=100.0, prices=Prices(per_1k_output_tokens=2.0))
     assert over_budget(cost, budget) is is_over
 
 
 def test_a_budget_without_prices_is_refused() -> None:
     with pytest.raises(ConfigError, match="needs prices"):
-        over_budget(estimated(), 100.0)
+        over_budget(make_estimate(), 100.0)
 
 
 def test_hyperparameters_are_read_as_the_recipe_writes_them_and_gaps_are_told() -> None:
-    asked = read_rollouts({"epochCount": 2, "inferenceMaxTokens": "500", "learningRate": 1e-5})
-    assert (asked.epochs, asked.max_response_tokens) == (2, 500)
-    assert asked.defaults_used == ("trainingSamplePerPrompt", "batchSize", "evalInterval")
-    assumptions = " ".join(estimate(PROMPTS, asked).assumptions)
-    assert all(name in assumptions for name in asked.defaults_used)
+    rollouts = read_rollouts({"epochCount": 2, "inferenceMaxTokens": "500", "learningRate": 1e-5})
+    assert (rollouts.epochs, rollouts.max_response_tokens) == (2, 500)
+    assert rollouts.defaults_used == ("trainingSamplePerPrompt", "batchSize", "evalInterval")
+    assumptions = " ".join(estimate(PROMPTS, rollouts).assumptions)
+    assert all(name in assumptions for name in rollouts.defaults_used)
     assert "epochCount" not in assumptions
 
 
@@ -131,23 +131,25 @@ def test_a_hyperparameter_that_counts_nothing_is_refused(value: object) -> None:
 
 
 def test_people_are_told_quantities_and_assumptions_with_or_without_a_price() -> None:
-    bare = summary_lines(estimated(mean_response_tokens=100.0))
+    bare = summary_lines(make_estimate(mean_response_tokens=100.0))
     assert "rollouts: 24" in bare
     assert "tokens generated: 2,400 to 24,000" in bare
     assert any(METHOD in line for line in bare)
     assert bare[-1].startswith("cost: not told")
     assert not any("judge" in line for line in bare)
-    priced = summary_lines(
-        estimated(mean_response_tokens=100.0, prices=Prices(per_1k_output_tokens=2.0))
+    lines_with_price = summary_lines(
+        make_estimate(mean_response_tokens=100.0, prices=Prices(per_1k_output_tokens=2.0))
     )
-    assert priced[-1] == "cost: 4.80 to 48.00 USD"
+    assert lines_with_price[-1] == "cost: 4.80 to 48.00 USD"
 
 
 def test_machines_are_told_both_ends_by_name() -> None:
-    told = facts(estimated(mean_response_tokens=100.0, prices=Prices(per_1k_output_tokens=2.0)))
-    assert told["generated_tokens"] == {"low": 2_400, "high": 24_000}
-    assert told["cost"] == {"low": 4.8, "high": 48.0, "currency": "USD"}
-    assert facts(estimated())["cost"] is None
+    values = facts(
+        make_estimate(mean_response_tokens=100.0, prices=Prices(per_1k_output_tokens=2.0))
+    )
+    assert values["generated_tokens"] == {"low": 2_400, "high": 24_000}
+    assert values["cost"] == {"low": 4.8, "high": 48.0, "currency": "USD"}
+    assert facts(make_estimate())["cost"] is None
 
 
 @given(

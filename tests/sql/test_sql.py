@@ -45,17 +45,17 @@ def test_a_file_holds_one_select(name: str) -> None:
 def test_a_file_declares_the_parameters_that_it_uses(name: str) -> None:
     text = sql.statement(name)
     header = "".join(line for line in text.splitlines() if line.startswith("--"))
-    declared = set(re.findall(r"\$(\w+)", header))
-    assert declared == set(duckdb.extract_statements(text)[0].named_parameters)
+    parameters = set(re.findall(r"\$(\w+)", header))
+    assert parameters == set(duckdb.extract_statements(text)[0].named_parameters)
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_a_file_says_its_grain_and_its_order(name: str) -> None:
     text = sql.statement(name)
     assert all(f"-- {word}:" in text for word in ("Grain", "Input", "Params", "Order"))
-    told = re.findall(r"^-- Order:(.*) \(total\)", text, re.MULTILINE)
-    done = re.findall(r"^order by (.*)$", text, re.MULTILINE)
-    assert _columns(*told) == _columns(*done)
+    order_comments = re.findall(r"^-- Order:(.*) \(total\)", text, re.MULTILINE)
+    order_clauses = re.findall(r"^order by (.*)$", text, re.MULTILINE)
+    assert _columns(*order_comments) == _columns(*order_clauses)
 
 
 def _columns(order: str) -> list[str]:
@@ -73,14 +73,14 @@ def _rows(path: Path) -> list[Json]:
 
 
 def _parameters(path: Path, statement: str) -> Json:
-    asked = NOTHING_ASKED | json.loads(path.read_text("utf-8"))
+    values = NOTHING_ASKED | json.loads(path.read_text("utf-8"))
     for name in ("since", "until"):
-        asked[name] = asked[name] and datetime.fromisoformat(asked[name])
-    used = duckdb.extract_statements(statement)[0].named_parameters
-    return {name: asked[name] for name in used}
+        values[name] = values[name] and datetime.fromisoformat(values[name])
+    parameter_names = duckdb.extract_statements(statement)[0].named_parameters
+    return {name: values[name] for name in parameter_names}
 
 
-def _judged(case: Path, rows: list[Json]) -> list[Json]:
+def _run_case(case: Path, rows: list[Json]) -> list[Json]:
     landed = landed_table(rows).drop_columns(list(BODY_COLUMNS))
     statement = sql.statement(case.parent.name)
     parameters = _parameters(case / "params.json", statement)
@@ -94,19 +94,22 @@ def _brief(row: Json) -> Json:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.name}")
 def test_a_case_comes_out_as_expected(case: Path) -> None:
-    assert _judged(case, _rows(case / "landed.jsonl")) == _rows(case / "expect.jsonl")
+    assert _run_case(case, _rows(case / "landed.jsonl")) == _rows(case / "expect.jsonl")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.name}")
 def test_the_order_of_the_input_changes_nothing(case: Path) -> None:
     rows = _rows(case / "landed.jsonl")
-    assert _judged(case, rows[::-1]) == _judged(case, rows)
+    assert _run_case(case, rows[::-1]) == _run_case(case, rows)
 
 
 @settings(max_examples=20)
-@given(asked=st.lists(st.text(), min_size=1, max_size=3), logged=st.lists(st.text(), max_size=4))
-def test_any_text_is_bound_as_data(asked: list[str], logged: list[str]) -> None:
-    texts = sorted({*asked, *logged, "' or 1=1 --", "$since", "*"})
+@given(
+    bound_texts=st.lists(st.text(), min_size=1, max_size=3),
+    logged_texts=st.lists(st.text(), max_size=4),
+)
+def test_any_text_is_bound_as_data(bound_texts: list[str], logged_texts: list[str]) -> None:
+    texts = sorted({*bound_texts, *logged_texts, "' or 1=1 --", "$since", "*"})
     rows = [
         {
             "object": "a.json.gz",
@@ -117,9 +120,9 @@ def test_any_text_is_bound_as_data(asked: list[str], logged: list[str]) -> None:
         }
         for n, text in enumerate(texts)
     ]
-    clauses = [[{"key": each, "vals": [each], "negated": False} for each in asked]]
-    for parameters in ({"operations": asked}, {"clauses": clauses}):
+    clauses = [[{"key": each, "vals": [each], "negated": False} for each in bound_texts]]
+    for parameters in ({"operations": bound_texts}, {"clauses": clauses}):
         table = landed_table(rows).drop_columns(list(BODY_COLUMNS))
         frame = query(sql.statement("select_v1"), {"landed": table}, NOTHING_ASKED | parameters)
         kept = frame.filter(pl.col("reason").is_null())
-        assert sorted(kept["request_id"]) == sorted(set(asked))
+        assert sorted(kept["request_id"]) == sorted(set(bound_texts))

@@ -33,10 +33,10 @@ def sluice(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
     def run(*arguments: object) -> Ran:
         capfd.readouterr()
         monkeypatch.setattr(sys, "argv", ["sluice", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as failure:
             app.main()
         sys.stdout.flush()
-        code = ended.value.code
+        code = failure.value.code
         return Ran(code if isinstance(code, int) else int(code is not None), *capfd.readouterr())
 
     return run

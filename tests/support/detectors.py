@@ -29,10 +29,10 @@ def clean_texts(sorts: Sequence[MakeText], of_each: int, seed: int) -> Iterator[
     return (make(rng) for make in sorts for _ in range(of_each))
 
 
-def compare_findings(planted: Iterator[tuple[str, str, str]], clean: Iterator[str]) -> pl.DataFrame:
+def compare_findings(samples: Iterator[tuple[str, str, str]], clean: Iterator[str]) -> pl.DataFrame:
     """Return a row for each value that was planted or found: its kind, and which of the two."""
     rows = []
-    for kind, text, value in planted:
+    for kind, text, value in samples:
         findings = _find(text)
         rows.append((kind, True, (kind, value) in findings))
         rows += [(k, False, True) for k, v in findings if (k, v) != (kind, value)]

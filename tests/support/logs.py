@@ -46,8 +46,8 @@ def _converse(messages: list[Json], response: Json, tools: list[Json]) -> tuple[
             for f in (tool["function"] for tool in tools)
         ]
         request["toolConfig"] = {"tools": [{"toolSpec": spec} for spec in specs]}
-    said = {"role": "assistant", "content": _converse_blocks(response)}
-    reply = {"output": {"message": said}, "stopReason": "end_turn", "usage": {"totalTokens": 9}}
+    message = {"role": "assistant", "content": _converse_blocks(response)}
+    reply = {"output": {"message": message}, "stopReason": "end_turn", "usage": {"totalTokens": 9}}
     return request, reply
 
 
@@ -185,10 +185,10 @@ def _anthropic_events(reply: Json, cut: Cut) -> Iterator[Json | str]:
 
 def _chat_chunks(reply: Json, cut: Cut) -> Iterator[Json | str]:
     (choice,) = reply["choices"]
-    said = choice["message"]
+    message = choice["message"]
     deltas: list[Json] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": piece} for text in _texts(said) for piece in cut(text)]
-    for index, call in enumerate(said.get("tool_calls", ())):
+    deltas += [{"content": piece} for text in _texts(message) for piece in cut(text)]
+    for index, call in enumerate(message.get("tool_calls", ())):
         open_context = call | {"function": {"name": call["function"]["name"], "arguments": ""}}
         pieces = [{"function": {"arguments": p}} for p in cut(call["function"]["arguments"])]
         deltas += [{"tool_calls": [{"index": index, **each}]} for each in (open_context, *pieces)]
@@ -225,8 +225,8 @@ def make_record(
     """
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": ask})
-    said = {"role": "assistant", "content": reply}
-    request, response = bodies or encode_bodies(dialect, messages, said)
+    reply_message = {"role": "assistant", "content": reply}
+    request, response = bodies or encode_bodies(dialect, messages, reply_message)
     operation, model = MODELS[dialect]
     record: Json = {
         "schemaType": "ModelInvocationLog",

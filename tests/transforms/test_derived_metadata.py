@@ -69,8 +69,8 @@ def test_a_pattern_takes_its_first_group_and_a_logged_tag_wins() -> None:
         identity_arn=[*arns, arns[0]], request_metadata=[None, {"a": "b"}, {}, {"team": "logged"}]
     )
     rule = Derivation("team", "identity_arn", "assumed-role/([^/]+)/")
-    told = derive_tags(frame, [rule])["request_metadata"].to_list()
-    assert told == [{"team": "tutor"}, {"a": "b"}, None, {"team": "logged"}]
+    metadata = derive_tags(frame, [rule])["request_metadata"].to_list()
+    assert metadata == [{"team": "tutor"}, {"a": "b"}, None, {"team": "logged"}]
 
 
 def test_the_same_system_prompt_has_the_same_fingerprint_in_every_dialect_of_messages() -> None:
@@ -84,16 +84,16 @@ def test_the_same_system_prompt_has_the_same_fingerprint_in_every_dialect_of_mes
 
 
 @pytest.mark.parametrize(
-    ("pattern", "told"),
+    ("pattern", "message"),
     [
         ("role/([^/]+)", None),
         ("role", "needs a group"),
         ("(?=x)(y)", "is not a regular expression"),
     ],
 )
-def test_patterns_are_judged_before_they_are_used(pattern: str, told: str | None) -> None:
+def test_patterns_are_judged_before_they_are_used(pattern: str, message: str | None) -> None:
     fault = pattern_fault(pattern)
-    assert fault is None if told is None else (fault or "").startswith(told)
+    assert fault is None if message is None else (fault or "").startswith(message)
 
 
 def test_only_the_columns_that_are_needed_are_read() -> None:

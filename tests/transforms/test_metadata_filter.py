@@ -41,16 +41,16 @@ def holds(tree: Tree, metadata: Metadata) -> bool:
     if len(tree) != 1:  # a base filter of Bedrock: each of its words, or none
         return all(holds({word: body}, metadata) for word, body in tree.items())
     ((word, body),) = tree.items()
-    held = metadata or {}
+    pairs = metadata or {}
     if word in ("andAll", "orAll"):
         return (all if word == "andAll" else any)(holds(each, metadata) for each in body)
     if word == "not":
         return not holds(body, metadata)
     if word == "exists":
-        return body in held
+        return body in pairs
     ((key, value),) = body.items()
-    found = key in held and held[key] in (value if word == "in" else [value])
-    return found != (word == "notEquals")
+    is_match = key in pairs and pairs[key] in (value if word == "in" else [value])
+    return is_match != (word == "notEquals")
 
 
 _KEYS = st.sampled_from(["team", "env", "a b", "$since"])
@@ -86,10 +86,10 @@ def matches(
 ) -> Callable[[Tree, Sequence[Metadata]], list[bool]]:
     """Whether sql/select_v1.sql lets records of these metadata through the filter."""
 
-    def run(tree: Tree, held: Sequence[Metadata]) -> list[bool]:
-        logs = [record(request_id=f"r{n}", metadata=each) for n, each in enumerate(held)]
-        judged = select(landed_table(decode_object(log_object(logs), "a.json.gz")), tree)
-        return judged["reason"].is_null().to_list()
+    def run(tree: Tree, metadata_rows: Sequence[Metadata]) -> list[bool]:
+        logs = [record(request_id=f"r{n}", metadata=each) for n, each in enumerate(metadata_rows)]
+        selection = select(landed_table(decode_object(log_object(logs), "a.json.gz")), tree)
+        return selection["reason"].is_null().to_list()
 
     return run
 
@@ -101,31 +101,31 @@ def select(landed: pa.Table, tree: Tree) -> pl.DataFrame:
     return query(statement("select_v1"), {"landed": landed}, {**everything, "clauses": clauses})
 
 
-@given(tree=_TREES, held=st.lists(_METADATA, min_size=1, max_size=6))
+@given(tree=_TREES, metadata_rows=st.lists(_METADATA, min_size=1, max_size=6))
 def test_the_sql_says_what_the_filter_says(
     matches: Callable[[Tree, Sequence[Metadata]], list[bool]],
     tree: Tree,
-    held: list[Metadata],
+    metadata_rows: list[Metadata],
 ) -> None:
     try:
         parse_filter(tree)
     except ConfigError:
         assume(False)
-    assert matches(tree, held) == [holds(tree, each) for each in held]
+    assert matches(tree, metadata_rows) == [holds(tree, each) for each in metadata_rows]
 
 
 def _says(clauses: Sequence[Sequence[Literal]], metadata: Metadata) -> bool:
-    held = metadata or {}
+    pairs = metadata or {}
 
     def one(test: Literal) -> bool:
-        found = held.get(test.key) in test.vals if test.vals else test.key in held
-        return found != test.is_negated
+        is_match = pairs.get(test.key) in test.vals if test.vals else test.key in pairs
+        return is_match != test.is_negated
 
     return all(any(one(test) for test in clause) for clause in clauses)
 
 
-@given(trees=st.lists(_TREES, min_size=1, max_size=3), held=_METADATA)
-def test_the_laws_of_de_morgan_hold(trees: list[Tree], held: Metadata) -> None:
+@given(trees=st.lists(_TREES, min_size=1, max_size=3), metadata=_METADATA)
+def test_the_laws_of_de_morgan_hold(trees: list[Tree], metadata: Metadata) -> None:
     nots = [{"not": each} for each in trees]
     pairs: list[tuple[Tree, Tree]] = [
         ({"not": {"andAll": trees}}, {"orAll": nots}),
@@ -137,7 +137,7 @@ def test_the_laws_of_de_morgan_hold(trees: list[Tree], held: Metadata) -> None:
             both = parse_filter(one), parse_filter(other)
         except ConfigError:
             continue
-        assert _says(both[0], held) == _says(both[1], held) == holds(one, held)
+        assert _says(both[0], metadata) == _says(both[1], metadata) == holds(one, metadata)
 
 
 def test_clauses_are_a_conjunction_of_disjunctions() -> None:

@@ -24,19 +24,19 @@ _SCHEMA = pl.Schema(
 )
 
 
-def placed(rows: Sequence[tuple[str, str | None, int | None]], start: int = 0) -> pl.DataFrame:
+def make_rows(rows: Sequence[tuple[str, str | None, int | None]], start: int = 0) -> pl.DataFrame:
     """One prompt for each side, model and count of tokens."""
-    numbered = [(f"r{n}", f"d{n}", *row) for n, row in enumerate(rows, start=start)]
-    return pl.DataFrame(numbered, schema=_SCHEMA, orient="row")
+    numbered_rows = [(f"r{n}", f"d{n}", *row) for n, row in enumerate(rows, start=start)]
+    return pl.DataFrame(numbered_rows, schema=_SCHEMA, orient="row")
 
 
 def of_models(sizes: Mapping[str | None, int], side: str = "train") -> pl.DataFrame:
-    return placed([(side, model, 10) for model, size in sizes.items() for _ in range(size)])
+    return make_rows([(side, model, 10) for model, size in sizes.items() for _ in range(size)])
 
 
 def sizes(frame: pl.DataFrame, *by: str) -> dict[Any, int]:
-    counted = frame.group_by(by).len().rows()
-    return {(value[0] if len(value) == 1 else tuple(value)): n for *value, n in counted}
+    group_sizes = frame.group_by(by).len().rows()
+    return {(value[0] if len(value) == 1 else tuple(value)): n for *value, n in group_sizes}
 
 
 def test_a_model_is_one_stratum_whether_its_id_or_an_arn_was_logged() -> None:
@@ -60,10 +60,10 @@ _LIMIT = st.integers(1, 25)
 def test_a_new_row_puts_out_few_others(
     rows: list[Any], new: list[Any], most: int, strata: Sequence[str], share: Share
 ) -> None:
-    old, added = placed(rows), placed(new, start=len(rows))
+    old, new_rows = make_rows(rows), make_rows(new, start=len(rows))
     before, after = (
         apply_line_quota(each, max_lines=most, salt="s", strata=strata, share=share).kept
-        for each in (old, pl.concat([added, old]))
+        for each in (old, pl.concat([new_rows, old]))
     )
     evictions = set(before["request_id"]) - set(after["request_id"])
     # One for its place among its like, and one where a side or a stratum gets a line more.
@@ -74,11 +74,11 @@ def test_a_new_row_puts_out_few_others(
 def test_nothing_is_lost_and_the_order_of_the_rows_changes_nothing(
     rows: list[Any], most: int, strata: Sequence[str], share: Share, seed: int
 ) -> None:
-    frame = placed(rows)
-    shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
+    frame = make_rows(rows)
+    shuffled_rows = frame.sample(fraction=1, shuffle=True, seed=seed)
     one, other = (
         apply_line_quota(each, max_lines=most, salt="s", strata=strata, share=share)
-        for each in (frame, shuffled)
+        for each in (frame, shuffled_rows)
     )
     assert one.kept.equals(other.kept)
     assert one.rejected.equals(other.rejected)
@@ -89,7 +89,7 @@ def test_nothing_is_lost_and_the_order_of_the_rows_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("had", "share", "got"),
+    ("had", "share", "expected"),
     [
         ({"a": 90, "b": 6, "c": 60}, "even", {"a": 17, "b": 6, "c": 17}),
         ({"a": 90, "b": 6, None: 60}, "even", {"a": 17, "b": 6, None: 17}),
@@ -99,17 +99,17 @@ def test_nothing_is_lost_and_the_order_of_the_rows_changes_nothing(
     ],
 )
 def test_strata_share_forty_lines(
-    had: dict[str | None, int], share: Share, got: dict[str | None, int]
+    had: dict[str | None, int], share: Share, expected: dict[str | None, int]
 ) -> None:
     kept = apply_line_quota(
         of_models(had), max_lines=40, salt="", strata=["model_id"], share=share
     ).kept
-    assert sizes(kept, "model_id") == got
+    assert sizes(kept, "model_id") == expected
 
 
 def test_inside_a_stratum_the_next_one_shares_what_it_got() -> None:
     cells = {("a", 10): 50, ("a", 300): 50, ("b", 10): 50, ("c", 10): 4}
-    frame = placed([("train", m, tokens) for (m, tokens), n in cells.items() for _ in range(n)])
+    frame = make_rows([("train", m, tokens) for (m, tokens), n in cells.items() for _ in range(n)])
     kept = apply_line_quota(frame, max_lines=44, salt="", strata=["model_id", "length"]).kept
     assert sizes(kept, "model_id", "prompt_tokens") == {
         ("a", 10): 10,
@@ -121,7 +121,7 @@ def test_inside_a_stratum_the_next_one_shares_what_it_got() -> None:
 
 @pytest.mark.parametrize("strata", [(), ("model_id",)])
 @pytest.mark.parametrize(
-    ("had", "most", "got"),
+    ("had", "most", "expected"),
     [
         ({"train": 90, "validation": 10}, 50, {"train": 45, "validation": 5}),
         ({"train": 99, "validation": 1}, 10, {"train": 9, "validation": 1}),
@@ -133,11 +133,11 @@ def test_inside_a_stratum_the_next_one_shares_what_it_got() -> None:
     ],
 )
 def test_both_sides_are_cut_in_proportion(
-    strata: Sequence[str], had: dict[str, int], most: int, got: dict[str, int]
+    strata: Sequence[str], had: dict[str, int], most: int, expected: dict[str, int]
 ) -> None:
-    frame = placed([(side, "m", 10) for side, size in had.items() for _ in range(size)])
+    frame = make_rows([(side, "m", 10) for side, size in had.items() for _ in range(size)])
     kept = apply_line_quota(frame, max_lines=most, salt="", strata=strata).kept
-    assert sizes(kept, "split") == got
+    assert sizes(kept, "split") == expected
 
 
 def test_what_is_kept_stands_in_the_order_of_the_split() -> None:

@@ -58,12 +58,12 @@ def divided(
     return split(prompts(roots), links, sided(earlier), validation=validation, salt=salt)
 
 
-def sides(placed: pl.DataFrame, column: str = "root") -> dict[str, set[str]]:
+def sides(rows: pl.DataFrame, column: str = "root") -> dict[str, set[str]]:
     """The sides on which each value of `column` stands."""
-    told: dict[str, set[str]] = {}
-    for value, side in placed.select(column, "split").rows():
-        told.setdefault(value, set()).add(side)
-    return told
+    sides_by_value: dict[str, set[str]] = {}
+    for value, side in rows.select(column, "split").rows():
+        sides_by_value.setdefault(value, set()).add(side)
+    return sides_by_value
 
 
 _ROOTS = st.lists(st.text(max_size=8) | st.sampled_from(["a", "b"]), max_size=20)
@@ -79,14 +79,14 @@ def test_new_prompts_move_no_old_group(old: list[str], new: list[str], salt: str
 
 def test_this_very_split_never_changes() -> None:
     """A golden: whoever changes the hash moves every group of every dataset there is."""
-    told = sides(divided([f"g{n}" for n in range(12)]))
-    assert sorted(root for root, side in told.items() if side == {"validation"}) == [*HELD]
+    sides_of = sides(divided([f"g{n}" for n in range(12)]))
+    assert sorted(root for root, side in sides_of.items() if side == {"validation"}) == [*HELD]
 
 
 @pytest.mark.parametrize("validation", [0.0, 0.1, 0.5])
 def test_the_share_is_what_was_asked_for(validation: float) -> None:
-    told = sides(divided([f"g{n}" for n in range(4_000)], validation=validation))
-    share = sum(side == {"validation"} for side in told.values()) / len(told)
+    sides_of = sides(divided([f"g{n}" for n in range(4_000)], validation=validation))
+    share = sum(side == {"validation"} for side in sides_of.values()) / len(sides_of)
     assert share == pytest.approx(validation, abs=0.03)
 
 
@@ -94,20 +94,20 @@ def test_another_salt_is_another_split() -> None:
     roots = [f"g{n}" for n in range(400)]
     one, same, other = (sides(divided(roots, salt=s, validation=0.3)) for s in ("a", "a", "b"))
     assert one == same
-    moved = sum(one[root] != other[root] for root in one)
-    assert 100 < moved < 250  # 2 × 0.3 × 0.7 of them, by chance
+    move_count = sum(one[root] != other[root] for root in one)
+    assert 100 < move_count < 250  # 2 × 0.3 × 0.7 of them, by chance
 
 
 def test_without_links_a_group_is_its_root() -> None:
-    placed = divided([*HELD, *TRAINED])
-    assert placed.columns == ["request_id", "prompt_digest", "root", "group", "split"]
-    assert placed["group"].equals(placed["root"], check_names=False)
-    assert divided([]).columns == placed.columns
+    rows = divided([*HELD, *TRAINED])
+    assert rows.columns == ["request_id", "prompt_digest", "root", "group", "split"]
+    assert rows["group"].equals(rows["root"], check_names=False)
+    assert divided([]).columns == rows.columns
 
 
 def test_linked_roots_are_one_group_of_one_side() -> None:
-    placed = divided([*HELD, *TRAINED], [("g4", "g1"), ("g2", "g4"), ("x", "g2")])
-    assert sides(placed, "group") == {
+    rows = divided([*HELD, *TRAINED], [("g4", "g1"), ("g2", "g4"), ("x", "g2")])
+    assert sides(rows, "group") == {
         "g0": {"train"}, "g1": {"train"}, "g3": {"validation"}, "g9": {"validation"},
     }  # fmt: skip
 
@@ -117,9 +117,9 @@ def test_the_share_is_one_of_groups_however_large_they_are(size: int) -> None:
     """Groups of look-alikes weigh as much as any other, and none is more likely to be held out."""
     roots = [f"g{n}/{m}" for n in range(2_000) for m in range(size)]
     pairs = [(f"g{n}/0", f"g{n}/{m}") for n in range(2_000) for m in range(1, size)]
-    told = sides(divided(roots, pairs, validation=0.1), "group")
-    share = sum(side == {"validation"} for side in told.values()) / len(told)
-    assert len(told) == 2_000
+    sides_of = sides(divided(roots, pairs, validation=0.1), "group")
+    share = sum(side == {"validation"} for side in sides_of.values()) / len(sides_of)
+    assert len(sides_of) == 2_000
     assert share == pytest.approx(0.1, abs=0.02)
 
 
@@ -136,24 +136,24 @@ def test_the_share_is_one_of_groups_however_large_they_are(size: int) -> None:
 def test_a_group_keeps_the_side_that_it_had(
     pairs: list[tuple[str, str]], earlier: dict[str, str], expected: dict[str, str]
 ) -> None:
-    placed = divided(["g0", "g1", "g2", "g3"], pairs, list(earlier.items()))
-    told = {root: side for root, (side,) in sides(placed).items()}
-    assert told.items() >= expected.items()
+    rows = divided(["g0", "g1", "g2", "g3"], pairs, list(earlier.items()))
+    side_of = {root: side for root, (side,) in sides(rows).items()}
+    assert side_of.items() >= expected.items()
 
 
 def test_where_new_data_join_both_sides_each_old_root_keeps_its_own() -> None:
     """What is new goes to validation, unless only what was trained on leads to it."""
     earlier = [("g2", "validation"), ("g0", "train"), ("g1", "train"), ("g1", "validation")]
     pairs = [("g0", "g2"), ("g2", "new"), ("new", "g0"), ("g2", "g1"), ("g0", "beyond")]
-    placed = divided(["g0", "new", "g2", "g1", "beyond"], pairs, earlier)
-    held = {name: {"validation"} for name in ("g1", "g2", "new")}
-    assert sides(placed) == held | {"g0": {"train"}, "beyond": {"train"}}
-    assert all(len(each) == 1 for each in sides(placed, "group").values())
+    rows = divided(["g0", "new", "g2", "g1", "beyond"], pairs, earlier)
+    held_out = {name: {"validation"} for name in ("g1", "g2", "new")}
+    assert sides(rows) == held_out | {"g0": {"train"}, "beyond": {"train"}}
+    assert all(len(each) == 1 for each in sides(rows, "group").values())
 
 
 def test_a_link_said_a_thousand_times_still_holds() -> None:
-    told = sides(divided(["g0", "g2"], [("g0", "g2")] * 1_024), "group")
-    assert list(told) == ["g0"]
+    sides_of = sides(divided(["g0", "g2"], [("g0", "g2")] * 1_024), "group")
+    assert list(sides_of) == ["g0"]
 
 
 _ROOT = st.integers(0, 14).map("g{}".format)
@@ -174,13 +174,13 @@ def test_over_the_days_nothing_moves_between_the_sides(days: Days, window: int) 
         inside = days[max(0, day - window) : day]
         roots = [root for some, _ in inside for root in some]
         pairs = [pair for _, some in inside for pair in some]
-        placed = divided(roots, pairs, earlier, validation=0.4, salt="s")
-        told = sides(placed)
-        assert all(len(side) == 1 for side in [*told.values(), *sides(placed, "group").values()])
+        rows = divided(roots, pairs, earlier, validation=0.4, salt="s")
+        sides_of = sides(rows)
+        assert all(len(side) == 1 for side in [*sides_of.values(), *sides(rows, "group").values()])
         before = dict(earlier)
-        assert all(before.get(root, side) == side for root, (side,) in told.items())
-        assert placed.height == len(roots)
-        earlier += [(root, side) for root, (side,) in told.items()]
+        assert all(before.get(root, side) == side for root, (side,) in sides_of.items())
+        assert rows.height == len(roots)
+        earlier += [(root, side) for root, (side,) in sides_of.items()]
 
 
 @given(
@@ -192,10 +192,10 @@ def test_the_order_of_the_rows_changes_nothing(
     roots: list[str], pairs: list[tuple[str, str]], seed: int
 ) -> None:
     frame, links = prompts(roots), linked(pairs)
-    swapped = linked([(right, left) for left, right in reversed(pairs)])
-    shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
+    swapped_links = linked([(right, left) for left, right in reversed(pairs)])
+    shuffled_rows = frame.sample(fraction=1, shuffle=True, seed=seed)
     one = split(frame, links, sided(), validation=0.3, salt="")
-    other = split(shuffled, swapped, sided(), validation=0.3, salt="")
+    other = split(shuffled_rows, swapped_links, sided(), validation=0.3, salt="")
     assert one.equals(other)
     assert one.height == frame.height
 
@@ -208,7 +208,7 @@ def test_kept_prompts_are_shuffled_and_what_is_added_leaves_their_order() -> Non
     assert [each for each in whole if each in set(some)] == some
 
 
-def named(
+def root_names(
     exchanges: Make, rows: Sequence[Json], keys: Sequence[str] = (), session: str | None = None
 ) -> list[str]:
     frame = exchanges([{"request_metadata": row.get("metadata")} for row in rows]).with_columns(
@@ -231,7 +231,7 @@ def test_a_root_is_the_values_of_the_keys_else_the_session_else_what_was_asked_f
     ]
 
     def same(keys: Sequence[str] = (), session: str | None = None) -> list[int]:
-        roots = named(exchanges, rows, keys, session)
+        roots = root_names(exchanges, rows, keys, session)
         return [roots.index(root) for root in roots]
 
     assert same() == [0, 1, 0, 0, 0]
@@ -242,7 +242,9 @@ def test_a_root_is_the_values_of_the_keys_else_the_session_else_what_was_asked_f
 
 
 def test_a_root_tells_nothing_of_the_values_that_it_is_made_of(exchanges: Make) -> None:
-    (root,) = named(exchanges, [{"path": [1], "metadata": {"user": "anna@example.com"}}], ["user"])
+    (root,) = root_names(
+        exchanges, [{"path": [1], "metadata": {"user": "anna@example.com"}}], ["user"]
+    )
     assert (len(root), "anna" in root) == (32, False)
 
 

@@ -14,5 +14,5 @@ def specimens() -> dict[str, bytes]:
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    made: dict[str, bytes] = module.specimens()
-    return made
+    content_by_name: dict[str, bytes] = module.specimens()
+    return content_by_name

@@ -21,10 +21,10 @@ def specimens() -> dict[str, bytes]:
     """All specimens by name."""
     return {
         **_whole(),
-        **_damaged(),
+        **_damaged_objects(),
         **_laid_out(),
         **_large(),
-        **{name: _packed(_good(1), line, _good(3)) for name, line in _odd_lines().items()},
+        **{name: _compress(_good(1), line, _good(3)) for name, line in _odd_lines().items()},
     }
 
 
@@ -70,7 +70,7 @@ def _gz(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
 
-def _packed(*lines: Line) -> bytes:
+def _compress(*lines: Line) -> bytes:
     return _gz(_lines(*lines))
 
 
@@ -79,7 +79,7 @@ def _whole() -> dict[str, bytes]:
     three = _lines(_good(1), _good(2), _good(3))
     return {
         "ok": _gz(three),
-        "two_members": _packed(_good(1)) + _packed(_good(2), _good(3)),
+        "two_members": _compress(_good(1)) + _compress(_good(2), _good(3)),
         "line_across_members": _gz(three[:700]) + _gz(three[700:]),
         "many_tiny_members": b"".join(_gz(three[n : n + 1]) for n in range(len(three))),
         "trailing_zeros": _gz(three) + bytes(512),
@@ -92,24 +92,24 @@ def _whole() -> dict[str, bytes]:
     }
 
 
-def _damaged() -> dict[str, bytes]:
+def _damaged_objects() -> dict[str, bytes]:
     """Objects whose bytes are not what was written."""
-    whole = _packed(*(_good(n) for n in range(1, 21)))
+    whole = _compress(*(_good(n) for n in range(1, 21)))
     return {
         "truncated_half": whole[: len(whole) // 2],
         "truncated_last_8": whole[:-8],
         "truncated_last_1": whole[:-1],
         "header_only": whole[:10],
-        "crc_flip": _flipped(whole, len(whole) - 8),
-        "length_flip": _flipped(whole, len(whole) - 1),
-        "bit_flip_mid": _flipped(whole, len(whole) // 2),
-        "member_plus_truncated_member": _packed(_good(1)) + whole[: len(whole) // 2],
+        "crc_flip": _flip_byte(whole, len(whole) - 8),
+        "length_flip": _flip_byte(whole, len(whole) - 1),
+        "bit_flip_mid": _flip_byte(whole, len(whole) // 2),
+        "member_plus_truncated_member": _compress(_good(1)) + whole[: len(whole) // 2],
         "trailing_garbage": whole + b"this is no gzip member",
         "empty_object": b"",
     }
 
 
-def _flipped(whole: bytes, at: int) -> bytes:
+def _flip_byte(whole: bytes, at: int) -> bytes:
     return whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
 
 
@@ -129,12 +129,12 @@ def _laid_out() -> dict[str, bytes]:
         "array_top_level": _gz(json.dumps(two).encode()),
         "array_with_stranger": _gz(json.dumps([_good(1), 7, _good(3)]).encode()),
         "array_torn": _gz(json.dumps(two).encode()[:-40]),
-        "array_line_first": _packed(b"[1, 2]", *two),
-        "pretty_printed": _packed(*(_pretty(r) for r in two)),
+        "array_line_first": _compress(b"[1, 2]", *two),
+        "pretty_printed": _compress(*(_pretty(r) for r in two)),
         "pretty_printed_crlf": _gz(_lines(*(_pretty(r) for r in two)).replace(b"\n", b"\r\n")),
         "pretty_printed_torn": _gz(_lines(*(_pretty(r) for r in two))[:-30]),
-        "pretty_and_compact": _packed(_pretty(_good(1)), _good(2), _pretty(_good(3))),
-        "line_separators": _packed(_good(1, ask="one\u2028two\u2029three\x85four"), _good(2)),
+        "pretty_and_compact": _compress(_pretty(_good(1)), _good(2), _pretty(_good(3))),
+        "line_separators": _compress(_good(1, ask="one\u2028two\u2029three\x85four"), _good(2)),
     }
 
 
@@ -152,8 +152,8 @@ def _large() -> dict[str, bytes]:
 def bomb(size: int) -> bytes:
     """Gzip of that many zeros, a whole number of MiB; they are never held."""
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
-    packed = [squeeze.compress(bytes(MIB)) for _ in range(size // MIB)]
-    return b"".join(packed) + squeeze.flush()
+    members = [squeeze.compress(bytes(MIB)) for _ in range(size // MIB)]
+    return b"".join(members) + squeeze.flush()
 
 
 def _odd_lines() -> dict[str, Line]:
@@ -206,11 +206,11 @@ def _odd_texts() -> dict[str, Line]:
 def _odd_numbers() -> dict[str, Line]:
     """Numbers, in the envelope and in a body, that JSON or 64 bits cannot hold."""
     plain = _text(_good(2))
-    counted = b'"inputTokenCount": 9'
+    count_field = b'"inputTokenCount": 9'
     stop = b'"stopReason": "end_turn"'
 
     def count(text: bytes) -> bytes:
-        return plain.replace(counted, b'"inputTokenCount": ' + text)
+        return plain.replace(count_field, b'"inputTokenCount": ' + text)
 
     def extra(text: bytes) -> bytes:
         return plain.replace(stop, stop + b', "usage": ' + text)
@@ -288,30 +288,36 @@ def _wide(keys: int) -> bytes:
 
 def _odd_bodies() -> dict[str, Line]:
     both = _good(2)
-    asked, answered = both["input"]["inputBodyJson"], both["output"]["outputBodyJson"]
-    made: dict[str, Callable[[], tuple[object, object]]] = {
-        "bodies_as_strings": lambda: (json.dumps(asked), json.dumps(answered)),
-        "body_as_string": lambda: (asked, json.dumps(answered)),
-        "bodies_twice_strings": lambda: (json.dumps(json.dumps(asked)), answered),
-        "body_string_torn": lambda: (json.dumps(asked)[:-9], answered),
-        "body_string_nan": lambda: (json.dumps(asked | {"temperature": float("nan")}), answered),
-        "body_string_lone_surrogate": lambda: (json.dumps(asked | {"user": "\ud83d"}), answered),
-        "body_string_deep": lambda: (_with_novel(_text(asked), _nested(5_000)).decode(), answered),
-        "body_string_keys_1m": lambda: (json.dumps(asked | {"novel": [0] * 1_000_000}), answered),
-        "big_int_in_schema": lambda: (asked | {"toolConfig": _tool({"maximum": 9**99})}, answered),
+    request, response = both["input"]["inputBodyJson"], both["output"]["outputBodyJson"]
+    makers: dict[str, Callable[[], tuple[object, object]]] = {
+        "bodies_as_strings": lambda: (json.dumps(request), json.dumps(response)),
+        "body_as_string": lambda: (request, json.dumps(response)),
+        "bodies_twice_strings": lambda: (json.dumps(json.dumps(request)), response),
+        "body_string_torn": lambda: (json.dumps(request)[:-9], response),
+        "body_string_nan": lambda: (json.dumps(request | {"temperature": float("nan")}), response),
+        "body_string_lone_surrogate": lambda: (json.dumps(request | {"user": "\ud83d"}), response),
+        "body_string_deep": lambda: (
+            _with_novel(_text(request), _nested(5_000)).decode(),
+            response,
+        ),
+        "body_string_keys_1m": lambda: (json.dumps(request | {"novel": [0] * 1_000_000}), response),
+        "big_int_in_schema": lambda: (
+            request | {"toolConfig": _tool({"maximum": 9**99})},
+            response,
+        ),
         "responses_plain": lambda: ({"input": "a"}, {"output": [], "status": "completed"}),
         "embedding": lambda: ({"inputText": "a"}, {"embedding": [0.5], "inputTextTokenCount": 1}),
         "image_made": lambda: ({"taskType": "TEXT_IMAGE"}, {"images": ["aGVsbG8="]}),
         "unknown_bodies": lambda: ({"novel_question": "a"}, {"novel_answer": "b"}),
-        "body_number": lambda: (7, answered),
-        "body_list": lambda: ([asked], answered),
+        "body_number": lambda: (7, response),
+        "body_list": lambda: ([request], response),
     }
-    swapped = {name: _with_bodies(*make()) for name, make in made.items()}
+    records = {name: _with_bodies(*make()) for name, make in makers.items()}
     apart = {"inputBodyS3Path": "s3://logs/data/request-2_input.json.gz"}
     return {
-        **swapped,
+        **records,
         "metadata_only": _good(2, input={"inputTokenCount": 1}, output={"outputTokenCount": 8}),
-        "body_null": _with_bodies(None, answered),
+        "body_null": _with_bodies(None, response),
         "body_apart": _good(2, input=apart),
         "body_apart_and_null": _good(2, input={"inputBodyJson": None, **apart}),
         "no_input": _good(2, input=None),

@@ -164,11 +164,11 @@ def test_the_table_names_every_specimen(specimens: dict[str, bytes]) -> None:
 def test_the_page_tells_the_same() -> None:
     page = PAGE.read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| .+ \| (\d+) \| (.+) \|$", page, re.MULTILINE)
-    told = [
+    table_rows = [
         (name, (int(kept), {r: int(n) for r, n in re.findall(r"`(\w+)` × (\d+)", reasons)}))
         for name, kept, reasons in rows
     ]
-    assert told == list(TABLE.items())
+    assert table_rows == list(TABLE.items())
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -181,7 +181,7 @@ def test_a_specimen_gives_what_the_table_says(specimens: dict[str, bytes], name:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "text"),
     [
         ("nul_escaped", "a\0b"),
         ("surrogate_pair", "😀"),
@@ -195,7 +195,7 @@ def test_a_specimen_gives_what_the_table_says(specimens: dict[str, bytes], name:
     ],
 )
 def test_hostile_text_is_kept_to_the_letter(
-    specimens: dict[str, bytes], name: str, said: str
+    specimens: dict[str, bytes], name: str, text: str
 ) -> None:
     read = normalise(landed_table(decode_object(specimens[name], "x"))).exchanges
-    assert msgspec.json.decode(read["messages"][1].as_py())[0]["content"] == said
+    assert msgspec.json.decode(read["messages"][1].as_py())[0]["content"] == text

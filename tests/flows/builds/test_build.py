@@ -29,21 +29,21 @@ FILES = {
 def test_a_release_holds_every_file_and_a_fate_for_every_record(
     sums: Path, sluice: RunSluice
 ) -> None:
-    ran = sluice("build", sums, "--json")
-    told = json.loads(ran.out)
-    release = Path(told["release"])
+    result = sluice("build", sums, "--json")
+    output = json.loads(result.out)
+    release = Path(output["release"])
     manifest = json.loads((release / "manifest.json").read_text())
     fates = pl.read_parquet(release / "fates.parquet")
-    assert ran.code == 0
+    assert result.code == 0
     assert {path.name for path in release.iterdir()} == FILES
     assert set(manifest["files"]) == FILES - {"manifest.json"}
-    assert told["counts"]["records"] == fates.height == 150
+    assert output["counts"]["records"] == fates.height == 150
     places = fates.select("object", "line").rows()
     assert places == sorted(set(places))
-    assert told["counts"]["train"] + told["counts"]["validation"] == 150
-    assert told["verdict"] == "passed"
-    assert told["failed_checks"] == []
-    assert release.name == told["id"] == f"2026-10-02-{manifest['digest'][:12]}"
+    assert output["counts"]["train"] + output["counts"]["validation"] == 150
+    assert output["verdict"] == "passed"
+    assert output["failed_checks"] == []
+    assert release.name == output["id"] == f"2026-10-02-{manifest['digest'][:12]}"
 
 
 def test_a_line_is_what_the_math_grader_reads(sums: Path, sluice: RunSluice) -> None:
@@ -125,8 +125,8 @@ def test_the_bytes_depend_neither_on_hash_seed_nor_on_time_zone(
 
 
 def test_the_window_can_be_given_on_the_command_line(sums: Path, sluice: RunSluice) -> None:
-    ran = sluice("build", sums, "--json", "--since", "2026-10-01T12:01:00")
-    counts = json.loads(ran.out)["counts"]
+    result = sluice("build", sums, "--json", "--since", "2026-10-01T12:01:00")
+    counts = json.loads(result.out)["counts"]
     assert counts["dropped"] == {"select_outside_window": 60}
     assert counts["train"] + counts["validation"] == 90
 
@@ -158,13 +158,13 @@ def test_records_without_a_key_that_notequals_names_are_counted(
     write_logs: WriteLogs,
     records: MakeRecords,
 ) -> None:
-    logged = records(120)
-    for number, each in enumerate(logged):
+    log_records = records(120)
+    for number, each in enumerate(log_records):
         each["requestMetadata"] = [{"env": "dev"}, {"env": "prod"}, {}][number % 3]
-    write_logs(tmp_path / "logs", [logged])
+    write_logs(tmp_path / "logs", [log_records])
     path = recipe('[select]\nmetadata = { notEquals = { env = "dev" } }\n')
-    ran = sluice("build", path, "--json")
-    told = json.loads(ran.out)
-    manifest = json.loads((Path(told["release"]) / "manifest.json").read_text())
-    assert told["counts"]["dropped"]["select_metadata"] == 40
+    result = sluice("build", path, "--json")
+    output = json.loads(result.out)
+    manifest = json.loads((Path(output["release"]) / "manifest.json").read_text())
+    assert output["counts"]["dropped"]["select_metadata"] == 40
     assert manifest["metadata"]["matched_without_key"] == 40

@@ -79,8 +79,8 @@ class Built:
 
     def chats(self, side: str) -> list[list[Message]]:
         """The messages of the lines of a side."""
-        told = [json.loads(self.lines[name]) for name, at in self.sides.items() if at == side]
-        return [msgspec.convert(line["messages"], list[Message]) for line in told]
+        lines = [json.loads(self.lines[name]) for name, at in self.sides.items() if at == side]
+        return [msgspec.convert(line["messages"], list[Message]) for line in lines]
 
 
 @dataclass
@@ -95,20 +95,20 @@ class Stream:
 
     def day(self, number: int) -> list[Json]:
         """The records of one more day."""
-        told = [self._one(number, nth) for nth in range(PER_DAY)]
-        self.heard = {record["requestId"] for record in told}
+        records = [self._one(number, nth) for nth in range(PER_DAY)]
+        self.heard = {record["requestId"] for record in records}
         for name in self.dice.sample([chat[0] for chat in self.chats], 6):
             self.labels.append({"request_id": name, "final_answer": str(self.dice.randrange(9))})
-        return told
+        return records
 
     def _one(self, number: int, nth: int) -> Json:
         name = f"day-{number}-{nth}"
-        system, said, customer = self._said()
+        system, texts, customer = self._continue_chat()
         reply = f"{self._text(12)} #### {self.dice.randrange(100)}"
-        self.chats.append((name, (*said, reply), system, customer))
+        self.chats.append((name, (*texts, reply), system, customer))
         turns = [
             {"role": ("user", "assistant")[n % 2], "content": [{"text": t}]}
-            for n, t in enumerate(said)
+            for n, t in enumerate(texts)
         ]
         answer = {"message": {"role": "assistant", "content": [{"text": reply}]}}
         bodies = (
@@ -116,53 +116,57 @@ class Stream:
             {"output": answer, "stopReason": "end_turn"},
         )
         at = FIRST + timedelta(days=number, minutes=self.dice.randrange(600))
-        told = {"customer": customer} if customer else None
-        return self.record(request_id=name, bodies=bodies, at=at, metadata=told)
+        metadata = {"customer": customer} if customer else None
+        return self.record(request_id=name, bodies=bodies, at=at, metadata=metadata)
 
-    def _said(self) -> tuple[str, tuple[str, ...], str]:
+    def _continue_chat(self) -> tuple[str, tuple[str, ...], str]:
         """A new question; or an old one again, reworded or not; or one turn more."""
         customer = self.dice.choice(["", "a", "b", "c", "d", "e", "f"])
         kind = self.dice.choice(["new", "grown", "grown", "reworded", "reworded", "again"])
         if kind == "new" or not self.chats:
             return self.dice.choice(SYSTEMS), (self._text(self.dice.randrange(18, 40)),), customer
-        _, (*said, reply), system, owner = self.dice.choice(self.chats)
+        _, (*texts, reply), system, owner = self.dice.choice(self.chats)
         if kind == "grown":
-            cut = self.dice.choice([0, 0, 0, 2]) if len(said) > 2 else 0
-            return system, (*said[cut:], reply, self._text(9)), owner
+            cut = self.dice.choice([0, 0, 0, 2]) if len(texts) > 2 else 0
+            return system, (*texts[cut:], reply, self._text(9)), owner
         if kind == "reworded":
-            said[-1] = self._reworded(said[-1])
-        return system, tuple(said), customer
+            texts[-1] = self._reword(texts[-1])
+        return system, tuple(texts), customer
 
     def _text(self, words: int) -> str:
         return " ".join(self.dice.choices(WORDS, k=words))
 
-    def _reworded(self, text: str) -> str:
+    def _reword(self, text: str) -> str:
         words = text.split()
         words[self.dice.choice([0, 1, -1, len(words) // 2])] = self.dice.choice(WORDS)
         return " ".join(words)
 
 
-def _built(path: Path) -> Built:
+def _build_release(path: Path) -> Built:
     """A release, and what its stages did."""
-    done: Json = {}
+    stage_results: Json = {}
 
     def run_stage(name: str, work: Callable[[ReportProgress], Any]) -> Any:
-        done[name] = work(lambda _done, _total: None)
-        return done[name]
+        stage_results[name] = work(lambda _steps, _total: None)
+        return stage_results[name]
 
     with open_context(path) as context, without_checks():
         build(context, run_stage)
-        lines = done["render"].kept
+        lines = stage_results["render"].kept
         leaks = measure_leakage(lines, decode_lines(lines["json"]), split_similarity(context), None)
-    results = [done["normalise"], done["curate"].result, done["answer"].result]
-    results += [done["split"], done["render"]]
-    lost = pl.concat([each.rejected for each in results], how="diagonal")
-    fates = lost.select("request_id", "reason", "survivor").iter_rows()
+    results = [
+        stage_results["normalise"],
+        stage_results["curate"].result,
+        stage_results["answer"].result,
+    ]
+    results += [stage_results["split"], stage_results["render"]]
+    rejected_rows = pl.concat([each.rejected for each in results], how="diagonal")
+    fates = rejected_rows.select("request_id", "reason", "survivor").iter_rows()
     return Built(
-        records=done["select"].height,
+        records=stage_results["select"].height,
         lines=dict(lines.select("request_id", "json").iter_rows()),
         sides=dict(lines.select("request_id", "split").iter_rows()),
-        fates={name: Fate(*told) for name, *told in fates},
+        fates={name: Fate(*fate) for name, *fate in fates},
         counts=leaks.sum().row(0, named=True),
     )
 
@@ -171,13 +175,13 @@ class Story(NamedTuple):
     """What was built after each day, what was new then, and how near is near."""
 
     number: int
-    built: list[Built]
+    releases: list[Built]
     heard: list[set[str]]
-    labelled: list[set[str]]
+    labels_by_day: list[set[str]]
     similarity: float
 
 
-def _told(folder: Path, number: int, write_logs: WriteLogs, record: MakeRecord) -> Story:
+def _tell_story(folder: Path, number: int, write_logs: WriteLogs, record: MakeRecord) -> Story:
     policy, history, similarity, most, more = STORIES[number % len(STORIES)]
     stream = Stream(Random(number), record)
     recipe = folder / "days.toml"
@@ -192,51 +196,51 @@ def _told(folder: Path, number: int, write_logs: WriteLogs, record: MakeRecord) 
         write_logs(folder / "logs", [stream.day(day)], f"2026/10/{1 + day:02}/12")
         rows = "".join(json.dumps(row) + "\n" for row in stream.labels)
         (folder / "labels.jsonl").write_text(rows)
-        story.built.append(_built(recipe))
+        story.releases.append(_build_release(recipe))
         story.heard.append(stream.heard)
-        story.labelled.append({row["request_id"] for row in stream.labels})
-    assert {TRAIN, VALIDATION} <= {side for each in story.built for side in each.sides.values()}
+        story.labels_by_day.append({row["request_id"] for row in stream.labels})
+    assert {TRAIN, VALIDATION} <= {side for each in story.releases for side in each.sides.values()}
     return story
 
 
 def every_record_has_one_fate_and_its_survivor_is_a_record(story: Story) -> None:
-    seen = set[str]()
-    for built, heard in zip(story.built, story.heard, strict=True):
-        seen |= heard
-        assert built.lines.keys() | built.fates.keys() == seen
-        assert len(built.lines) + len(built.fates) == built.records
-        named = {f.survivor for f in built.fates.values() if f.reason in NAMING}
-        assert named <= seen
+    known_ids = set[str]()
+    for release, heard in zip(story.releases, story.heard, strict=True):
+        known_ids |= heard
+        assert release.lines.keys() | release.fates.keys() == known_ids
+        assert len(release.lines) + len(release.fates) == release.records
+        survivors = {f.survivor for f in release.fates.values() if f.reason in NAMING}
+        assert survivors <= known_ids
 
 
 def sides_never_overlap_in_what_was_written(story: Story) -> None:
-    assert [built.counts for built in story.built if any(built.counts.values())] == []
+    assert [release.counts for release in story.releases if any(release.counts.values())] == []
 
 
 def no_record_ever_changes_its_side(story: Story) -> None:
     sides = dict[str, str]()
-    for built in story.built:
-        assert {n: sides[n] for n in built.sides.keys() & sides.keys()}.items() <= (
-            built.sides.items()
+    for release in story.releases:
+        assert {n: sides[n] for n in release.sides.keys() & sides.keys()}.items() <= (
+            release.sides.items()
         )
-        sides |= built.sides
+        sides |= release.sides
 
 
 def what_was_held_out_is_never_trained_on_later(story: Story) -> None:
-    for before, after in combinations(story.built, 2):
-        held, trained = before.chats(VALIDATION), after.chats(TRAIN)
-        sides = pl.Series([VALIDATION] * len(held) + [TRAIN] * len(trained))
-        found = leakage([*held, *trained], sides, min(story.similarity, 0.8))
-        assert found.sum().row(0, named=True) == dict.fromkeys(found.columns, 0)
+    for before, after in combinations(story.releases, 2):
+        held_out_chats, trained_chats = before.chats(VALIDATION), after.chats(TRAIN)
+        sides = pl.Series([VALIDATION] * len(held_out_chats) + [TRAIN] * len(trained_chats))
+        counts = leakage([*held_out_chats, *trained_chats], sides, min(story.similarity, 0.8))
+        assert counts.sum().row(0, named=True) == dict.fromkeys(counts.columns, 0)
 
 
-def relabelled(story: Story, today: int) -> set[str]:
+def newly_labelled(story: Story, today: int) -> set[str]:
     """Who got a label today, and who says the same word for word, so that it has it too."""
-    new = story.labelled[today] - story.labelled[today - 1]
+    new = story.labels_by_day[today] - story.labels_by_day[today - 1]
     same = {
         names
-        for built in story.built[today - 1 : today + 1]
-        for name, fate in built.fates.items()
+        for release in story.releases[today - 1 : today + 1]
+        for name, fate in release.fates.items()
         if fate.reason == "curate_exact_duplicate" and fate.survivor
         for names in ((name, fate.survivor), (fate.survivor, name))
     }
@@ -246,24 +250,26 @@ def relabelled(story: Story, today: int) -> set[str]:
 
 
 def a_line_goes_only_for_a_cause_that_is_named(story: Story) -> None:
-    for today, (before, after) in enumerate(pairwise(story.built), start=1):
-        lost = {name: after.fates[name] for name in before.lines.keys() - after.lines.keys()}
+    for today, (before, after) in enumerate(pairwise(story.releases), start=1):
+        lost_lines = {name: after.fates[name] for name in before.lines.keys() - after.lines.keys()}
         came = after.lines.keys() - before.lines.keys()
-        over = [fate for fate in lost.values() if fate.reason == "split_over_max_lines"]
-        assert {fate.reason for fate in lost.values()} <= CAUSES
+        over = [fate for fate in lost_lines.values() if fate.reason == "split_over_max_lines"]
+        assert {fate.reason for fate in lost_lines.values()} <= CAUSES
         assert len(over) <= len(came)
         # Who says the same word for word gives way to the newest alone, or to one with a new label.
-        fresh = story.heard[today] | relabelled(story, today)
-        freed = {name for name, fate in before.fates.items() if fate.reason in NAMING}
-        taken = {f.survivor for f in lost.values() if f.reason == "curate_exact_duplicate"}
-        assert taken <= fresh | freed
+        fresh = story.heard[today] | newly_labelled(story, today)
+        freed_ids = {name for name, fate in before.fates.items() if fate.reason in NAMING}
+        survivors = {
+            f.survivor for f in lost_lines.values() if f.reason == "curate_exact_duplicate"
+        }
+        assert survivors <= fresh | freed_ids
 
 
 def a_line_that_stays_is_the_same_but_for_a_new_label(story: Story) -> None:
-    for today, (before, after) in enumerate(pairwise(story.built), start=1):
+    for today, (before, after) in enumerate(pairwise(story.releases), start=1):
         both = before.lines.keys() & after.lines.keys()
-        changed = {name for name in both if before.lines[name] != after.lines[name]}
-        assert changed <= relabelled(story, today)
+        changed_ids = {name for name in both if before.lines[name] != after.lines[name]}
+        assert changed_ids <= newly_labelled(story, today)
 
 
 LAWS = (
@@ -280,6 +286,6 @@ LAWS = (
 def test_every_law_holds_after_each_day(
     seed: int, tmp_path: Path, write_logs: WriteLogs, record: MakeRecord
 ) -> None:
-    story = _told(tmp_path, seed, write_logs, record)
+    story = _tell_story(tmp_path, seed, write_logs, record)
     for law in LAWS:
         law(story)

@@ -46,7 +46,7 @@ def write_recipe(folder: Path, logs: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
+def whole_build(
     tmp_path_factory: pytest.TempPathFactory, tree_digest: Callable[[Path], dict[str, str]]
 ) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -63,17 +63,17 @@ def test_after_a_kill_at_any_write_a_re_run_makes_the_same_lake(
     tmp_path: Path,
     sluice: RunSluice,
     tree_digest: Callable[[Path], dict[str, str]],
-    undisturbed: Undisturbed,
+    whole_build: Undisturbed,
 ) -> None:
-    recipe, lake = write_recipe(tmp_path, undisturbed.logs), tmp_path / "lake"
+    recipe, lake = write_recipe(tmp_path, whole_build.logs), tmp_path / "lake"
     assert killed_build(recipe, event, nth) == -signal.SIGKILL
     left = {path: digest for path, digest in tree_digest(lake).items() if is_lasting(path)}
-    assert left.items() <= undisturbed.lake.items()  # no file is half there
+    assert left.items() <= whole_build.lake.items()  # no file is half there
     is_published = any(path.endswith("/manifest.json") for path in left)
-    assert is_published == (left == undisturbed.lake) == ((event, nth) == ("os.remove", FILES))
+    assert is_published == (left == whole_build.lake) == ((event, nth) == ("os.remove", FILES))
     assert sluice("build", recipe).code == 0
     rebuilt = {path: digest for path, digest in tree_digest(lake).items() if is_lasting(path)}
-    assert rebuilt == undisturbed.lake
+    assert rebuilt == whole_build.lake
 
 
 def test_two_builds_at_once_publish_one_release(
@@ -81,9 +81,9 @@ def test_two_builds_at_once_publish_one_release(
 ) -> None:
     command = [sys.executable, "-m", "bedrock_sluice.cli.app", "build", str(sums)]
     builds = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-    told = {build.communicate()[0] for build in builds}
+    outputs = {build.communicate()[0] for build in builds}
     assert [build.returncode for build in builds] == [0, 0]
-    assert len(told) == 1
+    assert len(outputs) == 1
     assert len(list(sums.parent.glob("lake/releases/*/*/manifest.json"))) == 1
     assert not [path for path in tree_digest(sums.parent / "lake") if "/.sluice-" in path]
 
@@ -94,9 +94,9 @@ def test_a_file_with_other_bytes_under_a_release_stops_the_build(
     release = Path(sluice("build", sums).out.strip())
     (release / "manifest.json").unlink()
     (release / "train.jsonl").write_bytes(b"{}\n")
-    ran = sluice("build", sums)
-    assert ran.code == 1
-    assert "already exists with different content" in ran.err
+    result = sluice("build", sums)
+    assert result.code == 1
+    assert "already exists with different content" in result.err
     assert not (release / "manifest.json").exists()
 
 
@@ -107,7 +107,7 @@ def test_a_full_working_folder_is_named(
         raise OSError(errno.ENOSPC, "Error writing bytes to file")  # as pyarrow does
 
     monkeypatch.setattr(pull, "write_footer", refuse)
-    ran = sluice("build", sums)
-    assert ran.code == 3
-    assert f"no space left in {gettempdir()}" in ran.err
-    assert "TMPDIR" in ran.err
+    result = sluice("build", sums)
+    assert result.code == 3
+    assert f"no space left in {gettempdir()}" in result.err
+    assert "TMPDIR" in result.err

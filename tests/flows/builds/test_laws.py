@@ -69,8 +69,8 @@ class World(NamedTuple):
     """What was logged on two days, and what was released after each."""
 
     recipe: str
-    asked: dict[str, Question]
-    released: list[Released]
+    questions: dict[str, Question]
+    releases: list[Released]
 
 
 def make_world(seed: int) -> list[list[Question]]:
@@ -83,7 +83,7 @@ def make_world(seed: int) -> list[list[Question]]:
         for question in range(day * 20, QUESTIONS - 20 * (1 - day)):
             label = dice.randrange(1_000, 2_000) if dice.random() < 0.4 else None
             times = dice.choice((1, 1, 2, 3, 5))
-            labelled = dice.randrange(times) if label is not None else None
+            labelled_time = dice.randrange(times) if label is not None else None
             for nth in range(times):
                 records.append(
                     Question(
@@ -92,7 +92,7 @@ def make_world(seed: int) -> list[list[Question]]:
                         text=_variant(texts[question], dice),
                         system=dice.choice(SYSTEMS).format(day=f"2026-10-{1 + day:02}"),
                         session=f"s{dice.randrange(25)}" if dice.random() < 0.5 else None,
-                        label=label if nth == labelled else None,
+                        label=label if nth == labelled_time else None,
                         answer=10_000 * (day + 1) + len(records),
                         stop="end_turn" if dice.random() < 0.85 else dice.choice(BAD_STOPS[:3]),
                     )
@@ -115,22 +115,22 @@ def _variant(text: str, dice: Random) -> str:
     return " ".join(words)
 
 
-def _logged(asked: Question, at: datetime, record: MakeRecord) -> Json:
-    system = [{"text": asked.system}] if asked.system else []
+def _log_record(question: Question, at: datetime, record: MakeRecord) -> Json:
+    system = [{"text": question.system}] if question.system else []
     bodies = (
-        {"messages": [{"role": "user", "content": [{"text": asked.text}]}], "system": system},
+        {"messages": [{"role": "user", "content": [{"text": question.text}]}], "system": system},
         {
             "output": {
-                "message": {"role": "assistant", "content": [{"text": f"#### {asked.answer}"}]}
+                "message": {"role": "assistant", "content": [{"text": f"#### {question.answer}"}]}
             },
-            "stopReason": asked.stop,
+            "stopReason": question.stop,
         },
     )
-    metadata = {"session": asked.session} if asked.session else None
-    return record(request_id=asked.name, bodies=bodies, at=at, metadata=metadata)
+    metadata = {"session": question.session} if question.session else None
+    return record(request_id=question.name, bodies=bodies, at=at, metadata=metadata)
 
 
-def _released(recipe: Path) -> Released:
+def _build_release(recipe: Path) -> Released:
     with open_context(recipe) as context, without_checks():
         release = Path(build(context).uri)
     sides, answers = dict[str, str](), dict[str, str]()
@@ -154,28 +154,29 @@ def _world(folder: Path, seed: int, write_logs: WriteLogs, record: MakeRecord) -
     )
     world = World(more, {}, [])
     for day, records in enumerate(make_world(seed)):
-        world.asked.update({each.name: each for each in records})
-        labels = [each for each in world.asked.values() if each.label is not None]
+        world.questions.update({each.name: each for each in records})
+        labels = [each for each in world.questions.values() if each.label is not None]
         rows = [{"request_id": each.name, "final_answer": str(each.label)} for each in labels]
         (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         start = FIRST + timedelta(days=day)
-        logged = [
-            _logged(each, start + timedelta(seconds=n), record) for n, each in enumerate(records)
+        log_records = [
+            _log_record(each, start + timedelta(seconds=n), record)
+            for n, each in enumerate(records)
         ]
-        write_logs(folder / "logs", [logged], f"{start:%Y/%m/%d/%H}")
-        world.released.append(_released(recipe))
+        write_logs(folder / "logs", [log_records], f"{start:%Y/%m/%d/%H}")
+        world.releases.append(_build_release(recipe))
     return world
 
 
 def _groups(world: World) -> dict[int, int]:
     """The lowest question that each one hangs together with, by the sessions of the recipe."""
-    lowest = {each.question: each.question for each in world.asked.values()}
+    lowest = {each.question: each.question for each in world.questions.values()}
     if "session" not in world.recipe:
         return lowest
     by_session = dict[str, set[int]]()
-    for name in world.released[0].sides:
-        if session := world.asked[name].session:
-            by_session.setdefault(session, set()).add(world.asked[name].question)
+    for name in world.releases[0].sides:
+        if session := world.questions[name].session:
+            by_session.setdefault(session, set()).add(world.questions[name].question)
     for _ in range(len(lowest)):
         for questions in by_session.values():
             least = min(lowest[question] for question in questions)
@@ -185,98 +186,108 @@ def _groups(world: World) -> dict[int, int]:
 
 def no_question_is_in_both_files_of_any_two_releases(world: World) -> None:
     """Whatever its system message; and what was held out once is never trained on later."""
-    held = set[int]()
-    for released in world.released:
-        of_side = {"train": set[int](), "validation": held}
-        for name, side in released.sides.items():
-            of_side[side].add(world.asked[name].question)
-        assert of_side["train"] & held == set()
+    held_out_questions = set[int]()
+    for release in world.releases:
+        of_side = {"train": set[int](), "validation": held_out_questions}
+        for name, side in release.sides.items():
+            of_side[side].add(world.questions[name].question)
+        assert of_side["train"] & held_out_questions == set()
 
 
 def validation_has_its_share_of_what_hangs_together(world: World) -> None:
     """Of the first release; where the second one joins sessions of both sides, validation wins."""
     groups = _groups(world)
-    for released in world.released[: 1 if "session" in world.recipe else 2]:
-        sides = {groups[world.asked[name].question]: s for name, s in released.sides.items()}
-        held = sum(side == "validation" for side in sides.values())
+    for release in world.releases[: 1 if "session" in world.recipe else 2]:
+        sides = {groups[world.questions[name].question]: s for name, s in release.sides.items()}
+        validation_count = sum(side == "validation" for side in sides.values())
         slack = 4 * sqrt(len(sides) * VALIDATION * (1 - VALIDATION)) + 1
-        assert abs(held - VALIDATION * len(sides)) <= slack
+        assert abs(validation_count - VALIDATION * len(sides)) <= slack
 
 
 def every_label_is_the_answer_of_a_line(world: World) -> None:
     """But of a question that is held out, whose lines of train had to go."""
-    for day, released in enumerate(world.released):
-        answers = {(world.asked[n].question, answer) for n, answer in released.answers.items()}
-        gone = {
-            world.asked[name].question
-            for name, fate in released.fates.items()
+    for day, release in enumerate(world.releases):
+        answers = {(world.questions[n].question, answer) for n, answer in release.answers.items()}
+        dropped_questions = {
+            world.questions[name].question
+            for name, fate in release.fates.items()
             if fate["reason"] == "split_joined_validation"
         }
-        labelled = [
+        labelled_questions = [
             each
-            for each in world.asked.values()
-            if each.label is not None and int(each.name[3]) <= day and each.question not in gone
+            for each in world.questions.values()
+            if each.label is not None
+            and int(each.name[3]) <= day
+            and each.question not in dropped_questions
         ]
-        lost = {each.name for each in labelled if not _is_answered(each, labelled, answers)}
+        lost_names = {
+            each.name
+            for each in labelled_questions
+            if not _is_answered(each, labelled_questions, answers)
+        }
         if '"session"\nconversations' in world.recipe or "conversation_key" not in world.recipe:
-            assert lost == set()
-        assert {released.fates[name]["reason"] for name in lost} <= {"answer_conflict"}
+            assert lost_names == set()
+        assert {release.fates[name]["reason"] for name in lost_names} <= {"answer_conflict"}
 
 
-def _is_answered(each: Question, labelled: list[Question], answers: set[tuple[int, str]]) -> bool:
+def _is_answered(
+    each: Question, labelled_questions: list[Question], answers: set[tuple[int, str]]
+) -> bool:
     """Whether its label is an answer; labels of one and the same prompt may contradict."""
     same = {
-        other.label for other in labelled if (other.text, other.system) == (each.text, each.system)
+        other.label
+        for other in labelled_questions
+        if (other.text, other.system) == (each.text, each.system)
     }
     return len(same) > 1 or (each.question, str(each.label)) in answers
 
 
 def only_a_label_or_a_good_response_is_an_answer(world: World) -> None:
-    bad = {str(each.answer) for each in world.asked.values() if not each.is_good}
-    for released in world.released:
-        assert bad & set(released.answers.values()) == set()
+    bad = {str(each.answer) for each in world.questions.values() if not each.is_good}
+    for release in world.releases:
+        assert bad & set(release.answers.values()) == set()
 
 
 def nothing_goes_for_the_split_but_where_sessions_of_both_sides_meet(world: World) -> None:
     """A question that is asked again in other words keeps its side, and its line."""
-    for released in world.released[: 1 if "session" in world.recipe else 2]:
-        reasons = {fate["reason"] for fate in released.fates.values()}
+    for release in world.releases[: 1 if "session" in world.recipe else 2]:
+        reasons = {fate["reason"] for fate in release.fates.values()}
         assert "split_joined_validation" not in reasons
 
 
 def a_session_lies_on_one_side(world: World) -> None:
     if "session" not in world.recipe:
         return
-    for released in world.released:
+    for release in world.releases:
         sides = dict[str, set[str]]()
-        for name, side in released.sides.items():
-            if session := world.asked[name].session:
+        for name, side in release.sides.items():
+            if session := world.questions[name].session:
                 sides.setdefault(session, set()).add(side)
         assert [session for session, both in sides.items() if len(both) > 1] == []
 
 
 def every_question_that_can_be_answered_has_a_line(world: World) -> None:
     """One long instruction makes no two questions the same, nor do dates or system messages."""
-    for day, released in enumerate(world.released):
-        records = [each for each in world.asked.values() if int(each.name[3]) <= day]
+    for day, release in enumerate(world.releases):
+        records = [each for each in world.questions.values() if int(each.name[3]) <= day]
         answerable = {e.question for e in records if e.is_good or e.label is not None}
-        lines = {world.asked[name].question for name in released.sides}
-        gone = {
-            world.asked[name].question
-            for name, fate in released.fates.items()
+        lines = {world.questions[name].question for name in release.sides}
+        dropped_questions = {
+            world.questions[name].question
+            for name, fate in release.fates.items()
             if fate["reason"] in {"split_joined_validation", "curate_conversation_turn"}
             or fate["reason"] == "answer_conflict"
         }
-        assert answerable - lines - gone == set()
+        assert answerable - lines - dropped_questions == set()
         if "near_duplicates = false" in world.recipe:
             prompts = {(each.text, each.system) for each in records if each.is_good}
-            kept = {(world.asked[n].text, world.asked[n].system) for n in released.sides}
-            lost = {
-                (world.asked[n].text, world.asked[n].system)
-                for n, fate in released.fates.items()
+            kept = {(world.questions[n].text, world.questions[n].system) for n in release.sides}
+            lost_prompts = {
+                (world.questions[n].text, world.questions[n].system)
+                for n, fate in release.fates.items()
                 if fate["reason"] in GIVING_WAY
             }
-            assert prompts <= kept | lost
+            assert prompts <= kept | lost_prompts
 
 
 GIVING_WAY = {"split_joined_validation", "answer_conflict"}

@@ -34,11 +34,13 @@ def test_logs_in_s3_make_the_same_release_as_logs_in_a_folder(
     assert there["id"] == here["id"]
     assert there["counts"] == here["counts"]
     store = S3Store(there["release"])
-    told = {entry.key: store.read(entry) for entry in store.entries()}
+    contents = {entry.key: store.read(entry) for entry in store.entries()}
     folder = Path(here["release"])
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert told.keys() == files.keys()
-    assert {n for n in told if told[n] != files[n]} == {"manifest.json"}  # it names the places
+    assert contents.keys() == files.keys()
+    assert {n for n in contents if contents[n] != files[n]} == {
+        "manifest.json"
+    }  # it names the places
 
 
 def test_a_second_pull_from_s3_fetches_nothing_and_explain_reads_the_lake(
@@ -54,9 +56,9 @@ def test_a_bucket_that_is_not_there_is_the_recipes_fault(
     aws: Callable[[str], None], moto_url: str, recipe: WriteRecipe, sluice: Any
 ) -> None:
     aws(moto_url)
-    ran = sluice("build", recipe(swaps={'"logs"': '"s3://no-such-bucket/x"'}))
-    assert ran.code == 2
-    assert "there is no such bucket" in ran.err
+    result = sluice("build", recipe(swaps={'"logs"': '"s3://no-such-bucket/x"'}))
+    assert result.code == 2
+    assert "there is no such bucket" in result.err
 
 
 def test_a_byte_that_changes_on_the_way_leaves_nothing_in_the_lake(
@@ -64,19 +66,19 @@ def test_a_byte_that_changes_on_the_way_leaves_nothing_in_the_lake(
 ) -> None:
     """Neither in a log object nor in its magic bytes, where it would pass for plain text."""
     read = S3Store.read
-    seen = set[str]()
+    flipped_keys = set[str]()
 
     def flip_once(store: S3Store, entry: Entry) -> bytes:
         content = read(store, entry)
-        if entry.key in seen or not entry.key.endswith(".json.gz"):
+        if entry.key in flipped_keys or not entry.key.endswith(".json.gz"):
             return content
-        at = len(seen) % 2 * 100
-        seen.add(entry.key)
+        at = len(flipped_keys) % 2 * 100
+        flipped_keys.add(entry.key)
         return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
     monkeypatch.setattr(S3Store, "read", flip_once)
     counts = json.loads(sluice("build", in_s3, "--json").out)["counts"]
-    assert (len(seen), counts["records"], counts["quarantined"]) == (3, 150, {})
+    assert (len(flipped_keys), counts["records"], counts["quarantined"]) == (3, 150, {})
 
 
 def test_an_object_that_changes_after_it_was_listed_is_not_mixed_in(
@@ -90,6 +92,6 @@ def test_an_object_that_changes_after_it_was_listed_is_not_mixed_in(
         return read(store, entry)
 
     monkeypatch.setattr(S3Store, "read", swap)
-    ran = sluice("build", in_s3)
-    assert ran.code == 3
-    assert "changed or went after it was listed; run again" in ran.err
+    result = sluice("build", in_s3)
+    assert result.code == 3
+    assert "changed or went after it was listed; run again" in result.err

@@ -18,7 +18,7 @@ START = datetime(2026, 10, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def released(
+def build_records(
     tmp_path: Path,
     recipe: WriteRecipe,
     sluice: RunSluice,
@@ -43,7 +43,7 @@ def released(
     return run
 
 
-def test_a_burst_has_one_vote(released: BuildRecords, record: MakeRecord) -> None:
+def test_a_burst_has_one_vote(build_records: BuildRecords, record: MakeRecord) -> None:
     def vote(name: str, answer: int, caller: str, second: int) -> Json:
         identity = {"arn": f"arn:aws:iam::111122223333:user/{caller}"}
         at = START + timedelta(seconds=second)
@@ -53,38 +53,38 @@ def test_a_burst_has_one_vote(released: BuildRecords, record: MakeRecord) -> Non
     burst = [vote(f"burst-{n}", 666, "one", n) for n in range(5)]
     others = [vote("a", 42, "two", 9), vote("b", 42, "three", 10)]
     more = '[answer]\nfrom = ["agreement"]\n[curate]\nmax_burst = 2\n'
-    lines, _ = released(burst + others, more)
+    lines, _ = build_records(burst + others, more)
     (line,) = lines.values()
     assert line["reference_answer"]["final_answer"] == "42"
 
 
 @pytest.mark.parametrize("sources", ['["labels"]', '["logged", "labels"]'])
 def test_a_label_outweighs_a_bad_response(
-    released: BuildRecords, bodies: EncodeBodies, tmp_path: Path,
+    build_records: BuildRecords, bodies: EncodeBodies, tmp_path: Path,
     record: MakeRecord, sources: str,
 ) -> None:  # fmt: skip
-    def asked(name: str, reply: str, stop: str) -> Json:
+    def question_record(name: str, reply: str, stop: str) -> Json:
         prompt = [{"role": "user", "content": f"What is the number of {name}? End with ####."}]
         request, response = bodies("converse", prompt, {"role": "assistant", "content": reply})
         response["stopReason"] = stop
         return record(request_id=name, bodies=(request, response), at=START)
 
     records = [
-        asked("cut", "#### 1", "max_tokens"),
-        asked("empty", "", "end_turn"),
-        asked("malformed", "#### 2", "malformed_model_output"),
-        asked("unlabelled", "#### 3", "max_tokens"),
+        question_record("cut", "#### 1", "max_tokens"),
+        question_record("empty", "", "end_turn"),
+        question_record("malformed", "#### 2", "malformed_model_output"),
+        question_record("unlabelled", "#### 3", "max_tokens"),
     ]
     rows = [{"request_id": name, "final_answer": "7"} for name in ("cut", "empty", "malformed")]
     (tmp_path / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    lines, fates = released(records, f'[answer]\nfrom = {sources}\nlabels = "labels.jsonl"\n')
+    lines, fates = build_records(records, f'[answer]\nfrom = {sources}\nlabels = "labels.jsonl"\n')
     answers = {name: line["reference_answer"]["final_answer"] for name, line in lines.items()}
     assert answers == dict.fromkeys(("cut", "empty", "malformed"), "7")
     assert fates["unlabelled"]["reason"] == "curate_cut_off"
 
 
 def test_prompts_of_other_days_are_no_turns_of_one_conversation(
-    released: BuildRecords, record: MakeRecord
+    build_records: BuildRecords, record: MakeRecord
 ) -> None:
     records = [
         record(
@@ -97,5 +97,5 @@ def test_prompts_of_other_days_are_no_turns_of_one_conversation(
         )
         for n in range(5)
     ]
-    lines, _ = released(records, "[curate]\nnear_duplicates = false\n")
+    lines, _ = build_records(records, "[curate]\nnear_duplicates = false\n")
     assert len(lines) == 5

@@ -133,8 +133,8 @@ CASES = [
         options=CUSTOM,
     ),
 ]
-named = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-graded = pytest.mark.parametrize(
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+each_graded_case = pytest.mark.parametrize(
     "case", [case for case in CASES if case.grader], ids=lambda case: case.name
 )
 Build = Callable[..., tuple[Path, Json]]
@@ -152,25 +152,27 @@ def build(
     """Build from labelled sums that ask for no form of the answer; folder and manifest."""
 
     def run(case: Case, more: str = "") -> tuple[Path, Json]:
-        said = {"role": "assistant", "content": "I can't say."}
+        reply = {"role": "assistant", "content": "I can't say."}
         tools = [TOOL] if case.name == "tool" else []
-        logged, labels = [], []
+        log_records, labels = [], []
         for n in range(1, NUMBER + 1):
-            asked = [{"role": "user", "content": f"What is {n} plus {n}?  "}]
-            both = bodies("converse", asked, said, tools)
+            messages = [{"role": "user", "content": f"What is {n} plus {n}?  "}]
+            both = bodies("converse", messages, reply, tools)
             at = START + timedelta(seconds=n)
-            logged.append(record(bodies=both, request_id=f"r-{n}", at=at, metadata={"lang": "en"}))
+            log_records.append(
+                record(bodies=both, request_id=f"r-{n}", at=at, metadata={"lang": "en"})
+            )
             extra = {"task_id": f"task-{n}", "unrelated": "stays"}
             labels.append({"request_id": f"r-{n}", **case.label(n), **extra})
-        write_logs(tmp_path / "logs", [logged])
+        write_logs(tmp_path / "logs", [log_records])
         (tmp_path / "labels.jsonl").write_text("\n".join(map(json.dumps, labels)))
         answer = '[answer]\nfrom = ["labels"]\nlabels = "labels.jsonl"\n'
         swaps = {
             'name = "math"\n': f'name = "{case.name}"\nfields = ["lang"]\n{case.options}{more}'
         }
-        ran = sluice("build", recipe(answer, swaps), "--json")
-        assert ran.code == 0, ran.err
-        release = Path(json.loads(ran.out)["release"])
+        result = sluice("build", recipe(answer, swaps), "--json")
+        assert result.code == 0, result.err
+        release = Path(json.loads(result.out)["release"])
         return release, json.loads((release / "manifest.json").read_text())
 
     return run
@@ -186,7 +188,7 @@ def number_of(line: Json) -> int:
     return int(line["id"].removeprefix("r-"))
 
 
-@named
+@each_case
 def test_a_release_passes_and_so_do_the_profiles_of_the_template(
     build: Build, case: Case, sluice: RunSluice
 ) -> None:
@@ -202,10 +204,10 @@ def test_a_release_passes_and_so_do_the_profiles_of_the_template(
         assert "unrelated" not in line
     options = tomllib.loads(case.options)
     profiles = options.pop("profiles", None) or template_named(case.name, options).profiles
-    asked = chain.from_iterable(("--profile", name) for name in profiles)
-    ran = sluice("check", release / "train.jsonl", *asked, "--json")
-    assert ran.code == 0
-    assert all(each["lines_failing"] == 0 for each in json.loads(ran.out)["profiles"])
+    profile_options = chain.from_iterable(("--profile", name) for name in profiles)
+    result = sluice("check", release / "train.jsonl", *profile_options, "--json")
+    assert result.code == 0
+    assert all(each["lines_failing"] == 0 for each in json.loads(result.out)["profiles"])
 
 
 @pytest.mark.parametrize(
@@ -219,8 +221,8 @@ def test_instruct_asks_for_the_marker_in_each_prompt_and_is_counted(
     assert manifest["answers"]["lines_with_instruction"] == NUMBER
     for line in lines_of(release):
         (message,) = line["messages"]
-        asked, _, instruction = message["content"].partition("\n\n")
-        assert asked == f"What is {number_of(line)} plus {number_of(line)}?"
+        question, _, instruction = message["content"].partition("\n\n")
+        assert question == f"What is {number_of(line)} plus {number_of(line)}?"
         assert marker in instruction
 
 
@@ -228,11 +230,13 @@ def test_instruct_leaves_alone_what_asks_already_or_has_no_marker(
     build: Build, sums: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     assert sums.exists()
-    ran = sluice(
+    result = sluice(
         "build", recipe(swaps={'name = "math"\n': 'name = "math"\ninstruct = true\n'}), "--json"
     )
-    told = json.loads((Path(json.loads(ran.out)["release"]) / "manifest.json").read_text())
-    assert told["instructed"] == 0
+    manifest_json = json.loads(
+        (Path(json.loads(result.out)["release"]) / "manifest.json").read_text()
+    )
+    assert manifest_json["instructed"] == 0
     (tool,) = (case for case in CASES if case.name == "tool")
     _, manifest = build(tool, "instruct = true\n")
     assert manifest["answers"]["lines_with_instruction"] == 0
@@ -250,17 +254,17 @@ def results(
 
 def converse(messages: list[Json], **_: object) -> Json:
     """A judge that says 10 where the response stands in the reference, else 0."""
-    (asked,) = messages
-    shown = asked["content"][0]["text"]
-    response = shown.partition("<response>\n")[2].partition("\n</response>")[0]
+    (message,) = messages
+    text = message["content"][0]["text"]
+    response = text.partition("<response>\n")[2].partition("\n</response>")[0]
     is_right = (
-        response and response in shown.partition("<reference>")[2].partition("</reference>")[0]
+        response and response in text.partition("<reference>")[2].partition("</reference>")[0]
     )
     answer = json.dumps({"score": 10 if is_right else 0, "reasoning": "so it is"})
     return {"output": {"message": {"content": [{"text": answer}]}}}
 
 
-@graded
+@each_graded_case
 def test_our_grader_tells_right_from_wrong_from_malformed_in_every_form(
     build: Build, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,7 +273,7 @@ def test_our_grader_tells_right_from_wrong_from_malformed_in_every_form(
     monkeypatch.setenv("JUDGE_MODEL_ID", "amazon.nova-pro-v1:0")
     lines = lines_of(build(case)[0])
     assert case.grader
-    told: dict[str, Callable[[int], str | Json]] = {
+    responders: dict[str, Callable[[int], str | Json]] = {
         "right": case.right,
         "wrong": case.wrong,
         "malformed": lambda _: {"role": "user", "content": "no assistant"},
@@ -277,13 +281,15 @@ def test_our_grader_tells_right_from_wrong_from_malformed_in_every_form(
         "empty": lambda _: "",
     }
     for form in FORMS:
-        for kind, respond in told.items():
-            found = list(results(case.grader, lines, form, respond))
-            assert [each["id"] for each in found] == [line["id"] for line in lines]
+        for kind, respond in responders.items():
+            outcomes = list(results(case.grader, lines, form, respond))
+            assert [each["id"] for each in outcomes] == [line["id"] for line in lines]
             score = 1.0 if kind == "right" else 0.0
             is_partial = case.name == "format" and kind == "empty"
-            assert {each["aggregate_reward_score"] for each in found} == {
+            assert {each["aggregate_reward_score"] for each in outcomes} == {
                 0.5 if is_partial else score
             }
-            malformed = {m["name"] for each in found for m in each["metrics_list"]} & {"malformed"}
-            assert bool(malformed) == (kind in ("malformed", "odd"))
+            malformed_metrics = {m["name"] for each in outcomes for m in each["metrics_list"]} & {
+                "malformed"
+            }
+            assert bool(malformed_metrics) == (kind in ("malformed", "odd"))

@@ -142,11 +142,11 @@ def test_what_lambda_refuses_says_what_to_do(
     with Stubber(function.client) as stub:
         for _ in repeat(None, times):
             stub.add_client_error("invoke", code, SECRET, http_status_code=status)
-        with pytest.raises(SluiceError, match=message) as caught:
+        with pytest.raises(SluiceError, match=message) as failure:
             run(function, 1)
         stub.assert_no_pending_responses()
-    assert caught.type is error
-    assert SECRET not in str(caught.value)
+    assert failure.type is error
+    assert SECRET not in str(failure.value)
 
 
 def test_a_lambda_that_is_not_reached_may_be_reached_later(

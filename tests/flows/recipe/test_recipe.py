@@ -42,17 +42,17 @@ def test_a_date_is_midnight_utc(recipe: WriteRecipe) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("text", "expected"),
     [
         ("2026-10-01T06:00:00", datetime(2026, 10, 1, 6, tzinfo=UTC)),
         ("2026-10-01T06:00:00+05:30", datetime(2026, 10, 1, 0, 30, tzinfo=UTC)),
     ],
 )
 def test_a_time_is_utc_unless_it_has_a_zone(
-    recipe: WriteRecipe, written: str, meant: datetime
+    recipe: WriteRecipe, text: str, expected: datetime
 ) -> None:
-    path = recipe(swaps={"since = 2026-10-01": f"since = {written}"})
-    assert load_recipe(path).window.since == meant
+    path = recipe(swaps={"since = 2026-10-01": f"since = {text}"})
+    assert load_recipe(path).window.since == expected
 
 
 def test_last_days_end_with_the_last_whole_day(recipe: WriteRecipe) -> None:
@@ -67,15 +67,15 @@ def test_the_digest_leaves_out_where_things_lie_and_nothing_else(
 ) -> None:
     answer = '[answer]\nfrom = ["labels"]\nlabels = "labels.csv"\n'
     here = load_recipe(recipe(answer)).digest()
-    moved = {'"lake"': '"s3://lake/x"', '"logs"': '"s3://logs"'}
-    there = recipe(answer.replace("labels.csv", "other.csv"), moved)
+    places = {'"lake"': '"s3://lake/x"', '"logs"': '"s3://logs"'}
+    there = recipe(answer.replace("labels.csv", "other.csv"), places)
     assert load_recipe(there).digest() == here
-    changed = recipe(answer, {'"math"': '"qa"'})
-    assert load_recipe(changed).digest() != here
+    other_recipe = recipe(answer, {'"math"': '"qa"'})
+    assert load_recipe(other_recipe).digest() != here
 
 
 @pytest.mark.parametrize(
-    ("more", "swaps", "told"),
+    ("more", "swaps", "message"),
     [
         ("", {'"sums"': '"Sums!"'}, ":1: name: must be 1 to 48 lowercase letters"),
         ("", {'uri = "logs"\n': ""}, ":3: missing key `source.uri`"),
@@ -115,11 +115,11 @@ def test_the_digest_leaves_out_where_things_lie_and_nothing_else(
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(
-    recipe: WriteRecipe, more: str, swaps: dict[str, str], told: str
+    recipe: WriteRecipe, more: str, swaps: dict[str, str], message: str
 ) -> None:
     with pytest.raises(ConfigError) as error:
         load_recipe(recipe(more, swaps))
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_all_faults_are_told_at_once(recipe: WriteRecipe) -> None:
@@ -142,8 +142,8 @@ def test_windows_of_any_length_and_with_quotes_can_be_used(
 def test_a_window_on_the_command_line_is_judged_like_one_in_the_recipe(
     sums: Path, sluice: Any
 ) -> None:
-    ran = sluice("build", sums, "--since", "2026-11-01")
-    assert (ran.code, "since must be before until" in ran.err) == (2, True)
+    result = sluice("build", sums, "--since", "2026-11-01")
+    assert (result.code, "since must be before until" in result.err) == (2, True)
 
 
 def test_last_days_count_back_from_an_end_that_is_given(recipe: WriteRecipe) -> None:

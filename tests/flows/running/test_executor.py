@@ -66,6 +66,6 @@ def test_processes_are_kept_for_the_next_stage_until_one_dies() -> None:
         later = set(in_order(process_id, range(50), MUCH))
     assert first.isdisjoint(later)
     assert os.getpid() not in first | later
-    for gone in later:  # the block has ended, and they with it
+    for pid in later:  # the block has ended, and they with it
         with pytest.raises(ProcessLookupError):
-            os.kill(gone, 0)
+            os.kill(pid, 0)

@@ -90,7 +90,7 @@ def build(
         answer: str,
         *odd: tuple[str, str],
         metadata: Json | None = None,
-        dropped: Sequence[str] = (),
+        dropped_ids: Sequence[str] = (),
     ) -> Built:
         sums = records(140, START)
         for n, each in enumerate(sums):
@@ -102,10 +102,10 @@ def build(
             for n, (name, text) in enumerate(odd)
         ]
         apart = record(ask=OTHER, reply="#### 11", request_id="other", at=LATER)
-        failed = [
-            record(request_id=name, at=LATER, errorCode="Any", output=None) for name in dropped
+        failed_records = [
+            record(request_id=name, at=LATER, errorCode="Any", output=None) for name in dropped_ids
         ]
-        write_logs(tmp_path / "logs", [sums, [apart, *section, *failed]])
+        write_logs(tmp_path / "logs", [sums, [apart, *section, *failed_records]])
         path = recipe(f"[answer]\n{answer}\n", {"until = 2026-10-02": "until = 2026-10-09"})
         assert sluice("build", path, "--json").code in {0, 1}
         return read(tmp_path)
@@ -120,7 +120,7 @@ ON = {"answer": "7", "ticket": "42"}
 
 
 @pytest.mark.parametrize(
-    ("source", "more", "told", "answer"),
+    ("source", "more", "row", "answer"),
     [
         ("labels", LABELS, {"request_id": "kept", "final_answer": 11}, "11"),
         ("labels", LABELS, {"request_id": "first", "final_answer": "$1,011"}, "1011"),
@@ -140,16 +140,16 @@ ON = {"answer": "7", "ticket": "42"}
     ],
 )
 def test_each_source_answers_and_provenance_names_it(
-    build: Build, write: Write, source: str, more: str, told: Json | None, answer: str
+    build: Build, write: Write, source: str, more: str, row: Json | None, answer: str
 ) -> None:
-    if told:
-        write("told.jsonl", [told])
+    if row:
+        write("told.jsonl", [row])
     names = [source] if source == "logged" else [source, "logged"]
-    built = build(f"from = {json.dumps(names)}\n{more}", *THREE, metadata=ON)
-    (kept,) = {name for name, _ in THREE} & set(built.lines)  # of duplicates, one with a label
-    assert built.lines[kept]["reference_answer"]["final_answer"] == answer
-    assert built.sources[kept] == source
-    assert {built.fates[name]["survivor"] for name, _ in THREE} == {None, kept}
+    release = build(f"from = {json.dumps(names)}\n{more}", *THREE, metadata=ON)
+    (kept,) = {name for name, _ in THREE} & set(release.lines)  # of duplicates, one with a label
+    assert release.lines[kept]["reference_answer"]["final_answer"] == answer
+    assert release.sources[kept] == source
+    assert {release.fates[name]["survivor"] for name, _ in THREE} == {None, kept}
 
 
 TICKETS: list[tuple[str, Json]] = [
@@ -164,21 +164,21 @@ def test_a_label_may_be_named_by_a_metadata_key_in_any_kind_of_table(
     build: Build, write: Write, file: str, row: Json
 ) -> None:
     write(file, [row, {**row, "ticket": "4711"}] if file.endswith(".csv") else [row])
-    built = build(
+    release = build(
         f'from = ["labels", "logged"]\nlabels = "{file}"\nlabel_key = "ticket"',
         ("kept", "#### 5"),
         metadata=ON,
     )
-    assert built.lines["kept"]["reference_answer"] == {"final_answer": "11", "steps": ["6 + 5"]}
-    assert built.sources["kept"] == "labels"
+    assert release.lines["kept"]["reference_answer"] == {"final_answer": "11", "steps": ["6 + 5"]}
+    assert release.sources["kept"] == "labels"
 
 
 def test_a_path_leads_into_a_response_of_json(build: Build) -> None:
     reply = json.dumps({"result": {"totals": [1, "11"]}})
     extract = 'from = ["extracted", "logged"]\nextract_path = "result.totals[-1]"'
-    built = build(extract, ("kept", f"```json\n{reply}\n```"))
-    assert built.lines["kept"]["reference_answer"]["final_answer"] == "11"
-    assert {built.sources["kept"], built.sources["other"]} == {"extracted", "logged"}
+    release = build(extract, ("kept", f"```json\n{reply}\n```"))
+    assert release.lines["kept"]["reference_answer"]["final_answer"] == "11"
+    assert {release.sources["kept"], release.sources["other"]} == {"extracted", "logged"}
 
 
 LABEL = {"request_id": "kept", "final_answer": "6"}
@@ -186,7 +186,7 @@ WRONG = {"request_id": "kept", "correct": False}
 
 
 @pytest.mark.parametrize(
-    ("answer", "told", "reason"),
+    ("answer", "rows", "reason"),
     [
         ('from = ["metadata"]\nmetadata_key = "answer"', [], "missing"),
         (
@@ -209,22 +209,22 @@ WRONG = {"request_id": "kept", "correct": False}
     ],
 )
 def test_a_prompt_without_an_answer_is_dropped_and_the_reason_told(
-    build: Build, write: Write, answer: str, told: list[Json], reason: str
+    build: Build, write: Write, answer: str, rows: list[Json], reason: str
 ) -> None:
-    write("told.jsonl", told)
+    write("told.jsonl", rows)
     section = (("first", "#### 5"), ("second", "#### 9"), ("kept", "#### 6"))
-    built = build(answer, *section)
-    assert built.fates["kept"]["reason"] == f"answer_{reason}"
-    assert "kept" not in built.lines
+    release = build(answer, *section)
+    assert release.fates["kept"]["reason"] == f"answer_{reason}"
+    assert "kept" not in release.lines
 
 
-def dated(answer: str, day: int | None) -> Json:
+def label_row(answer: str, day: int | None) -> Json:
     at = None if day is None else f"2026-10-{day:02}T09:00:00Z"
     return {"request_id": "kept", "final_answer": answer, "labelled_at": at}
 
 
-TWO_TO_ONE = [dated("5", 3), dated("6", 5), dated("5.0", 4)]
-SAME = [dated("1,200", 3), dated("1200", 4), dated("$1200.", None)]
+TWO_TO_ONE = [label_row("5", 3), label_row("6", 5), label_row("5.0", 4)]
+SAME = [label_row("1,200", 3), label_row("1200", 4), label_row("$1200.", None)]
 
 
 @pytest.mark.parametrize(
@@ -232,31 +232,35 @@ SAME = [dated("1,200", 3), dated("1200", 4), dated("$1200.", None)]
     [
         (TWO_TO_ONE, 'conflicts = "newest"\nlabelled_before = 2026-10-05', "5.0"),
         (SAME, "", "1200"),
-        ([dated("5", 3), dated("6", 9), dated("7", None)], "labelled_before = 2026-10-09", "5"),
-        ([dated("5", 3), dated("5", 4), dated("6", 5)], 'conflicts = "majority"', "5"),
-        ([dated("5", 3), dated("6", 5)], 'conflicts = "majority"', None),
-        ([dated("5", 5), dated("6", 5)], 'conflicts = "newest"', None),
+        (
+            [label_row("5", 3), label_row("6", 9), label_row("7", None)],
+            "labelled_before = 2026-10-09",
+            "5",
+        ),
+        ([label_row("5", 3), label_row("5", 4), label_row("6", 5)], 'conflicts = "majority"', "5"),
+        ([label_row("5", 3), label_row("6", 5)], 'conflicts = "majority"', None),
+        ([label_row("5", 5), label_row("6", 5)], 'conflicts = "newest"', None),
     ],
 )
 def test_labels_that_contradict_are_settled_as_the_recipe_says(
     build: Build, write: Write, rows: list[Json], more: str, answer: str | None
 ) -> None:
     write("told.jsonl", rows)
-    built = build(f'from = ["labels", "logged"]\n{LABELS}\n{more}', ("kept", "#### 9"))
+    release = build(f'from = ["labels", "logged"]\n{LABELS}\n{more}', ("kept", "#### 9"))
     if answer is None:
-        assert built.fates["kept"]["reason"] == "answer_conflict"
+        assert release.fates["kept"]["reason"] == "answer_conflict"
     else:
-        assert built.lines["kept"]["reference_answer"]["final_answer"] == answer
+        assert release.lines["kept"]["reference_answer"]["final_answer"] == answer
 
 
 def test_what_came_of_the_rows_is_counted_in_the_manifest(build: Build, write: Write) -> None:
     strangers = [{"request_id": f"stranger-{n}", "final_answer": "1"} for n in range(3)]
-    unread = dated("hm", 3) | {"request_id": "request-7"}
-    rows = [dated("5", 3), dated("6", 9), dated("7", None), unread, *strangers]
-    dropped = {"request_id": "dropped", "final_answer": "1"}
-    write("told.jsonl", [*rows, dropped])
+    unread = label_row("hm", 3) | {"request_id": "request-7"}
+    rows = [label_row("5", 3), label_row("6", 9), label_row("7", None), unread, *strangers]
+    dropped_row = {"request_id": "dropped", "final_answer": "1"}
+    write("told.jsonl", [*rows, dropped_row])
     more = f'from = ["labels", "logged"]\n{LABELS}\nlabelled_before = 2026-10-09'
-    manifest = build(more, ("kept", "#### 9"), dropped=["dropped"]).manifest
+    manifest = build(more, ("kept", "#### 9"), dropped_ids=["dropped"]).manifest
     labels = manifest["answers"]["sources"]["labels"]
     assert labels["prompts"] == 1
     assert labels["table"] == {
@@ -290,42 +294,44 @@ def test_labels_that_give_no_answer_reject_the_release(
     words: str,
 ) -> None:
     write("told.jsonl", rows)
-    built = build(f'from = ["labels", "logged"]\n{LABELS}', ("kept", "#### 9"))
-    assert built.manifest["verdict"] == "rejected"
-    assert built.manifest["answers"]["lines_by_source"] == {"logged": 142}
-    ran = sluice("build", tmp_path / "sums.toml")
-    assert ran.code == 1
-    assert f"labels: {words}; 0 of 142 prompts have one" in ran.err
-    assert "answers: 142 from logged" in ran.err
-    assert "failed answer_sources: " in ran.err
-    assert "  measured: 0 prompts; limit: at least 1\n  for example: labels\n  to fix: " in ran.err
-    page = (Path(ran.out.strip()) / "report.html").read_text()
+    release = build(f'from = ["labels", "logged"]\n{LABELS}', ("kept", "#### 9"))
+    assert release.manifest["verdict"] == "rejected"
+    assert release.manifest["answers"]["lines_by_source"] == {"logged": 142}
+    result = sluice("build", tmp_path / "sums.toml")
+    assert result.code == 1
+    assert f"labels: {words}; 0 of 142 prompts have one" in result.err
+    assert "answers: 142 from logged" in result.err
+    assert "failed answer_sources: " in result.err
+    assert (
+        "  measured: 0 prompts; limit: at least 1\n  for example: labels\n  to fix: " in result.err
+    )
+    page = (Path(result.out.strip()) / "report.html").read_text()
     assert "0 of 142 prompts have an answer there, 142 have none" in page
-    told = json.loads(sluice("build", tmp_path / "sums.toml", "--json").out)
-    assert told["failed_checks"] == ["answer_sources"]
-    assert told["answers"] == built.manifest["answers"]
+    output = json.loads(sluice("build", tmp_path / "sums.toml", "--json").out)
+    assert output["failed_checks"] == ["answer_sources"]
+    assert output["answers"] == release.manifest["answers"]
 
 
 def test_sources_that_are_trusted_less_are_not_asked(build: Build, write: Write) -> None:
     write("told.jsonl", [WRONG])
-    told = (
+    section = (
         f'from = ["feedback", "metadata", "logged"]\n{FEEDBACK}\n'
         'metadata_key = "answer"\nminimum_trust = "metadata"'
     )
-    built = build(told, ("kept", "#### 5"))
-    assert set(built.sources.values()) == {"metadata"}
-    assert built.fates["kept"]["reason"] == "answer_rejected"
-    assert built.fates["other"]["reason"] == "answer_missing"
+    release = build(section, ("kept", "#### 5"))
+    assert set(release.sources.values()) == {"metadata"}
+    assert release.fates["kept"]["reason"] == "answer_rejected"
+    assert release.fates["other"]["reason"] == "answer_missing"
 
 
 def test_the_first_source_that_is_named_wins_and_explain_tells_it(
     build: Build, write: Write, tmp_path: Path, sluice: RunSluice
 ) -> None:
     write("told.jsonl", [LABEL])
-    built = build(f'from = ["logged", "labels"]\n{LABELS}', ("kept", "#### 5"))
-    assert built.lines["kept"]["reference_answer"]["final_answer"] == "5"
-    told = json.loads(sluice("explain", tmp_path / "sums.toml", "kept", "--json").out)
-    assert "logged" in json.dumps(told)
+    release = build(f'from = ["logged", "labels"]\n{LABELS}', ("kept", "#### 5"))
+    assert release.lines["kept"]["reference_answer"]["final_answer"] == "5"
+    output = json.loads(sluice("explain", tmp_path / "sums.toml", "kept", "--json").out)
+    assert "logged" in json.dumps(output)
 
 
 def test_wrong_answers_of_duplicates_do_not_speak_against_another_answer(
@@ -334,9 +340,9 @@ def test_wrong_answers_of_duplicates_do_not_speak_against_another_answer(
     write("told.jsonl", [WRONG | {"request_id": "second"}, WRONG | {"request_id": "first"}])
     section = (("first", "#### 9"), ("second", "#### 8"), ("third", "#### 5"), ("kept", "#### 5"))
     more = f'from = ["feedback", "agreement", "logged"]\n{FEEDBACK}\nminimum_share = 0.5'
-    built = build(more, *section)
-    assert built.sources.get("kept") == "agreement"
-    assert built.lines["kept"]["reference_answer"]["final_answer"] == "5"
+    release = build(more, *section)
+    assert release.sources.get("kept") == "agreement"
+    assert release.lines["kept"]["reference_answer"]["final_answer"] == "5"
 
 
 def test_the_order_of_label_rows_changes_no_line(
@@ -382,7 +388,7 @@ def test_what_can_not_be_used_is_refused_with_its_place(
 ) -> None:
     assert sums.exists()
     write("told.jsonl", rows)
-    ran = sluice("build", recipe(f"[answer]\n{answer}\n"))
-    assert ran.code == 2
-    assert message in ran.err
-    assert "hidden-7" not in ran.err
+    result = sluice("build", recipe(f"[answer]\n{answer}\n"))
+    assert result.code == 2
+    assert message in result.err
+    assert "hidden-7" not in result.err

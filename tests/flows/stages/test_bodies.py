@@ -30,18 +30,18 @@ def apart(
     """Logs in which the first record's request is stored apart, at a URI; returns their recipe."""
 
     def write(uri: str) -> Path:
-        logged = records(120)
-        body = json.dumps(logged[0]["input"].pop("inputBodyJson"))
-        logged[0]["input"]["inputBodyS3Path"] = uri
-        write_logs(tmp_path / "logs", [logged])
+        log_records = records(120)
+        body = json.dumps(log_records[0]["input"].pop("inputBodyJson"))
+        log_records[0]["input"]["inputBodyS3Path"] = uri
+        write_logs(tmp_path / "logs", [log_records])
         (tmp_path / "body.json.gz").write_bytes(gzip.compress(body.encode()))
         return recipe()
 
     return write
 
 
-def _counts(ran: Any) -> Json:
-    counts: Json = json.loads(ran.out)["counts"]
+def _counts(result: Any) -> Json:
+    counts: Json = json.loads(result.out)["counts"]
     return counts
 
 
@@ -49,28 +49,33 @@ def _landed(recipe: Path) -> list[tuple[str | None, str | None]]:
     """What a build of the recipe would read: the digest of each record's bodies, or its reason."""
     problems = list[Exception]()
     with open_context(recipe) as context:
-        pull(context.source, context.lake, context.recipe.window, lambda _done, _total: None)
+        pull(context.source, context.lake, context.recipe.window, lambda _steps, _total: None)
         rows = context.landed.stream(
             ("object", "line", "body_digest", "reason"), problems
         ).read_all()
-    told = rows.sort_by([("object", "ascending"), ("line", "ascending")])
-    return list(zip(told["body_digest"].to_pylist(), told["reason"].to_pylist(), strict=True))
+    sorted_rows = rows.sort_by([("object", "ascending"), ("line", "ascending")])
+    return list(
+        zip(sorted_rows["body_digest"].to_pylist(), sorted_rows["reason"].to_pylist(), strict=True)
+    )
 
 
 def test_a_lake_gives_each_recipe_what_a_fresh_one_would(
     tmp_path: Path, apart: Callable[[str], Path], recipe: WriteRecipe, bucket: str
 ) -> None:
     """Whatever another recipe, which may follow other bodies, has landed in it before."""
-    refused = apart(f"s3://{bucket}/large/request-0_input.json.gz")
+    refusing_recipe = apart(f"s3://{bucket}/large/request-0_input.json.gz")
     S3Store(f"s3://{bucket}").put_new("large/request-0_input.json.gz", tmp_path / "body.json.gz")
     source = {'uri = "logs"': f'uri = "logs"\nbodies = ["s3://{bucket}/large"]'}
-    allowed = recipe(swaps=source, name="allowed.toml")
-    shared = [_landed(each) for each in (refused, allowed, refused, allowed)]
+    allowing_recipe = recipe(swaps=source, name="allowed.toml")
+    shared_lake_rows = [
+        _landed(each)
+        for each in (refusing_recipe, allowing_recipe, refusing_recipe, allowing_recipe)
+    ]
     fresh = []
-    for each in (refused, allowed):
+    for each in (refusing_recipe, allowing_recipe):
         shutil.rmtree(tmp_path / "lake")
         fresh.append(_landed(each))
-    assert shared == fresh * 2
+    assert shared_lake_rows == fresh * 2
     assert [{reason for _, reason in rows} for rows in fresh] == [
         {"pull_body_refused", None},
         {None},
@@ -161,8 +166,8 @@ def test_convert_follows_bodies_from_any_level(
     (log,) = target.parent.parent.glob("*.json.gz")
     shutil.rmtree(tmp_path / "lake", ignore_errors=True)
     for place in (tmp_path / "logs", tmp_path, tmp_path / "logs/AWSLogs", log.parent, log):
-        ran = sluice("convert", place)
-        assert len(ran.out.splitlines()) == 120, place
+        result = sluice("convert", place)
+        assert len(result.out.splitlines()) == 120, place
     monkeypatch.chdir(log.parent)
     for name in (".", log.name):
         assert len(sluice("convert", name).out.splitlines()) == 120

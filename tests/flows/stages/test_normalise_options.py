@@ -24,9 +24,9 @@ metadata = { andAll = [ { exists = "team" }, { notEquals = { family = "amazon.no
 def test_filters_and_the_report_see_derived_tags(
     sums: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
-    told = json.loads(sluice("build", recipe(DERIVE), "--json").out)
-    manifest = json.loads((Path(told["release"]) / "manifest.json").read_text())
-    assert told["counts"]["dropped"] == {"select_metadata": 50}
+    output = json.loads(sluice("build", recipe(DERIVE), "--json").out)
+    manifest = json.loads((Path(output["release"]) / "manifest.json").read_text())
+    assert output["counts"]["dropped"] == {"select_metadata": 50}
     assert manifest["metadata"]["records_by_key"] == {"family": 150, "team": 150}
     assert manifest["metadata"]["without_keys"] == 0
     plain = json.loads(sluice("build", recipe(), "--json").out)
@@ -42,11 +42,11 @@ def test_reasoning_stays_in_the_response_if_the_recipe_says_so(
     records: MakeRecords,
     write_logs: WriteLogs,
 ) -> None:
-    logged = records(120)
-    for each in logged[2::3]:
+    log_records = records(120)
+    for each in log_records[2::3]:
         message = each["output"]["outputBodyJson"]["choices"][0]["message"]
         message["content"] = "<reasoning>ANSWER: no</reasoning>Sure."
-    write_logs(tmp_path / "logs", [logged])
+    write_logs(tmp_path / "logs", [log_records])
     qa = {'"math"': '"qa"\nkind = "text"'}
     for keeps, answer in (("false", "Sure"), ("true", "no</reasoning>Sure")):
         path = recipe(f"[normalise]\nkeep_reasoning = {keeps}\n", qa)

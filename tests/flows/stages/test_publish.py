@@ -21,10 +21,10 @@ def test_values_of_metadata_that_group_lines_are_hashed_in_provenance(
     write_logs: WriteLogs,
     sluice: RunSluice,
 ) -> None:
-    logged = records(150)
-    for number, each in enumerate(logged):
+    log_records = records(150)
+    for number, each in enumerate(log_records):
         each["requestMetadata"] = {"customer": f"jane{number // 2}@example.com"}
-    write_logs(tmp_path / "logs", [logged])
+    write_logs(tmp_path / "logs", [log_records])
     groups = list[pl.Series]()
     for salt in ("one", "two"):
         more = f'[split]\ngroup_by = ["customer"]\nsalt = "{salt}"\nvalidation = 0.2\n'
@@ -55,15 +55,15 @@ def test_the_parent_is_the_newest_release_that_was_split_by_the_same_rules(
 ) -> None:
     assert sums.exists()
 
-    def built(limit: int, salt: str) -> tuple[str, str | None]:
+    def build_release(limit: int, salt: str) -> tuple[str, str | None]:
         more = f'[curate]\nmax_prompt_tokens = {limit}\n[split]\nsalt = "{salt}"\n'
         uri = sluice("build", recipe(more)).out.strip()
         manifest = json.loads(Path(uri, "manifest.json").read_text())
         return manifest["id"], manifest["parent"]
 
-    first, no_parent = built(4_001, "one")
-    other, other_parent = built(4_002, "two")
+    first, no_parent = build_release(4_001, "one")
+    other, other_parent = build_release(4_002, "two")
     assert (no_parent, other_parent) == (None, None)
-    second, second_parent = built(4_003, "one")
+    second, second_parent = build_release(4_003, "one")
     assert second_parent == first
-    assert [built(4_004, salt)[1] for salt in ("one", "two")] == [second, other]
+    assert [build_release(4_004, salt)[1] for salt in ("one", "two")] == [second, other]

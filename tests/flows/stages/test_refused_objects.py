@@ -36,18 +36,18 @@ def logs(
 
 def counts(sluice: RunSluice, recipe: Path) -> tuple[int, int, Json]:
     """Exit code, lines, and what was quarantined, of a build."""
-    ran = sluice("build", recipe, "--json")
-    told = json.loads(ran.out)["counts"]
-    return ran.code, told["train"] + told["validation"], told["quarantined"]
+    result = sluice("build", recipe, "--json")
+    output = json.loads(result.out)["counts"]
+    return result.code, output["train"] + output["validation"], output["quarantined"]
 
 
 def restore(bucket: str, key: str, storage: str) -> None:
     """Change the storage class of an object, which changes nothing else of it."""
     from moto.s3.models import s3_backends
 
-    found = s3_backends["123456789012"]["aws"].get_object(bucket, key)
-    assert found is not None
-    found.set_storage_class(storage)
+    stored_object = s3_backends["123456789012"]["aws"].get_object(bucket, key)
+    assert stored_object is not None
+    stored_object.set_storage_class(storage)
 
 
 def test_an_archived_object_is_quarantined_until_it_is_restored(
@@ -67,17 +67,17 @@ def test_a_denied_object_is_quarantined_and_all_of_them_are_an_error(
     logs: tuple[str, list[str], Path], sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, keys, recipe = logs
-    read, denied = S3Store.read, set(keys)
+    read, denied_keys = S3Store.read, set(keys)
 
     def refuse(store: S3Store, entry: Entry) -> bytes:
-        if entry.key in denied:
+        if entry.key in denied_keys:
             raise ObjectRefusedError(f"{entry.key}: AccessDenied", Reason.PULL_DENIED)
         return read(store, entry)
 
     monkeypatch.setattr(S3Store, "read", refuse)
-    ran = sluice("build", recipe)
-    assert (ran.code, "none of the 3 log objects" in ran.err) == (3, True)
-    denied.intersection_update(keys[:1])
+    result = sluice("build", recipe)
+    assert (result.code, "none of the 3 log objects" in result.err) == (3, True)
+    denied_keys.intersection_update(keys[:1])
     assert counts(sluice, recipe) == (0, 120, {"pull_denied": 1})
-    denied.clear()
+    denied_keys.clear()
     assert counts(sluice, recipe) == (0, 180, {})

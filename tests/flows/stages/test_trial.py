@@ -74,11 +74,11 @@ def recipe_over(
     return write
 
 
-def graded(sluice: RunSluice, path: Path) -> tuple[int, Json]:
+def run_grade(sluice: RunSluice, path: Path) -> tuple[int, Json]:
     """`sluice grade --json`: its code and what it told, which holds no content."""
-    ran = sluice("grade", path, "--json")
-    assert CANARY not in ran.err + ran.out
-    return ran.code, json.loads(ran.out)
+    result = sluice("grade", path, "--json")
+    assert CANARY not in result.err + result.out
+    return result.code, json.loads(result.out)
 
 
 VERDICTS = [
@@ -102,40 +102,40 @@ def test_a_grader_is_judged_by_its_scores_and_the_gate_follows(
 ) -> None:
     grader(score)
     path = recipe_over()
-    code, told = graded(sluice, path)
-    assert (told["verdict"], code) == (verdict, int(verdict != "ready"))
-    assert told["responses"] == NUMBER
+    code, output = run_grade(sluice, path)
+    assert (output["verdict"], code) == (verdict, int(verdict != "ready"))
+    assert output["responses"] == NUMBER
     assert not list(path.parent.glob("lake/releases/*/*"))
-    built = sluice("build", path, "--json")
-    summary = json.loads(built.out)
-    assert (summary["verdict"], built.code) == (release, int(release == "rejected"))
+    result = sluice("build", path, "--json")
+    summary = json.loads(result.out)
+    assert (summary["verdict"], result.code) == (release, int(release == "rejected"))
     manifest = json.loads((Path(summary["release"]) / "manifest.json").read_text())
     assert manifest["readiness"]["verdict"] == verdict
-    failed = {"non_deterministic": "grader_works"}.get(verdict, "reward_signal")
-    assert summary["failed_checks"] == ([failed] if release == "rejected" else [])
-    assert CANARY not in built.err + json.dumps(manifest)
+    failing_check = {"non_deterministic": "grader_works"}.get(verdict, "reward_signal")
+    assert summary["failed_checks"] == ([failing_check] if release == "rejected" else [])
+    assert CANARY not in result.err + json.dumps(manifest)
 
 
 def test_people_are_told_the_verdict_last_and_slices_by_value(
     recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: RunSluice
 ) -> None:
     grader()
-    ran = sluice("grade", recipe_over('slices = ["team"]\n'))
-    assert (ran.code, ran.out) == (0, "")
-    assert "team-1: 60 responses" in ran.err
-    assert f"{MODEL}: {NUMBER} responses" in ran.err
-    assert "arn:aws" not in ran.err
-    assert ran.err.strip().splitlines()[-1].startswith("verdict ready")
-    assert CANARY not in ran.err
+    result = sluice("grade", recipe_over('slices = ["team"]\n'))
+    assert (result.code, result.out) == (0, "")
+    assert "team-1: 60 responses" in result.err
+    assert f"{MODEL}: {NUMBER} responses" in result.err
+    assert "arn:aws" not in result.err
+    assert result.err.strip().splitlines()[-1].startswith("verdict ready")
+    assert CANARY not in result.err
 
 
 def test_a_grader_out_of_the_gate_is_not_run(
     recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: RunSluice
 ) -> None:
     grader("0.0", first="os._exit(1)")
-    ran = sluice("build", recipe_over("in_gate = false\n"), "--json")
-    assert ran.code == 0
-    manifest = Path(json.loads(ran.out)["release"]) / "manifest.json"
+    result = sluice("build", recipe_over("in_gate = false\n"), "--json")
+    assert result.code == 0
+    manifest = Path(json.loads(result.out)["release"]) / "manifest.json"
     assert json.loads(manifest.read_text()).get("readiness") is None
 
 
@@ -163,19 +163,19 @@ def test_a_grader_that_fails_is_told_of_and_not_trusted(
     how, message = FAILING[name]
     grader(**how)
     limits = "timeout_seconds = 0.2\nmax_samples = 6\nbatch_size = 2\nmemory_mb = 256\n"
-    code, told = graded(sluice, recipe_over(limits))
-    assert (code, told["verdict"]) == (1, "fix_grader")
-    assert any(message in kind for kind, _ in told["problems"]["kinds"])
-    assert told["responses"] == 6
+    code, output = run_grade(sluice, recipe_over(limits))
+    assert (code, output["verdict"]) == (1, "fix_grader")
+    assert any(message in kind for kind, _ in output["problems"]["kinds"])
+    assert output["responses"] == 6
 
 
 def test_a_grader_prints_in_vain(
     recipe_over: Callable[..., Path], grader: Callable[..., None], sluice: RunSluice
 ) -> None:
     grader(first="print(json.dumps(event), flush=True); print(event, file=sys.stderr)")
-    ran = sluice("grade", recipe_over("max_samples = 100\n"))
-    assert ran.code == 0
-    assert CANARY not in ran.err + ran.out
+    result = sluice("grade", recipe_over("max_samples = 100\n"))
+    assert result.code == 0
+    assert CANARY not in result.err + result.out
 
 
 def test_a_grader_sees_no_credentials_and_no_home(
@@ -190,10 +190,10 @@ def test_a_grader_sees_no_credentials_and_no_home(
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.setenv(key, CANARY)
     monkeypatch.setenv("HOME", str(tmp_path))
-    held = [f'"{CANARY}" in str(os.environ)', 'os.path.exists(os.path.expanduser("~/.aws"))']
-    grader(f"100.0 if {' or '.join(held)} else {DIGEST}")
-    code, told = graded(sluice, recipe_over("max_samples = 100\n"))
-    assert (code, told["verdict"], told["scores"]["edges"]) == (0, "ready", [0.0, 1.0])
+    conditions = [f'"{CANARY}" in str(os.environ)', 'os.path.exists(os.path.expanduser("~/.aws"))']
+    grader(f"100.0 if {' or '.join(conditions)} else {DIGEST}")
+    code, output = run_grade(sluice, recipe_over("max_samples = 100\n"))
+    assert (code, output["verdict"], output["scores"]["edges"]) == (0, "ready", [0.0, 1.0])
 
 
 @pytest.mark.parametrize(
@@ -213,15 +213,15 @@ def test_a_grader_that_can_not_be_loaded_is_a_fault_of_the_recipe(
 ) -> None:
     if content:
         (tmp_path / "grader.py").write_text(content)
-    ran = sluice("grade", recipe_over())
-    assert (ran.code, ran.out) == (2, "")
-    assert message in ran.err
-    assert CANARY not in ran.err
+    result = sluice("grade", recipe_over())
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert CANARY not in result.err
 
 
 def test_without_a_grader_there_is_nothing_to_try(sums: Path, sluice: RunSluice) -> None:
-    ran = sluice("grade", sums)
-    assert (ran.code, "[grader]" in ran.err) == (2, True)
+    result = sluice("grade", sums)
+    assert (result.code, "[grader]" in result.err) == (2, True)
 
 
 def asked_again(record: MakeRecord, name: str, replies: Sequence[str]) -> list[Json]:
@@ -245,13 +245,17 @@ def test_prompts_without_variance_are_dropped_and_every_record_has_one_fate(
     record: MakeRecord,
 ) -> None:
     grader(f'float("right" in {TEXT})')
-    said = {
+    replies_by_name = {
         "flat": [f"wrong {n}" for n in range(4)],
         "mixed": [*(f"wrong {n}" for n in range(4)), "right"],
         "few": [f"wrong {n}" for n in range(3)],
         "same": ["wrong"] * 6,
     }
-    odd = [each for name, replies in said.items() for each in asked_again(record, name, replies)]
+    odd = [
+        each
+        for name, replies in replies_by_name.items()
+        for each in asked_again(record, name, replies)
+    ]
     path = recipe_over("drop_zero_variance = true\n", odd)
     release = Path(json.loads(sluice("build", path, "--json").out)["release"])
     fates = pl.read_parquet(release / "fates.parquet")
@@ -266,5 +270,5 @@ def test_prompts_without_variance_are_dropped_and_every_record_has_one_fate(
     )
     assert lines == counts["train"] + counts["validation"] == NUMBER + 3
     assert pl.read_parquet(release / "provenance.parquet").height == lines
-    told = sluice("explain", path, flat[0]).err
-    assert "same score" in told
+    result = sluice("explain", path, flat[0]).err
+    assert "same score" in result

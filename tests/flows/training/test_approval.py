@@ -179,8 +179,8 @@ def test_an_approval_that_was_written_by_hand_is_none(release: Release, change: 
     if change in ("by", "at"):
         del record[change]
     record["checksum"] = ""
-    unsealed = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
-    record["checksum"] = sha256(unsealed).hexdigest()
+    payload = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    record["checksum"] = sha256(payload).hexdigest()
     path.write_text(json.dumps(record))
     if change == "folder":
         path.rename(path.with_name("000000000000.json"))

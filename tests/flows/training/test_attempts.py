@@ -50,25 +50,25 @@ class Bedrock:
                 answer = {"Error": {"Code": "AccessDeniedException"}}
                 raise ClientError(answer | _meta(403), "CreateModelCustomizationJob")
             arn = f"arn:{request['jobName']}"
-            found = self.jobs.setdefault(
+            job_fields = self.jobs.setdefault(
                 request["clientRequestToken"],
                 {"jobArn": arn, "status": "InProgress", "name": request["jobName"]},
             )
-            return {"jobArn": found["jobArn"]}
+            return {"jobArn": job_fields["jobArn"]}
 
     def get_model_customization_job(self, *, jobIdentifier: str) -> Json:  # noqa: N803 - boto3's
         """Tell of a job by its name."""
-        for found in self.jobs.values():
-            if found["name"] == jobIdentifier:
-                return found
+        for job_fields in self.jobs.values():
+            if job_fields["name"] == jobIdentifier:
+                return job_fields
         answer = {"Error": {"Code": "ResourceNotFoundException"}}
         raise ClientError(answer | _meta(404), "GetModelCustomizationJob")
 
     def end(self, status: str) -> None:
         """Let the jobs that run end so."""
-        for found in self.jobs.values():
-            if found["status"] == "InProgress":
-                found["status"] = status
+        for job_fields in self.jobs.values():
+            if job_fields["status"] == "InProgress":
+                job_fields["status"] = status
 
 
 def _meta(status: int) -> Any:
@@ -78,9 +78,9 @@ def _meta(status: int) -> Any:
 @pytest.fixture
 def bedrock(monkeypatch: pytest.MonkeyPatch) -> Bedrock:
     """The Bedrock that all commands reach."""
-    found = Bedrock()
-    monkeypatch.setattr(job, "bedrock_client", lambda _region=None: found)
-    return found
+    fake = Bedrock()
+    monkeypatch.setattr(job, "bedrock_client", lambda _region=None: fake)
+    return fake
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def use_of(release: str) -> Use:
     return use
 
 
-def begin(prepared: job.Job, bedrock: Any) -> str:
-    return start(prepared, bedrock)
+def begin(new_job: job.Job, bedrock: Any) -> str:
+    return start(new_job, bedrock)
 
 
 def states(release: Release) -> set[str]:
@@ -120,23 +120,23 @@ def test_other_job_settings_are_no_other_release(
     path = settings(f'{prices}hyper_parameters = {{ epochCount = 3 }}\ntags = {{ a = "b" }}\n')
     path.write_text(path.read_text().replace("function:grade", "function:better"))
     assert sluice("build", path).out.strip() == release
-    ran = sluice("train", release, "--recipe", path)
-    assert ran.code == 0, ran.err
+    result = sluice("train", release, "--recipe", path)
+    assert result.code == 0, result.err
     (request,) = bedrock.requests
     rft = request["customizationConfig"]["rftConfig"]
     assert rft["hyperParameters"] == {"epochCount": 3}
     assert rft["graderConfig"]["lambdaGrader"]["lambdaArn"].endswith("function:better")
-    assert ran.err.index('{"epochCount":3}') < ran.err.index("started")
-    asked = use_of(release).job_request()
-    assert asked is not None
-    assert asked.request == request
+    assert result.err.index('{"epochCount":3}') < result.err.index("started")
+    job_request = use_of(release).job_request()
+    assert job_request is not None
+    assert job_request.request == request
 
 
 def test_without_a_recipe_the_settings_are_those_of_the_build(
     release: str, sluice: RunSluice, bedrock: Bedrock
 ) -> None:
-    ran = sluice("train", release)
-    assert "with the settings of the recipe of the build" in ran.err
+    result = sluice("train", release)
+    assert "with the settings of the recipe of the build" in result.err
     (request,) = bedrock.requests
     assert request["customizationConfig"]["rftConfig"]["hyperParameters"] == {"epochCount": 2}
 
@@ -147,8 +147,8 @@ def test_the_recipe_of_another_dataset_is_refused(
     path = settings(name="other.toml")
     path.write_text(path.read_text().replace('name = "sums"', 'name = "other"'))
     for command in ("train", "estimate"):
-        ran = sluice(command, release, "--recipe", path)
-        assert (ran.code, "not of other" in ran.err) == (2, True)
+        result = sluice(command, release, "--recipe", path)
+        assert (result.code, "not of other" in result.err) == (2, True)
     assert bedrock.requests == []
 
 
@@ -173,11 +173,11 @@ def test_a_job_with_other_settings_waits_for_the_first_to_end(
 ) -> None:
     sluice("train", release)
     path = settings("hyper_parameters = { epochCount = 4 }\n")
-    ran = sluice("train", release, "--recipe", path)
-    assert (ran.code, "asked for with other settings" in ran.err) == (1, True)
+    result = sluice("train", release, "--recipe", path)
+    assert (result.code, "asked for with other settings" in result.err) == (1, True)
     bedrock.end("Completed")
-    ran = sluice("train", release, "--recipe", path)
-    assert (ran.code, "name another lineage" in ran.err) == (1, True)
+    result = sluice("train", release, "--recipe", path)
+    assert (result.code, "name another lineage" in result.err) == (1, True)
     assert len(bedrock.jobs) == 1
     path = settings('hyper_parameters = { epochCount = 4 }\nlineage = "longer"\n')
     assert sluice("train", release, "--recipe", path).code == 0
@@ -199,9 +199,9 @@ def test_four_at_once_are_one_job_and_one_claim(release: str, bedrock: Bedrock) 
     barrier = Barrier(4)
 
     def train(_: int) -> str:
-        prepared = prepare(open_release(release))
+        new_job = prepare(open_release(release))
         barrier.wait()
-        return begin(prepared, bedrock)
+        return begin(new_job, bedrock)
 
     with ThreadPoolExecutor(4) as pool:
         arns = set(pool.map(train, range(4)))
@@ -250,8 +250,8 @@ def test_consent_is_asked_before_aws_is(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(sums.parent / "none"))
     release = sluice("build", settings()).out.strip()
-    ran = sluice("train", release)
-    assert (ran.code, "is not approved" in ran.err) == (1, True)
+    result = sluice("train", release)
+    assert (result.code, "is not approved" in result.err) == (1, True)
     sluice("approve", release, "--by", "Dana")
     assert "NoRegionError; no Region is set; set AWS_REGION" in sluice("train", release).err
 
@@ -271,8 +271,8 @@ def test_a_recipe_without_job_settings_is_refused_after_consent_and_before_aws_i
     monkeypatch.setattr(job, "bedrock_client", lambda _region=None: pytest.fail("AWS was asked"))
     assert "is not approved" in sluice("train", release, *current).err
     sluice("approve", release, "--by", "Dana")
-    ran = sluice("train", release, *current)
-    assert (ran.code, "the recipe of sums has no [train]; add it" in ran.err) == (2, True)
+    result = sluice("train", release, *current)
+    assert (result.code, "the recipe of sums has no [train]; add it" in result.err) == (2, True)
 
 
 def test_a_release_is_named_in_its_report(release: str) -> None:

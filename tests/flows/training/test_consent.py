@@ -30,7 +30,7 @@ data_uri = "s3://data/rft"
 
 
 @pytest.fixture
-def approved(sums: Path, recipe: WriteRecipe, sluice: RunSluice) -> str:
+def approved_release(sums: Path, recipe: WriteRecipe, sluice: RunSluice) -> str:
     """An approved release over 150 sums, whose job could be started."""
     assert sums.exists()
     uri: str = sluice("build", recipe(TRAIN)).out.strip()
@@ -39,7 +39,7 @@ def approved(sums: Path, recipe: WriteRecipe, sluice: RunSluice) -> str:
     return uri
 
 
-def changed(path: Path, change: Callable[[Json], object]) -> None:
+def change_json(path: Path, change: Callable[[Json], object]) -> None:
     """Rewrite a JSON file."""
     content = json.loads(path.read_text())
     change(content)
@@ -55,27 +55,29 @@ def append(name: str) -> Edit:
 
 
 def manifest(key: str, value: object) -> Edit:
-    return lambda release, _: changed(release / "manifest.json", lambda m: m.update({key: value}))
+    return lambda release, _: change_json(
+        release / "manifest.json", lambda m: m.update({key: value})
+    )
 
 
 def approval(change: Callable[[Json], object]) -> Edit:
-    return lambda _, path: changed(path, change)
+    return lambda _, path: change_json(path, change)
 
 
 def forge(release: Path, approval: Path) -> None:
     """Other lines, with a digest and an approval that fit them; the id keeps the old digest."""
     lines = release / "train.jsonl"
     lines.write_bytes(lines.read_bytes() + lines.read_bytes().splitlines(keepends=True)[0])
-    told = json.loads((release / "manifest.json").read_text())
+    facts = json.loads((release / "manifest.json").read_text())
     content = lines.read_bytes()
-    told["files"]["train.jsonl"] = {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
-    files = msgspec.convert(told["files"], dict[str, FileFacts])
-    told["digest"] = release_digest(told["recipe_digest"], files)
-    (release / "manifest.json").write_text(json.dumps(told))
-    record = json.loads(approval.read_text()) | {"digest": told["digest"], "checksum": ""}
+    facts["files"]["train.jsonl"] = {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
+    files = msgspec.convert(facts["files"], dict[str, FileFacts])
+    facts["digest"] = release_digest(facts["recipe_digest"], files)
+    (release / "manifest.json").write_text(json.dumps(facts))
+    record = json.loads(approval.read_text()) | {"digest": facts["digest"], "checksum": ""}
     record["manifest"] = sha256((release / "manifest.json").read_bytes()).hexdigest()
-    unsealed = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
-    approval.write_text(json.dumps(record | {"checksum": sha256(unsealed).hexdigest()}))
+    payload = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    approval.write_text(json.dumps(record | {"checksum": sha256(payload).hexdigest()}))
 
 
 EDITS: dict[str, Edit] = {
@@ -89,10 +91,10 @@ EDITS: dict[str, Edit] = {
         key: manifest(key, None)
         for key in ("leakage", "trained_before", "parent", "schema_version")
     },
-    "bytes of validation": lambda release, _: changed(
+    "bytes of validation": lambda release, _: change_json(
         release / "manifest.json", lambda m: m["files"]["validation.jsonl"].update(bytes=0)
     ),
-    "no validation": lambda release, _: changed(
+    "no validation": lambda release, _: change_json(
         release / "manifest.json", lambda m: m["files"].pop("validation.jsonl")
     ),
     "approved by nobody": approval(lambda record: record.pop("by")),
@@ -106,18 +108,18 @@ EDITS: dict[str, Edit] = {
 }
 
 
-def test_no_edit_after_the_approval_is_trained_on(approved: str, sluice: RunSluice) -> None:
-    release = Path(approved)
+def test_no_edit_after_the_approval_is_trained_on(approved_release: str, sluice: RunSluice) -> None:
+    release = Path(approved_release)
     (path,) = (release.parents[2] / "approvals/sums" / release.name).iterdir()
     kept = {each: each.read_bytes() for each in (*release.iterdir(), path)}
     for name, edit in EDITS.items():
         edit(release, path)
-        ran = sluice("train", approved, "--dry-run")
-        assert (name, ran.code, ran.out) == (name, 1, "")
-        assert "bug in Sluice" not in ran.err, name
+        result = sluice("train", approved_release, "--dry-run")
+        assert (name, result.code, result.out) == (name, 1, "")
+        assert "bug in Sluice" not in result.err, name
         for each, content in kept.items():
             each.write_bytes(content)
-    assert sluice("train", approved, "--dry-run").code == 0
+    assert sluice("train", approved_release, "--dry-run").code == 0
 
 
 def test_a_torn_copy_of_the_lines_is_never_handed_on(
@@ -137,5 +139,5 @@ def test_a_torn_copy_of_the_lines_is_never_handed_on(
         copy.write_bytes(whole.swapcase())  # the size is right
     with pytest.raises(IntegrityError, match=r"delete the copy .*sluice-cache"):
         release.file("train.jsonl")
-    ran = sluice("train", uri, "--dry-run")
-    assert (ran.code, ran.out) == (1, "")
+    result = sluice("train", uri, "--dry-run")
+    assert (result.code, result.out) == (1, "")

@@ -88,7 +88,7 @@ def begin(release: Release, client: "BedrockClient") -> str:
     return start(prepare(release), client)
 
 
-def approved(release: Release) -> Release:
+def approve_release(release: Release) -> Release:
     approve(release, "Dana", NOON)
     return release
 
@@ -108,7 +108,7 @@ def s3(aws: Callable[[str], None], moto_url: str) -> "Iterator[S3Client]":
 
 
 def keys(s3: "S3Client", bucket: str) -> list[str]:
-    return [found["Key"] for found in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+    return [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
 
 @pytest.fixture
@@ -183,10 +183,10 @@ def test_what_the_recipe_does_not_ask_for_is_left_out(tmp_path: Path) -> None:
 def test_what_bedrock_would_refuse_is_named_before(
     tmp_path: Path, changes: Json, fault: str
 ) -> None:
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as failure:
         job_request(publish_release(tmp_path, **changes), "s3://acme-lake/here")
-    assert fault in str(told.value)
-    assert told.value.exit_code == 2
+    assert fault in str(failure.value)
+    assert failure.value.exit_code == 2
 
 
 @pytest.mark.parametrize("value", [True, nan, inf, 10**400, [1], None])
@@ -197,10 +197,10 @@ def test_a_hyper_parameter_is_a_finite_number_or_a_text(tmp_path: Path, value: o
 
 def test_all_that_bedrock_would_refuse_is_one_message(tmp_path: Path) -> None:
     release = publish_release(tmp_path, role_arn="x", hyper_parameters={"epochCount": 0})
-    with pytest.raises(ConfigError, match=r"(?s)trainingDataConfig.*") as told:
+    with pytest.raises(ConfigError, match=r"(?s)trainingDataConfig.*") as failure:
         job_request(release, "s3://acme-lake/dt=1")
     wrong = ["roleArn", f"{HYPER}.epochCount", "trainingDataConfig.s3Uri"]
-    assert all(f"  {path}: " in str(told.value) for path in wrong)
+    assert all(f"  {path}: " in str(failure.value) for path in wrong)
 
 
 def test_the_token_is_that_of_the_content(tmp_path: Path) -> None:
@@ -243,28 +243,38 @@ REFUSED: dict[str, tuple[Any, type[SluiceError], str]] = {
         "was changed after it was written",
     ),
     "changed train.jsonl": (
-        lambda f: edit(approved(publish_release(f, data_uri=DATA)), "train.jsonl", "hidden", "x"),
+        lambda f: edit(
+            approve_release(publish_release(f, data_uri=DATA)), "train.jsonl", "hidden", "x"
+        ),
         IntegrityError,
         "train.jsonl: content differs",
     ),
     "changed validation.jsonl": (
-        lambda f: edit(approved(publish_release(f, data_uri=DATA)), "validation.jsonl", "b", "x"),
+        lambda f: edit(
+            approve_release(publish_release(f, data_uri=DATA)), "validation.jsonl", "b", "x"
+        ),
         IntegrityError,
         "validation.jsonl: content differs",
     ),
     "changed settings": (
-        lambda f: edit(approved(publish_release(f)), "manifest.json", "bedrock-rft", "admin"),
+        lambda f: edit(
+            approve_release(publish_release(f)), "manifest.json", "bedrock-rft", "admin"
+        ),
         IntegrityError,
         "approves other content",
     ),
     "changed recipe": (
-        lambda f: edit(approved(publish_release(f)), "manifest.json", ": 8192", ": 9192"),
+        lambda f: edit(approve_release(publish_release(f)), "manifest.json", ": 8192", ": 9192"),
         IntegrityError,
         "does not fit its digest",
     ),
-    "lake in a folder": (lambda f: approved(publish_release(f)), ConfigError, "set data_uri"),
+    "lake in a folder": (
+        lambda f: approve_release(publish_release(f)),
+        ConfigError,
+        "set data_uri",
+    ),
     "data in a folder": (
-        lambda f: approved(publish_release(f, data_uri="/srv/lines")),
+        lambda f: approve_release(publish_release(f, data_uri="/srv/lines")),
         ConfigError,
         "set data_uri",
     ),
@@ -287,7 +297,7 @@ def test_a_job_is_refused_alike_in_a_dry_run_and_for_real(
 def test_a_dry_run_gives_the_exact_request_and_changes_nothing(
     tmp_path: Path, s3: "S3Client", bedrock: "BedrockClient"
 ) -> None:
-    release = approved(publish_release(tmp_path, data_uri=DATA))
+    release = approve_release(publish_release(tmp_path, data_uri=DATA))
     request = prepare(release).request()
     assert keys(s3, "acme-data") == []
     with Stubber(bedrock) as stub:
@@ -298,7 +308,7 @@ def test_a_dry_run_gives_the_exact_request_and_changes_nothing(
 def test_lines_are_uploaded_where_data_uri_says(
     tmp_path: Path, s3: "S3Client", bedrock: "BedrockClient"
 ) -> None:
-    release = approved(publish_release(tmp_path, data_uri=f"{DATA}/"))
+    release = approve_release(publish_release(tmp_path, data_uri=f"{DATA}/"))
     request = prepare(release).request()
     with Stubber(bedrock) as stub:
         stub.add_response("create_model_customization_job", {"jobArn": ARN}, request)
@@ -308,14 +318,14 @@ def test_lines_are_uploaded_where_data_uri_says(
     below = f"lines/math/{release.id}"
     assert request["trainingDataConfig"] == {"s3Uri": f"s3://acme-data/{below}/train.jsonl"}
     there = {key: s3.get_object(Bucket="acme-data", Key=key) for key in keys(s3, "acme-data")}
-    told = {key: answer["Body"].read().decode() for key, answer in there.items()}
-    assert told == {f"{below}/{name}": text for name, text in LINES.items()}
+    contents = {key: answer["Body"].read().decode() for key, answer in there.items()}
+    assert contents == {f"{below}/{name}": text for name, text in LINES.items()}
 
 
 def test_other_lines_where_these_would_go_stop_the_job(
     tmp_path: Path, s3: "S3Client", bedrock: "BedrockClient"
 ) -> None:
-    release = approved(publish_release(tmp_path, data_uri=DATA))
+    release = approve_release(publish_release(tmp_path, data_uri=DATA))
     key = f"lines/math/{release.id}/train.jsonl"
     s3.put_object(Bucket="acme-data", Key=key, Body=b"other")
     with Stubber(bedrock), pytest.raises(IntegrityError, match=r"train\.jsonl: already exists"):
@@ -324,7 +334,7 @@ def test_other_lines_where_these_would_go_stop_the_job(
 
 
 def test_a_release_in_s3_is_trained_on_where_it_lies(tmp_path: Path, s3: "S3Client") -> None:
-    release = approved(publish_release(tmp_path, "s3://acme-lake/lake"))
+    release = approve_release(publish_release(tmp_path, "s3://acme-lake/lake"))
     before = set(keys(s3, "acme-lake"))
     client = bedrock_client()
     arn = begin(release, client)
@@ -336,8 +346,8 @@ def test_a_release_in_s3_is_trained_on_where_it_lies(tmp_path: Path, s3: "S3Clie
         "REINFORCEMENT_FINE_TUNING",
     )
     assert job["trainingDataConfig"]["s3Uri"] == f"{release.uri}/train.jsonl"
-    added = set(keys(s3, "acme-lake")) - before
-    assert all(key.startswith("lake/registry/math/") for key in added)
+    new_keys = set(keys(s3, "acme-lake")) - before
+    assert all(key.startswith("lake/registry/math/") for key in new_keys)
     client.close()
 
 
@@ -364,20 +374,20 @@ def test_what_bedrock_refuses_is_told_by_what_to_do(
     status: int,
     error: type[SluiceError],
 ) -> None:
-    release = approved(publish_release(tmp_path, "s3://acme-lake/lake"))
+    release = approve_release(publish_release(tmp_path, "s3://acme-lake/lake"))
     with Stubber(bedrock) as stub:
         stub.add_client_error(
             "create_model_customization_job", code, "line 1: hidden-content", status
         )
-        with pytest.raises(error, match=rf"{code}.*; \w+") as told:
+        with pytest.raises(error, match=rf"{code}.*; \w+") as failure:
             begin(release, bedrock)
-    assert type(told.value) is error
-    assert "hidden-content" not in str(told.value)
+    assert type(failure.value) is error
+    assert "hidden-content" not in str(failure.value)
 
 
 def test_a_bedrock_that_is_not_there_may_be_there_later(
     tmp_path: Path, s3: "S3Client", bedrock: "BedrockClient"
 ) -> None:
-    release = approved(publish_release(tmp_path, "s3://acme-lake/lake"))
+    release = approve_release(publish_release(tmp_path, "s3://acme-lake/lake"))
     with pytest.raises(TransientError, match="EndpointConnectionError; check the network"):
         begin(release, bedrock)

@@ -57,14 +57,14 @@ def ready(tmp_path: Path, bucket: str) -> Callable[..., Release]:
         section = TRAIN | {"data_uri": f"s3://{bucket}/lines"}
         recipe = {"name": "math", "lake": lake, "source": {"uri": "x"}, "template": {"name": "qa"}}
         recipe |= {"train": section, "grader": GRADER}
-        release = published(tmp_path, Recipe.model_validate(recipe), train, has_digests)
+        release = publish_release(tmp_path, Recipe.model_validate(recipe), train, has_digests)
         approve(release, "Dana", NOON)
         return release
 
     return make
 
 
-def published(folder: Path, recipe: Recipe, train: str, has_digests: bool) -> Release:
+def publish_release(folder: Path, recipe: Recipe, train: str, has_digests: bool) -> Release:
     names = [*train, "z"]
     columns = {"request_id": names, "split": ["train"] * len(train) + ["validation"]}
     digests = {"prompt_digest": [f"p-{name}" for name in names]} if has_digests else {}
@@ -95,16 +95,23 @@ def begin(release: Release, client: "BedrockClient") -> None:
 
 def job(status: str) -> Json:
     """What Bedrock tells of a job."""
-    needed = {"jobName": "j", "outputModelName": "m", "roleArn": TRAIN["role_arn"]}
-    needed |= {"baseModelArn": MODEL, "hyperParameters": {}, "creationTime": NOON}
+    required_fields = {"jobName": "j", "outputModelName": "m", "roleArn": TRAIN["role_arn"]}
+    required_fields |= {"baseModelArn": MODEL, "hyperParameters": {}, "creationTime": NOON}
     configs = ("trainingDataConfig", "validationDataConfig", "outputDataConfig")
     data: Json = dict(zip(configs, ({}, {"validators": []}, {"s3Uri": "s3://o/"}), strict=True))
-    failed = {"failureMessage": CANARY} if status == "Failed" else {}
-    made = {"outputModelArn": MODEL} if status == "Completed" else {}
-    return {"jobArn": ARN, "status": status, **needed, **data, **failed, **made}
+    failure_fields = {"failureMessage": CANARY} if status == "Failed" else {}
+    model_fields = {"outputModelArn": MODEL} if status == "Completed" else {}
+    return {
+        "jobArn": ARN,
+        "status": status,
+        **required_fields,
+        **data,
+        **failure_fields,
+        **model_fields,
+    }
 
 
-def settled(
+def settle_jobs(
     release: Release, client: "BedrockClient", *statuses: str, never_started: tuple[str, ...] = ()
 ) -> list[Settled]:
     """Settle, while Bedrock answers with these statuses; a status may be an error's code."""
@@ -114,9 +121,9 @@ def settled(
                 stub.add_client_error(GET, status, CANARY, 400)
             else:
                 stub.add_response(GET, job(status))
-        found = settle(release.lake, "math", lambda _: client, never_started)
+        results = settle(release.lake, "math", lambda _: client, never_started)
         stub.assert_no_pending_responses()
-    return found
+    return results
 
 
 def states(release: Release) -> set[str]:
@@ -135,23 +142,23 @@ def told_in(release: Release) -> dict[str, str]:
 def test_prompts_are_reserved_before_the_request_is_sent(
     ready: Callable[..., Release], bedrock: "BedrockClient"
 ) -> None:
-    release, seen = ready(), list[pl.DataFrame]()
+    release, reservations = ready(), list[pl.DataFrame]()
 
     def look(**_: Any) -> None:
-        seen.append(trained_on(release.lake, "math"))
+        reservations.append(trained_on(release.lake, "math"))
 
     bedrock.meta.events.register("before-parameter-build", look)
     begin(release, bedrock)
-    (then,) = seen
-    wanted = [("p-a", release.id, "reserved"), ("p-b", release.id, "reserved")]
-    assert then.rows() == trained_on(release.lake, "math").rows() == wanted
-    told = told_in(release)
-    asked = json.loads(told.pop("job-1.json"))
-    request = asked.pop("request")
+    (then,) = reservations
+    expected = [("p-a", release.id, "reserved"), ("p-b", release.id, "reserved")]
+    assert then.rows() == trained_on(release.lake, "math").rows() == expected
+    files = told_in(release)
+    request_fields = json.loads(files.pop("job-1.json"))
+    request = request_fields.pop("request")
     name = f"math-{release.manifest.digest[:12]}"
-    assert asked == {"release": f"math/{release.id}", "job": name, "region": "us-east-1"}
+    assert request_fields == {"release": f"math/{release.id}", "job": name, "region": "us-east-1"}
     assert request["jobName"] == name
-    assert told == {"started-1.json": f'{{"job_arn":"{ARN}"}}\n'}
+    assert files == {"started-1.json": f'{{"job_arn":"{ARN}"}}\n'}
 
 
 def test_a_process_that_dies_while_it_asks_leaves_the_reservation(
@@ -190,10 +197,10 @@ def test_only_a_request_that_surely_made_no_job_frees_its_prompts(
     release = ready()
     with Stubber(bedrock) as stub:
         stub.add_client_error(CREATE, code, CANARY, status)
-        with pytest.raises(error, match=code) as told:
+        with pytest.raises(error, match=code) as failure:
             start(prepare(release), bedrock)
     assert states(release) == {state}
-    assert CANARY not in str([told.value, told_in(release)])
+    assert CANARY not in str([failure.value, told_in(release)])
     begin(release, bedrock)  # the cause was mended
     assert states(release) == {"reserved"}
 
@@ -226,11 +233,11 @@ def test_what_may_not_be_trained_on_reserves_nothing(
     old = ready(has_digests=False)
     with pytest.raises(RefusedError, match="release of an older version"):
         prepare(old)
-    changed = ready()
-    Path(changed.uri, "provenance.parquet").write_bytes(b"other")
+    changed_release = ready()
+    Path(changed_release.uri, "provenance.parquet").write_bytes(b"other")
     with pytest.raises(IntegrityError, match="provenance"):
-        prepare(changed)
-    assert trained_on(changed.lake, "math").is_empty()
+        prepare(changed_release)
+    assert trained_on(changed_release.lake, "math").is_empty()
 
 
 def test_a_rehearsal_gives_the_request_and_reserves_nothing(
@@ -276,12 +283,16 @@ def test_the_end_of_a_job_decides_about_its_prompts(
 ) -> None:
     release = ready()
     begin(release, bedrock)
-    (found,) = settled(release, bedrock, status)
-    assert (found.release, found.status, found.state) == (release.id, status, state)
+    (settled_job,) = settle_jobs(release, bedrock, status)
+    assert (settled_job.release, settled_job.status, settled_job.state) == (
+        release.id,
+        status,
+        state,
+    )
     assert states(release) == {state}
     assert CANARY not in str(told_in(release))
-    again = settled(release, bedrock, *([status] if state == "reserved" else []))
-    assert again == [found]  # what is settled is not asked about again
+    again = settle_jobs(release, bedrock, *([status] if state == "reserved" else []))
+    assert again == [settled_job]  # what is settled is not asked about again
 
 
 def test_a_completed_job_leaves_its_model_in_the_registry(
@@ -289,9 +300,9 @@ def test_a_completed_job_leaves_its_model_in_the_registry(
 ) -> None:
     release = ready()
     begin(release, bedrock)
-    settled(release, bedrock, "Completed")
-    told = f'{{"status":"Completed","job_arn":"{ARN}","model_arn":"{MODEL}"}}\n'
-    assert told_in(release)["registered.json"] == told
+    settle_jobs(release, bedrock, "Completed")
+    text = f'{{"status":"Completed","job_arn":"{ARN}","model_arn":"{MODEL}"}}\n'
+    assert told_in(release)["registered.json"] == text
 
 
 def test_only_a_person_frees_what_bedrock_does_not_know(
@@ -300,12 +311,12 @@ def test_only_a_person_frees_what_bedrock_does_not_know(
     release, unknown = ready(), "ResourceNotFoundException"
     begin(release, bedrock)
     for never in ((), ("2026-11-01-000000000000",)):
-        (found,) = settled(release, bedrock, unknown, never_started=never)
-        assert (found.status, found.state) == ("NotFound", "reserved")
-    (found,) = settled(release, bedrock, "InProgress", never_started=(release.id,))
-    assert found.state == "reserved"  # the person was wrong
-    (found,) = settled(release, bedrock, unknown, never_started=(release.id,))
-    assert found.state == "released"
+        (settled_job,) = settle_jobs(release, bedrock, unknown, never_started=never)
+        assert (settled_job.status, settled_job.state) == ("NotFound", "reserved")
+    (settled_job,) = settle_jobs(release, bedrock, "InProgress", never_started=(release.id,))
+    assert settled_job.state == "reserved"  # the person was wrong
+    (settled_job,) = settle_jobs(release, bedrock, unknown, never_started=(release.id,))
+    assert settled_job.state == "released"
     begin(release, bedrock)
     assert states(release) == {"reserved"}
 
@@ -317,9 +328,9 @@ def test_a_reservation_that_no_request_followed_can_be_freed(
     begin(release, bedrock)
     for path in Path(release.lake.uri, "registry", "math").glob("*.json"):
         path.unlink()  # as if the process had died between the two
-    assert settled(release, bedrock) == [Settled(release.id, None, "NotFound", "reserved")]
-    (found,) = settled(release, bedrock, never_started=(release.id,))
-    assert (found.state, states(release)) == ("released", {"released"})
+    assert settle_jobs(release, bedrock) == [Settled(release.id, None, "NotFound", "reserved")]
+    (settled_job,) = settle_jobs(release, bedrock, never_started=(release.id,))
+    assert (settled_job.state, states(release)) == ("released", {"released"})
 
 
 def test_a_second_region_is_asked_when_the_first_has_no_job(
@@ -341,8 +352,8 @@ def test_a_second_region_is_asked_when_the_first_has_no_job(
     begin(release, west)
     with Stubber(west) as stub:
         stub.add_response(GET, job("Completed"))
-        (found,) = settle(release.lake, "math", client_of)
-    assert (regions, found.state) == (["us-east-1", "us-west-2"], "registered")
+        (settled_job,) = settle(release.lake, "math", client_of)
+    assert (regions, settled_job.state) == (["us-east-1", "us-west-2"], "registered")
     west.close()
 
 
@@ -363,9 +374,9 @@ def test_a_bedrock_that_does_not_tell_changes_nothing(
 ) -> None:
     release = ready()
     begin(release, bedrock)
-    with pytest.raises(error, match=hint) as told:
-        settled(release, bedrock, code)
-    assert CANARY not in str(told.value)
+    with pytest.raises(error, match=hint) as failure:
+        settle_jobs(release, bedrock, code)
+    assert CANARY not in str(failure.value)
     assert states(release) == {"reserved"}
 
 
@@ -375,6 +386,6 @@ def test_a_lineage_without_jobs_asks_nobody(tmp_path: Path) -> None:
 
 
 def test_the_lineage_is_the_name_of_the_recipe_where_nothing_else_is_said() -> None:
-    told = {"name": "math", "lake": "lake", "source": {"uri": "x"}, "template": {"name": "qa"}}
-    assert Recipe.model_validate(told).lineage == "math"
-    assert Recipe.model_validate(told | {"train": TRAIN}).lineage == "math"
+    values = {"name": "math", "lake": "lake", "source": {"uri": "x"}, "template": {"name": "qa"}}
+    assert Recipe.model_validate(values).lineage == "math"
+    assert Recipe.model_validate(values | {"train": TRAIN}).lineage == "math"

@@ -27,8 +27,8 @@ def rft(**hyper: object) -> dict[str, Any]:
     return request(customizationConfig={"rftConfig": {"hyperParameters": hyper}})
 
 
-def judged(wanted: dict[str, Any]) -> list[str]:
-    return faults("bedrock", "CreateModelCustomizationJob", wanted)
+def request_faults(request: dict[str, Any]) -> list[str]:
+    return faults("bedrock", "CreateModelCustomizationJob", request)
 
 
 def logs(**metadata_filter: object) -> dict[str, Any]:
@@ -54,7 +54,7 @@ FILTERS = "trainingDataConfig.invocationLogsConfig.requestMetadataFilters"
     ],
 )
 def test_a_good_request_has_no_faults(good: dict[str, Any]) -> None:
-    assert judged(good) == []
+    assert request_faults(good) == []
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_a_good_request_has_no_faults(good: dict[str, Any]) -> None:
     ],
 )
 def test_a_fault_is_named_by_path_and_rule(wrong: dict[str, Any], fault: str) -> None:
-    assert [each for each in judged(wrong) if each.startswith(fault)], judged(wrong)
+    assert [each for each in request_faults(wrong) if each.startswith(fault)], request_faults(wrong)
 
 
 def test_all_faults_are_told_at_once() -> None:
     wrong = rft(batchSize=1, epochCount=0) | {"jobName": "", "roleArn": "role"}
-    assert [fault.partition(":")[0] for fault in judged(wrong)] == [
+    assert [fault.partition(":")[0] for fault in request_faults(wrong)] == [
         "jobName",
         "roleArn",
         f"{HYPER}.batchSize",
@@ -119,8 +119,8 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_no_value_is_repeated() -> None:
     wrong = logs(equals={"secret key!": "secret value!"}) | {"roleArn": "secret", "jobName": "s_"}
-    assert len(judged(wrong)) == 4
-    assert "secret" not in " ".join(judged(wrong))
+    assert len(request_faults(wrong)) == 4
+    assert "secret" not in " ".join(request_faults(wrong))
 
 
 def test_a_pattern_that_only_java_reads_is_left_to_the_service() -> None:

@@ -32,14 +32,14 @@ NO_JUDGE = {"low": 0, "high": 0}
 
 
 @pytest.fixture
-def built(sums: Path, recipe: WriteRecipe, sluice: RunSluice) -> Callable[..., str]:
+def build_release(sums: Path, recipe: WriteRecipe, sluice: RunSluice) -> Callable[..., str]:
     """Builds a release over 150 sums, and approves it."""
 
     def make(more: str, grader: str = GRADER) -> str:
         assert sums.exists()
-        ran = sluice("build", recipe(grader + TRAIN + more))
-        assert ran.code == 0, ran.err
-        release: str = ran.out.strip()
+        result = sluice("build", recipe(grader + TRAIN + more))
+        assert result.code == 0, result.err
+        release: str = result.out.strip()
         assert sluice("approve", release, "--by", "Dana").code == 0
         return release
 
@@ -47,26 +47,26 @@ def built(sums: Path, recipe: WriteRecipe, sluice: RunSluice) -> Callable[..., s
 
 
 def counts(release: str) -> tuple[int, int]:
-    told = json.loads((Path(release) / "manifest.json").read_text())["counts"]
-    return told["train"], told["validation"]
+    manifest = json.loads((Path(release) / "manifest.json").read_text())["counts"]
+    return manifest["train"], manifest["validation"]
 
 
 def test_without_prices_only_quantities_are_told(
-    built: Callable[..., str], sluice: RunSluice
+    build_release: Callable[..., str], sluice: RunSluice
 ) -> None:
-    release = built("")
-    ran = sluice("estimate", release, "--json")
-    told = json.loads(ran.out)
+    release = build_release("")
+    result = sluice("estimate", release, "--json")
+    output = json.loads(result.out)
     train, validation = counts(release)
     evaluations = ceil(train * SAMPLES / 128) * EPOCHS // 10 + 1
     low = train * EPOCHS * SAMPLES
     high = low + evaluations * validation
-    assert (ran.code, told["cost"]) == (0, None)
-    assert (told["lines"], told["validation_lines"]) == (train, validation)
-    assert told["rollouts"] == {"low": low, "high": high}
-    assert told["generated_tokens"] == {"low": low * LONGEST, "high": high * LONGEST}
-    assert told["grader_calls"] == {"low": ceil(low / 128), "high": high}
-    assert told["judge_input_tokens"] == told["judge_output_tokens"] == NO_JUDGE
+    assert (result.code, output["cost"]) == (0, None)
+    assert (output["lines"], output["validation_lines"]) == (train, validation)
+    assert output["rollouts"] == {"low": low, "high": high}
+    assert output["generated_tokens"] == {"low": low * LONGEST, "high": high * LONGEST}
+    assert output["grader_calls"] == {"low": ceil(low / 128), "high": high}
+    assert output["judge_input_tokens"] == output["judge_output_tokens"] == NO_JUDGE
     people = sluice("estimate", release)
     assert (people.code, people.out) == (0, "")
     assert f"rollouts: {low:,} to {high:,}" in people.err
@@ -75,7 +75,7 @@ def test_without_prices_only_quantities_are_told(
 
 
 def test_prices_make_a_range_and_logged_lengths_its_lower_end(
-    built: Callable[..., str], sluice: RunSluice, tmp_path: Path
+    build_release: Callable[..., str], sluice: RunSluice, tmp_path: Path
 ) -> None:
     (tmp_path / "grader.py").write_text(
         "def lambda_handler(event, _):\n"
@@ -86,32 +86,32 @@ def test_prices_make_a_range_and_logged_lengths_its_lower_end(
     )
     answer = '[answer]\nfrom = ["labels"]\nlabels = "labels.jsonl"\n'
     grader = f'{answer}{GRADER}python = "grader.py:lambda_handler"\n'
-    release = built(f"validation = false\n{PRICES}", grader)
-    told = json.loads(sluice("estimate", release, "--json").out)
+    release = build_release(f"validation = false\n{PRICES}", grader)
+    output = json.loads(sluice("estimate", release, "--json").out)
     readiness = json.loads((Path(release) / "manifest.json").read_text())["readiness"]
-    low = told["rollouts"]["low"]
-    assert told["rollouts"]["high"] == low
-    assert told["validation_lines"] == 0
-    assert told["generated_tokens"]["low"] == ceil(low * readiness["mean_response_tokens"])
+    low = output["rollouts"]["low"]
+    assert output["rollouts"]["high"] == low
+    assert output["validation_lines"] == 0
+    assert output["generated_tokens"]["low"] == ceil(low * readiness["mean_response_tokens"])
     for end in ("low", "high"):
-        cost = 0.002 * told["generated_tokens"][end] + 0.5 * told["grader_calls"][end]
-        assert told["cost"][end] == pytest.approx(cost / 1_000, abs=1e-4)
-    assert told["cost"]["currency"] == "EUR"
+        cost = 0.002 * output["generated_tokens"][end] + 0.5 * output["grader_calls"][end]
+        assert output["cost"][end] == pytest.approx(cost / 1_000, abs=1e-4)
+    assert output["cost"]["currency"] == "EUR"
     assert sluice("estimate", release).err.rstrip().endswith("EUR")
 
 
 def test_a_judge_is_counted(sums: Path, recipe: WriteRecipe, sluice: RunSluice) -> None:
     assert sums.exists()
     path = recipe(GRADER + TRAIN, {'name = "math"\n': 'name = "judge"\n'})
-    told = json.loads(sluice("estimate", sluice("build", path).out.strip(), "--json").out)
-    assert told["judge_input_tokens"]["low"] > told["input_tokens"]["low"]
-    assert told["judge_output_tokens"]["low"] == 512 * told["rollouts"]["low"]
+    output = json.loads(sluice("estimate", sluice("build", path).out.strip(), "--json").out)
+    assert output["judge_input_tokens"]["low"] > output["input_tokens"]["low"]
+    assert output["judge_output_tokens"]["low"] == 512 * output["rollouts"]["low"]
 
 
 def test_settings_given_after_the_build_are_those_of_the_estimate(
-    built: Callable[..., str], recipe: WriteRecipe, sluice: RunSluice
+    build_release: Callable[..., str], recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
-    release = built("")
+    release = build_release("")
     later = recipe(GRADER + TRAIN.replace("epochCount = 2", "epochCount = 4") + PRICES)
     then, now = (
         json.loads(sluice("estimate", release, "--json", *more).out)
@@ -128,37 +128,39 @@ def test_lines_over_the_jobs_prompt_length_are_told_and_too_many_refused(
     write_logs: WriteLogs,
     sluice: RunSluice,
 ) -> None:
-    logged = records(150)
+    log_records = records(150)
     for number in range(20):
         words = " ".join(f"word{number}x{place}" for place in range(60))
-        text = json.dumps(logged[number]).replace("What is", f"Not: {words}. What is")
-        logged[number] = json.loads(text)
-    write_logs(tmp_path / "logs", [logged])
+        text = json.dumps(log_records[number]).replace("What is", f"Not: {words}. What is")
+        log_records[number] = json.loads(text)
+    write_logs(tmp_path / "logs", [log_records])
     release = sluice("build", recipe(GRADER + TRAIN)).out.strip()
     assert sluice("approve", release, "--by", "Dana").code == 0
     texts = Path(release, "train.jsonl").read_text().splitlines()
     long = sum("Not: " in text for text in texts)
     assert long
 
-    def limited(limit: int) -> Path:
+    def recipe_limited_to(limit: int) -> Path:
         more = f"maxPromptLength = {limit}, epochCount"
         return recipe(GRADER + TRAIN.replace("epochCount", more))
 
-    told = json.loads(sluice("estimate", release, "--json", "--recipe", limited(64)).out)
-    assert (told["skipped_lines"], told["lines"]) == (long, len(texts) - long)
-    assert f"skips {long} of {len(texts)} lines" in sluice("doctor", limited(64)).err
-    assert sluice("train", release, "--dry-run", "--recipe", limited(64)).code == 0
-    for ran in (
-        sluice("train", release, "--dry-run", "--recipe", limited(5)),
-        sluice("doctor", limited(5)),
+    output = json.loads(
+        sluice("estimate", release, "--json", "--recipe", recipe_limited_to(64)).out
+    )
+    assert (output["skipped_lines"], output["lines"]) == (long, len(texts) - long)
+    assert f"skips {long} of {len(texts)} lines" in sluice("doctor", recipe_limited_to(64)).err
+    assert sluice("train", release, "--dry-run", "--recipe", recipe_limited_to(64)).code == 0
+    for result in (
+        sluice("train", release, "--dry-run", "--recipe", recipe_limited_to(5)),
+        sluice("doctor", recipe_limited_to(5)),
     ):
-        assert ran.code == 1
-        assert f"skips {len(texts)} of {len(texts)} lines" in ran.err
+        assert result.code == 1
+        assert f"skips {len(texts)} of {len(texts)} lines" in result.err
 
 
 @pytest.mark.usefixtures("bucket")
 def test_a_job_over_the_budget_is_not_started_by_anyone(
-    built: Callable[..., str], sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
+    build_release: Callable[..., str], sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bedrock_sluice.flows import train
     from bedrock_sluice.flows.training import job
@@ -168,12 +170,12 @@ def test_a_job_over_the_budget_is_not_started_by_anyone(
 
     for name in ("start", "put_same", "reserve"):
         monkeypatch.setattr(job, name, start)
-    release = built(f"{PRICES}budget = 0.5\n")
+    release = build_release(f"{PRICES}budget = 0.5\n")
     for arguments in (("--dry-run",), ()):
-        ran = sluice("train", release, *arguments)
-        assert (ran.code, ran.out) == (1, "")
-        assert "the budget of 0.5" in ran.err
-        assert "cost: " in ran.err
+        result = sluice("train", release, *arguments)
+        assert (result.code, result.out) == (1, "")
+        assert "the budget of 0.5" in result.err
+        assert "cost: " in result.err
     # What Prefect's task runs, without a server: `test_prefect.py` has one.
     monkeypatch.setattr(train, "run_as_task", tasks.without_content)
     for dry_run in (True, False):
@@ -182,11 +184,16 @@ def test_a_job_over_the_budget_is_not_started_by_anyone(
     assert not list(Path(release).parents[2].glob("registry/**/*.json"))
 
 
-def test_a_job_within_the_budget_is_rehearsed(built: Callable[..., str], sluice: RunSluice) -> None:
-    release = built(f"{PRICES}budget = 1e6\n")
+def test_a_job_within_the_budget_is_rehearsed(
+    build_release: Callable[..., str], sluice: RunSluice
+) -> None:
+    release = build_release(f"{PRICES}budget = 1e6\n")
     request = json.loads(sluice("train", release, "--dry-run").out)
-    told = request["customizationConfig"]["rftConfig"]["hyperParameters"]
-    assert (told["epochCount"], told["trainingSamplePerPrompt"]) == (EPOCHS, SAMPLES)
+    hyper_parameters = request["customizationConfig"]["rftConfig"]["hyperParameters"]
+    assert (hyper_parameters["epochCount"], hyper_parameters["trainingSamplePerPrompt"]) == (
+        EPOCHS,
+        SAMPLES,
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,25 +213,25 @@ def test_prices_that_say_nothing_are_refused(
     sums: Path, recipe: WriteRecipe, sluice: RunSluice, more: str, message: str
 ) -> None:
     assert sums.exists()
-    ran = sluice("build", recipe(GRADER + TRAIN + more))
-    assert (ran.code, ran.out) == (2, "")
-    assert message in ran.err
-    assert "bug in Sluice" not in ran.err
+    result = sluice("build", recipe(GRADER + TRAIN + more))
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert "bug in Sluice" not in result.err
 
 
 def test_an_estimate_needs_a_job_to_estimate(sums: Path, sluice: RunSluice) -> None:
     release = sluice("build", sums).out.strip()
-    ran = sluice("estimate", release, "--json")
-    error = json.loads(ran.out)["error"]
-    assert (ran.code, error["kind"], "has no [train]" in error["message"]) == (2, "config", True)
+    result = sluice("estimate", release, "--json")
+    error = json.loads(result.out)["error"]
+    assert (result.code, error["kind"], "has no [train]" in error["message"]) == (2, "config", True)
 
 
 @pytest.mark.parametrize("name", ["math", "qa", "text", "format", "tool", "judge"])
 def test_a_grader_is_exported_for_lambda(tmp_path: Path, sluice: RunSluice, name: str) -> None:
     model = ("--model", "us.amazon.nova-pro-v1:0") if name == "judge" else ()
-    ran = sluice("grader", "export", name, "--out", tmp_path / "deploy", *model)
-    assert (ran.code, ran.out.strip()) == (0, str(tmp_path / f"deploy/{name}.zip"))
-    assert "lambda_function.lambda_handler" in ran.err
+    result = sluice("grader", "export", name, "--out", tmp_path / "deploy", *model)
+    assert (result.code, result.out.strip()) == (0, str(tmp_path / f"deploy/{name}.zip"))
+    assert "lambda_function.lambda_handler" in result.err
     with ZipFile(tmp_path / f"deploy/{name}.zip") as archive:
         code: Json = {}
         exec(archive.read("lambda_function.py"), code)
@@ -251,7 +258,7 @@ def test_a_grader_is_exported_for_lambda(tmp_path: Path, sluice: RunSluice, name
 def test_a_grader_that_can_not_be_exported_leaves_nothing(
     tmp_path: Path, sluice: RunSluice, arguments: tuple[str, ...], message: str
 ) -> None:
-    ran = sluice("grader", "export", *arguments, "--out", tmp_path / "deploy")
-    assert (ran.code, ran.out) == (2, "")
-    assert message in ran.err
+    result = sluice("grader", "export", *arguments, "--out", tmp_path / "deploy")
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
     assert not (tmp_path / "deploy").exists()

@@ -61,8 +61,8 @@ def test_what_is_not_proven_must_come_the_same_twice(
 @pytest.mark.parametrize("content", [MIDDLE, PLAIN])
 def test_an_etag_that_is_the_md5_proves_the_bytes(content: bytes) -> None:
     store = Flaky(CHANGED, content, CHANGED)
-    listed = entry(md5(content, usedforsecurity=False).hexdigest())
-    assert fetch(store, listed) == content  # type: ignore[arg-type]
+    log_entry = entry(md5(content, usedforsecurity=False).hexdigest())
+    assert fetch(store, log_entry) == content  # type: ignore[arg-type]
     assert store.reads == 2
 
 
@@ -75,5 +75,5 @@ def test_bytes_that_differ_each_time_are_told_and_not_landed() -> None:
 def test_an_object_of_a_bucket_that_was_stored_damaged_is_fetched_once(bucket: str) -> None:
     store = S3Store(f"s3://{bucket}")
     store.put_new("a.json.gz", MIDDLE)
-    (listed,) = store.entries("a.json.gz")
-    assert fetch(store, listed) == MIDDLE
+    (log_entry,) = store.entries("a.json.gz")
+    assert fetch(store, log_entry) == MIDDLE

@@ -42,17 +42,17 @@ def log(key: str = "a", size: int = 10, etag: str = "e1", partition: str = HOUR)
     return LogObject(Entry(key, size, etag, NOON), partition)
 
 
-def held(
+def item(
     key: str = "a",
     etag: str = "e1",
     size: int = 10,
-    modified: datetime = NOON,
+    modified_at: datetime = NOON,
     waiting: int = 0,
     rows: int = 1,
     digest: str = "0" * 64,
 ) -> Held:
     """A log object as a part holds it."""
-    return Held(key, etag, size, modified, digest, rows, waiting)
+    return Held(key, etag, size, modified_at, digest, rows, waiting)
 
 
 def part(name: str, *objects: Held) -> Part:
@@ -76,30 +76,30 @@ def part(name: str, *objects: Held) -> Part:
 def test_batches_are_bounded_and_of_one_partition(
     objects: Sequence[LogObject], cut: list[int]
 ) -> None:
-    wanted = [(each, None) for each in objects]
-    made = list(batches(wanted))
-    assert [len(batch) for batch in made] == cut
-    assert [each for batch in made for each in batch] == wanted
-    assert all(len({each.partition for each, _ in batch}) == 1 for batch in made)
+    expected = [(each, None) for each in objects]
+    whole_batches = list(batches(expected))
+    assert [len(batch) for batch in whole_batches] == cut
+    assert [each for batch in whole_batches for each in batch] == expected
+    assert all(len({each.partition for each, _ in batch}) == 1 for batch in whole_batches)
 
 
 def test_a_part_is_named_after_what_it_holds() -> None:
-    objects = [held("a"), held("b")]
+    objects = [item("a"), item("b")]
     key = part_key("0123456789ab", HOUR, objects)
-    assert key == part_key("0123456789ab", HOUR, [held("a"), held("b")])
+    assert key == part_key("0123456789ab", HOUR, [item("a"), item("b")])
     folder, _, name = key.rpartition("/")
     assert folder == f"landed/0123456789ab/{HOUR}"
     assert len(name) == 24 + len(".parquet")
     others = [
-        [held("a")],
-        [held("b"), held("a")],
-        [held("a", "e2"), held("b")],
-        [held("a", size=11), held("b")],
-        [held("a", waiting=1), held("b")],
-        [held("ab"), held("")],
-        [held("a", modified=NOON + timedelta(1)), held("b")],
-        [held("a", rows=2), held("b")],
-        [held("a", digest="1" * 64), held("b")],
+        [item("a")],
+        [item("b"), item("a")],
+        [item("a", "e2"), item("b")],
+        [item("a", size=11), item("b")],
+        [item("a", waiting=1), item("b")],
+        [item("ab"), item("")],
+        [item("a", modified_at=NOON + timedelta(1)), item("b")],
+        [item("a", rows=2), item("b")],
+        [item("a", digest="1" * 64), item("b")],
     ]
     keys = {key, *(part_key("0123456789ab", HOUR, other) for other in others)}
     assert len(keys) == 1 + len(others)
@@ -133,9 +133,9 @@ def land(
 
 def test_a_part_gives_back_its_rows_and_its_objects(tmp_path: Path) -> None:
     lake = FolderStore(tmp_path / "lake")
-    land(lake, tmp_path, ROWS, held("a", rows=2), held("b"))
+    land(lake, tmp_path, ROWS, item("a", rows=2), item("b"))
     (read,) = read_parts(lake, "s", Window())
-    assert read.objects == (held("a", rows=2), held("b"))
+    assert read.objects == (item("a", rows=2), item("b"))
     table = pq.read_table(lake.local(read.entry))
     assert table.replace_schema_metadata(None).schema.equals(LANDED)
     assert table.equals(landed_table(ROWS))
@@ -143,14 +143,14 @@ def test_a_part_gives_back_its_rows_and_its_objects(tmp_path: Path) -> None:
 
 def test_the_same_rows_make_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "other"):
-        write_part(tmp_path / name, landed_table(ROWS), [held("a")])
+        write_part(tmp_path / name, landed_table(ROWS), [item("a")])
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
 
 
 def test_a_part_may_hold_objects_without_rows(tmp_path: Path) -> None:
     lake = FolderStore(tmp_path / "lake")
-    land(lake, tmp_path, [], held("a", rows=0))
-    assert read_parts(lake, "s", Window())[0].objects == (held("a", rows=0),)
+    land(lake, tmp_path, [], item("a", rows=0))
+    assert read_parts(lake, "s", Window())[0].objects == (item("a", rows=0),)
 
 
 def test_sources_do_not_see_each_other(tmp_path: Path) -> None:
@@ -158,10 +158,10 @@ def test_sources_do_not_see_each_other(tmp_path: Path) -> None:
     sources = [Source(FolderStore(tmp_path / name), "AWSLogs/") for name in ("logs", "logs2")]
     names = [source_name(source) for source in sources]
     for name in names:
-        land(lake, tmp_path, ROWS, held(name, rows=3), source=name)
+        land(lake, tmp_path, ROWS, item(name, rows=3), source=name)
     assert [read_parts(lake, name, Window())[0].objects for name in names] == [
-        (held(names[0], rows=3),),
-        (held(names[1], rows=3),),
+        (item(names[0], rows=3),),
+        (item(names[1], rows=3),),
     ]
 
 
@@ -178,7 +178,7 @@ def _parquet(metadata: dict[str, str]) -> bytes:
     return bytes(out.getvalue().to_pybytes())
 
 
-def _spoiled(whole: bytes, kind: str) -> bytes:
+def _spoil(whole: bytes, kind: str) -> bytes:
     footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
     return {
         "nothing": b"",
@@ -196,16 +196,16 @@ def _spoiled(whole: bytes, kind: str) -> bytes:
 )
 def test_a_file_that_is_no_part_is_told(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "part.parquet"
-    write_part(path, landed_table(ROWS), [held("a", rows=3)])
+    write_part(path, landed_table(ROWS), [item("a", rows=3)])
     lake = FolderStore(tmp_path / "lake")
-    lake.put_new("landed/s/x.parquet", _spoiled(path.read_bytes(), kind))
+    lake.put_new("landed/s/x.parquet", _spoil(path.read_bytes(), kind))
     with pytest.raises(IntegrityError, match=r"x\.parquet is not a landed part .* Delete it, and"):
         read_parts(lake, "s", Window())
 
 
 @pytest.mark.parametrize(
     ("rows", "objects"),
-    [(ROWS, [held("a", rows=2)]), (ROWS[:2], [held("a", rows=2), held("b")])],
+    [(ROWS, [item("a", rows=2)]), (ROWS[:2], [item("a", rows=2), item("b")])],
     ids=["rows of no object", "an object without its row"],
 )
 def test_a_part_holds_as_many_rows_as_it_lists(
@@ -219,19 +219,19 @@ def test_a_part_holds_as_many_rows_as_it_lists(
 
 def test_a_part_of_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "part.parquet"
-    footer = {"sluice.objects": msgspec.json.encode([held()]).decode()}
+    footer = {"sluice.objects": msgspec.json.encode([item()]).decode()}
     path.write_bytes(_parquet(footer))
     lake = FolderStore(tmp_path / "lake")
-    assert lake.put_new(part_key("s", HOUR, [held()]), path)
+    assert lake.put_new(part_key("s", HOUR, [item()]), path)
     with pytest.raises(IntegrityError, match="is not a landed part"):
         read_parts(lake, "s", Window())
 
 
 def test_a_part_with_another_name_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "part.parquet"
-    write_part(path, landed_table(ROWS[:1]), [held("a")])
+    write_part(path, landed_table(ROWS[:1]), [item("a")])
     lake = FolderStore(tmp_path / "lake")
-    assert lake.put_new(part_key("s", HOUR, [held("b")]), path)
+    assert lake.put_new(part_key("s", HOUR, [item("b")]), path)
     with pytest.raises(IntegrityError, match="is not a landed part"):
         read_parts(lake, "s", Window())
 
@@ -239,15 +239,15 @@ def test_a_part_with_another_name_is_refused(tmp_path: Path) -> None:
 def test_no_flipped_bit_of_a_footer_goes_unnoticed(tmp_path: Path) -> None:
     """Either the part is refused, or it lists the same objects and gives the same rows."""
     lake = FolderStore(tmp_path)
-    objects = (held("AWSLogs/a", rows=2, waiting=1), held("b"))
+    objects = (item("AWSLogs/a", rows=2, waiting=1), item("b"))
     land(lake, tmp_path, ROWS, *objects)
     path = tmp_path / part_key("s", HOUR, objects)
     whole = path.read_bytes()
     start = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
-    listed = whole.rindex(b'[{"key":"AWSLogs/a"')  # each byte of the list, a few elsewhere
-    flips = accepted = refused = 0
+    list_start = whole.rindex(b'[{"key":"AWSLogs/a"')  # each byte of the list, a few elsewhere
+    flips = accepted_count = refused_count = 0
     for at in range(start, len(whole)):
-        if at % 15 and not listed <= at < listed + len(msgspec.json.encode(objects)):
+        if at % 15 and not list_start <= at < list_start + len(msgspec.json.encode(objects)):
             continue
         path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
         flips += 1
@@ -255,12 +255,12 @@ def test_no_flipped_bit_of_a_footer_goes_unnoticed(tmp_path: Path) -> None:
             (read,) = read_parts(lake, "s", Window())
             rows = rows_of(path, LANDED.names)
         except IntegrityError as error:
-            refused += path.name in str(error)
+            refused_count += path.name in str(error)
             continue
-        accepted += 1
+        accepted_count += 1
         assert (read.objects, rows.equals(landed_table(ROWS))) == (objects, True), at
-    assert accepted + refused == flips  # each refusal names the file
-    assert refused > 300
+    assert accepted_count + refused_count == flips  # each refusal names the file
+    assert refused_count > 300
 
 
 def test_a_part_with_a_flipped_bit_never_gives_other_rows(tmp_path: Path) -> None:
@@ -268,9 +268,9 @@ def test_a_part_with_a_flipped_bit_never_gives_other_rows(tmp_path: Path) -> Non
     path = tmp_path / "part.parquet"
     rows = [{"object": "a", "line": n, "input_body": f'{{"n": {n}}}'} for n in range(50)]
     table = landed_table(rows)
-    write_part(path, table, [held("a")])
+    write_part(path, table, [item("a")])
     whole = path.read_bytes()
-    changed = list[int]()
+    changed_bits = list[int]()
     for at in range(4, len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         try:
@@ -278,13 +278,13 @@ def test_a_part_with_a_flipped_bit_never_gives_other_rows(tmp_path: Path) -> Non
         except IntegrityError:
             continue
         if not read.equals(table):
-            changed.append(at)
-    assert changed == []
+            changed_bits.append(at)
+    assert changed_bits == []
 
 
 def test_rows_can_be_asked_of_some_objects_alone(tmp_path: Path) -> None:
     path = tmp_path / "part.parquet"
-    write_part(path, landed_table(ROWS), [held("a"), held("b")])
+    write_part(path, landed_table(ROWS), [item("a"), item("b")])
     columns = ["object", "line"]
     assert rows_of(path, columns, ["b", "z"]).to_pylist() == [{"object": "b", "line": 0}]
     assert rows_of(path, ["line"])["line"].to_pylist() == [1, 2, 0]
@@ -299,37 +299,40 @@ def rows_of(path: Path, columns: list[str], objects: list[str] | None = None) ->
 
 
 def test_what_is_missing_is_what_no_part_holds_as_it_is_now() -> None:
-    parts = [part("p", held("a"), held("b", etag="old")), part("q", held("c", size=9))]
-    listed = [log("a"), log("b"), log("c"), log("d")]
-    assert missing(listed, parts) == [(each, None) for each in listed[1:]]
-    assert missing(listed, []) == [(each, None) for each in listed]
+    parts = [
+        part("p", item("a"), item("b", etag="old")),
+        part("q", item("c", size=9)),
+    ]
+    log_objects = [log("a"), log("b"), log("c"), log("d")]
+    assert missing(log_objects, parts) == [(each, None) for each in log_objects[1:]]
+    assert missing(log_objects, []) == [(each, None) for each in log_objects]
     assert missing([], parts) == []
 
 
 def test_what_waits_for_bodies_is_missing_until_it_has_them_all() -> None:
-    waits = [part("p", held("a", waiting=3)), part("q", held("a", waiting=1))]
+    waits = [part("p", item("a", waiting=3)), part("q", item("a", waiting=1))]
     assert missing([log("a")], waits) == missing([log("a")], waits[::-1]) == [(log("a"), 1)]
-    assert missing([log("a")], [*waits, part("r", held("a"))]) == []
+    assert missing([log("a")], [*waits, part("r", item("a"))]) == []
 
 
 @pytest.mark.parametrize(
-    ("parts", "chosen"),
+    ("parts", "expected"),
     [
-        ([part("p", held("a"), held("b"))], {"p": ["a", "b"]}),
+        ([part("p", item("a"), item("b"))], {"p": ["a", "b"]}),
         (
-            [part("p", held("a"), held("b")), part("q", held("b", "e2", 11, NOON + timedelta(1)))],
+            [part("p", item("a"), item("b")), part("q", item("b", "e2", 11, NOON + timedelta(1)))],
             {"p": ["a"], "q": ["b"]},
         ),
         (
-            [part("q", held("b")), part("p", held("b", "e0", 11, NOON + timedelta(1)))],
+            [part("q", item("b")), part("p", item("b", "e0", 11, NOON + timedelta(1)))],
             {"p": ["b"]},
         ),
-        ([part("p", held("a")), part("q", held("a"))], {"q": ["a"]}),
-        ([part("q", held("a")), part("p", held("a"))], {"q": ["a"]}),
-        ([part("p", held("a", "e1")), part("q", held("a", "e2"))], {"q": ["a"]}),
-        ([part("p", held("a")), part("q", held("a", waiting=1))], {"p": ["a"]}),
+        ([part("p", item("a")), part("q", item("a"))], {"q": ["a"]}),
+        ([part("q", item("a")), part("p", item("a"))], {"q": ["a"]}),
+        ([part("p", item("a", "e1")), part("q", item("a", "e2"))], {"q": ["a"]}),
+        ([part("p", item("a")), part("q", item("a", waiting=1))], {"p": ["a"]}),
         (
-            [part("p", held("a")), part("q", held("a", "e2", 9, NOON + timedelta(1), 1))],
+            [part("p", item("a")), part("q", item("a", "e2", 9, NOON + timedelta(1), 1))],
             {"q": ["a"]},
         ),
         ([], {}),
@@ -341,17 +344,17 @@ def test_what_waits_for_bodies_is_missing_until_it_has_them_all() -> None:
     ],
 )  # fmt: skip
 def test_each_object_is_read_once_in_its_newest_version(
-    parts: list[Part], chosen: dict[str, list[str]]
+    parts: list[Part], expected: dict[str, list[str]]
 ) -> None:
-    told = {
+    choice = {
         key.removeprefix("landed/s/").removesuffix(".parquet"): [each.key for each in objects]
         for key, objects in choose_versions(parts).items()
     }
-    assert told == chosen
+    assert choice == expected
 
 
 _HELD = st.builds(
-    held,
+    item,
     st.sampled_from("abc"),
     st.sampled_from(["e1", "e2"]),
     st.just(10),
@@ -370,5 +373,5 @@ def test_the_choice_does_not_depend_on_the_order_of_parts(
     assert {k: sorted(h.key for h in v) for k, v in before.items()} == {
         k: sorted(h.key for h in v) for k, v in after.items()
     }
-    told = [each.key for objects in after.values() for each in objects]
-    assert sorted(told) == sorted({each.key for objects in contents for each in objects})
+    keys = [each.key for objects in after.values() for each in objects]
+    assert sorted(keys) == sorted({each.key for objects in contents for each in objects})

@@ -82,11 +82,11 @@ LEVELS = {
 @pytest.mark.parametrize("end", ["", "/"])
 def test_a_source_may_be_named_at_any_level(bucket_of_logs: Store, end: str) -> None:
     october = Window(datetime(2026, 10, 1, 2, tzinfo=UTC), datetime(2026, 10, 3, tzinfo=UTC))
-    for level, found in LEVELS.items():
+    for level, level_keys in LEVELS.items():
         source = open_source(f"{bucket_of_logs.uri}/logs{level}{end}")
         assert source.store.uri == f"{bucket_of_logs.uri}/logs"
-        assert sorted(keys(source)) == sorted(found), level
-        of_october = [key for key in found if "/2026/10/" in key]
+        assert sorted(keys(source)) == sorted(level_keys), level
+        of_october = [key for key in level_keys if "/2026/10/" in key]
         assert sorted(keys(source, october)) == sorted(of_october), level
 
 
@@ -128,8 +128,8 @@ def test_a_place_without_logs_is_told_with_what_it_holds(
     (tmp_path / "other/b").mkdir(parents=True)
     (tmp_path / "other/a.md").touch()
     (tmp_path / "other/b/data.parquet").touch()
-    known = r"parent of AWSLogs/.* level below.* CloudWatch export .*Firehose.* \*\.json"
-    with pytest.raises(ConfigError, match=rf"{uri}: no logs there \(found: {what}\)\..*{known}"):
+    layouts = r"parent of AWSLogs/.* level below.* CloudWatch export .*Firehose.* \*\.json"
+    with pytest.raises(ConfigError, match=rf"{uri}: no logs there \(found: {what}\)\..*{layouts}"):
         open_source(uri, tmp_path)
 
 
@@ -158,8 +158,10 @@ def test_other_layouts_are_read_whole_under_every_window(
     for key in [*CLOUDWATCH, *OTHERS]:
         (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / key).touch()
-    found = keys(open_source(f"{tmp_path}/{root}"), window)
-    assert found == [k.removeprefix(f"{root}/") for k in sorted(CLOUDWATCH) if k.startswith(root)]
+    read_keys = keys(open_source(f"{tmp_path}/{root}"), window)
+    assert read_keys == [
+        k.removeprefix(f"{root}/") for k in sorted(CLOUDWATCH) if k.startswith(root)
+    ]
 
 
 @pytest.mark.parametrize("key", LOGS)
@@ -227,9 +229,9 @@ def hourly(tmp_path: Path) -> Callable[[Window], list[str]]:
         path.touch()
 
     def ask(window: Window) -> list[str]:
-        found = keys(open_source(str(tmp_path)), window)
-        assert found == sorted(found)
-        return ["/".join(key.split("/")[6:8]) for key in found]
+        read_keys = keys(open_source(str(tmp_path)), window)
+        assert read_keys == sorted(read_keys)
+        return ["/".join(key.split("/")[6:8]) for key in read_keys]
 
     return ask
 
@@ -256,10 +258,10 @@ def test_hours_that_may_hold_records_of_the_window_are_found(
 ) -> None:
     """From an hour before, for skewed clocks, until two days after, for late deliveries."""
     assert (EARLY_HOURS, LATE_DAYS) == (1, 2)
-    found = hourly(Window(since, until))
-    assert (found[0], found[-1]) == (first, last)
+    hours = hourly(Window(since, until))
+    assert (hours[0], hours[-1]) == (first, last)
     days_between = int(last[:2]) - int(first[:2])
-    assert len(found) == 24 * days_between + int(last[3:]) - int(first[3:]) + 1
+    assert len(hours) == 24 * days_between + int(last[3:]) - int(first[3:]) + 1
 
 
 def test_a_window_before_all_logs_finds_nothing(hourly: Callable[[Window], list[str]]) -> None:
@@ -268,7 +270,7 @@ def test_a_window_before_all_logs_finds_nothing(hourly: Callable[[Window], list[
 
 
 @pytest.mark.parametrize(
-    ("below", "listed"),
+    ("below", "prefixes"),
     [
         ("AWSLogs/", [f"{region}/2026/10/0{d}/" for region in (EAST, WEST) for d in (1, 2, 3, 4)]),
         (f"{WEST}/", [f"{WEST}/2026/10/0{d}/" for d in (1, 2, 3, 4)]),
@@ -278,13 +280,13 @@ def test_a_window_before_all_logs_finds_nothing(hourly: Callable[[Window], list[
     ],
 )
 def test_only_the_days_of_the_window_are_listed(
-    tmp_path: Path, below: str, listed: list[str]
+    tmp_path: Path, below: str, prefixes: list[str]
 ) -> None:
     for region in (EAST, WEST):
         (tmp_path / region / "2026/10/03/07").mkdir(parents=True)
     store = Noting(FolderStore(tmp_path))
     list(Source(store, below).objects(Window(at(2), at(2, 12))))  # type: ignore[arg-type]
-    assert sorted(store.listed) == sorted(listed)
+    assert sorted(store.listed) == sorted(prefixes)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +324,7 @@ def test_what_lies_outside_of_the_hour_folders_is_read_under_no_window(
 
 
 @pytest.mark.parametrize(
-    ("window", "listed"),
+    ("window", "prefixes"),
     [
         (Window(since=at(30, 12)), ["2026/10/30/", "2026/10/31/", "2026/11/", "2026/12/", "2027/"]),
         (Window(until=at(1)), ["2025/", *(f"2026/{m:02}/" for m in range(1, 10))]
@@ -334,13 +336,13 @@ def test_what_lies_outside_of_the_hour_folders_is_read_under_no_window(
     ],
 )  # fmt: skip
 def test_no_more_than_the_range_is_listed_and_in_few_requests(
-    tmp_path: Path, window: Window, listed: list[str] | None
+    tmp_path: Path, window: Window, prefixes: list[str] | None
 ) -> None:
     for year in ("2025", "2026", "2027", "not-a-year"):
         (tmp_path / EAST / year).mkdir(parents=True)
     store = Noting(FolderStore(tmp_path))
     list(Source(store, "AWSLogs/").objects(window))  # type: ignore[arg-type]
-    expected = ["AWSLogs/"] if listed is None else [f"{EAST}/{prefix}" for prefix in listed]
+    expected = ["AWSLogs/"] if prefixes is None else [f"{EAST}/{prefix}" for prefix in prefixes]
     assert store.listed == expected
 
 

@@ -73,12 +73,12 @@ def test_a_file_and_every_folder_of_its_path_are_on_disk_when_it_is_put(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A power cut must not take back a name whose put was reported."""
-    synced = list[tuple[bool, int]]()
+    inodes = list[tuple[bool, int]]()
     real = os.fsync
 
     def remember(descriptor: int) -> None:
         status = os.fstat(descriptor)
-        synced.append((S_ISDIR(status.st_mode), status.st_ino))
+        inodes.append((S_ISDIR(status.st_mode), status.st_ino))
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", remember)
@@ -86,11 +86,11 @@ def test_a_file_and_every_folder_of_its_path_are_on_disk_when_it_is_put(
     store.put_new("a/b/c", b"content")
     lake = tmp_path / "lake"
     folders = [lake / "a/b", lake / "a", lake, tmp_path]
-    assert synced[0] == (False, (lake / "a/b/c").stat().st_ino)
-    assert set(synced[1:]) == {(True, folder.stat().st_ino) for folder in folders}
-    synced.clear()
+    assert inodes[0] == (False, (lake / "a/b/c").stat().st_ino)
+    assert set(inodes[1:]) == {(True, folder.stat().st_ino) for folder in folders}
+    inodes.clear()
     store.put_new("a/b/d", b"content")
-    assert synced[1:] == [(True, (lake / "a/b").stat().st_ino)]
+    assert inodes[1:] == [(True, (lake / "a/b").stat().st_ino)]
 
 
 def test_only_temporary_files_of_days_ago_are_removed(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_all_pages_of_a_listing_are_read(bucket: str, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "uri"),
+    ("template", "uri"),
     [
         ("s3://{}", "s3://{}"),
         ("s3://{}/", "s3://{}"),
@@ -49,8 +49,8 @@ def test_all_pages_of_a_listing_are_read(bucket: str, number: int) -> None:
         ("s3://{}//p", "s3://{}/p"),
     ],
 )
-def test_slashes_at_the_ends_mean_nothing(bucket: str, given: str, uri: str) -> None:
-    store = S3Store(given.format(bucket))
+def test_slashes_at_the_ends_mean_nothing(bucket: str, template: str, uri: str) -> None:
+    store = S3Store(template.format(bucket))
     store.put_new("x", b"")
     assert store.uri == uri.format(bucket)
     assert [entry.key for entry in store.entries()] == ["x"]

@@ -78,14 +78,14 @@ def test_of_many_that_put_one_key_at_once_one_wins(store: Store) -> None:
         return store.put_new("new/key", b"%d" % number * 10_000)
 
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(put, range(8)))
-    assert won.count(True) == 1
+        outcomes = list(pool.map(put, range(8)))
+    assert outcomes.count(True) == 1
     assert keys(store) == ["new/key"]
-    assert store.read(only(store, "new/key")) == b"%d" % won.index(True) * 10_000
+    assert store.read(only(store, "new/key")) == b"%d" % outcomes.index(True) * 10_000
 
 
 @pytest.mark.parametrize(
-    ("prefix", "found"),
+    ("prefix", "expected"),
     [
         ("", ["B", "a", "a-b/c", "a/b", "a/b/c", "a0", "é"]),
         ("a", ["a", "a-b/c", "a/b", "a/b/c", "a0"]),
@@ -97,7 +97,7 @@ def test_of_many_that_put_one_key_at_once_one_wins(store: Store) -> None:
     ],
 )
 def test_entries_come_by_key_and_below_the_prefix(
-    bucket: str, tmp_path: Path, prefix: str, found: list[str]
+    bucket: str, tmp_path: Path, prefix: str, expected: list[str]
 ) -> None:
     """A folder can't hold both `a` and `a/b`, so it is asked about what it can hold."""
     s3, folder = S3Store(f"s3://{bucket}"), FolderStore(tmp_path / "root")
@@ -105,8 +105,8 @@ def test_entries_come_by_key_and_below_the_prefix(
         s3.put_new(key, b"")
     for key in ("é", "a0", "a/b/c", "a-b/c", "B"):
         folder.put_new(key, b"")
-    assert keys(s3, prefix) == found
-    assert keys(folder, prefix) == [key for key in found if key not in ("a", "a/b")]
+    assert keys(s3, prefix) == expected
+    assert keys(folder, prefix) == [key for key in expected if key not in ("a", "a/b")]
 
 
 def test_keys_of_any_letters_are_kept(store: Store) -> None:
@@ -130,10 +130,10 @@ def test_an_object_that_is_not_the_listed_one_is_not_read(
     store: Store, change: bytes | None
 ) -> None:
     store.put_new("a/b", b"bytes")
-    listed = only(store, "a/b")
+    stored_entry = only(store, "a/b")
     replace(store, "a/b", change)
     with pytest.raises(TransientError, match=r"a/b .*run again"):
-        store.read(listed)
+        store.read(stored_entry)
 
 
 def test_a_local_file_holds_the_bytes(store: Store) -> None:
@@ -174,8 +174,8 @@ def test_what_is_no_place_is_refused(uri: str) -> None:
 def test_messages_hold_no_letters_that_do_not_print(store: Store) -> None:
     key = "a\u202eb\x1b[31m"
     store.put_new(key, b"bytes")
-    listed = only(store, key)
+    stored_entry = only(store, key)
     replace(store, key, b"changed!")
     with pytest.raises(SluiceError) as refusal:
-        store.read(listed)
+        store.read(stored_entry)
     assert str(refusal.value).isprintable()

@@ -54,18 +54,20 @@ def tool(**changes: object) -> Json:
 
 
 def judge(*lines: Json | bytes, names: Iterable[str] = ()) -> Report:
-    asked = [profile_named(name) for name in names] or list(profiles().values())
+    checked_profiles = [profile_named(name) for name in names] or list(profiles().values())
     raw = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in lines]
-    return check_lines([each if each.endswith(b"\n") else each + b"\n" for each in raw], asked)
+    return check_lines(
+        [each if each.endswith(b"\n") else each + b"\n" for each in raw], checked_profiles
+    )
 
 
 def is_broken(one: Json | bytes, name: str) -> dict[str, str]:
     """Rules of a profile that one line breaks, with their severity; the number of lines is none."""
     report = judge(one, names=[name])
-    found = (*report.findings, *report.verdict(name).findings)
-    named: dict[str, str] = {each.rule.partition("/")[2]: each.severity for each in found}
-    named.pop("too-few-lines", None)
-    return named
+    findings = (*report.findings, *report.verdict(name).findings)
+    severities: dict[str, str] = {each.rule.partition("/")[2]: each.severity for each in findings}
+    severities.pop("too-few-lines", None)
+    return severities
 
 
 # --- what is taken
@@ -241,9 +243,9 @@ def test_a_line_passes_if_what_it_breaks_are_warnings(
 
 
 def test_every_rule_is_broken_by_some_line_here() -> None:
-    tried = {rule for _, _, rules in REFUSED for rule in rules}
+    rule_names = {rule for _, _, rules in REFUSED for rule in rules}
     here = [each for each in profiles().values() if each.kind != "elsewhere"]
-    assert {rule.name for profile in here for rule in profile.rules} == tried
+    assert {rule.name for profile in here for rule in profile.rules} == rule_names
 
 
 # --- the text of a line
@@ -278,15 +280,15 @@ TEXTS: list[tuple[bytes, str]] = [
 @pytest.mark.parametrize(("text", "rule"), TEXTS)
 def test_a_text_that_is_no_line_is_told_by_what_is_wrong(text: bytes, rule: str) -> None:
     report = judge(line(), text, line(id="b"))
-    found = {finding.rule: finding.lines for finding in report.findings}
-    assert found == {f"file/{rule}": (2,)}
+    lines_by_rule = {finding.rule: finding.lines for finding in report.findings}
+    assert lines_by_rule == {f"file/{rule}": (2,)}
     assert report.verdict("math").passing == (3 if text == b"{}\n" else 2)
 
 
 def test_a_line_over_the_limit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line_text, "MAX_LINE_BYTES", 400)
-    found = judge(line(), line(pad="x" * 400)).findings
-    assert [(each.rule, each.lines) for each in found] == [("file/line-too-long", (2,))]
+    findings = judge(line(), line(pad="x" * 400)).findings
+    assert [(each.rule, each.lines) for each in findings] == [("file/line-too-long", (2,))]
 
 
 @pytest.mark.parametrize(
@@ -314,14 +316,14 @@ def test_every_fault_of_a_file_has_its_test() -> None:
         for each in vars(module).values()
         if isinstance(each, line_text.Fault)
     }
-    tried = {rule for _, rule in TEXTS} | {"line-too-long", "repeated-id", "repeated-line"}
-    assert every - tried == {"empty", "bom", "utf16", "gzip", "array", "pretty-printed"}
+    rule_names = {rule for _, rule in TEXTS} | {"line-too-long", "repeated-id", "repeated-line"}
+    assert every - rule_names == {"empty", "bom", "utf16", "gzip", "array", "pretty-printed"}
 
 
 # --- the file as a whole
 
 
-def numbered(number: int) -> list[Json]:
+def numbered_lines(number: int) -> list[Json]:
     return [line(id=f"line-{place}") for place in range(number)]
 
 
@@ -349,7 +351,9 @@ def test_a_grader_takes_any_number_of_lines() -> None:
 
 
 def test_one_bad_line_fails_the_file_and_is_counted() -> None:
-    verdict = judge(*numbered(100), line(USER, SAID), names=["nova-docs"]).verdict("nova-docs")
+    verdict = judge(*numbered_lines(100), line(USER, SAID), names=["nova-docs"]).verdict(
+        "nova-docs"
+    )
     assert (verdict.passing, verdict.is_passed) == (100, False)
     assert [(each.rule, each.lines) for each in verdict.findings] == [
         ("nova-docs/last-role", (101,))
@@ -358,14 +362,17 @@ def test_one_bad_line_fails_the_file_and_is_counted() -> None:
 
 def test_lines_and_ids_that_come_again_are_warned_of() -> None:
     report = judge(line(), line(), line(team="blue"), names=["math"])
-    found = {each.rule: (each.severity, each.lines) for each in report.findings}
-    assert found == {"file/repeated-line": ("warning", (2,)), "file/repeated-id": ("warning", (3,))}
+    by_rule = {each.rule: (each.severity, each.lines) for each in report.findings}
+    assert by_rule == {
+        "file/repeated-line": ("warning", (2,)),
+        "file/repeated-id": ("warning", (3,)),
+    }
     assert report.verdict("math").is_passed
 
 
 def test_all_findings_are_counted_and_few_are_kept() -> None:
-    found = judge(*[line(USER, SAID)] * 50, names=["nova-docs"]).verdict("nova-docs").findings
-    last_role = next(each for each in found if each.rule == "nova-docs/last-role")
+    findings = judge(*[line(USER, SAID)] * 50, names=["nova-docs"]).verdict("nova-docs").findings
+    last_role = next(each for each in findings if each.rule == "nova-docs/last-role")
     assert last_role.count == 50
     assert last_role.lines == tuple(range(1, MAX_LINES_TOLD + 1))
 

@@ -34,11 +34,11 @@ def fix(*texts: bytes | Json, names: tuple[str, ...] = ("nova-docs",)) -> list[F
     return list(fix_lines(enumerate(raw, start=1), [profile_named(name) for name in names]))
 
 
-def fixed(one: Json, name: str = "nova-docs") -> Json | None:
+def fix_one(one: Json, name: str = "nova-docs") -> Json | None:
     """The line after fixing; None if it was set aside."""
     text = fix(one, names=(name,))[0].text
-    made: Json | None = json.loads(text) if text else None
-    return made
+    fixed_json: Json | None = json.loads(text) if text else None
+    return fixed_json
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def fixed(one: Json, name: str = "nova-docs") -> Json | None:
     ],
 )  # fmt: skip
 def test_messages_are_fixed(before: list[Json], after: list[Json]) -> None:
-    assert fixed(line(*before)) == line(*after)
+    assert fix_one(line(*before)) == line(*after)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_messages_are_fixed(before: list[Json], after: list[Json]) -> None:
     ],
 )  # fmt: skip
 def test_fields_are_fixed_as_the_profile_wants_them(name: str, before: Json, after: Json) -> None:
-    assert fixed(line(**before), name) == line(**after)
+    assert fix_one(line(**before), name) == line(**after)
 
 
 @pytest.mark.parametrize(
@@ -107,25 +107,25 @@ def test_fields_are_fixed_as_the_profile_wants_them(name: str, before: Json, aft
     ],
 )
 def test_what_the_profile_does_not_mind_stays(name: str, one: Json) -> None:
-    done = fix(one, names=(name,))[0]
-    assert (done.text, done.fixes) == (json.dumps(one).encode(), ())
+    fixed_line = fix(one, names=(name,))[0]
+    assert (fixed_line.text, fixed_line.fixes) == (json.dumps(one).encode(), ())
 
 
 def test_an_id_is_made_from_the_content_and_is_the_same_every_time() -> None:
     bare = {"messages": [USER], "reference_answer": "72"}
-    turned = dict(reversed(bare.items()))
+    other_order = dict(reversed(bare.items()))
     first, again, other = (
-        json.loads(each.text or b"") for each in fix(bare, turned, {**bare, "id": "", "x": 1})
+        json.loads(each.text or b"") for each in fix(bare, other_order, {**bare, "id": "", "x": 1})
     )
     assert again["id"] == f"{first['id']}-2"
     assert len({first["id"], other["id"]}) == 2
-    assert fixed(bare) == first
+    assert fix_one(bare) == first
 
 
 def test_a_row_of_the_nova_forge_sdk_becomes_a_line() -> None:
     row = {"id": "a", "question": USER["content"], "system": "You count."}
-    assert fixed({**row, "reference_answer": {"answer": "72"}}) == line(SYSTEM, USER)
-    assert fixed({**row, "question": ["?"]}) is None
+    assert fix_one({**row, "reference_answer": {"answer": "72"}}) == line(SYSTEM, USER)
+    assert fix_one({**row, "question": ["?"]}) is None
 
 
 @pytest.mark.parametrize(
@@ -173,16 +173,16 @@ def test_a_line_that_needs_nothing_keeps_its_bytes() -> None:
 )
 def test_a_file_in_another_layout_becomes_lines(raw: bytes) -> None:
     text = json.dumps(line()).encode()
-    done = list(fix_lines(read_lines(raw % (text, text)), [profile_named("nova-docs")]))
-    assert [each.text and json.loads(each.text) for each in done] == [line(), line()]
-    assert not any(each.text and b"\n" in each.text for each in done)
+    fixed_lines = list(fix_lines(read_lines(raw % (text, text)), [profile_named("nova-docs")]))
+    assert [each.text and json.loads(each.text) for each in fixed_lines] == [line(), line()]
+    assert not any(each.text and b"\n" in each.text for each in fixed_lines)
 
 
 def test_a_pretty_printed_object_becomes_one_line() -> None:
     raw = json.dumps(line(), indent=2).replace('6 x 12?"', '6 x 12?"\r').encode()
-    done = list(fix_lines(read_lines(raw), [profile_named("nova-docs")]))
-    assert [each.text and each.text.count(b"\n") for each in done] == [0]
-    assert [each.text and each.text.count(b"\r") for each in done] == [0]
+    fixed_lines = list(fix_lines(read_lines(raw), [profile_named("nova-docs")]))
+    assert [each.text and each.text.count(b"\n") for each in fixed_lines] == [0]
+    assert [each.text and each.text.count(b"\r") for each in fixed_lines] == [0]
 
 
 # --- whatever comes
@@ -233,9 +233,9 @@ def test_fixing_twice_is_fixing_once(many: list[Json], name: str) -> None:
 def test_every_line_is_kept_and_fits_or_is_set_aside_with_a_rule(
     many: list[Json], name: str
 ) -> None:
-    done = fix(*many, names=(name,))
-    assert [each.line for each in done] == list(range(1, len(many) + 1))
-    for each in done:
+    fixed_lines = fix(*many, names=(name,))
+    assert [each.line for each in fixed_lines] == list(range(1, len(many) + 1))
+    for each in fixed_lines:
         assert (each.text is None) == bool(each.rules)
         if each.text is not None:
             assert line_errors(json.loads(each.text), [profile_named(name)]) == []
@@ -243,16 +243,16 @@ def test_every_line_is_kept_and_fits_or_is_set_aside_with_a_rule(
 
 @given(lines, names)
 def test_fixing_loses_no_word_of_the_prompt_unless_it_says_so(one: Json, name: str) -> None:
-    done = fix(one, names=(name,))[0]
-    if done.text is not None and not any(each.loses for each in done.fixes):
-        assert words(json.loads(done.text)) == words(one)
+    fixed_line = fix(one, names=(name,))[0]
+    if fixed_line.text is not None and not any(each.loses for each in fixed_line.fixes):
+        assert words(json.loads(fixed_line.text)) == words(one)
 
 
 def words(one: Json) -> list[str]:
     """All that the messages of a line say; of a row, its question and system."""
     rows = [one.get("system"), one.get("question")] if "messages" not in one else []
-    said = rows + [message.get("content") for message in one.get("messages", [])]
-    return sorted(word for content in said for word in spoken(content).split())
+    contents = rows + [message.get("content") for message in one.get("messages", [])]
+    return sorted(word for content in contents for word in spoken(content).split())
 
 
 def spoken(content: Any) -> str:

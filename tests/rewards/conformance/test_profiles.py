@@ -38,10 +38,10 @@ def judge(*lines: Json, names: list[str]) -> Report:
 
 def is_broken(one: Json, name: str) -> dict[str, str]:
     report = judge(one, names=[name])
-    found = (*report.findings, *report.verdict(name).findings)
-    named: dict[str, str] = {each.rule.partition("/")[2]: each.severity for each in found}
-    named.pop("too-few-lines", None)
-    return named
+    findings = (*report.findings, *report.verdict(name).findings)
+    severities: dict[str, str] = {each.rule.partition("/")[2]: each.severity for each in findings}
+    severities.pop("too-few-lines", None)
+    return severities
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_forge_takes_a_key_in_all_lines_or_in_none(key: str) -> None:
     rule = f"forge-sdk/{key}-in-some".replace("_", "-")
     for lines, numbers in (([whole, bare, {**whole, key: None}], (2,)), ([bare, whole], (2,))):
         verdict = judge(*lines, names=["forge-sdk"]).verdict("forge-sdk")
-        found = {each.rule: each.lines for each in verdict.findings}
-        assert found[rule] == numbers
+        lines_by_rule = {each.rule: each.lines for each in verdict.findings}
+        assert lines_by_rule[rule] == numbers
         assert verdict.passing == len(lines) - 1
     assert rule not in {
         each.rule for each in judge(bare, bare, names=["forge-sdk"]).verdicts[0].findings

@@ -166,9 +166,9 @@ def test_no_sample_stops_a_grader(name: str, reference: Any, content: Any, calls
 
 def test_what_graders_share_is_the_same_text() -> None:
     texts = [path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*_grader.py"))]
-    shared = {text[text.index("# --- The same text") :] for text in texts}
+    common_texts = {text[text.index("# --- The same text") :] for text in texts}
     assert len(texts) == len(MODULES)
-    assert len(shared) == 1
+    assert len(common_texts) == 1
 
 
 # --- each in particular

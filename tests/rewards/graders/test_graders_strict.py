@@ -17,17 +17,17 @@ ROWS = re.findall(
 )
 
 
-def reference_of(name: str, told: str) -> Any:
+def reference_of(name: str, text: str) -> Any:
     if name == "tool":
-        fields = {"tool_called": "add", "tool_parameters": json.loads(told)}
+        fields = {"tool_called": "add", "tool_parameters": json.loads(text)}
         return template_named("tool").from_fields(fields)
-    return {"final_answer" if name == "math" else "answer": told}
+    return {"final_answer" if name == "math" else "answer": text}
 
 
-def scored(name: str, handler: str, reference: Any, said: str, form: Any = "metadata") -> float:
+def score(name: str, handler: str, reference: Any, text: str, form: Any = "metadata") -> float:
     module = import_module(f"bedrock_sluice.rewards.graders.{name}_grader")
     line = {"id": "a", "messages": [], "reference_answer": reference}
-    (result,) = getattr(module, handler)(as_event([Sample(line, said)], form), None)
+    (result,) = getattr(module, handler)(as_event([Sample(line, text)], form), None)
     return float(result["aggregate_reward_score"])
 
 
@@ -36,16 +36,16 @@ def test_the_table_has_rows_of_every_grader_with_a_strict_mode() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told", "said", "ours", "strict"),
+    ("name", "reference_text", "response_text", "ours", "strict"),
     [(name, *rest) for name, _, *rest in ROWS],
     ids=[f"{name}: {case}" for name, case, *_ in ROWS],
 )
 def test_a_row_says_what_both_handlers_give(
-    name: str, told: str, said: str, ours: str, strict: str
+    name: str, reference_text: str, response_text: str, ours: str, strict: str
 ) -> None:
-    reference, text = reference_of(name, told), said.replace("\\n", "\n")
-    assert scored(name, "lambda_handler", reference, text) == float(ours)
-    assert scored(name, "strict_handler", reference, text) == float(strict)
+    reference, text = reference_of(name, reference_text), response_text.replace("\\n", "\n")
+    assert score(name, "lambda_handler", reference, text) == float(ours)
+    assert score(name, "strict_handler", reference, text) == float(strict)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -60,18 +60,18 @@ def test_a_row_says_what_both_handlers_give(
     ],
 )
 def test_strict_takes_every_form_of_event(name: str, reference: Any, right: str, form: Any) -> None:
-    assert scored(name, "strict_handler", reference, right, form) == 1.0
-    assert scored(name, "strict_handler", reference, "what?", form) == 0.0
+    assert score(name, "strict_handler", reference, right, form) == 1.0
+    assert score(name, "strict_handler", reference, "what?", form) == 0.0
 
 
 def test_strict_math_reads_300_characters() -> None:
     reach = "#### 72" + "\n" * 293
     reference = {"final_answer": "72"}
-    assert scored("math", "strict_handler", reference, reach) == 1.0
-    assert scored("math", "strict_handler", reference, reach + "\n") == 0.0
+    assert score("math", "strict_handler", reference, reach) == 1.0
+    assert score("math", "strict_handler", reference, reach + "\n") == 0.0
 
 
 @pytest.mark.parametrize("name", ["math", "qa", "tool"])
 @pytest.mark.parametrize("reference", [None, 7, [], {}, {"ground_truth": ["f("]}, "none"])
 def test_strict_scores_0_where_there_is_nothing_to_compare(name: str, reference: Any) -> None:
-    assert scored(name, "strict_handler", reference, "f(1)") == 0.0
+    assert score(name, "strict_handler", reference, "f(1)") == 0.0

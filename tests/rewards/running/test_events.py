@@ -31,9 +31,9 @@ def sample(line_id: str = "a", reference: object = "42", **further: object) -> S
     ],
 )
 def test_each_form_is_exactly_this(form: EventForm, expected: Any) -> None:
-    shared = {"id": "a", "messages": [USER, SAID], "tools": [{}]}
+    common_fields = {"id": "a", "messages": [USER, SAID], "tools": [{}]}
     rows = expected["trajectories"] if isinstance(expected, dict) else expected
-    rows[0].update(shared)
+    rows[0].update(common_fields)
     assert as_event([sample(tools=[{}], team="x")], form) == expected
 
 
@@ -44,8 +44,8 @@ def test_a_reference_that_is_an_object_is_never_wrapped(form: EventForm) -> None
 
 def test_a_response_may_be_a_whole_message() -> None:
     call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}
-    made: Any = as_event([Sample(sample().line, call)], "top_level")
-    assert made[0]["messages"] == [USER, call]
+    event: Any = as_event([Sample(sample().line, call)], "top_level")
+    assert event[0]["messages"] == [USER, call]
 
 
 def test_batches_hold_no_more_than_they_should_in_order() -> None:
@@ -54,8 +54,8 @@ def test_batches_hold_no_more_than_they_should_in_order() -> None:
 
 
 def test_two_responses_to_one_line_stand_in_different_batches() -> None:
-    made = batches([sample("a"), sample("b"), sample("a"), sample("a")])
-    assert [[each.id for each in batch] for batch in made] == [["a", "b"], ["a"], ["a"]]
+    sample_batches = batches([sample("a"), sample("b"), sample("a"), sample("a")])
+    assert [[each.id for each in batch] for batch in sample_batches] == [["a", "b"], ["a"], ["a"]]
 
 
 # --- answers
@@ -63,8 +63,8 @@ def test_two_responses_to_one_line_stand_in_different_batches() -> None:
 
 def row(**changes: object) -> Json:
     """A good result for `a`; a field that is set to `...` is left out."""
-    made = {"id": "a", "aggregate_reward_score": 0.5, **changes}
-    return {key: value for key, value in made.items() if value is not ...}
+    fields = {"id": "a", "aggregate_reward_score": 0.5, **changes}
+    return {key: value for key, value in fields.items() if value is not ...}
 
 
 METRIC: Json = {"name": "accuracy", "value": 1, "type": "Reward"}
@@ -82,14 +82,14 @@ METRIC: Json = {"name": "accuracy", "value": 1, "type": "Reward"}
     ],
 )
 def test_a_good_answer_has_no_problem(answer: object) -> None:
-    (scored,) = read_scores(answer, ["a"])
-    assert (scored.id, scored.score, scored.metrics, scored.problem) == ("a", 0.5, {}, None)
+    (outcome,) = read_scores(answer, ["a"])
+    assert (outcome.id, outcome.score, outcome.metrics, outcome.problem) == ("a", 0.5, {}, None)
 
 
 def test_metrics_come_by_name() -> None:
-    (scored,) = read_scores([row(metrics_list=[METRIC, METRIC | {"name": "b"}])], ["a"])
-    assert scored.metrics == {"accuracy": 1.0, "b": 1.0}
-    assert scored.problem is None
+    (outcome,) = read_scores([row(metrics_list=[METRIC, METRIC | {"name": "b"}])], ["a"])
+    assert outcome.metrics == {"accuracy": 1.0, "b": 1.0}
+    assert outcome.problem is None
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_metrics_come_by_name() -> None:
     ],
 )
 def test_a_bad_answer_has_no_score_and_says_why(answer: object, problem: str) -> None:
-    (scored,) = read_scores(answer, ["a"])
-    assert (scored.id, scored.score) == ("a", None)
-    assert (scored.problem or "").startswith(problem)
+    (outcome,) = read_scores(answer, ["a"])
+    assert (outcome.id, outcome.score) == ("a", None)
+    assert (outcome.problem or "").startswith(problem)
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ def test_a_bad_answer_has_no_score_and_says_why(answer: object, problem: str) ->
     ],
 )
 def test_a_bad_metric_is_told_and_the_score_stays(metrics: object, problem: str) -> None:
-    (scored,) = read_scores([row(metrics_list=metrics)], ["a"])
-    assert scored.score == 0.5
-    assert (scored.problem or "").startswith(problem)
+    (outcome,) = read_scores([row(metrics_list=metrics)], ["a"])
+    assert outcome.score == 0.5
+    assert (outcome.problem or "").startswith(problem)
 
 
 def test_a_result_that_nobody_asked_for_is_told_with_each_score() -> None:

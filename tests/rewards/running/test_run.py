@@ -31,9 +31,9 @@ ALONE = "graded alone, because its batch failed"
 
 def samples(number: int) -> list[Sample]:
     """Lines `0`, `1`, …, each with its own number as a right answer."""
-    asked = {"messages": [{"role": "user", "content": SECRET}]}
+    messages = {"messages": [{"role": "user", "content": SECRET}]}
     right = {str(n): f"#### {n}" for n in range(number)}
-    return [Sample({"id": i, "reference_answer": r, **asked}, r) for i, r in right.items()]
+    return [Sample({"id": i, "reference_answer": r, **messages}, r) for i, r in right.items()]
 
 
 @pytest.fixture
@@ -152,8 +152,8 @@ def test_a_process_that_a_grader_left_is_ended_with_it(
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
     reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
-    held = f"os.open({str(tmp_path / 'fifo')!r}, os.O_WRONLY); {left}; time.sleep(0.3)"
-    assert run(grader(held), 1)[0].score == 1.0
+    open_call = f"os.open({str(tmp_path / 'fifo')!r}, os.O_WRONLY); {left}; time.sleep(0.3)"
+    assert run(grader(open_call), 1)[0].score == 1.0
     assert select.select([reader], [], [], 10)[0]  # which comes once nobody is left to write
     assert os.read(reader, 1) == b""
     os.close(reader)
@@ -179,13 +179,17 @@ def test_a_grader_sees_no_credentials(
     monkeypatch.setenv("HOME", str(home))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "MY_TOKEN"):
         monkeypatch.setenv(name, "default")
-    seen = "row['aggregate_reward_score'] = len([k for k in os.environ if k not in KNOWN])"
-    known = "KNOWN = {'PATH', 'LANG', 'TMPDIR', 'HOME', 'AWS_EC2_METADATA_DISABLED', 'LC_CTYPE'}"
-    asked = (
+    count_unknown = "row['aggregate_reward_score'] = len([k for k in os.environ if k not in KNOWN])"
+    known_names = (
+        "KNOWN = {'PATH', 'LANG', 'TMPDIR', 'HOME', 'AWS_EC2_METADATA_DISABLED', 'LC_CTYPE'}"
+    )
+    other_code = (
         "import boto3\nassert boto3.Session().get_credentials() is None\n"
         "assert not os.listdir(os.path.expanduser('~'))"
     )
-    assert [each.score for each in run(grader(seen, f"{known}\n{asked}"), 1)] == [0.0]
+    assert [
+        each.score for each in run(grader(count_unknown, f"{known_names}\n{other_code}"), 1)
+    ] == [0.0]
 
 
 def test_a_grader_has_the_context_of_a_lambda(grader: Write) -> None:
@@ -205,8 +209,10 @@ def test_nothing_is_left_on_disk(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    made = grader("open('x', 'w').close(); open(os.environ['TMPDIR'] + '/y', 'w').close()")
-    assert run(made, 1)[0].problem is None
+    writing_grader = grader(
+        "open('x', 'w').close(); open(os.environ['TMPDIR'] + '/y', 'w').close()"
+    )
+    assert run(writing_grader, 1)[0].problem is None
     assert list((tmp_path / "tmp").iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["grader.py", "tmp"]
 
@@ -227,9 +233,9 @@ def test_nothing_is_left_on_disk(
 def test_a_grader_that_cannot_be_loaded_is_told_before_any_score(
     grader: Write, python: str, top: str, message: str
 ) -> None:
-    made = grader("", top)
+    local_grader = grader("", top)
     with pytest.raises(ConfigError, match=message):
-        run(LocalGrader(python, made.base))
+        run(LocalGrader(python, local_grader.base))
 
 
 def test_a_grader_that_hangs_while_it_is_loaded_is_stopped(
@@ -253,5 +259,5 @@ def test_samples_are_split_until_lambda_would_take_them(
 
 def test_a_large_event_is_handed_over_whole(grader: Write) -> None:
     big = [Sample(samples(1)[0].line, "x" * (3 * MB))]
-    made = grader("row['aggregate_reward_score'] = len(s['messages'][-1]['content'])")
-    assert [each.score for each in run_grader(made, big)] == [3.0 * MB]
+    local_grader = grader("row['aggregate_reward_score'] = len(s['messages'][-1]['content'])")
+    assert [each.score for each in run_grader(local_grader, big)] == [3.0 * MB]

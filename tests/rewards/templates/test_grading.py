@@ -60,12 +60,12 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """A judge who is content if the response holds the answer of the reference."""
 
     def converse(*, messages: list[Json], **_: object) -> Json:
-        shown = messages[0]["content"][0]["text"].replace("&lt;", "<")
-        reference = shown.split("<reference>\n")[1].split("\n</reference>")[0]
-        response = shown.split("<response>\n")[1].split("\n</response>")[0]
+        material = messages[0]["content"][0]["text"].replace("&lt;", "<")
+        reference = material.split("<reference>\n")[1].split("\n</reference>")[0]
+        response = material.split("<response>\n")[1].split("\n</response>")[0]
         score = 10 if json.loads(reference)["answer"] in response else 0
-        said = [{"text": json.dumps({"score": score})}]
-        return {"output": {"message": {"role": "assistant", "content": said}}}
+        blocks = [{"text": json.dumps({"score": score})}]
+        return {"output": {"message": {"role": "assistant", "content": blocks}}}
 
     monkeypatch.setattr(MODULES["judge_grader"], "converse", lambda: converse)
     monkeypatch.setenv("JUDGE_MODEL_ID", "amazon.nova-pro-v1:0")
@@ -111,12 +111,12 @@ def judgements(draw: st.DrawFn) -> Labelled:
 def calls(draw: st.DrawFn) -> Labelled:
     parameters = draw(st.dictionaries(st.text(), JSON_VALUES, max_size=3))
     name, other = draw(st.lists(WORD, min_size=2, max_size=2, unique=True))
-    right, wrong = (called(each, parameters) for each in (name, other))
-    told: Any = json.dumps(parameters) if draw(st.booleans()) else parameters
-    return Labelled({"tool_called": name, "tool_parameters": told}, right, wrong)
+    right, wrong = (tool_call(each, parameters) for each in (name, other))
+    argument_json: Any = json.dumps(parameters) if draw(st.booleans()) else parameters
+    return Labelled({"tool_called": name, "tool_parameters": argument_json}, right, wrong)
 
 
-def called(name: str, parameters: Json) -> Json:
+def tool_call(name: str, parameters: Json) -> Json:
     function = {"name": name, "arguments": json.dumps(parameters)}
     call = {"id": "c", "type": "function", "function": function}
     return {"role": "assistant", "content": None, "tool_calls": [call]}
@@ -133,8 +133,8 @@ def forms(draw: st.DrawFn) -> Labelled:
         "bullets": 0,
         "regex": f"^{words[0]}",
     }
-    asked = draw(st.lists(st.sampled_from(sorted(every)), min_size=1))
-    fields = {"constraints": {name: every[name] for name in asked} | {"json": False}}
+    constraint_names = draw(st.lists(st.sampled_from(sorted(every)), min_size=1))
+    fields = {"constraints": {name: every[name] for name in constraint_names} | {"json": False}}
     return Labelled(fields, " ".join(words), "- sorry " * (len(words) + 1))
 
 
@@ -149,17 +149,17 @@ LABELS: dict[str, Callable[[], st.SearchStrategy[Labelled]]] = {
 }
 
 
-def made(name: str, fields: Json) -> Json:
+def make_line(name: str, fields: Json) -> Json:
     """The line of one label, as it is rendered for a prompt that asks for the marker."""
     template = template_of(name)
     reference = template.from_fields(fields)
     assert reference is not None
-    offered = [{"function": {"name": fields.get("tool_called")}, "type": "function"}]
+    tools = [{"function": {"name": fields.get("tool_called")}, "type": "function"}]
     row = {
         "request_id": "a",
         "messages": json.dumps([{"role": "user", "content": template.instruction or "Well?"}]),
         "reference_answer": json.dumps(reference),
-        "tools": json.dumps(offered) if template.needs_tools else None,
+        "tools": json.dumps(tools) if template.needs_tools else None,
     }
     schema = {**dict.fromkeys(row, pl.String), "request_metadata": pl.Null}
     (text,) = render(pl.DataFrame([{**row, "request_metadata": None}], schema=schema), [])
@@ -168,13 +168,13 @@ def made(name: str, fields: Json) -> Json:
     return line
 
 
-def graded(name: str, line: Json, response: Any, form: Any) -> Json:
+def grade_response(name: str, line: Json, response: Any, form: Any) -> Json:
     """Score and metrics of one response by the template's grader."""
     event = json.loads(json.dumps(as_event([Sample(line, response)], form)))
     answer = MODULES[GRADED[name]].lambda_handler(event, None)
-    (scored,) = read_scores(answer, ["a"])
-    assert scored.problem is None
-    return {"score": scored.score, **scored.metrics}
+    (outcome,) = read_scores(answer, ["a"])
+    assert outcome.problem is None
+    return {"score": outcome.score, **outcome.metrics}
 
 
 def test_every_template_with_a_grader_has_labels_here() -> None:
@@ -186,9 +186,9 @@ def test_every_template_with_a_grader_has_labels_here() -> None:
 def test_a_right_response_scores_1_and_a_wrong_one_0(name: str, form: Any) -> None:
     @given(label=LABELS[name]())
     def grade(label: Labelled) -> None:
-        line = made(name, label.fields)
-        assert graded(name, line, label.right, form)["score"] == 1.0
-        assert graded(name, line, label.wrong, form)["score"] == 0.0
+        line = make_line(name, label.fields)
+        assert grade_response(name, line, label.right, form)["score"] == 1.0
+        assert grade_response(name, line, label.wrong, form)["score"] == 0.0
 
     grade()
 
@@ -215,7 +215,7 @@ def test_a_right_response_scores_1_and_a_wrong_one_0(name: str, form: Any) -> No
 def test_what_does_not_fit_is_told_as_malformed(name: str, reference: Any, form: Any) -> None:
     line = {"id": "a", "messages": [], "reference_answer": reference}
     assert not template_of(name).fits(reference)
-    assert graded(name, line, "#### 72", form) == {"score": 0.0, "malformed": 1.0}
+    assert grade_response(name, line, "#### 72", form) == {"score": 0.0, "malformed": 1.0}
 
 
 def test_constraints_are_those_of_the_grader() -> None:
@@ -233,13 +233,13 @@ _CONSTRAINT = st.none() | st.booleans() | st.integers() | st.floats() | st.text(
         _CONSTRAINT | st.lists(_CONSTRAINT, max_size=2),
         max_size=3,
     ),
-    said=st.text(),
+    text=st.text(),
 )
-def test_constraints_that_fit_are_never_malformed(constraints: Json, said: str) -> None:
+def test_constraints_that_fit_are_never_malformed(constraints: Json, text: str) -> None:
     reference = {"constraints": constraints}
     if template_named("format").fits(reference):
         line = {"id": "a", "messages": [], "reference_answer": reference}
-        assert "malformed" not in graded("format", line, said, "metadata")
+        assert "malformed" not in grade_response("format", line, text, "metadata")
 
 
 # --- profiles
@@ -257,7 +257,7 @@ def test_lines_pass_the_profiles_of_their_template(name: str) -> None:
 
     @given(label=LABELS[name]() if name in LABELS else st.just(Labelled(OTHERS[name], "", "")))
     def judge(label: Labelled) -> None:
-        assert line_errors(made(name, label.fields), profiles) == []
+        assert line_errors(make_line(name, label.fields), profiles) == []
 
     judge()
 
@@ -282,8 +282,8 @@ READ_ALL_THE_SAME: list[tuple[str, Any]] = [  # by the published grader, from li
 )  # fmt: skip
 def test_what_fits_is_what_the_profile_takes(name: str, reference: Any) -> None:
     """Where they differ, the template is the stricter one: it writes, the profile reads."""
-    offered = [{"type": "function", "function": {"name": "a"}}]
-    line = {"messages": [{"role": "user", "content": "x"}], "tools": offered}
+    tools = [{"type": "function", "function": {"name": "a"}}]
+    line = {"messages": [{"role": "user", "content": "x"}], "tools": tools}
     is_broken = line_errors({**line, "reference_answer": reference}, [profile_named(name)])
     if template_of(name).fits(reference):
         assert is_broken == []

@@ -36,10 +36,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
     def make(distribution: str, point: str, source: str = VERDICT) -> None:
         place = tmp_path / distribution
-        told = place / f"{distribution}-1.0.dist-info"
-        told.mkdir(parents=True)
-        (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1\n")
-        (told / "entry_points.txt").write_text(f"[bedrock_sluice.templates]\n{point}\n")
+        info_folder = place / f"{distribution}-1.0.dist-info"
+        info_folder.mkdir(parents=True)
+        (info_folder / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1\n"
+        )
+        (info_folder / "entry_points.txt").write_text(f"[bedrock_sluice.templates]\n{point}\n")
         (place / f"{distribution}.py").write_text(source)
         monkeypatch.syspath_prepend(str(place))
 
@@ -73,10 +75,10 @@ def test_a_broken_one_is_told_with_its_distribution(
     install(distribution, point, source)
     name = point.partition(" ")[0]
     for ask in (templates, lambda: template_named(name)):
-        with pytest.raises(ConfigError) as told:
+        with pytest.raises(ConfigError) as failure:
             ask()
-        assert f"template {name!r} of the distribution {distribution!r}" in str(told.value)
-        assert message in str(told.value)
+        assert f"template {name!r} of the distribution {distribution!r}" in str(failure.value)
+        assert message in str(failure.value)
 
 
 def test_one_that_is_not_asked_for_is_not_loaded(install: Install) -> None:
@@ -86,11 +88,11 @@ def test_one_that_is_not_asked_for_is_not_loaded(install: Install) -> None:
         template_named("maths")
 
 
-@pytest.mark.parametrize("asked", ["math", "qa", "verdict"])
-def test_a_name_can_only_be_taken_once(install: Install, asked: str) -> None:
+@pytest.mark.parametrize("name", ["math", "qa", "verdict"])
+def test_a_name_can_only_be_taken_once(install: Install, name: str) -> None:
     install("plug_h", "math = plug_h:Verdict")
     with pytest.raises(ConfigError, match=r"'math' is offered by .*'plug_h' and by Sluice itself"):
-        template_named(asked)
+        template_named(name)
 
 
 def test_two_distributions_may_not_offer_one_name(install: Install) -> None:

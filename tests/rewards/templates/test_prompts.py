@@ -29,7 +29,7 @@ def user(content: object) -> Json:
     return {"role": "user", "content": content}
 
 
-def said(content: object) -> Json:
+def assistant(content: object) -> Json:
     return {"role": "assistant", "content": content}
 
 
@@ -43,9 +43,9 @@ def test_an_instruction_asks_for_its_marker(template: Template) -> None:
     ("before", "after"),
     [
         ([user("6 x 12?")], [user(f"6 x 12?\n\n{MATH.instruction}")]),
-        ([SYSTEM, user("6?"), said("6"), user("x 12?\n")],
-         [SYSTEM, user("6?"), said("6"), user(f"x 12?\n\n{MATH.instruction}")]),
-        ([user("6?"), said("6")], [user(f"6?\n\n{MATH.instruction}"), said("6")]),
+        ([SYSTEM, user("6?"), assistant("6"), user("x 12?\n")],
+         [SYSTEM, user("6?"), assistant("6"), user(f"x 12?\n\n{MATH.instruction}")]),
+        ([user("6?"), assistant("6")], [user(f"6?\n\n{MATH.instruction}"), assistant("6")]),
         ([user("6 x 12? Answer after ####")], None),
         ([{"role": "system", "content": "End with #### N"}, user("6 x 12?")], None),
         ([SYSTEM], None),
@@ -71,9 +71,11 @@ def test_a_template_without_a_marker_changes_nothing(name: str) -> None:
 @given(text=st.text(), system=st.text())
 def test_once_is_enough(name: str, text: str, system: str) -> None:
     template = template_named(name)
-    made, _ = add_instruction([{"role": "system", "content": system}, user(text)], template)
-    assert add_instruction(made, template) == (made, False)
-    assert any(template.marker in (message["content"] or "") for message in made)
+    instructed_messages, _ = add_instruction(
+        [{"role": "system", "content": system}, user(text)], template
+    )
+    assert add_instruction(instructed_messages, template) == (instructed_messages, False)
+    assert any(template.marker in (message["content"] or "") for message in instructed_messages)
 
 
 # --- prompts
@@ -129,8 +131,10 @@ def test_fields_of_a_label_ride_along() -> None:
 
 def test_they_stand_on_the_line_and_go_before_metadata() -> None:
     frame = prompts("6?", passthrough='{"domain":"maths"}')
-    forged = pa.array([[("domain", "FORGED"), ("team", "a")]], pa.map_(pa.string(), pa.string()))
-    frame = frame.with_columns(request_metadata=pl.Series(forged))
+    forged_metadata = pa.array(
+        [[("domain", "FORGED"), ("team", "a")]], pa.map_(pa.string(), pa.string())
+    )
+    frame = frame.with_columns(request_metadata=pl.Series(forged_metadata))
     (line,) = render(frame, ["domain", "team"])
     assert {**json.loads(line), "domain": "maths", "team": "a"} == json.loads(line)
 

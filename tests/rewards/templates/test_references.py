@@ -36,10 +36,10 @@ def deep(levels: int) -> Any:
 # --- what makes a reference
 
 
-def calling(told: str, **parameters: object) -> Json:
+def calling(behavior: str, **parameters: object) -> Json:
     arguments = ", ".join(f"{key}={value!r}" for key, value in sorted(parameters.items()))
     reference = {"tool_called": "weather", "tool_parameters": parameters}
-    return {**reference, "expected_behavior": told, "ground_truth": [f"weather({arguments})"]}
+    return {**reference, "expected_behavior": behavior, "ground_truth": [f"weather({arguments})"]}
 
 
 MADE: list[tuple[str, Json, Any]] = [
@@ -127,7 +127,7 @@ def test_a_whole_answer_makes_one_where_it_can(name: str, text: str, reference: 
     assert template.from_response({"role": "assistant", "content": text}) == reference
 
 
-def called(*functions: object) -> Json:
+def message_with_calls(*functions: object) -> Json:
     calls = [{"id": "c", "type": "function", "function": each} for each in functions]
     return {"role": "assistant", "content": None, "tool_calls": calls}
 
@@ -138,14 +138,14 @@ CALL = {"name": "weather", "arguments": '{"city":"Bern"}'}
 @pytest.mark.parametrize(
     ("message", "reference"),
     [
-        (called(CALL), calling('Call weather with city="Bern"', city="Bern")),
-        (called({"name": "weather", "arguments": ""}), calling("Call weather")),
-        (called({"name": "weather", "arguments": "{"}), None),
-        (called({"name": "weather", "arguments": "[]"}), None),
-        (called({"name": "weather", "arguments": '{"d": NaN}'}), None),
-        (called({"arguments": "{}"}), None),
-        (called("weather"), None),
-        (called(CALL, CALL), None),
+        (message_with_calls(CALL), calling('Call weather with city="Bern"', city="Bern")),
+        (message_with_calls({"name": "weather", "arguments": ""}), calling("Call weather")),
+        (message_with_calls({"name": "weather", "arguments": "{"}), None),
+        (message_with_calls({"name": "weather", "arguments": "[]"}), None),
+        (message_with_calls({"name": "weather", "arguments": '{"d": NaN}'}), None),
+        (message_with_calls({"arguments": "{}"}), None),
+        (message_with_calls("weather"), None),
+        (message_with_calls(CALL, CALL), None),
         ({"role": "assistant", "content": None}, None),
         ({"role": "assistant", "content": "x", "tool_calls": "y"}, None),
         ({"role": "assistant", "content": None, "tool_calls": [7]}, None),
@@ -157,7 +157,7 @@ def test_a_logged_call_makes_the_reference_of_tool(message: Json, reference: obj
 
 @pytest.mark.parametrize("name", ["math", "qa", "judge"])
 def test_a_response_without_a_text_makes_none(name: str) -> None:
-    assert template_named(name).from_response(called(CALL)) is None
+    assert template_named(name).from_response(message_with_calls(CALL)) is None
 
 
 @pytest.mark.parametrize(
@@ -291,16 +291,16 @@ _FIELDS = st.fixed_dictionaries(
 def test_every_reference_that_is_made_fits_and_survives_json(
     template: Template, fields: Json, text: str
 ) -> None:
-    made = [
+    references = [
         template.from_fields(fields),
         template.from_text(text),
         template.from_text(f"{template.marker} {text}"),
         template.from_metadata({"answer": text}, "answer"),
     ]
-    for reference in (each for each in made if each is not None):
+    for reference in (each for each in references if each is not None):
         assert template.fits(reference)
-        written = msgspec.json.encode(reference, order="deterministic")
-        assert msgspec.json.decode(written) == reference
+        encoded_reference = msgspec.json.encode(reference, order="deterministic")
+        assert msgspec.json.decode(encoded_reference) == reference
 
 
 @pytest.mark.parametrize(
@@ -326,8 +326,8 @@ def test_a_judge_is_told_what_its_kind_needs(kind: str) -> None:
     template = template_named("judge", {"kind": kind})
     assert isinstance(template, judge.JudgeTemplate)
     further = {key: "x" for each in judge.KINDS.values() for key in each.tells}
-    wanted = dict.fromkeys(judge.KINDS[kind].tells, "x")
-    assert template.from_fields({"answer": "Bern", **further}) == {"answer": "Bern", **wanted}
+    kind_fields = dict.fromkeys(judge.KINDS[kind].tells, "x")
+    assert template.from_fields({"answer": "Bern", **further}) == {"answer": "Bern", **kind_fields}
     assert template.rubric == judge.KINDS[kind].rubric
 
 

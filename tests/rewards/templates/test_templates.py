@@ -142,7 +142,7 @@ def test_qa_takes_yes_no_and_numbers_or_any_text(
 
 
 @pytest.mark.parametrize(
-    ("said", "number", "text"),
+    ("response", "number", "text"),
     [
         ("ANSWER: 25", "25", "25"),
         ("It grew.\nANSWER: 25%  \nThank you.", "25%", "25%"),
@@ -165,10 +165,10 @@ def test_qa_takes_yes_no_and_numbers_or_any_text(
     ],
 )
 def test_qa_reads_what_follows_the_last_marker(
-    said: str, number: str | None, text: str | None
+    response: str, number: str | None, text: str | None
 ) -> None:
-    assert template_named("qa").from_text(said) == (number and {"answer": number})
-    assert TEXT.from_text(said) == (text and {"answer": text})
+    assert template_named("qa").from_text(response) == (number and {"answer": number})
+    assert TEXT.from_text(response) == (text and {"answer": text})
 
 
 def test_answers_that_the_grader_takes_for_one_do_not_contradict() -> None:
@@ -229,8 +229,8 @@ def test_a_number_is_found_again_by_the_published_grader(name: str, key: str, nu
     text = f"So it is\n{template_named(name).marker} {number}"
     reference = template_named(name).from_text(text)
     assert isinstance(reference, dict)
-    (found,) = re.findall(GRADERS[name], text)
-    assert found.replace(",", "") == reference[key]
+    (match,) = re.findall(GRADERS[name], text)
+    assert match.replace(",", "") == reference[key]
 
 
 # --- lines
@@ -277,8 +277,8 @@ BARE = (
     ],
 )  # fmt: skip
 def test_a_line_is_the_same_to_the_byte(changes: Json, fields: list[str], line: str) -> None:
-    rendered = render(prompts(**changes), fields)
-    assert rendered.equals(pl.Series("json", [line]), check_names=True, check_dtypes=True)
+    lines = render(prompts(**changes), fields)
+    assert lines.equals(pl.Series("json", [line]), check_names=True, check_dtypes=True)
 
 
 @pytest.mark.parametrize("key", sorted(OWN_KEYS))

@@ -100,11 +100,11 @@ def test_no_prompts_need_no_answers() -> None:
 
 def test_a_conflict_ends_the_search_and_an_earlier_answer_forestalls_it() -> None:
     prompts = pl.DataFrame({"request_id": ["a"]})
-    logged = pl.DataFrame([{"request_id": "a", "reference_answer": "1"}], schema=ANSWERS)
+    logged_answers = pl.DataFrame([{"request_id": "a", "reference_answer": "1"}], schema=ANSWERS)
     conflict = pl.DataFrame([{"request_id": "a", "problem": "answer_conflict"}], schema=ANSWERS)
-    late = choose_answers(prompts, [("labels", conflict), ("logged", logged)])
+    late = choose_answers(prompts, [("labels", conflict), ("logged", logged_answers)])
     assert late.rejected["reason"].to_list() == ["answer_conflict"]
-    early = choose_answers(prompts, [("logged", logged), ("labels", conflict)])
+    early = choose_answers(prompts, [("logged", logged_answers), ("labels", conflict)])
     assert early.kept["reference_source"].to_list() == ["logged"]
 
 

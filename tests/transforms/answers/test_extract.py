@@ -81,7 +81,7 @@ def test_a_path_leads_to_a_value_or_nowhere(path: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("logged", "value"),
+    ("responses", "value"),
     [
         (response(' {"a": 1}\n'), 1),
         (response('```json\n{"a": 1}\n```'), 1),
@@ -101,13 +101,13 @@ def test_a_path_leads_to_a_value_or_nowhere(path: str, value: Any) -> None:
         "two calls", "nothing", "too deep", "too wide", "a long number", "a text",
     ],
 )  # fmt: skip
-def test_the_document_is_the_content_or_the_only_tool_call(logged: str, value: Any) -> None:
-    assert extract_all(at_path("a"), logged) == [value]
+def test_the_document_is_the_content_or_the_only_tool_call(responses: str, value: Any) -> None:
+    assert extract_all(at_path("a"), responses) == [value]
 
 
 def test_answers_stand_in_the_order_of_the_responses() -> None:
-    logged = [response(f'{{"a": {n}}}') for n in (3, 1, 2)]
-    assert extract_all(at_path("a"), *logged) == [3, 1, 2]
+    responses = [response(f'{{"a": {n}}}') for n in (3, 1, 2)]
+    assert extract_all(at_path("a"), *responses) == [3, 1, 2]
     assert extract_all(at_path("a")) == []
     assert extract_all(Extraction("(.)")) == []
 

@@ -382,8 +382,8 @@ def test_every_prompt_has_one_outcome_whatever_the_order(
         result = choose_answers(logs.prompts, sources)
         assert result.kept.height + result.rejected.height == logs.prompts.height
         kept = result.kept.select("request_id", "reference_source", "reference_answer")
-        dropped = result.rejected.select("request_id", pl.lit(""), "reason").iter_rows()
-        names = {name: rest for name, *rest in [*kept.iter_rows(), *dropped]}
+        rejected_rows = result.rejected.select("request_id", pl.lit(""), "reason").iter_rows()
+        names = {name: rest for name, *rest in [*kept.iter_rows(), *rejected_rows]}
         assert set(names) == set(logs.prompts["request_id"])
         first = {s: set(a.drop_nulls("reference_answer")["request_id"]) for s, a in sources}
         order = list(SOURCES)

@@ -23,8 +23,8 @@ def calling(call_id: str, arguments: str = '{"city": "Bonn"}') -> Message:
 
 
 def test_the_path_of_a_turn_begins_with_the_path_of_each_turn_before() -> None:
-    said = [user("1"), answer("2"), user("3"), calling("4"), Message("tool", "5"), user("6")]
-    paths = [conversation_marks(said[:end], answer("7")).path for end in range(7)]
+    messages = [user("1"), answer("2"), user("3"), calling("4"), Message("tool", "5"), user("6")]
+    paths = [conversation_marks(messages[:end], answer("7")).path for end in range(7)]
     assert paths == [paths[-1][:end] for end in range(7)]
     assert len(set(paths[-1])) == 6
 
@@ -52,8 +52,8 @@ _TOLD = [user("ä one"), calling("id-1"), Message("tool", "rain", tool_call_id="
     ids=["blanks", "unicode", "ids of calls", "blanks in a call", "no text"],
 )
 def test_what_clients_change_in_passing_is_not_marked(other: list[Message]) -> None:
-    one, changed = (conversation_marks(each, answer("Ah")) for each in (_TOLD, other))
-    assert one[:3] == changed[:3]
+    one, other_marks = (conversation_marks(each, answer("Ah")) for each in (_TOLD, other))
+    assert one[:3] == other_marks[:3]
     assert one.head is not None
 
 
@@ -76,9 +76,9 @@ def test_what_is_said_otherwise_has_another_path(other: list[Message]) -> None:
 
 
 def test_the_head_of_a_cut_history_is_the_tail_of_its_first_turn() -> None:
-    said = [user("1"), answer("2"), user("3"), answer("4"), user("5")]
-    tails = [conversation_marks(said[:end], said[end]).tail for end in (1, 3)]
-    heads = [conversation_marks(said[start:], answer("6")).head for start in range(5)]
+    messages = [user("1"), answer("2"), user("3"), answer("4"), user("5")]
+    tails = [conversation_marks(messages[:end], messages[end]).tail for end in (1, 3)]
+    heads = [conversation_marks(messages[start:], answer("6")).head for start in range(5)]
     assert heads == [tails[0], tails[1], tails[1], None, None]
     assert None not in tails
 
@@ -105,9 +105,9 @@ def test_pairs_are_marked_where_there_is_enough_to_tell(
 
 @pytest.mark.parametrize(("extra", "has_tail"), [(-1, False), (0, True)])
 def test_the_least_length_of_a_pair_is_that_of_its_text(extra: int, has_tail: bool) -> None:
-    told = Message("assistant", "x" * (MIN_PAIR_BYTES - 2 + extra))
-    marks = conversation_marks([Message("user", " a  ")], Message("assistant", told.content))
-    both = conversation_marks([Message("user", "ab")], told)
+    reply = Message("assistant", "x" * (MIN_PAIR_BYTES - 2 + extra))
+    marks = conversation_marks([Message("user", " a  ")], Message("assistant", reply.content))
+    both = conversation_marks([Message("user", "ab")], reply)
     assert marks.tail is None
     assert (both.tail is not None) == has_tail
 

@@ -25,9 +25,9 @@ RESULT = {"role": "tool", "content": "7 C", "tool_call_id": "t"}
 
 def texts(*chats: Sequence[Json], response: Json = TOLD) -> pl.DataFrame:
     """The texts of chats that all have the same response."""
-    asked = [msgspec.json.encode(chat).decode() for chat in chats]
-    told = [msgspec.json.encode(response).decode()] * len(chats)
-    columns = {"messages": asked, "response": told}
+    chat_json = [msgspec.json.encode(chat).decode() for chat in chats]
+    response_json = [msgspec.json.encode(response).decode()] * len(chats)
+    columns = {"messages": chat_json, "response": response_json}
     return prompt_texts(pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)))
 
 
@@ -112,8 +112,8 @@ def test_all_that_is_said_stands_in_the_prompt_and_but_the_system_in_the_turns(
 ) -> None:
     (row,) = texts(chat).to_dicts()
     for message in chat:
-        said = message["content"] or ""
-        assert said in row["prompt"]
-        assert message["role"] == "system" or said in row["turns"]
+        content = message["content"] or ""
+        assert content in row["prompt"]
+        assert message["role"] == "system" or content in row["turns"]
     assert row["prompt"].endswith(row["turns"])
     assert row["last_user"] in row["turns"]

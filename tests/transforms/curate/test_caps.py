@@ -37,24 +37,24 @@ _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 
 def records(rows: Sequence[dict[str, Any]], start: int = 0) -> pl.DataFrame:
     """Records `r0, r1, …` of prompts `d0, d1, …`, where the rows say nothing else."""
-    numbered = [
+    numbered_rows = [
         {"object": "o", "line": n, "request_id": f"r{n}", "prompt_digest": f"d{n}", **row}
         for n, row in enumerate(rows, start=start)
     ]
-    return pl.DataFrame(numbered, schema=_SCHEMA)
+    return pl.DataFrame(numbered_rows, schema=_SCHEMA)
 
 
-def asked(minutes: Sequence[float | None], prompt: str = "p", who: str = "u") -> pl.DataFrame:
+def calls_at(minutes: Sequence[float | None], prompt: str = "p", who: str = "u") -> pl.DataFrame:
     times = [None if m is None else NOON + timedelta(minutes=m) for m in minutes]
     return records([{"prompt_digest": prompt, "identity_arn": who, "timestamp": t} for t in times])
 
 
-def bursts(frame: pl.DataFrame, labelled: pl.Series = NOBODY) -> FilterResult:
-    return drop_bursts(frame, labelled, max_burst=2, burst_minutes=10)
+def bursts(frame: pl.DataFrame, labels: pl.Series = NOBODY) -> FilterResult:
+    return drop_bursts(frame, labels, max_burst=2, burst_minutes=10)
 
 
 @pytest.mark.parametrize(
-    ("minutes", "dropped"),
+    ("minutes", "survivors"),
     [
         ([], {}),
         ([0, 1], {}),
@@ -73,22 +73,22 @@ def bursts(frame: pl.DataFrame, labelled: pl.Series = NOBODY) -> FilterResult:
     ],
 )
 def test_a_burst_counts_as_its_first_record(
-    minutes: list[float | None], dropped: dict[str, str]
+    minutes: list[float | None], survivors: dict[str, str]
 ) -> None:
-    sifted = bursts(asked(minutes))
-    assert dict(sifted.rejected.select("request_id", "survivor").rows()) == dropped
-    assert set(sifted.rejected["reason"]) <= {"curate_burst"}
-    assert sifted.kept.columns == list(_SCHEMA)
-    assert sifted.kept.height + sifted.rejected.height == len(minutes)
+    result = bursts(calls_at(minutes))
+    assert dict(result.rejected.select("request_id", "survivor").rows()) == survivors
+    assert set(result.rejected["reason"]) <= {"curate_burst"}
+    assert result.kept.columns == list(_SCHEMA)
+    assert result.kept.height + result.rejected.height == len(minutes)
 
 
 def test_other_prompts_and_other_callers_are_no_part_of_a_burst() -> None:
     calls = [("p", "u"), ("q", "u"), ("p", "v"), ("q", "v"), ("p", None)] * 2
     rows = [{"prompt_digest": p, "identity_arn": who, "timestamp": NOON} for p, who in calls]
     assert bursts(records(rows)).rejected.is_empty()
-    flooded = [*rows, *rows[:1] * 50]
-    assert set(bursts(records(flooded)).rejected["prompt_digest"]) == {"p"}
-    assert bursts(records(flooded)).kept.filter(identity_arn="v").height == 4
+    flood = [*rows, *rows[:1] * 50]
+    assert set(bursts(records(flood)).rejected["prompt_digest"]) == {"p"}
+    assert bursts(records(flood)).kept.filter(identity_arn="v").height == 4
 
 
 def test_a_new_session_of_a_role_is_no_new_caller() -> None:
@@ -100,8 +100,8 @@ def test_a_new_session_of_a_role_is_no_new_caller() -> None:
 
 
 def test_what_a_person_labelled_stays_in_a_burst() -> None:
-    sifted = bursts(asked([0, 1, 2, 3]), labelled=pl.Series(["r2"]))
-    assert sifted.kept["request_id"].to_list() == ["r0", "r2"]
+    result = bursts(calls_at([0, 1, 2, 3]), labels=pl.Series(["r2"]))
+    assert result.kept["request_id"].to_list() == ["r0", "r2"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ CAPS = [
 ]
 
 
-def capped(frame: pl.DataFrame, column: str, most: int) -> FilterResult:
+def apply_cap(frame: pl.DataFrame, column: str, most: int) -> FilterResult:
     if column == "identity_arn":
         return cap_identities(frame, max_per_identity=most, salt="s")
     return cap_systems(frame, max_per_system=most, salt="s")
@@ -136,23 +136,23 @@ def capped(frame: pl.DataFrame, column: str, most: int) -> FilterResult:
 @pytest.mark.parametrize(("column", "reason"), CAPS)
 def test_a_cap_holds_for_each_value_and_leaves_out_those_without(column: str, reason: str) -> None:
     values = ["a"] * 9 + ["b"] * 3 + ["c"] + [None] * 5
-    sifted = capped(records([{column: value} for value in values]), column, 3)
-    counted = dict(sifted.kept.group_by(column).len().rows())
-    assert counted == {"a": 3, "b": 3, "c": 1, None: 5}
-    assert sifted.rejected["reason"].to_list() == [reason] * 6
-    assert sifted.kept.columns == list(_SCHEMA)
+    result = apply_cap(records([{column: value} for value in values]), column, 3)
+    counts = dict(result.kept.group_by(column).len().rows())
+    assert counts == {"a": 3, "b": 3, "c": 1, None: 5}
+    assert result.rejected["reason"].to_list() == [reason] * 6
+    assert result.kept.columns == list(_SCHEMA)
 
 
 @pytest.mark.parametrize(("column", "reason"), CAPS)
 def test_who_has_a_label_stays_under_a_cap(column: str, reason: str) -> None:
     labels = [None] * 6 + ["x", "y"] + [None] * 6
-    sifted = capped(records([{column: "a", "label": label} for label in labels]), column, 3)
-    assert {"r6", "r7"} < set(sifted.kept["request_id"])
+    result = apply_cap(records([{column: "a", "label": label} for label in labels]), column, 3)
+    assert {"r6", "r7"} < set(result.kept["request_id"])
 
 
 def test_the_sessions_of_a_role_share_one_cap() -> None:
     frame = records([{"identity_arn": f"{ROLE}/session-{n}"} for n in range(9)])
-    assert capped(frame, "identity_arn", 2).kept.height == 2
+    assert apply_cap(frame, "identity_arn", 2).kept.height == 2
 
 
 _VALUES = st.lists(st.sampled_from(["a", "b", None]), max_size=20)
@@ -170,20 +170,20 @@ def test_who_stays_under_a_cap_changes_little_and_by_nothing_but_new_rows(
 ) -> None:
     column, _ = CAPS[cap]
     old = records([{column: value} for value in values])
-    added = records([{column: value} for value in new], start=old.height)
-    whole = pl.concat([added, old]).sample(fraction=1, shuffle=True, seed=seed)
-    before, after = capped(old, column, most), capped(whole, column, most)
-    assert after.kept.equals(capped(whole.sort("line"), column, most).kept)
+    new_rows = records([{column: value} for value in new], start=old.height)
+    whole = pl.concat([new_rows, old]).sample(fraction=1, shuffle=True, seed=seed)
+    before, after = apply_cap(old, column, most), apply_cap(whole, column, most)
+    assert after.kept.equals(apply_cap(whole.sort("line"), column, most).kept)
     assert after.kept.height + after.rejected.height == whole.height
-    stayed = set(after.kept["request_id"])
-    assert len(set(before.kept["request_id"]) - stayed) <= len(new)
-    assert stayed.isdisjoint(before.rejected["request_id"])
+    kept_ids = set(after.kept["request_id"])
+    assert len(set(before.kept["request_id"]) - kept_ids) <= len(new)
+    assert kept_ids.isdisjoint(before.rejected["request_id"])
 
 
 def test_two_caps_choose_independently() -> None:
     """Else the prompts that one cap left would be favoured by the next choice."""
     frame = records([{"identity_arn": "a", "system_digest": "a"}] * 2_000)
-    one, other = (set(capped(frame, column, 500).kept["request_id"]) for column, _ in CAPS)
+    one, other = (set(apply_cap(frame, column, 500).kept["request_id"]) for column, _ in CAPS)
     assert len(one & other) == pytest.approx(125, abs=40)
 
 
@@ -195,27 +195,28 @@ def test_two_caps_choose_independently() -> None:
 def test_bursts_are_what_a_look_at_each_window_finds(
     minutes: list[int], size: int, seed: int
 ) -> None:
-    frame = asked(minutes)
-    shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
-    sifted, again = (
-        drop_bursts(each, NOBODY, max_burst=size, burst_minutes=5) for each in (frame, shuffled)
+    frame = calls_at(minutes)
+    shuffled_rows = frame.sample(fraction=1, shuffle=True, seed=seed)
+    result, again = (
+        drop_bursts(each, NOBODY, max_burst=size, burst_minutes=5)
+        for each in (frame, shuffled_rows)
     )
-    assert sifted.kept.equals(again.kept)
-    assert sifted.rejected.equals(again.rejected)
+    assert result.kept.equals(again.kept)
+    assert result.rejected.equals(again.rejected)
     windows = [[m for m in minutes if 0 <= m - start <= 5] for start in minutes]
     within = {m for window in windows if len(window) > size for m in window}
     firsts = [m for m in sorted(within) if not within & set(range(m - 5, m))]
     calm = [m for m in minutes if m not in within]
-    kept = sifted.kept["timestamp"].to_list()
+    kept = result.kept["timestamp"].to_list()
     assert sorted(kept) == [NOON + timedelta(minutes=m) for m in sorted([*calm, *firsts])]
 
 
 def test_shares_name_the_most_frequent_values_of_each_slice() -> None:
     values = [("c", None), ("a", "s"), ("a", None), ("b", None)]
-    frame = records([{"identity_arn": who, "system_digest": said} for who, said in values])
-    told = shares(frame, ["identity_arn", pl.col("system_digest").alias("system")], most=2)
-    assert told.schema == SHARES
-    assert told.rows() == [
+    frame = records([{"identity_arn": who, "system_digest": system} for who, system in values])
+    frequencies = shares(frame, ["identity_arn", pl.col("system_digest").alias("system")], most=2)
+    assert frequencies.schema == SHARES
+    assert frequencies.rows() == [
         ("identity_arn", "a", 2, 0.5),
         ("identity_arn", "b", 1, 0.25),
         ("system", None, 3, 0.75),

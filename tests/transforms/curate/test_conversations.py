@@ -51,12 +51,12 @@ def calling(call_id: str, arguments: str = '{"city": "Bonn"}') -> Message:
 
 def chat(name: str, turns: int, window: int | None = None) -> list[Call]:
     """Each turn with all before it, or with what fits into a window of so many messages."""
-    said = [user(f"{name} asks 0")]
+    messages = [user(f"{name} asks 0")]
     calls = list[Call]()
     for turn in range(turns):
-        kept = said[-window:] if window else said[:]
+        kept = messages[-window:] if window else messages[:]
         calls.append(Call(name, kept, answer(f"{name} hears {turn}")))
-        said += [calls[-1].response, user(f"{name} asks {turn + 1}")]
+        messages += [calls[-1].response, user(f"{name} asks {turn + 1}")]
     return calls
 
 
@@ -78,22 +78,22 @@ def frame(make: Make, calls: Sequence[Call]) -> pl.DataFrame:
     )
 
 
-def grouped(make: Make, calls: Sequence[Call], key: str | None = None) -> pl.DataFrame:
+def group_calls(make: Make, calls: Sequence[Call], key: str | None = None) -> pl.DataFrame:
     return group_conversations(frame(make, calls), key)
 
 
-def leaves(told: pl.DataFrame) -> list[bool]:
-    ends = choose_turns(told, "last", told.height).kept["request_id"]
-    return told["request_id"].is_in(ends.implode()).to_list()
+def leaves(groups: pl.DataFrame) -> list[bool]:
+    ends = choose_turns(groups, "last", groups.height).kept["request_id"]
+    return groups["request_id"].is_in(ends.implode()).to_list()
 
 
 def names(make: Make, calls: Sequence[Call], key: str | None = None) -> list[str]:
-    return grouped(make, calls, key)["conversation"].to_list()
+    return group_calls(make, calls, key)["conversation"].to_list()
 
 
 def kept(make: Make, calls: Sequence[Call], policy: Policy, most: int | None = None) -> list[str]:
-    told = choose_turns(grouped(make, calls), policy, most).kept["request_id"].to_list()
-    return [str(each) for each in told]
+    ids = choose_turns(group_calls(make, calls), policy, most).kept["request_id"].to_list()
+    return [str(each) for each in ids]
 
 
 def test_the_columns_are_those_that_were_and_those_promised(exchanges: Make) -> None:
@@ -115,8 +115,8 @@ def test_a_system_prompt_that_tells_the_time_parts_nothing(exchanges: Make) -> N
 def test_prompts_that_differ_in_the_date_alone_are_no_turns_of_one_conversation(
     exchanges: Make,
 ) -> None:
-    asked = Call("a", [user("How many days are left?")], answer("5"))
-    calls = [under(f"Today is 2026-01-1{n}.", asked) for n in range(5)]
+    question = Call("a", [user("How many days are left?")], answer("5"))
+    calls = [under(f"Today is 2026-01-1{n}.", question) for n in range(5)]
     assert len(set(names(exchanges, calls))) == 5
     assert kept(exchanges, calls, "last") == ["r1", "r2", "r3", "r4", "r5"]
 
@@ -130,8 +130,10 @@ def test_what_goes_on_is_the_growth_of_one_prompt_of_those_that_differ_in_the_da
     """Of the one under the same date, else of the last one before; the other stays."""
     first, second = chat("a", 2)
     calls = [first, first, second]
-    dated = [under(f"It is {day} May 2026.", each) for day, each in zip(days, calls, strict=True)]
-    assert kept(exchanges, dated, "last") == expected
+    dated_calls = [
+        under(f"It is {day} May 2026.", each) for day, each in zip(days, calls, strict=True)
+    ]
+    assert kept(exchanges, dated_calls, "last") == expected
 
 
 def test_a_labelled_turn_is_never_dropped_for_its_depth(exchanges: Make) -> None:
@@ -142,23 +144,23 @@ def test_a_labelled_turn_is_never_dropped_for_its_depth(exchanges: Make) -> None
 
 
 def test_turns_with_tools_are_one_conversation(exchanges: Make) -> None:
-    asked, result = [user("Rain?")], Message("tool", "rain")
-    called, told = [*asked, calling("1"), result], answer("Yes")
-    after = [*asked, calling("2"), result, told, user("And snow?")]
+    question, result = [user("Rain?")], Message("tool", "rain")
+    call_turns, reply = [*question, calling("1"), result], answer("Yes")
+    after = [*question, calling("2"), result, reply, user("And snow?")]
     calls = [
-        Call("a", asked, calling("1")),
-        Call("a", called, told),
+        Call("a", question, calling("1")),
+        Call("a", call_turns, reply),
         Call("a", after, answer("No")),
         Call("a", after[3:], answer("Cut too far to tell")),
     ]
     assert names(exchanges, calls)[:3] == [names(exchanges, calls)[0]] * 3
-    assert leaves(grouped(exchanges, calls)) == [False, False, True, True]
+    assert leaves(group_calls(exchanges, calls)) == [False, False, True, True]
 
 
-def branched() -> list[Call]:
+def branching_calls() -> list[Call]:
     """Three turns; the second was also edited, and its answer made anew and gone on with."""
     first, second, third = chat("a", 3)
-    edited = [*first.messages, first.response, user("edited")]
+    edited_turns = [*first.messages, first.response, user("edited")]
     anew = answer("made anew")
     gone_on = [*second.messages, anew, user("went on"), answer("so"), user("further")]
     return [
@@ -166,26 +168,26 @@ def branched() -> list[Call]:
         second,
         second._replace(response=anew),
         third,
-        Call("a", edited, answer("to the edited")),
+        Call("a", edited_turns, answer("to the edited")),
         Call("a", gone_on, answer("to the further")),
     ]
 
 
 def test_branches_stay_in_their_conversation_and_the_longest_wins(exchanges: Make) -> None:
-    told = grouped(exchanges, branched())
-    assert told["conversation"].n_unique() == 1
-    assert leaves(told) == [False, False, False, True, True, True]
-    assert kept(exchanges, branched(), "last") == ["r6"]
-    assert kept(exchanges, branched(), "last", 2) == ["r4", "r6"]
-    assert kept(exchanges, branched(), "last", 9) == ["r4", "r5", "r6"]
+    groups = group_calls(exchanges, branching_calls())
+    assert groups["conversation"].n_unique() == 1
+    assert leaves(groups) == [False, False, False, True, True, True]
+    assert kept(exchanges, branching_calls(), "last") == ["r6"]
+    assert kept(exchanges, branching_calls(), "last", 2) == ["r4", "r6"]
+    assert kept(exchanges, branching_calls(), "last", 9) == ["r4", "r5", "r6"]
 
 
 @pytest.mark.parametrize("window", [3, 4, 5, 6, 9])
 def test_a_history_cut_in_front_is_joined_to_its_conversation(exchanges: Make, window: int) -> None:
     calls = chat("a", 12, window) + chat("b", 12, window)
-    told = grouped(exchanges, calls)
-    assert told.select("true", "conversation").unique().height == 2
-    assert told["conversation"].n_unique() == 2
+    groups = group_calls(exchanges, calls)
+    assert groups.select("true", "conversation").unique().height == 2
+    assert groups["conversation"].n_unique() == 2
     assert kept(exchanges, calls, "last") == ["r12", "r24"]
 
 
@@ -208,26 +210,26 @@ def test_a_common_opening_makes_no_common_conversation(
     replies = [Message("assistant", reply.format(n) + words) for n in range(50)]
     open_context = [Call("opening", [hi], each) for each in replies]
     own = [Call(f"{n}", [hi, each, user(f"{n}")], answer("ok")) for n, each in enumerate(replies)]
-    told = names(exchanges, [*open_context, *own])
-    assert len(set(told[:50])) == 1
-    assert len(set(told)) == 51
+    conversations = names(exchanges, [*open_context, *own])
+    assert len(set(conversations[:50])) == 1
+    assert len(set(conversations)) == 51
 
 
-@pytest.mark.parametrize(("ways", "found"), [(MAX_BRANCHES, 1), (MAX_BRANCHES + 1, 10)])
+@pytest.mark.parametrize(("ways", "expected"), [(MAX_BRANCHES, 1), (MAX_BRANCHES + 1, 10)])
 @pytest.mark.parametrize("start", [0, 2], ids=["whole histories", "cut histories"])
 def test_a_turn_is_an_opening_from_a_named_number_of_ways_on(
-    exchanges: Make, start: int, ways: int, found: int
+    exchanges: Make, start: int, ways: int, expected: int
 ) -> None:
     first, second = chat("a", 2)
     begins = [*second.messages[start:], second.response]
     gone_on = [Call("a", [*begins, user(f"way {n}")], answer("ok")) for n in range(ways)]
-    assert len(set(names(exchanges, [first, second, *gone_on]))) == found
+    assert len(set(names(exchanges, [first, second, *gone_on]))) == expected
 
 
 def test_a_pair_that_ends_turns_of_several_conversations_joins_none(exchanges: Make) -> None:
-    asked, told = user("When do you open?"), answer("At nine")
-    calls = [Call(n, [*chat(n, 2)[1].messages, answer("ok"), asked], told) for n in "abc"]
-    cut = Call("?", [asked, told, user("And on Sundays?")], answer("Never"))
+    question, reply = user("When do you open?"), answer("At nine")
+    calls = [Call(n, [*chat(n, 2)[1].messages, answer("ok"), question], reply) for n in "abc"]
+    cut = Call("?", [question, reply, user("And on Sundays?")], answer("Never"))
     assert len(set(names(exchanges, [*calls, cut]))) == 4
     assert len(set(names(exchanges, [calls[0], cut]))) == 1
 
@@ -242,10 +244,14 @@ def test_a_conversation_is_named_by_its_metadata_where_it_has_the_key(exchanges:
         b[0]._replace(metadata={"session": "s1"}),
         b[1],
     ]
-    told = names(exchanges, calls, "session")
-    assert [told[0], told[1], told[4]] == ["session=s1", "session=s2", "session=s1"]
-    assert told[2] == told[3] != told[5]
-    assert "=" not in told[2] + told[5]
+    conversations = names(exchanges, calls, "session")
+    assert [conversations[0], conversations[1], conversations[4]] == [
+        "session=s1",
+        "session=s2",
+        "session=s1",
+    ]
+    assert conversations[2] == conversations[3] != conversations[5]
+    assert "=" not in conversations[2] + conversations[5]
     assert len(set(names(exchanges, calls))) == 2
 
 
@@ -253,10 +259,10 @@ def test_fifty_chats_of_two_hundred_turns_come_apart(exchanges: Make) -> None:
     ends = frame(exchanges, [chat(f"chat {n}", 200)[-1] for n in range(50)])
     sizes = pl.DataFrame({"size": range(1, 400, 2)})
     turns = ends.join(sizes, how="cross").with_columns(pl.col("path").list.head("size"))
-    told = group_conversations(turns, None)
-    assert told["conversation"].n_unique() == 50
-    assert told.select("true", "conversation").unique().height == 50
-    assert choose_turns(told, "last").kept["depth"].to_list() == [399] * 50
+    groups = group_conversations(turns, None)
+    assert groups["conversation"].n_unique() == 50
+    assert groups.select("true", "conversation").unique().height == 50
+    assert choose_turns(groups, "last").kept["depth"].to_list() == [399] * 50
 
 
 @st.composite
@@ -268,8 +274,8 @@ def _forest(draw: st.DrawFn) -> list[Call]:
         mine = [Call(f"chat {n}", [user(f"{next(texts)}")], answer(f"{next(texts)}"))]
         for _ in range(draw(st.integers(0, 7))):
             parent = draw(st.sampled_from(mine))
-            said = [*parent.messages, parent.response, user(f"{next(texts)}")]
-            mine.append(Call(f"chat {n}", said, answer(f"{next(texts)}")))
+            messages = [*parent.messages, parent.response, user(f"{next(texts)}")]
+            mine.append(Call(f"chat {n}", messages, answer(f"{next(texts)}")))
         window = draw(st.sampled_from([None, None, 3, 5]))
         calls += [each._replace(messages=each.messages[-(window or 99) :]) for each in mine]
     return calls
@@ -280,8 +286,8 @@ def test_what_is_left_of_a_conversation_has_one_name_and_never_anothers(
     exchanges: Make, calls: list[Call], data: st.DataObject
 ) -> None:
     left = [each for each in calls if data.draw(st.booleans())]
-    told = names(exchanges, left)
-    for (one, name), (other, other_name) in combinations(zip(left, told, strict=True), 2):
+    conversations = names(exchanges, left)
+    for (one, name), (other, other_name) in combinations(zip(left, conversations, strict=True), 2):
         short, long = sorted((one.messages, other.messages), key=len)
         if long[: len(short)] == short:
             assert name == other_name
@@ -294,10 +300,10 @@ def test_the_order_of_the_rows_changes_nothing(
     exchanges: Make, calls: list[Call], seed: int, policy: Policy
 ) -> None:
     whole = frame(exchanges, calls)
-    told = group_conversations(whole, None)
-    shuffled = group_conversations(whole.sample(fraction=1, shuffle=True, seed=seed), None)
-    assert shuffled.sort("line").equals(told)
-    one, other = choose_turns(told, policy, 2), choose_turns(shuffled, policy, 2)
+    groups = group_conversations(whole, None)
+    shuffled_groups = group_conversations(whole.sample(fraction=1, shuffle=True, seed=seed), None)
+    assert shuffled_groups.sort("line").equals(groups)
+    one, other = choose_turns(groups, policy, 2), choose_turns(shuffled_groups, policy, 2)
     assert one.kept.equals(other.kept)
     assert one.rejected.equals(other.rejected)
 
@@ -320,17 +326,17 @@ def test_later_turns_rename_no_conversation(
 def test_every_conversation_keeps_a_turn_and_every_other_names_it(
     exchanges: Make, calls: list[Call], policy: Policy, most: int | None, data: st.DataObject
 ) -> None:
-    told = grouped(exchanges, calls)
-    told = told.filter(pl.Series([data.draw(st.booleans()) for _ in calls], dtype=pl.Boolean))
-    sifted = choose_turns(told, policy, most)
-    assert sifted.kept.height + sifted.rejected.height == told.height
-    assert set(sifted.kept["conversation"]) == set(told["conversation"])
-    assert set(sifted.rejected["reason"]) <= {"curate_conversation_turn"}
-    both = sifted.rejected.join(sifted.kept, left_on="survivor", right_on="request_id")
-    assert both.height == sifted.rejected.height
+    groups = group_calls(exchanges, calls)
+    groups = groups.filter(pl.Series([data.draw(st.booleans()) for _ in calls], dtype=pl.Boolean))
+    result = choose_turns(groups, policy, most)
+    assert result.kept.height + result.rejected.height == groups.height
+    assert set(result.kept["conversation"]) == set(groups["conversation"])
+    assert set(result.rejected["reason"]) <= {"curate_conversation_turn"}
+    both = result.rejected.join(result.kept, left_on="survivor", right_on="request_id")
+    assert both.height == result.rejected.height
     assert (both["conversation"] == both["conversation_right"]).all()
     limit = most or (len(calls) if policy == "each" else 1)
-    assert sifted.kept.group_by("conversation").len()["len"].le(limit).all()
+    assert result.kept.group_by("conversation").len()["len"].le(limit).all()
 
 
 @pytest.mark.parametrize(
@@ -351,12 +357,12 @@ def test_each_policy_keeps_the_turns_it_names(
 
 
 def test_the_last_turn_is_that_of_the_rows_given(exchanges: Make) -> None:
-    told = grouped(exchanges, chat("a", 4)).filter(pl.col("request_id") != "r4")
-    sifted = choose_turns(told, "last")
-    assert sifted.kept["request_id"].to_list() == ["r3"]
-    assert sifted.rejected.select("request_id", "survivor").rows() == [("r1", "r3"), ("r2", "r3")]
-    assert sifted.kept.columns == told.columns
-    assert sifted.rejected.columns == [*told.columns, "survivor", "reason"]
+    groups = group_calls(exchanges, chat("a", 4)).filter(pl.col("request_id") != "r4")
+    result = choose_turns(groups, "last")
+    assert result.kept["request_id"].to_list() == ["r3"]
+    assert result.rejected.select("request_id", "survivor").rows() == [("r1", "r3"), ("r2", "r3")]
+    assert result.kept.columns == groups.columns
+    assert result.rejected.columns == [*groups.columns, "survivor", "reason"]
 
 
 @pytest.mark.parametrize(
@@ -373,9 +379,9 @@ def test_ties_go_by_time_and_then_by_the_lowest_id(
     exchanges: Make, policy: Policy, times: list[int | None], expected: str
 ) -> None:
     at = [None if n is None else NOON + timedelta(seconds=n) for n in times]
-    told = grouped(exchanges, [Call("a", [user("a")], answer(f"{n}")) for n in range(3)])
-    told = told.with_columns(pl.Series("timestamp", at, dtype=pl.Datetime("us", "UTC")))
-    assert choose_turns(told, policy, 1).kept["request_id"].to_list() == [expected]
+    groups = group_calls(exchanges, [Call("a", [user("a")], answer(f"{n}")) for n in range(3)])
+    groups = groups.with_columns(pl.Series("timestamp", at, dtype=pl.Datetime("us", "UTC")))
+    assert choose_turns(groups, policy, 1).kept["request_id"].to_list() == [expected]
 
 
 @pytest.mark.parametrize(
@@ -386,10 +392,15 @@ def test_a_pair_that_comes_again_hides_no_deeper_turn(
     exchanges: Make, order: list[int], expected: str
 ) -> None:
     """The deepest turn ends with the pair that its conversation, and a branch, begin with."""
-    asked, told, soso = user("Is it up?"), answer("It is up"), answer("So so")
-    begun, other = [asked, told, user("And now?")], [asked, told, user("And there?")]
-    deepest = Call("a", [*begun, soso, asked], told)
-    calls = [Call("a", [asked], told), Call("a", begun, soso), deepest, Call("a", other, soso)]
+    question, reply, soso = user("Is it up?"), answer("It is up"), answer("So so")
+    opening, other = [question, reply, user("And now?")], [question, reply, user("And there?")]
+    deepest = Call("a", [*opening, soso, question], reply)
+    calls = [
+        Call("a", [question], reply),
+        Call("a", opening, soso),
+        deepest,
+        Call("a", other, soso),
+    ]
     left = [calls[n] for n in order]
     assert (kept(exchanges, left, "last"), len(set(names(exchanges, left)))) == ([expected], 1)
 

@@ -30,44 +30,44 @@ def clusters(rows: int, pairs: Pairs, similarity: float = 0.9) -> pl.DataFrame:
 
 
 def test_the_survivor_is_kept_and_named(exchanges: Make) -> None:
-    sifted = drop_near_duplicates(prompts(exchanges, [{}] * 5), clusters(5, [(1, 2), (1, 4)]))
-    assert sifted.kept.select("request_id", "duplicates").rows() == [
+    result = drop_near_duplicates(prompts(exchanges, [{}] * 5), clusters(5, [(1, 2), (1, 4)]))
+    assert result.kept.select("request_id", "duplicates").rows() == [
         ("r1", 0), ("r2", 2), ("r4", 0),
     ]  # fmt: skip
-    told = sifted.rejected.select("request_id", "reason", "survivor").rows()
-    assert told == [
+    rows = result.rejected.select("request_id", "reason", "survivor").rows()
+    assert rows == [
         ("r3", "curate_near_duplicate", "r2"),
         ("r5", "curate_near_duplicate", "r2"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("similarity", "told"), [(0.8, "80 %"), (0.999, "99 %"), (1.0, "100 %"), (2 / 3, "66 %")]
+    ("similarity", "percent"), [(0.8, "80 %"), (0.999, "99 %"), (1.0, "100 %"), (2 / 3, "66 %")]
 )
-def test_a_likeness_is_never_rounded_up(exchanges: Make, similarity: float, told: str) -> None:
-    sifted = drop_near_duplicates(
+def test_a_likeness_is_never_rounded_up(exchanges: Make, similarity: float, percent: str) -> None:
+    result = drop_near_duplicates(
         prompts(exchanges, [{}] * 2), clusters(2, [(0, 1)], similarity=similarity)
     )
-    assert sifted.rejected["detail"].to_list() == [
-        f"{told} of their 5-word shingles are the same",
+    assert result.rejected["detail"].to_list() == [
+        f"{percent} of their 5-word shingles are the same",
     ]
 
 
 def test_columns_are_as_they_were_and_those_promised(exchanges: Make) -> None:
     frame = prompts(exchanges, [{}] * 2)
-    sifted = drop_near_duplicates(frame, clusters(2, [(0, 1)]))
-    assert sifted.kept.schema == frame.schema
+    result = drop_near_duplicates(frame, clusters(2, [(0, 1)]))
+    assert result.kept.schema == frame.schema
     own = [name for name in frame.columns if name != "duplicates"]
-    assert sifted.rejected.columns == [*own, "reason", "survivor", "detail"]
+    assert result.rejected.columns == [*own, "reason", "survivor", "detail"]
 
 
 @pytest.mark.parametrize("rows", [0, 3])
 def test_without_near_duplicates_all_are_kept(exchanges: Make, rows: int) -> None:
     frame = prompts(exchanges, [{}] * rows)
-    sifted = drop_near_duplicates(frame, SURVIVORS.to_frame())
-    assert sifted.kept.equals(frame)
-    assert sifted.rejected.is_empty()
-    assert {"reason", "survivor", "detail"} <= set(sifted.rejected.columns)
+    result = drop_near_duplicates(frame, SURVIVORS.to_frame())
+    assert result.kept.equals(frame)
+    assert result.rejected.is_empty()
+    assert {"reason", "survivor", "detail"} <= set(result.rejected.columns)
 
 
 _DIGESTS = st.sampled_from("abcdef")
@@ -78,7 +78,7 @@ _ROWS = st.lists(
 _PAIRS = st.sets(st.tuples(_DIGESTS, _DIGESTS))
 
 
-def _paired(frame: pl.DataFrame, alike: set[tuple[str, str]]) -> pl.DataFrame:
+def _pair_up(frame: pl.DataFrame, alike: set[tuple[str, str]]) -> pl.DataFrame:
     """Clusters of a frame of distinct prompts, of which these are alike; survivors by their ids."""
     places = {digest: row for row, digest in enumerate(frame["prompt_digest"])}
     pairs = {
@@ -96,7 +96,7 @@ def test_of_exact_and_near_duplicates_none_is_lost_from_the_count(
     exchanges: Make, rows: list[Json], alike: set[tuple[str, str]]
 ) -> None:
     exact = drop_exact_duplicates(exchanges(rows))
-    near = drop_near_duplicates(exact.kept, _paired(exact.kept, alike))
+    near = drop_near_duplicates(exact.kept, _pair_up(exact.kept, alike))
     rejected = pl.concat([exact.rejected, near.rejected], how="diagonal")
     assert int(near.kept["duplicates"].sum()) + near.kept.height == len(rows)
     assert near.kept.height + rejected.height == len(rows)
@@ -108,8 +108,8 @@ def test_the_order_of_the_rows_changes_nothing(
     exchanges: Make, rows: list[Json], alike: set[tuple[str, str]], seed: int
 ) -> None:
     frame = drop_exact_duplicates(exchanges(rows)).kept
-    shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
-    one = drop_near_duplicates(frame, _paired(frame, alike))
-    other = drop_near_duplicates(shuffled, _paired(shuffled, alike))
+    shuffled_rows = frame.sample(fraction=1, shuffle=True, seed=seed)
+    one = drop_near_duplicates(frame, _pair_up(frame, alike))
+    other = drop_near_duplicates(shuffled_rows, _pair_up(shuffled_rows, alike))
     assert one.kept.equals(other.kept)
     assert one.rejected.equals(other.rejected)

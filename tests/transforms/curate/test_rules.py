@@ -56,10 +56,10 @@ LATER = NOON + timedelta(seconds=1)
     ],
 )
 def test_each_rule_drops_what_it_names(exchanges: Make, change: Json, reason: str | None) -> None:
-    sifted = drop_unteachable(exchanges([{}, change]), max_prompt_tokens=100, takes_history=False)
-    dropped = [] if reason is None else [("r2", reason)]
-    assert sifted.rejected.select("request_id", "reason").rows() == dropped
-    assert sifted.kept.height + sifted.rejected.height == 2
+    result = drop_unteachable(exchanges([{}, change]), max_prompt_tokens=100, takes_history=False)
+    drops = [] if reason is None else [("r2", reason)]
+    assert result.rejected.select("request_id", "reason").rows() == drops
+    assert result.kept.height + result.rejected.height == 2
 
 
 def test_a_template_that_takes_history_keeps_earlier_turns(exchanges: Make) -> None:
@@ -69,8 +69,8 @@ def test_a_template_that_takes_history_keeps_earlier_turns(exchanges: Make) -> N
 
 def test_of_several_reasons_the_first_rule_is_told(exchanges: Make) -> None:
     worst = {"has_media": True, "has_prompt": False, "prompt_tokens": 10**9, "stop_reason": None}
-    sifted = drop_unteachable(exchanges([worst]), max_prompt_tokens=100, takes_history=False)
-    assert sifted.rejected["reason"].to_list() == ["curate_media"]
+    result = drop_unteachable(exchanges([worst]), max_prompt_tokens=100, takes_history=False)
+    assert result.rejected["reason"].to_list() == ["curate_media"]
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_of_several_reasons_the_first_rule_is_told(exchanges: Make) -> None:
 def test_the_survivor_is_labelled_then_newest_then_of_lowest_id(
     exchanges: Make, rows: list[Json], survivor: str
 ) -> None:
-    sifted = drop_exact_duplicates(exchanges([{"prompt_digest": "same", **row} for row in rows]))
-    assert sifted.kept.select("request_id", "duplicates").rows() == [(survivor, 2)]
-    assert set(sifted.rejected["survivor"]) == {survivor}
-    assert set(sifted.rejected["reason"]) == {"curate_exact_duplicate"}
+    result = drop_exact_duplicates(exchanges([{"prompt_digest": "same", **row} for row in rows]))
+    assert result.kept.select("request_id", "duplicates").rows() == [(survivor, 2)]
+    assert set(result.rejected["survivor"]) == {survivor}
+    assert set(result.rejected["reason"]) == {"curate_exact_duplicate"}
 
 
 @pytest.mark.parametrize(
@@ -121,29 +121,29 @@ def test_a_bad_response_costs_no_prompt_that_has_a_label(
     exchanges: Make, change: Json, reason: str
 ) -> None:
     frame = with_response_flags(exchanges([change, change | {"label": "a"}, {}]))
-    sifted = drop_unteachable(frame, max_prompt_tokens=100, takes_history=False)
-    assert sifted.rejected.select("request_id", "reason").rows() == [("r1", reason)]
-    assert sifted.kept.select("request_id", "has_good_response").rows() == [
+    result = drop_unteachable(frame, max_prompt_tokens=100, takes_history=False)
+    assert result.rejected.select("request_id", "reason").rows() == [("r1", reason)]
+    assert result.kept.select("request_id", "has_good_response").rows() == [
         ("r2", False),
         ("r3", True),
     ]
 
 
 def test_other_prompts_are_no_duplicates(exchanges: Make) -> None:
-    sifted = drop_exact_duplicates(exchanges([{}, {}, {}]))
-    assert sifted.kept["request_id"].to_list() == ["r1", "r2", "r3"]
-    assert sifted.kept["duplicates"].to_list() == [0, 0, 0]
+    result = drop_exact_duplicates(exchanges([{}, {}, {}]))
+    assert result.kept["request_id"].to_list() == ["r1", "r2", "r3"]
+    assert result.kept["duplicates"].to_list() == [0, 0, 0]
 
 
 def test_columns_are_as_they_were_and_those_promised(exchanges: Make) -> None:
     frame = exchanges([{"prompt_digest": "same"}] * 2)
-    sifted = drop_exact_duplicates(frame)
-    assert sifted.kept.columns == [*frame.columns, "duplicates"]
-    assert sifted.kept.schema["duplicates"] == pl.UInt32
-    assert sifted.rejected.columns == [*frame.columns, "survivor", "reason"]
+    result = drop_exact_duplicates(frame)
+    assert result.kept.columns == [*frame.columns, "duplicates"]
+    assert result.kept.schema["duplicates"] == pl.UInt32
+    assert result.rejected.columns == [*frame.columns, "survivor", "reason"]
 
 
-def counted(exchanges: Make, *counts: Json) -> pl.DataFrame:
+def with_counts(exchanges: Make, *counts: Json) -> pl.DataFrame:
     """Prompts with as many findings of each kind as told, else none."""
     rows = [dict.fromkeys(KINDS, 0) | each for each in counts]
     findings = pl.DataFrame(rows, schema=dict.fromkeys(KINDS, pl.UInt32))
@@ -152,43 +152,43 @@ def counted(exchanges: Make, *counts: Json) -> pl.DataFrame:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_personal_data_is_dropped_for_its_reason(exchanges: Make, kind: str) -> None:
-    frame = counted(exchanges, {}, {kind: 1})
+    frame = with_counts(exchanges, {}, {kind: 1})
     reason = "curate_secret" if kind in SECRETS else "curate_personal_data"
-    for asked in (KINDS, (kind,)):
-        sifted = drop_private(frame, asked)
-        assert sifted.rejected.select("request_id", "reason").rows() == [("r2", reason)]
-        assert sifted.kept["request_id"].to_list() == ["r1"]
+    for kinds in (KINDS, (kind,)):
+        result = drop_private(frame, kinds)
+        assert result.rejected.select("request_id", "reason").rows() == [("r2", reason)]
+        assert result.kept["request_id"].to_list() == ["r1"]
     others = [each for each in KINDS if each != kind]
     assert drop_private(frame, others).rejected.is_empty()
 
 
 def test_only_kinds_that_are_asked_for_are_dropped(exchanges: Make) -> None:
-    frame = counted(exchanges, {"email": 9, "token": 9})
+    frame = with_counts(exchanges, {"email": 9, "token": 9})
     assert drop_private(frame, ()).kept.equals(frame)
     assert drop_private(frame, PERSONAL).rejected["reason"].to_list() == ["curate_personal_data"]
 
 
 def test_of_a_secret_and_personal_data_the_secret_is_told(exchanges: Make) -> None:
-    sifted = drop_private(counted(exchanges, {"email": 9, "token": 1}), KINDS)
-    assert sifted.rejected["reason"].to_list() == ["curate_secret"]
+    result = drop_private(with_counts(exchanges, {"email": 9, "token": 1}), KINDS)
+    assert result.rejected["reason"].to_list() == ["curate_secret"]
 
 
 def test_what_overlaps_an_evaluation_item_is_dropped_and_tells_of_it(exchanges: Make) -> None:
-    told = pl.Series("overlap", [None, "gsm8k.jsonl:7: near, 84 %", None], dtype=pl.String)
-    sifted = drop_evaluated(exchanges([{}] * 3).with_columns(told))
-    rejected = sifted.rejected.select("request_id", "reason", "detail").rows()
+    overlaps = pl.Series("overlap", [None, "gsm8k.jsonl:7: near, 84 %", None], dtype=pl.String)
+    result = drop_evaluated(exchanges([{}] * 3).with_columns(overlaps))
+    rejected = result.rejected.select("request_id", "reason", "detail").rows()
     assert rejected == [("r2", "curate_evaluation", "gsm8k.jsonl:7: near, 84 %")]
-    assert sifted.kept["request_id"].to_list() == ["r1", "r3"]
+    assert result.kept["request_id"].to_list() == ["r1", "r3"]
 
 
 def test_nothing_gives_nothing(exchanges: Make) -> None:
-    sifted = drop_unteachable(exchanges([]), max_prompt_tokens=100, takes_history=False)
-    single = drop_exact_duplicates(sifted.kept)
+    result = drop_unteachable(exchanges([]), max_prompt_tokens=100, takes_history=False)
+    single = drop_exact_duplicates(result.kept)
     assert (single.kept.height, single.rejected.height) == (0, 0)
-    private = drop_private(counted(exchanges), KINDS)
+    private = drop_private(with_counts(exchanges), KINDS)
     assert (private.kept.height, private.rejected.height) == (0, 0)
-    evaluated = drop_evaluated(exchanges([]).with_columns(overlap=pl.lit(None, pl.String)))
-    assert (evaluated.kept.height, evaluated.rejected.height) == (0, 0)
+    outcome = drop_evaluated(exchanges([]).with_columns(overlap=pl.lit(None, pl.String)))
+    assert (outcome.kept.height, outcome.rejected.height) == (0, 0)
 
 
 @given(
@@ -209,15 +209,15 @@ def test_nothing_gives_nothing(exchanges: Make) -> None:
 def test_the_order_of_the_rows_changes_nothing(
     exchanges: Make, rows: list[Json], seed: int
 ) -> None:
-    def curated(frame: pl.DataFrame) -> tuple[pl.DataFrame, ...]:
-        taught = drop_unteachable(frame, max_prompt_tokens=100, takes_history=False)
-        single = drop_exact_duplicates(taught.kept)
-        assert taught.kept.height + taught.rejected.height == frame.height
-        assert single.kept.height + single.rejected.height == taught.kept.height
+    def curate(frame: pl.DataFrame) -> tuple[pl.DataFrame, ...]:
+        teachable = drop_unteachable(frame, max_prompt_tokens=100, takes_history=False)
+        single = drop_exact_duplicates(teachable.kept)
+        assert teachable.kept.height + teachable.rejected.height == frame.height
+        assert single.kept.height + single.rejected.height == teachable.kept.height
         assert single.kept["prompt_digest"].is_unique().all()
-        return single.kept, single.rejected, taught.rejected.sort("line")
+        return single.kept, single.rejected, teachable.rejected.sort("line")
 
     frame = exchanges(rows)
-    shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
-    for one, other in zip(curated(frame), curated(shuffled), strict=True):
+    shuffled_rows = frame.sample(fraction=1, shuffle=True, seed=seed)
+    for one, other in zip(curate(frame), curate(shuffled_rows), strict=True):
         assert one.equals(other)

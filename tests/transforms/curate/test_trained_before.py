@@ -23,21 +23,25 @@ Make = Callable[[Sequence[Json]], pl.DataFrame]
 FIRST, SECOND = "2026-10-01-aaaaaaaaaaaa", "2026-10-02-bbbbbbbbbbbb"
 
 
-def trained(*rows: tuple[str, str, str]) -> pl.DataFrame:
+def registry_rows(*rows: tuple[str, str, str]) -> pl.DataFrame:
     """Rows of a prompt digest, a release and a state."""
     return pl.DataFrame(rows, schema=TRAINED, orient="row")
 
 
 def drop(
-    exchanges: pl.DataFrame, used: pl.DataFrame, share: float = 0.0, salt: str = "s", **more: str
+    exchanges: pl.DataFrame,
+    registry: pl.DataFrame,
+    share: float = 0.0,
+    salt: str = "s",
+    **more: str,
 ) -> FilterResult:
     return drop_trained(
-        exchanges, used, keep_share=share, salt=salt, except_release=more.get("except_release")
+        exchanges, registry, keep_share=share, salt=salt, except_release=more.get("except_release")
     )
 
 
-def kept_ids(sifted: FilterResult) -> list[str]:
-    return sifted.kept["request_id"].to_list()
+def kept_ids(result: FilterResult) -> list[str]:
+    return result.kept["request_id"].to_list()
 
 
 def many(number: int) -> pl.DataFrame:
@@ -47,7 +51,7 @@ def many(number: int) -> pl.DataFrame:
 
 
 def all_trained(number: int) -> pl.DataFrame:
-    return trained(*((f"p{n}", FIRST, "registered") for n in range(number)))
+    return registry_rows(*((f"p{n}", FIRST, "registered") for n in range(number)))
 
 
 @pytest.mark.parametrize(
@@ -57,39 +61,39 @@ def all_trained(number: int) -> pl.DataFrame:
 def test_a_prompt_counts_as_used_unless_its_job_came_to_nothing(
     exchanges: Make, state: str, kept: list[str]
 ) -> None:
-    sifted = drop(exchanges([{}, {}, {}]), trained(("digest-2", FIRST, state)))
-    assert kept_ids(sifted) == kept
-    assert sifted.kept.height + sifted.rejected.height == 3
+    result = drop(exchanges([{}, {}, {}]), registry_rows(("digest-2", FIRST, state)))
+    assert kept_ids(result) == kept
+    assert result.kept.height + result.rejected.height == 3
 
 
 def test_the_fate_names_the_release_that_used_the_prompt(exchanges: Make) -> None:
     frame = exchanges([{}, {"prompt_digest": "digest-1"}, {}])
-    used = trained(("digest-1", SECOND, "reserved"), ("digest-1", FIRST, "registered"))
-    fates = rejected_fates(drop(frame, used).rejected)
-    told = fates.select("request_id", "fate", "stage", "reason", "survivor", "detail").rows()
+    registry = registry_rows(("digest-1", SECOND, "reserved"), ("digest-1", FIRST, "registered"))
+    fates = rejected_fates(drop(frame, registry).rejected)
+    rows = fates.select("request_id", "fate", "stage", "reason", "survivor", "detail").rows()
     reason = ("dropped", "curate", "curate_trained_before", None, FIRST)
-    assert told == [("r1", *reason), ("r2", *reason)]
+    assert rows == [("r1", *reason), ("r2", *reason)]
 
 
 def test_what_is_kept_has_the_columns_and_the_order_that_it_came_with(exchanges: Make) -> None:
     frame = exchanges([{}, {}, {}]).sort("line", descending=True)
-    sifted = drop(frame, trained(("digest-2", FIRST, "reserved")))
-    assert sifted.kept.equals(frame.filter(pl.col("request_id") != "r2"))
+    result = drop(frame, registry_rows(("digest-2", FIRST, "reserved")))
+    assert result.kept.equals(frame.filter(pl.col("request_id") != "r2"))
 
 
 @pytest.mark.parametrize(("own", "kept"), [(FIRST, ["r1"]), (SECOND, ["r2"]), ("gone", [])])
 def test_a_release_does_not_stand_in_its_own_way(
     exchanges: Make, own: str, kept: list[str]
 ) -> None:
-    used = trained(("digest-1", FIRST, "registered"), ("digest-2", SECOND, "registered"))
-    assert kept_ids(drop(exchanges([{}, {}]), used, except_release=own)) == kept
+    registry = registry_rows(("digest-1", FIRST, "registered"), ("digest-2", SECOND, "registered"))
+    assert kept_ids(drop(exchanges([{}, {}]), registry, except_release=own)) == kept
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_nothing_comes_to_nothing(exchanges: Make, share: float) -> None:
-    none, used = exchanges([]), trained(("digest-1", FIRST, "reserved"))
-    sifted = drop(none, used, share)
-    assert (sifted.kept.schema, sifted.rejected.height) == (none.schema, 0)
+    none, registry = exchanges([]), registry_rows(("digest-1", FIRST, "reserved"))
+    result = drop(none, registry, share)
+    assert (result.kept.schema, result.rejected.height) == (none.schema, 0)
     assert drop(exchanges([{}]), TRAINED.to_frame(), share).kept.equals(exchanges([{}]))
 
 
@@ -110,8 +114,8 @@ def test_what_is_no_share_is_refused(exchanges: Make, share: float) -> None:
 def test_what_is_kept_depends_on_the_prompt_alone(rows: list[int], cut: int, share: float) -> None:
     whole = drop(many(12), all_trained(12), share).kept["request_id"]
     some = many(12)[rows[:cut]]
-    wanted = some.filter(pl.col("request_id").is_in(whole.implode()))
-    assert drop(some, all_trained(12).reverse(), share).kept.equals(wanted)
+    expected = some.filter(pl.col("request_id").is_in(whole.implode()))
+    assert drop(some, all_trained(12).reverse(), share).kept.equals(expected)
 
 
 @given(low=st.floats(0, 1), high=st.floats(0, 1))
@@ -127,20 +131,20 @@ def test_another_salt_keeps_other_prompts() -> None:
 
 
 def test_the_facts_for_the_manifest_are_the_releases_that_count() -> None:
-    used = trained(
+    registry = registry_rows(
         ("c", SECOND, "reserved"),
         ("b", FIRST, "registered"),
         ("a", FIRST, "registered"),
         ("d", "2026-10-03-cccccccccccc", "released"),
     )
-    assert registry_facts(used) == [FIRST, SECOND]
+    assert registry_facts(registry) == [FIRST, SECOND]
     assert registry_facts(TRAINED.to_frame()) == []
 
 
 @pytest.mark.parametrize("state_now", ["reserved", "registered", "released"])
 def test_a_build_again_heeds_what_the_first_build_heeded(exchanges: Make, state_now: str) -> None:
-    before = trained(("digest-1", FIRST, "reserved"))
-    now = trained(("digest-1", FIRST, state_now), ("digest-2", SECOND, "registered"))
+    before = registry_rows(("digest-1", FIRST, "reserved"))
+    now = registry_rows(("digest-1", FIRST, state_now), ("digest-2", SECOND, "registered"))
     again = as_excluded(now, registry_facts(before))
     assert registry_facts(again) == [FIRST]
     frame = exchanges([{}, {}, {}])
@@ -149,4 +153,4 @@ def test_a_build_again_heeds_what_the_first_build_heeded(exchanges: Make, state_
 
 def test_a_registry_that_lost_a_release_can_not_be_heeded() -> None:
     with pytest.raises(IntegrityError, match=f"{SECOND} is missing"):
-        as_excluded(trained(("a", FIRST, "reserved")), [FIRST, SECOND])
+        as_excluded(registry_rows(("a", FIRST, "reserved")), [FIRST, SECOND])

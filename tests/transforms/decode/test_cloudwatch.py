@@ -79,20 +79,20 @@ def messages_of(record: MakeRecord, number: int = 3) -> list[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("packed", [0, 1, 2])
+@pytest.mark.parametrize("gzip_layers", [0, 1, 2])
 @pytest.mark.parametrize("chunk", [lines.CHUNK_BYTES, 7])
 def test_every_form_gives_the_records_that_went_in(
     record: MakeRecord,
     monkeypatch: pytest.MonkeyPatch,
     form: str,
-    packed: int,
+    gzip_layers: int,
     chunk: int,
 ) -> None:
     monkeypatch.setattr(lines, "CHUNK_BYTES", chunk)
     monkeypatch.setattr(lines, "HELD_BYTES", lines.HELD_BYTES if "query" in form else 1 << 12)
     messages = messages_of(record)
     raw = FORMS[form](messages).encode()
-    for _ in range(packed):
+    for _ in range(gzip_layers):
         raw = gzip.compress(raw, mtime=0)
     rows = decode_object(raw, "a")
     plain = decode_object("\n".join(messages).encode(), "a")
@@ -119,9 +119,9 @@ def test_a_message_that_is_not_a_record_costs_itself_alone(record: MakeRecord) -
     events = [{"message": good}, *odd, {"message": subscription(good)}, {"message": good}]
     rows = decode_object(json.dumps({"events": events}).encode() + b"\n" + good.encode(), "a")
     assert [row["line"] for row in rows] == list(range(1, 11))
-    told = [row.get("reason") for row in rows]
+    reasons = [row.get("reason") for row in rows]
     not_one = "decode_not_a_record"
-    assert told == [
+    assert reasons == [
         None,
         not_one,
         not_one,
@@ -153,9 +153,9 @@ def test_what_holds_no_record_has_one_reason(text: str) -> None:
 
 
 def test_a_record_is_never_taken_for_an_envelope(record: MakeRecord) -> None:
-    logged = record(events=[{"message": "{}"}], logEvents=[{}])
-    del logged["schemaType"]
-    line = json.dumps(logged).encode()
+    log_record = record(events=[{"message": "{}"}], logEvents=[{}])
+    del log_record["schemaType"]
+    line = json.dumps(log_record).encode()
     assert event_messages(line) == []
     assert [row["request_id"] for row in decode_object(line, "a")] == ["request-1"]
 

@@ -75,10 +75,10 @@ def test_json_is_refused_if_and_only_if_it_is_over_a_limit(
     text = json.dumps(value, indent=indent, ensure_ascii=is_ascii).encode()
     with pytest.MonkeyPatch.context() as limits:
         limits.setattr(json_limits, "MAX_JSON_DEPTH", max_depth)
-        told = refusal(text, max_keys)
+        reason = refusal(text, max_keys)
     over = {Reason.DECODE_TOO_DEEP} if depth(value) > max_depth else set()
     over |= {Reason.DECODE_TOO_MANY_KEYS} if keys(value) > max_keys else set()
-    assert told in over if over else told is None
+    assert reason in over if over else reason is None
 
 
 @pytest.mark.parametrize(
@@ -215,8 +215,8 @@ def test_half_of_a_surrogate_pair_is_told_from_a_whole_and_a_torn_one(
 
 @given(st.text(st.characters(categories=["L", "Cs", "Po"]), max_size=8))
 def test_a_text_is_lone_if_and_only_if_utf_8_cannot_hold_it(text: str) -> None:
-    joined = json.loads(json.dumps(text))  # halves that stand beside each other are a pair
-    is_lone = joined.encode(errors="replace") != joined.encode(errors="surrogatepass")
+    normal_text = json.loads(json.dumps(text))  # halves that stand beside each other are a pair
+    is_lone = normal_text.encode(errors="replace") != normal_text.encode(errors="surrogatepass")
     assert has_lone_surrogate(json.dumps(text).encode()) == is_lone
 
 

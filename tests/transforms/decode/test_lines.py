@@ -19,7 +19,7 @@ Json = dict[str, Any]
 Read = list[tuple[int, bytes | Reason]]
 
 
-def packed(content: bytes) -> bytes:
+def compress(content: bytes) -> bytes:
     """One gzip member."""
     return gzip.compress(content, mtime=0)
 
@@ -55,7 +55,7 @@ def packed(content: bytes) -> bytes:
     ],
 )
 def test_lines_are_numbered_as_a_person_counts_them(content: bytes, read: Read) -> None:
-    assert list(read_lines(packed(content))) == read
+    assert list(read_lines(compress(content))) == read
 
 
 def test_an_element_of_an_array_that_is_over_the_limit_costs_that_element(
@@ -63,20 +63,23 @@ def test_an_element_of_an_array_that_is_over_the_limit_costs_that_element(
 ) -> None:
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 20)
     content = b'["' + b"x" * 30 + b'", "short"]'
-    assert list(read_lines(packed(content))) == [(1, Reason.DECODE_LINE_TOO_LONG), (2, b'"short"')]
+    assert list(read_lines(compress(content))) == [
+        (1, Reason.DECODE_LINE_TOO_LONG),
+        (2, b'"short"'),
+    ]
 
 
-@pytest.mark.parametrize("held", [0, 1 << 20], ids=["read twice", "held"])
+@pytest.mark.parametrize("held_bytes", [0, 1 << 20], ids=["read twice", "held"])
 @pytest.mark.parametrize("chunk", [5, 7, 1 << 20])
 def test_a_line_over_the_limit_costs_that_line(
-    monkeypatch: pytest.MonkeyPatch, held: int, chunk: int
+    monkeypatch: pytest.MonkeyPatch, held_bytes: int, chunk: int
 ) -> None:
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 10)
-    monkeypatch.setattr(lines, "HELD_BYTES", held)
+    monkeypatch.setattr(lines, "HELD_BYTES", held_bytes)
     monkeypatch.setattr(lines, "CHUNK_BYTES", chunk)
     content = b"{1}\n{45678901}\n" + b"x" * 11 + b"\n" + b"y" * 999 + b"\n{5}"
     too_long = Reason.DECODE_LINE_TOO_LONG
-    read = list(read_lines(packed(content)))
+    read = list(read_lines(compress(content)))
     assert read == [(1, b"{1}"), (2, b"{45678901}"), (3, too_long), (4, too_long), (5, b"{5}")]
 
 
@@ -85,7 +88,7 @@ def test_a_pretty_printed_object_over_the_limit_costs_itself_alone(
 ) -> None:
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 30)
     big = b"{\n" + b'  "a": 1,\n' * 9 + b'  "z": 1\n}\n'
-    read = list(read_lines(packed(b'{\n"a": 1\n}\n' + big + b'{\n"b": 2\n}\n')))
+    read = list(read_lines(compress(b'{\n"a": 1\n}\n' + big + b'{\n"b": 2\n}\n')))
     too_long = Reason.DECODE_LINE_TOO_LONG
     assert read == [(1, b'{\n"a": 1\n}'), (4, too_long), (16, b'{\n"b": 2\n}')]
 
@@ -101,7 +104,7 @@ def test_an_object_of_too_many_lines_is_refused(
     monkeypatch.setattr(lines, "MAX_OBJECT_LINES", 10)
     monkeypatch.setattr(lines, "MAX_ARRAY_COMMAS", 10)
     with pytest.raises(InputError) as refusal:
-        list(read_lines(packed(content)))
+        list(read_lines(compress(content)))
     assert refusal.value.reason == Reason.PULL_OBJECT_TOO_LARGE
 
 
@@ -123,7 +126,7 @@ def test_elements_and_objects_in_a_row_count_as_lines_of_an_object(
     """An array of two million numbers takes 17 KB, and must not become as many rows."""
     monkeypatch.setattr(lines, "MAX_OBJECT_LINES", 10)
     try:
-        read = len(list(read_lines(packed(content), separate_objects=True)))
+        read = len(list(read_lines(compress(content), separate_objects=True)))
     except InputError as refusal:
         assert refusal.reason == Reason.PULL_OBJECT_TOO_LARGE  # noqa: PT017
         assert number is None
@@ -133,30 +136,30 @@ def test_elements_and_objects_in_a_row_count_as_lines_of_an_object(
 
 def test_an_object_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "MAX_OBJECT_BYTES", 100)
-    assert len(list(read_lines(packed(b"x" * 100)))) == 1
+    assert len(list(read_lines(compress(b"x" * 100)))) == 1
     with pytest.raises(InputError) as refusal:
-        read_lines(packed(b"x" * 101))
+        read_lines(compress(b"x" * 101))
     assert refusal.value.reason == Reason.PULL_OBJECT_TOO_LARGE
 
 
 def test_a_bomb_is_refused_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """64 MiB in 64 KiB: with a limit below that, little more than one chunk is ever unpacked."""
     monkeypatch.setattr(lines, "MAX_OBJECT_BYTES", 8 << 20)
-    unpacked = list[int]()
+    chunk_sizes = list[int]()
     real = lines._chunks
 
-    def counted(raw: bytes) -> Any:
+    def count_chunks(raw: bytes) -> Any:
         for chunk in real(raw):
-            unpacked.append(len(chunk))
+            chunk_sizes.append(len(chunk))
             yield chunk
 
-    monkeypatch.setattr(lines, "_chunks", counted)
+    monkeypatch.setattr(lines, "_chunks", count_chunks)
     squeeze = zlib.compressobj(1, zlib.DEFLATED, 31)
     bomb = b"".join(squeeze.compress(bytes(1 << 20)) for _ in range(64)) + squeeze.flush()
     with pytest.raises(InputError) as refusal:
         read_lines(bomb)
     assert refusal.value.reason == Reason.PULL_OBJECT_TOO_LARGE
-    assert sum(unpacked) <= (8 << 20) + lines.CHUNK_BYTES
+    assert sum(chunk_sizes) <= (8 << 20) + lines.CHUNK_BYTES
 
 
 def test_a_line_of_20_mb_is_read_whole() -> None:
@@ -180,13 +183,13 @@ def test_how_an_object_is_cut_into_members_changes_nothing(
 ) -> None:
     content = b"".join(text + b"\n" for text in texts)
     at = sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})
-    members = b"".join(packed(content[a:b]) for a, b in pairwise(at)) or packed(b"")
+    members = b"".join(compress(content[a:b]) for a, b in pairwise(at)) or compress(b"")
     assert list(read_lines(members)) == list(enumerate(texts, start=1))
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_give_lines_or_an_input_error(content: bytes) -> None:
-    for raw in (content, packed(content), b"\x1f\x8b" + content):
+    for raw in (content, compress(content), b"\x1f\x8b" + content):
         read = _outcome(raw) or []
         assert all(line and b"\n" not in line for _, line in read if isinstance(line, bytes))
 
@@ -218,13 +221,13 @@ def test_no_single_bit_flip_gives_other_lines(
     whole = log_object(records(8))
     lines_before = _outcome(whole)
     for bit in range(16, 8 * len(whole)):
-        assert _outcome(_flipped(whole, bit)) in (None, lines_before), f"bit {bit}"
+        assert _outcome(_flip_bit(whole, bit)) in (None, lines_before), f"bit {bit}"
 
 
-def _flipped(whole: bytes, bit: int) -> bytes:
-    changed = bytearray(whole)
-    changed[bit // 8] ^= 1 << bit % 8
-    return bytes(changed)
+def _flip_bit(whole: bytes, bit: int) -> bytes:
+    content = bytearray(whole)
+    content[bit // 8] ^= 1 << bit % 8
+    return bytes(content)
 
 
 def test_a_flip_in_the_magic_number_gives_nothing_that_is_json(
@@ -232,5 +235,5 @@ def test_a_flip_in_the_magic_number_gives_nothing_that_is_json(
 ) -> None:
     whole = log_object(records(6))
     for bit in range(16):
-        told = _outcome(_flipped(whole, bit)) or []
-        assert not any(isinstance(line, bytes) and line.startswith(b"{") for _, line in told)
+        lines_read = _outcome(_flip_bit(whole, bit)) or []
+        assert not any(isinstance(line, bytes) and line.startswith(b"{") for _, line in lines_read)

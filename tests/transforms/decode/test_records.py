@@ -21,14 +21,14 @@ Pack = Callable[[Sequence[Json | bytes]], bytes]
 
 
 def test_every_column_comes_from_its_field(record: Make) -> None:
-    logged = record(
+    log_record = record(
         "anthropic_messages",
         metadata={"team": "math", "empty": ""},
         input={"inputBodyJson": {"messages": []}, "inputTokenCount": 11},
         output={"outputBodyS3Path": "s3://logs/data/a_output.json.gz", "outputTokenCount": 5},
         errorCode="ThrottlingException",
     )
-    row = decode_line(json.dumps(logged).encode())
+    row = decode_line(json.dumps(log_record).encode())
     assert row == {
         "request_id": "request-1",
         "timestamp": datetime(2026, 10, 1, 12, tzinfo=UTC),
@@ -49,7 +49,7 @@ def test_every_column_comes_from_its_field(record: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "read"),
+    ("timestamp", "read"),
     [
         ("2026-10-01T12:00:02Z", datetime(2026, 10, 1, 12, 0, 2, tzinfo=UTC)),
         ("2026-10-01T12:00:02.250Z", datetime(2026, 10, 1, 12, 0, 2, 250_000, tzinfo=UTC)),
@@ -58,8 +58,8 @@ def test_every_column_comes_from_its_field(record: Make) -> None:
         ("2999-12-31T23:59:59Z", datetime(2999, 12, 31, 23, 59, 59, tzinfo=UTC)),
     ],
 )
-def test_times_are_utc(record: Make, written: str, read: datetime) -> None:
-    row = decode_line(json.dumps(record(timestamp=written)).encode())
+def test_times_are_utc(record: Make, timestamp: str, read: datetime) -> None:
+    row = decode_line(json.dumps(record(timestamp=timestamp)).encode())
     assert row["timestamp"] == read
     assert row["timestamp"].utcoffset().total_seconds() == 0
 
@@ -79,8 +79,8 @@ def test_an_object_that_cannot_be_read_is_one_row_on_line_0(log_object: Pack, re
 def test_rows_keep_the_numbers_of_their_lines(log_object: Pack, record: Make) -> None:
     lines: list[Json | bytes] = [record(request_id="a"), b"", b"oops", record(request_id="b")]
     rows = decode_object(log_object(lines), "a.json.gz")
-    told = [(row["line"], row.get("request_id"), row.get("reason")) for row in rows]
-    assert told == [(1, "a", None), (3, None, Reason.DECODE_BAD_JSON), (4, "b", None)]
+    values = [(row["line"], row.get("request_id"), row.get("reason")) for row in rows]
+    assert values == [(1, "a", None), (3, None, Reason.DECODE_BAD_JSON), (4, "b", None)]
 
 
 def test_very_many_rejects_of_an_object_are_one(
@@ -91,8 +91,8 @@ def test_very_many_rejects_of_an_object_are_one(
     rows = decode_object(log_object([record(), *lines, record()]), "a")
     assert [row["line"] for row in rows] == [1, 2, 3, 4, 5, 6, 7]
     rows = decode_object(log_object([record(), *lines, b"oops", record()]), "a")
-    told = [(row["line"], row.get("reason"), row.get("detail")) for row in rows]
-    assert told == [(0, "pull_too_many_rejects", "6 lines"), (1, None, None), (8, None, None)]
+    values = [(row["line"], row.get("reason"), row.get("detail")) for row in rows]
+    assert values == [(0, "pull_too_many_rejects", "6 lines"), (1, None, None), (8, None, None)]
 
 
 def test_a_record_that_is_refused_is_still_found_by_its_id(log_object: Pack, record: Make) -> None:
@@ -113,8 +113,8 @@ def test_a_record_that_is_refused_is_still_found_by_its_id(log_object: Pack, rec
 def test_the_same_bodies_have_the_same_digest_and_others_another(record: Make) -> None:
     def digest(**change: object) -> str:
         row = decode_line(json.dumps(record(**change)).encode())
-        (told,) = landed_table([row])["body_digest"].to_pylist()
-        return str(told)
+        (value,) = landed_table([row])["body_digest"].to_pylist()
+        return str(value)
 
     same = {digest(), digest(request_id="other"), digest(metadata={"a": "b"})}
     assert len(same) == 1
@@ -134,15 +134,15 @@ def test_rows_make_a_table_of_the_landed_schema(log_object: Pack, record: Make) 
 def test_a_detail_never_repeats_what_the_log_holds(log_object: Pack, record: Make) -> None:
     """Details are shown to people and kept with the fates, so they tell types and places only."""
     canary = "AKIAIOSFODNN7EXAMPLE"
-    drifted: list[Json | bytes] = [
+    odd_lines: list[Json | bytes] = [
         record(**{name: value})
         for name in ("timestamp", "modelId", "requestMetadata", "input", "identity", "requestId")
         for value in ([canary], {canary: [canary]}, {"arn": [canary]}, canary * 20)
     ]
-    drifted += [record(schemaType=canary), record(schemaVersion=canary), canary.encode()]
-    told = [row for row in decode_object(log_object(drifted), "a") if "reason" in row]
-    assert len(told) > 20
-    assert canary not in " ".join(str(row["detail"]) for row in told)
+    odd_lines += [record(schemaType=canary), record(schemaVersion=canary), canary.encode()]
+    rejects = [row for row in decode_object(log_object(odd_lines), "a") if "reason" in row]
+    assert len(rejects) > 20
+    assert canary not in " ".join(str(row["detail"]) for row in rejects)
 
 
 _JSON = st.recursive(

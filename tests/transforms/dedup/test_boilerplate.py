@@ -18,13 +18,13 @@ FILLERS = ("now", "today", "please", "exactly", "in all")
 NOUNS = [a + b for a in ("ba", "de", "fo", "gu", "li", "mo") for b in ("rk", "st", "lm", "nd", "x")]
 
 
-def dropped(texts: Sequence[str]) -> dict[int, int]:
+def find_drops(texts: Sequence[str]) -> dict[int, int]:
     """Which texts are near duplicates, and of which."""
     series = pl.Series(texts, dtype=pl.String)
     rank = np.arange(len(texts))
     pairs, shares = similar_pairs(sketch(series), series.gather, rank, THRESHOLD)
-    found = pick_survivors(pairs, shares, rank)
-    return {row: survivor for row, survivor, _ in found.rows() if row != survivor}
+    survivors = pick_survivors(pairs, shares, rank)
+    return {row: survivor for row, survivor, _ in survivors.rows() if row != survivor}
 
 
 def instruction(name: str, words: int) -> str:
@@ -45,45 +45,45 @@ def test_other_questions_are_no_duplicates(words: int, place: str, number: int) 
     begin = instruction("rule", words) if place in {"before", "around"} else ""
     end = instruction("note", words) if place in {"after", "around"} else ""
     texts = [f"{begin} {question(dice, n)} {end}" for n in range(number)]
-    assert dropped(texts) == {}
+    assert find_drops(texts) == {}
 
 
 def test_the_same_question_with_another_filler_is_a_duplicate() -> None:
     """Recall and precision on planted repeats: every fifth question is asked again."""
     dice, begin = Random(1), instruction("rule", 160)
-    asked = [question(dice, n) for n in range(200)]
-    again = [f"{begin} {text} {dice.choice(FILLERS)}" for text in asked[::5]]
-    texts = [f"{begin} {text} {dice.choice(FILLERS)}" for text in asked] + again
+    questions = [question(dice, n) for n in range(200)]
+    again = [f"{begin} {text} {dice.choice(FILLERS)}" for text in questions[::5]]
+    texts = [f"{begin} {text} {dice.choice(FILLERS)}" for text in questions] + again
     truth = {200 + n: 5 * n for n in range(len(again))}
-    found = dropped(texts)
-    right = sum(found.get(row) == survivor for row, survivor in truth.items())
+    drops = find_drops(texts)
+    right = sum(drops.get(row) == survivor for row, survivor in truth.items())
     assert right / len(truth) >= 0.95  # recall
-    assert right / len(found) >= 0.95  # precision
+    assert right / len(drops) >= 0.95  # precision
 
 
 def test_a_template_inside_of_a_template_is_looked_into() -> None:
     dice, outer = Random(2), instruction("outer", 200)
     inner = {name: instruction(name, 120) for name in ("cost", "time")}
     texts = [f"{outer} {inner[name]} {question(dice, n)}" for n in range(40) for name in inner]
-    assert dropped(texts) == {}
+    assert find_drops(texts) == {}
 
 
 def test_sums_in_another_order_are_other_sums() -> None:
     begin = instruction("rule", 160)
     sums = [f"{begin} {a} minus {b}" for a in range(3, 10) for b in range(3, 10) if a != b]
-    assert dropped(sums) == {}
+    assert find_drops(sums) == {}
 
 
 def test_a_crowd_that_differs_in_a_word_is_one_of_near_duplicates() -> None:
     base = instruction("word", 90).split()
     texts = [" ".join([*base[:45], f"own{n}", *base[46:]]) for n in range(60)]
-    assert set(dropped(texts).values()) == {0}
+    assert set(find_drops(texts).values()) == {0}
 
 
 def test_a_few_likes_are_no_template() -> None:
     base = instruction("word", 90)
     texts = [f"{base} thank you very much {n}" for n in range(MIN_CROWD - 1)]
-    assert set(dropped(texts).values()) == {0}
+    assert set(find_drops(texts).values()) == {0}
 
 
 def test_a_short_text_covers_no_words_of_the_next() -> None:

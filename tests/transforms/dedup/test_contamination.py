@@ -25,7 +25,7 @@ JAPANESE = "空はなぜ青いのですか、説明してください。"
 ITEMS = ["Yes", QUESTION, SHORT, JAPANESE, "", None, "two words", QUESTION.upper()]
 
 
-def found(
+def find_overlaps(
     text: str | None, items: list[str | None] | None = None, threshold: float = 0.8
 ) -> list[tuple[int, str, float]]:
     index = index_evaluation(pl.Series(items or ITEMS, dtype=pl.String))
@@ -56,21 +56,27 @@ def found(
 def test_an_item_is_found_as_what_it_is(
     text: str | None, expected: list[tuple[int, str, float]]
 ) -> None:
-    assert found(text) == expected
+    assert find_overlaps(text) == expected
 
 
 def test_the_best_item_is_told() -> None:
-    changed = QUESTION.replace("arrive", "stop")
-    assert found(changed, [QUESTION, changed + " Soon", changed]) == [(2, "exact", 1.0)]
-    assert found(changed, [SHORT, changed + " Soon", QUESTION]) == [(1, "near", 0.957)]
-    assert found(f"{SHORT} {QUESTION} {JAPANESE}", [JAPANESE, SHORT]) == [(0, "contained", 1.0)]
+    reworded_question = QUESTION.replace("arrive", "stop")
+    assert find_overlaps(
+        reworded_question, [QUESTION, reworded_question + " Soon", reworded_question]
+    ) == [(2, "exact", 1.0)]
+    assert find_overlaps(reworded_question, [SHORT, reworded_question + " Soon", QUESTION]) == [
+        (1, "near", 0.957)
+    ]
+    assert find_overlaps(f"{SHORT} {QUESTION} {JAPANESE}", [JAPANESE, SHORT]) == [
+        (0, "contained", 1.0)
+    ]
 
 
 def test_the_threshold_is_that_of_near_alone() -> None:
-    changed = QUESTION.replace("sixty", "ninety")
-    assert [kind for _, kind, _ in found(changed, threshold=0.6)] == ["near"]
-    assert found(changed, threshold=0.9) == []
-    assert found(f"Now: {QUESTION}", threshold=1.0) == [(1, "contained", 1.0)]
+    reworded_question = QUESTION.replace("sixty", "ninety")
+    assert [kind for _, kind, _ in find_overlaps(reworded_question, threshold=0.6)] == ["near"]
+    assert find_overlaps(reworded_question, threshold=0.9) == []
+    assert find_overlaps(f"Now: {QUESTION}", threshold=1.0) == [(1, "contained", 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -94,9 +100,9 @@ def test_an_item_is_found_anywhere_in_a_prompt(
 ) -> None:
     frame = pl.DataFrame([parts], schema=PARTS, orient="row")
     index = index_evaluation(pl.Series(ITEMS, dtype=pl.String))
-    found = prompt_overlaps(frame, index, 0.8)
-    assert found.schema == OVERLAPS
-    assert found.select("item", "kind", pl.col("similarity").round(3)).rows() == expected
+    overlaps = prompt_overlaps(frame, index, 0.8)
+    assert overlaps.schema == OVERLAPS
+    assert overlaps.select("item", "kind", pl.col("similarity").round(3)).rows() == expected
 
 
 _TEXTS = st.lists(
@@ -109,7 +115,7 @@ def _runs(text: str, width: int) -> set[tuple[str, ...]]:
     return {tuple(words[n : n + width]) for n in range(len(words) - width + 1)}
 
 
-def _judged(text: str, item: str, threshold: float) -> tuple[int, float] | None:
+def _compare_words(text: str, item: str, threshold: float) -> tuple[int, float] | None:
     """The definition, by sets: kind (the higher the better) and similarity of text and item."""
     size = len(item.split())
     if size and text.split() == item.split():
@@ -129,15 +135,15 @@ def test_what_is_found_is_what_sets_of_words_say(
     texts: list[str], items: list[str], threshold: float
 ) -> None:
     frame = overlaps(pl.Series(texts), index_evaluation(pl.Series(items)), threshold)
-    judged = {
-        row: [told for item in items if (told := _judged(text, item, threshold))]
+    matches_by_row = {
+        row: [match for item in items if (match := _compare_words(text, item, threshold))]
         for row, text in enumerate(texts)
     }
-    expected = {row: max(told) for row, told in judged.items() if told}
+    expected = {row: max(match) for row, match in matches_by_row.items() if match}
     kinds = ["contained", "near", "exact"]
     assert {r: (kinds.index(kind), s) for r, _, kind, s in frame.rows()} == expected
     for row, item, _, _ in frame.rows():
-        assert _judged(texts[row], items[item], threshold) == expected[row]
+        assert _compare_words(texts[row], items[item], threshold) == expected[row]
 
 
 def test_rows_are_counted_over_chunks() -> None:
@@ -160,8 +166,8 @@ def test_each_row_is_told_of_a_system_message_that_many_share() -> None:
     parts = pl.DataFrame(
         {"turns": ["a", QUESTION, "b", "c"], "system": [SHORT, SHORT, "", SHORT], "tools": [""] * 4}
     )
-    found = prompt_overlaps(parts, index_evaluation(pl.Series(ITEMS)), 0.8)
-    assert found.select("row", "item", "kind").rows() == [
+    overlaps = prompt_overlaps(parts, index_evaluation(pl.Series(ITEMS)), 0.8)
+    assert overlaps.select("row", "item", "kind").rows() == [
         (0, 2, "exact"), (1, 1, "exact"), (3, 2, "exact")
     ]  # fmt: skip
 
@@ -183,4 +189,4 @@ def test_no_texts_overlap_nothing() -> None:
 @pytest.mark.parametrize("threshold", [0.4, 1.1, float(np.nan)])
 def test_a_threshold_out_of_range_is_refused(threshold: float) -> None:
     with pytest.raises(ConfigError, match=r"give a number from 0\.5 to 1"):
-        found("text", threshold=threshold)
+        find_overlaps("text", threshold=threshold)

@@ -19,14 +19,14 @@ SENTENCE = "the quick brown fox jumps over the lazy dog and then sleeps all day 
 NEARLY = SENTENCE.replace("tree", "bush")
 
 
-def chat(*said: str, system: str | None = None) -> Chat:
+def chat(*texts: str, system: str | None = None) -> Chat:
     """User and assistant in turns; the user speaks first."""
     roles = ("user", "assistant")
-    turns = [Message(roles[n % 2], text) for n, text in enumerate(said)]
+    turns = [Message(roles[n % 2], text) for n, text in enumerate(texts)]
     return [Message("system", system), *turns] if system is not None else turns
 
 
-def sided(train: Sequence[Chat], validation: Sequence[Chat]) -> tuple[list[Chat], pl.Series]:
+def put_on_sides(train: Sequence[Chat], validation: Sequence[Chat]) -> tuple[list[Chat], pl.Series]:
     """All chats, and the side of each."""
     sides = ["train"] * len(train) + ["validation"] * len(validation)
     return [*train, *validation], pl.Series(sides, dtype=pl.String)
@@ -41,7 +41,7 @@ def counts(chats: Sequence[Chat], sides: pl.Series, similarity: float) -> dict[s
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "told"),
+    ("one", "other", "counts_changed"),
     [
         (chat("2 + 2?"), chat("2 + 3?"), {}),
         (chat("2 + 2?"), chat("2 + 2?"), {"exact": 1, "prefix": 2, "near": 1}),
@@ -68,20 +68,20 @@ def counts(chats: Sequence[Chat], sides: pl.Series, similarity: float) -> dict[s
     ],
 )  # fmt: skip
 def test_each_overlap_is_counted_as_what_it_is(
-    one: Chat, other: Chat, told: dict[str, int]
+    one: Chat, other: Chat, counts_changed: dict[str, int]
 ) -> None:
-    overlaps = CLEAN | told
-    assert counts(*sided([one], [other]), 0.8) == overlaps
-    assert counts(*sided([other], [one]), 0.8) == overlaps
-    assert counts(*sided([one, other], []), 0.8) == CLEAN
-    assert counts(*sided([], [one, other]), 0.8) == CLEAN
+    overlaps = CLEAN | counts_changed
+    assert counts(*put_on_sides([one], [other]), 0.8) == overlaps
+    assert counts(*put_on_sides([other], [one]), 0.8) == overlaps
+    assert counts(*put_on_sides([one, other], []), 0.8) == CLEAN
+    assert counts(*put_on_sides([], [one, other]), 0.8) == CLEAN
     is_leaking = [any(overlaps.values()), False]
-    assert leaking(*sided([one], [other]), 0.8).to_list() == is_leaking
-    assert leaking(*sided([other], [one]), 0.8).to_list() == is_leaking
+    assert leaking(*put_on_sides([one], [other]), 0.8).to_list() == is_leaking
+    assert leaking(*put_on_sides([other], [one]), 0.8).to_list() == is_leaking
 
 
 def test_lines_of_train_are_counted_each_and_those_of_validation_once() -> None:
-    lines = sided([chat("a"), chat("a"), chat("b")], [chat("a"), chat("a", "b", "c")])
+    lines = put_on_sides([chat("a"), chat("a"), chat("b")], [chat("a"), chat("a", "b", "c")])
     flags = leakage(*lines, 0.8)
     assert flags["exact"].to_list() == [True, True, False, False, False]
     assert flags["prefix"].to_list() == [True, True, False, True, False]
@@ -95,22 +95,22 @@ def test_calls_of_tools_are_part_of_a_turn() -> None:
         spoken = Message("assistant", None, tool_calls=[call])
         return [Message("user", "a"), spoken, Message("tool", "b"), Message("user", "c")]
 
-    assert counts(*sided([calling("{}")], [calling("{}")]), 0.8)["prefix"] == 2
-    assert counts(*sided([calling("{}")], [calling("[]")]), 0.8)["prefix"] == 0
+    assert counts(*put_on_sides([calling("{}")], [calling("{}")]), 0.8)["prefix"] == 2
+    assert counts(*put_on_sides([calling("{}")], [calling("[]")]), 0.8)["prefix"] == 0
 
 
 def test_a_question_is_the_same_under_any_system_message() -> None:
-    lines = sided([chat(SENTENCE, system="a"), chat(NEARLY)], [chat(SENTENCE, system="b")])
+    lines = put_on_sides([chat(SENTENCE, system="a"), chat(NEARLY)], [chat(SENTENCE, system="b")])
     assert counts(*lines, 0.8) == {"exact": 1, "prefix": 2, "near": 2}
     assert leaking(*lines, 0.8).to_list() == [True, True, False]
 
 
 def test_one_long_instruction_before_other_questions_is_no_leak() -> None:
     instruction = " ".join(f"rule{n}" for n in range(160))
-    asked = [chat(f"{instruction} how much is item{n} of shelf{n} worth") for n in range(40)]
-    assert counts(*sided(asked[:30], asked[30:]), 0.8) == CLEAN
+    questions = [chat(f"{instruction} how much is item{n} of shelf{n} worth") for n in range(40)]
+    assert counts(*put_on_sides(questions[:30], questions[30:]), 0.8) == CLEAN
     again = chat(f"{instruction} how much is item3 of shelf3 worth")
-    assert counts(*sided(asked[:30], [*asked[30:], again]), 0.8)["near"] == 1
+    assert counts(*put_on_sides(questions[:30], [*questions[30:], again]), 0.8)["near"] == 1
 
 
 def test_scopes_are_equal_where_system_messages_are() -> None:
@@ -128,7 +128,7 @@ def test_the_system_message_is_no_turn() -> None:
 
 @pytest.mark.parametrize("similarity", [0.5, 1.0])
 def test_no_lines_leak_nothing(similarity: float) -> None:
-    lines = sided([], [])
+    lines = put_on_sides([], [])
     assert counts(*lines, similarity) == CLEAN
     assert leaking(*lines, similarity).to_list() == []
 

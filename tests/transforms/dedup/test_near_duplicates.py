@@ -66,7 +66,7 @@ def jaccard(one: str, other: str) -> float:
     return len(left & right) / len(left | right)
 
 
-def altered(number: int, places: Sequence[int], family: str = "") -> str:
+def alter(number: int, places: Sequence[int], family: str = "") -> str:
     """A text of 100 words of a family, with words of its own at some places."""
     return " ".join(
         f"{family}own{number}at{w}" if w in places else f"{family}w{w}" for w in range(100)
@@ -75,7 +75,11 @@ def altered(number: int, places: Sequence[int], family: str = "") -> str:
 
 _FAMILIES = st.lists(
     st.tuples(st.sampled_from("ab"), st.lists(st.integers(0, 99), max_size=4)), max_size=12
-).map(lambda made: [altered(n, places, family) for n, (family, places) in enumerate(made)])
+).map(
+    lambda places_of_texts: [
+        alter(n, places, family) for n, (family, places) in enumerate(places_of_texts)
+    ]
+)
 
 
 @given(texts=_FAMILIES, data=st.data())
@@ -84,25 +88,25 @@ def test_the_order_of_the_rows_changes_nothing(texts: list[str], data: st.DataOb
     order = np.array(data.draw(st.permutations(range(len(texts)))), dtype=np.int64)
     one = find(texts, rank=rank)
     other = find([texts[n] for n in order], rank=[rank[n] for n in order])
-    named = other.with_columns(
+    renamed_rows = other.with_columns(
         pl.col("row", "survivor").map_batches(
             lambda rows: pl.Series(order[rows.to_numpy()]).cast(pl.UInt32),
             return_dtype=pl.UInt32,
         )
     )
-    assert named.sort("row").equals(one)
+    assert renamed_rows.sort("row").equals(one)
 
 
 @given(texts=_FAMILIES, threshold=st.sampled_from([0.5, 0.7, 0.8, 0.9, 1.0]))
 def test_members_are_like_their_survivor_and_survivors_unlike_each_other(
     texts: list[str], threshold: float
 ) -> None:
-    found = find(texts, threshold)
-    for row, survivor, similarity in found.rows():
+    pairs_found = find(texts, threshold)
+    for row, survivor, similarity in pairs_found.rows():
         assert survivor <= row
         assert similarity == (1.0 if row == survivor else jaccard(texts[row], texts[survivor]))
         assert similarity >= threshold
-    for one, other in combinations(sorted(set(survivors(found).values())), 2):
+    for one, other in combinations(sorted(set(survivors(pairs_found).values())), 2):
         assert jaccard(texts[one], texts[other]) < threshold
 
 
@@ -111,67 +115,67 @@ def test_members_are_like_their_survivor_and_survivors_unlike_each_other(
     rank=st.permutations(range(10)),
 )
 def test_no_two_survivors_are_a_verified_pair(pairs: set[tuple[int, int]], rank: list[int]) -> None:
-    verified = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
-    found = pick_survivors(verified, np.full(len(pairs), 0.9), np.array(rank))
-    taken = survivors(found)
-    assert set(taken) == {row for pair in pairs for row in pair}
+    verified_pairs = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+    picks = pick_survivors(verified_pairs, np.full(len(pairs), 0.9), np.array(rank))
+    survivor_of = survivors(picks)
+    assert set(survivor_of) == {row for pair in pairs for row in pair}
     for i, j in pairs:
-        assert not (taken[i] == i and taken[j] == j)
-    for row, survivor in taken.items():
+        assert not (survivor_of[i] == i and survivor_of[j] == j)
+    for row, survivor in survivor_of.items():
         assert row == survivor or tuple(sorted((row, survivor))) in pairs
         assert rank[survivor] <= rank[row]
-        assert taken[survivor] == survivor
+        assert survivor_of[survivor] == survivor
 
 
 def test_a_chain_does_not_collapse_into_one() -> None:
     chain = np.array([[0, 1], [1, 2], [2, 3], [5, 6]])
-    found = pick_survivors(chain, np.array([0.9, 0.85, 0.8, 1.0]), np.arange(8))
-    assert found.rows() == [
+    picks = pick_survivors(chain, np.array([0.9, 0.85, 0.8, 1.0]), np.arange(8))
+    assert picks.rows() == [
         (0, 0, 1.0), (1, 0, 0.9), (2, 2, 1.0), (3, 2, 0.8), (5, 5, 1.0), (6, 5, 1.0),
     ]  # fmt: skip
 
 
 def test_the_better_rank_survives() -> None:
     chain = np.array([[0, 1], [1, 2]])
-    found = pick_survivors(chain, np.array([0.9, 0.8]), np.array([7, 3, 5]))
-    assert found.rows() == [(0, 1, 0.9), (1, 1, 1.0), (2, 1, 0.8)]
+    picks = pick_survivors(chain, np.array([0.9, 0.8]), np.array([7, 3, 5]))
+    assert picks.rows() == [(0, 1, 0.9), (1, 1, 1.0), (2, 1, 0.8)]
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0])
 def test_pairs_over_the_threshold_are_found_and_others_are_not(threshold: float) -> None:
     pairs = 500
     rng = np.random.default_rng(1)
-    texts = [altered(0, [], f"f{n}") for n in range(pairs)]
+    texts = [alter(0, [], f"f{n}") for n in range(pairs)]
     texts += [
-        altered(1, rng.choice(100, n % 8, replace=False).tolist(), f"f{n}") for n in range(pairs)
+        alter(1, rng.choice(100, n % 8, replace=False).tolist(), f"f{n}") for n in range(pairs)
     ]
     similar = {n for n in range(pairs) if jaccard(texts[n], texts[pairs + n]) >= threshold}
-    found = survivors(find(texts, threshold))
-    assert all(found[pairs + n] == n for n in found if n < pairs)
-    assert {row for row in found if row < pairs} <= similar
-    assert len(found) / 2 >= 0.99 * len(similar)
+    survivor_of = survivors(find(texts, threshold))
+    assert all(survivor_of[pairs + n] == n for n in survivor_of if n < pairs)
+    assert {row for row in survivor_of if row < pairs} <= similar
+    assert len(survivor_of) / 2 >= 0.99 * len(similar)
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.8, 0.9])
 def test_one_template_gives_pairs_that_grow_with_its_texts(threshold: float) -> None:
-    texts = [altered(n, [50]) for n in range(5_000)]  # each two share 91 of 101 shingles
+    texts = [alter(n, [50]) for n in range(5_000)]  # each two share 91 of 101 shingles
     candidates = candidate_pairs(sketch(pl.Series(texts)), threshold)
     assert len(candidates) < 60 * len(texts)
-    found = find(texts, threshold)
-    assert found.height == len(texts)
-    assert found["survivor"].unique().to_list() == [0]
+    duplicates = find(texts, threshold)
+    assert duplicates.height == len(texts)
+    assert duplicates["survivor"].unique().to_list() == [0]
 
 
 def test_pairs_inside_a_crowd_of_one_template_are_found() -> None:
     """All share half of their words, which fills the buckets; yet only each two are alike."""
-    texts = [altered(n // 2, [*range(40, 70), 90 + n % 2], "") for n in range(2_000)]
-    found = survivors(find(texts))
-    assert all(row // 2 == survivor // 2 for row, survivor in found.items())
-    assert len(found) >= 0.9 * len(texts)
+    texts = [alter(n // 2, [*range(40, 70), 90 + n % 2], "") for n in range(2_000)]
+    survivor_of = survivors(find(texts))
+    assert all(row // 2 == survivor // 2 for row, survivor in survivor_of.items())
+    assert len(survivor_of) >= 0.9 * len(texts)
 
 
 def test_rows_pair_within_their_scope_alone() -> None:
-    texts = [altered(n, [n]) for n in range(6)]
+    texts = [alter(n, [n]) for n in range(6)]
     assert survivors(find(texts, scope=[1, 2, 1, 2, 2**63, 1])) == {0: 0, 2: 0, 5: 0, 1: 1, 3: 1}
 
 
@@ -182,9 +186,9 @@ def test_texts_without_words_are_near_nothing(blank: str | None) -> None:
 
 @pytest.mark.parametrize("texts", [[], ["alone"], ["one", "two", "three"]])
 def test_without_near_duplicates_the_frame_is_empty(texts: list[str]) -> None:
-    found = find(texts)
-    assert found.is_empty()
-    assert found.schema == near_duplicates.SURVIVORS
+    duplicates = find(texts)
+    assert duplicates.is_empty()
+    assert duplicates.schema == near_duplicates.SURVIVORS
 
 
 def test_texts_of_a_script_without_blanks_are_compared() -> None:
@@ -195,7 +199,7 @@ def test_texts_of_a_script_without_blanks_are_compared() -> None:
 def test_long_texts_are_compared_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near_duplicates, "MAX_SHINGLES", 250)
     monkeypatch.setattr(near_duplicates, "VERIFIED_AT_ONCE", 7)
-    texts = [altered(n, [n], f"f{n // 3}") for n in range(18)]
+    texts = [alter(n, [n], f"f{n // 3}") for n in range(18)]
     assert survivors(find(texts)) == {n: n - n % 3 for n in range(18)}
 
 
@@ -207,15 +211,15 @@ def test_a_very_long_text_is_compared() -> None:
 def test_only_texts_of_candidates_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     """And a sample of all, which tells what many have in common."""
     monkeypatch.setattr(boilerplate, "MAX_SAMPLED", 2)
-    texts = [altered(n, [n], "same" if n in {3, 8} else f"f{n}") for n in range(12)]
-    asked: list[int] = []
+    texts = [alter(n, [n], "same" if n in {3, 8} else f"f{n}") for n in range(12)]
+    fetched_rows: list[int] = []
 
     def fetch(rows: Rows) -> pl.Series:
-        asked.extend(rows.tolist())
+        fetched_rows.extend(rows.tolist())
         return pl.Series(texts).gather(rows)
 
     similar_pairs(sketch(pl.Series(texts)), fetch, np.arange(12), 0.8)
-    assert asked == [3, 8, 0, 6]
+    assert fetched_rows == [3, 8, 0, 6]
 
 
 def test_verification_is_exact_at_the_threshold() -> None:

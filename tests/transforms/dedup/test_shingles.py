@@ -34,11 +34,11 @@ def tuples(text: str, width: int) -> set[tuple[str, ...]]:
 
 @given(texts=st.lists(_TEXT, min_size=2, max_size=12), width=st.integers(2, 8))
 def test_jaccard_is_that_of_sets_of_words(texts: list[str], width: int) -> None:
-    found = shingle(pl.Series(texts), width)
+    shingles = shingle(pl.Series(texts), width)
     sets = [tuples(text, width) for text in texts]
-    assert found.counts.tolist() == [len(each) for each in sets]
+    assert shingles.counts.tolist() == [len(each) for each in sets]
     left, right = np.divmod(np.arange(len(texts) ** 2), len(texts))
-    every = incidence(found)
+    every = incidence(shingles)
     common = shared_counts(every, left, every, right)
     expected = [len(sets[i] & sets[j]) for i, j in zip(left, right, strict=True)]
     assert common.tolist() == expected
@@ -94,25 +94,25 @@ def test_a_text_without_words_has_no_shingle(text: str | None) -> None:
 
 def test_a_script_without_blanks_is_told_by_its_characters() -> None:
     text = "東京都の人口は何人ですか。教えてください。"
-    changed = text.replace("東京", "京都")
+    other_text = text.replace("東京", "京都")
     assert len(hashes(text)) == 15
-    assert len(hashes(text) & hashes(changed)) == 13
+    assert len(hashes(text) & hashes(other_text)) == 13
     assert len(hashes("ฉันรักภาษาไทยมาก")) > 5
 
 
 def test_these_very_shingles_never_change() -> None:
     """A golden: sketches of one machine are compared with those of another."""
-    found = shingle(
+    shingles = shingle(
         pl.Series(["The quick brown fox jumps over it", "internationalisation", "空は青い"])
     )
-    assert found.starts.tolist() == [0, 3, 4, 5]
-    assert found.hashes.tolist() == GOLDEN
+    assert shingles.starts.tolist() == [0, 3, 4, 5]
+    assert shingles.hashes.tolist() == GOLDEN
 
 
 def test_a_long_text_is_cut_whole() -> None:
     numbers = [str(n) for n in range(700_000)]
-    found = shingle(pl.Series(["x", " ".join(numbers), "日" * 100_000, "y" * 5_000_000]))
-    assert found.counts.tolist() == [1, 699_996, 1, 1]
+    shingles = shingle(pl.Series(["x", " ".join(numbers), "日" * 100_000, "y" * 5_000_000]))
+    assert shingles.counts.tolist() == [1, 699_996, 1, 1]
 
 
 def test_chunks_are_bounded_and_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ NOT_TOLD = [
 ]
 
 
-def told(*texts: str | None) -> list[str | None]:
+def languages_of(*texts: str | None) -> list[str | None]:
     codes = tell_languages(pl.Series(texts, dtype=pl.String))
     assert codes.name == "language"
     assert codes.dtype == pl.String
@@ -58,26 +58,26 @@ def told(*texts: str | None) -> list[str | None]:
 
 @pytest.mark.parametrize(("text", "code"), TOLD.items())
 def test_a_language_is_told(text: str, code: str) -> None:
-    assert told(text) == [code]
+    assert languages_of(text) == [code]
 
 
 @pytest.mark.parametrize("text", NOT_TOLD)
 def test_what_does_not_tell_has_no_language(text: str | None) -> None:
-    assert told(text) == [None]
+    assert languages_of(text) == [None]
 
 
 def test_a_text_is_told_the_same_whatever_stands_beside_it() -> None:
     texts = [*TOLD, *NOT_TOLD]
-    codes = told(*texts)
-    assert codes == [told(text)[0] for text in texts]
-    assert codes[::-1] == told(*texts[::-1])
-    assert told() == []
+    codes = languages_of(*texts)
+    assert codes == [languages_of(text)[0] for text in texts]
+    assert codes[::-1] == languages_of(*texts[::-1])
+    assert languages_of() == []
 
 
 def test_a_huge_text_is_told_by_its_start() -> None:
     english, _, french, *_ = (f"{text} " for text in TOLD)
     head = english * (MAX_JUDGED_CHARS // len(english) + 1)
-    assert told(head + french * 50_000, "a" * 5_000_000) == ["en", None]
+    assert languages_of(head + french * 50_000, "a" * 5_000_000) == ["en", None]
 
 
 def test_without_the_library_what_to_install_is_told() -> None:
@@ -91,10 +91,10 @@ def test_without_the_library_what_to_install_is_told() -> None:
         "try: tell_languages(Series(['text']))\n"
         "except ConfigError as error: print(error)\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
-    assert "install bedrock-sluice[language]" in done.stdout, done.stderr
+    assert "install bedrock-sluice[language]" in process.stdout, process.stderr
 
 
 def test_languages_that_can_not_be_told_are_refused() -> None:

@@ -33,8 +33,8 @@ STRICT = QualityLimits(
 MEGABYTES_5 = 5_000_000
 
 
-def measured(asked: str, response: str | None = REPLY, *, before: str = "") -> dict[str, Any]:
-    row = {"last_user": asked, "prompt": before + asked, "response": response}
+def measure(text: str, response: str | None = REPLY, *, before: str = "") -> dict[str, Any]:
+    row = {"last_user": text, "prompt": before + text, "response": response}
     return measure_quality(pl.DataFrame([row])).row(0, named=True)
 
 
@@ -46,9 +46,9 @@ def verdict(
 ) -> str | None:
     row = {"last_user": prompt, "prompt": prompt, "response": response}
     texts = pl.DataFrame([row], schema=dict.fromkeys(row, pl.String))
-    judged = pl.DataFrame([{"prompt_tokens": 100, "language": "en", "label": None, **columns}])
-    sifted = apply_rules(judged.hstack(measure_quality(texts)), quality_rules(limits))
-    return None if sifted.rejected.is_empty() else str(sifted.rejected["reason"].item())
+    rows = pl.DataFrame([{"prompt_tokens": 100, "language": "en", "label": None, **columns}])
+    result = apply_rules(rows.hstack(measure_quality(texts)), quality_rules(limits))
+    return None if result.rejected.is_empty() else str(result.rejected["reason"].item())
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_a_short_turn_that_asks_for_something_is_not_trivial(prompt: str) -> Non
 
 
 def test_the_words_are_those_of_the_last_user_turn() -> None:
-    told = measured("ok", before=PLAIN)
-    assert (told["words"], told["chars"]) == (1, len(PLAIN) + 2)
+    measures = measure("ok", before=PLAIN)
+    assert (measures["words"], measures["chars"]) == (1, len(PLAIN) + 2)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +156,10 @@ def test_what_repeats_a_little_is_not_noise(prompt: str) -> None:
 
 
 def test_shares_are_told_only_of_texts_long_enough() -> None:
-    short, long = measured("aaaa"), measured("ab" + "a" * 48 + " is it")
+    short, long = measure("aaaa"), measure("ab" + "a" * 48 + " is it")
     assert (short["longest_run_share"], short["top_word_share"]) == (None, None)
     assert long["longest_run_share"] == pytest.approx(48 / 56)
-    assert measured("no " * 15 + "yes " * 5)["top_word_share"] == pytest.approx(0.75)
+    assert measure("no " * 15 + "yes " * 5)["top_word_share"] == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize(
@@ -175,11 +175,11 @@ def test_shares_are_told_only_of_texts_long_enough() -> None:
     ],
 )
 def test_reserved_words_are_found_wherever_validators_find_them(prompt: str, count: int) -> None:
-    assert measured(prompt)["reserved_words"] == count
+    assert measure(prompt)["reserved_words"] == count
 
 
 @pytest.mark.parametrize(
-    ("text", "escaped"),
+    ("text", "expected"),
     [
         ("User: hi", "User : hi"),
         ("ecosystem:x", "ecosystem :x"),
@@ -190,17 +190,17 @@ def test_reserved_words_are_found_wherever_validators_find_them(prompt: str, cou
         ("", ""),
     ],
 )
-def test_reserved_words_are_broken_by_a_space(text: str, escaped: str) -> None:
-    assert escape_reserved(text) == escaped
+def test_reserved_words_are_broken_by_a_space(text: str, expected: str) -> None:
+    assert escape_reserved(text) == expected
 
 
 @given(st.lists(st.sampled_from([*RESERVED_WORDS, "USER", ":", " ", "[", "\u212a>", "é"])))
 def test_an_escaped_text_holds_no_reserved_word_and_stays_as_it_is(parts: list[str]) -> None:
-    escaped = escape_reserved("".join(parts))
-    assert escape_reserved(escaped) == escaped
-    assert not [word for word in RESERVED_WORDS if word.lower() in escaped.strip().lower()]
-    assert measured(escaped)["reserved_words"] == 0
-    assert escaped.replace(" ", "") == "".join(parts).replace(" ", "")
+    text = escape_reserved("".join(parts))
+    assert escape_reserved(text) == text
+    assert not [word for word in RESERVED_WORDS if word.lower() in text.strip().lower()]
+    assert measure(text)["reserved_words"] == 0
+    assert text.replace(" ", "") == "".join(parts).replace(" ", "")
 
 
 @pytest.mark.parametrize(
@@ -208,19 +208,19 @@ def test_an_escaped_text_holds_no_reserved_word_and_stays_as_it_is(parts: list[s
 )
 def test_a_huge_text_is_measured(unit: str) -> None:
     huge = unit * (MEGABYTES_5 // len(unit))
-    told = measured(huge, huge)
-    assert told["chars"] == len(huge)
-    assert told["is_refusal"] is False
+    measures = measure(huge, huge)
+    assert measures["chars"] == len(huge)
+    assert measures["is_refusal"] is False
 
 
 def test_rows_stay_in_order_and_no_rows_give_none() -> None:
-    asked = [None, "a b", PLAIN * 9, "", "no " * 90, None, "x" * 60]
-    texts = pl.DataFrame({"last_user": asked, "prompt": asked[::-1], "response": asked})
-    told = measure_quality(texts)
-    assert told.schema == MEASURES == measure_quality(texts.clear()).schema
-    assert told["words"].to_list() == [None, 2, 135, 0, 90, None, 1]
-    alone = [measure_quality(texts[row]) for row in range(len(asked))]
-    assert told.equals(pl.concat(alone))
+    values = [None, "a b", PLAIN * 9, "", "no " * 90, None, "x" * 60]
+    texts = pl.DataFrame({"last_user": values, "prompt": values[::-1], "response": values})
+    measures = measure_quality(texts)
+    assert measures.schema == MEASURES == measure_quality(texts.clear()).schema
+    assert measures["words"].to_list() == [None, 2, 135, 0, 90, None, 1]
+    alone = [measure_quality(texts[row]) for row in range(len(values))]
+    assert measures.equals(pl.concat(alone))
 
 
 def test_a_refusal_costs_no_prompt_that_has_a_label() -> None:

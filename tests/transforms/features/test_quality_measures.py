@@ -134,11 +134,11 @@ HIDDEN_CHARACTERS = (  # a text, the characters in it that no reader sees, those
 
 def test_what_no_reader_sees_is_counted() -> None:
     texts = [text for text, _, _ in HIDDEN_CHARACTERS]
-    hidden, bidi = (
+    hidden_counts, bidi_counts = (
         measure_all(hidden_characters(TEXT), [*texts]),
         measure_all(bidi_characters(TEXT), [*texts]),
     )
-    assert list(zip(texts, hidden, bidi, strict=True)) == [*HIDDEN_CHARACTERS]
+    assert list(zip(texts, hidden_counts, bidi_counts, strict=True)) == [*HIDDEN_CHARACTERS]
 
 
 VISIBLE_TEXTS = [

@@ -18,13 +18,13 @@ CLEAR: Json = {"call": LOOK, "outputs": [{"sky": "clear"}, {"sun": 1}]}
 
 def read(response: object = SAID, **request: object) -> Exchange:
     """The exchange of a message, with the other fields of the request, and its answer."""
-    asked = json.dumps({"message": "2 + 2?", **request}).encode()
-    dialect, exchange = read_bodies(asked, json.dumps(response).encode())
+    request_body = json.dumps({"message": "2 + 2?", **request}).encode()
+    dialect, exchange = read_bodies(request_body, json.dumps(response).encode())
     assert dialect == "cohere_command"
     return exchange
 
 
-def told(exchange: Exchange) -> list[tuple[str, str | None]]:
+def turns(exchange: Exchange) -> list[tuple[str, str | None]]:
     """Who says what."""
     return [(message.role, message.content) for message in exchange.messages]
 
@@ -36,7 +36,7 @@ def test_history_and_preamble_come_before_the_message() -> None:
         {"role": "CHATBOT", "message": "<thinking>hm</thinking>hello"},
     ]
     exchange = read(preamble="be brief", chat_history=history)
-    assert told(exchange) == [
+    assert turns(exchange) == [
         ("system", "be brief\nbe kind"),
         ("user", "hi"),
         ("assistant", "hello"),
@@ -47,7 +47,7 @@ def test_history_and_preamble_come_before_the_message() -> None:
 
 def test_documents_stand_in_the_system_message() -> None:
     exchange = read(documents=[{"title": "Sums", "snippet": "2 + 2 = 4"}])
-    assert told(exchange)[0] == ("system", '{"title":"Sums","snippet":"2 + 2 = 4"}')
+    assert turns(exchange)[0] == ("system", '{"title":"Sums","snippet":"2 + 2 = 4"}')
 
 
 def test_tools_get_a_json_schema() -> None:
@@ -151,4 +151,4 @@ def test_calls_in_the_response_are_numbered_on(response: object) -> None:
 def test_fields_may_be_null() -> None:
     fields = ("preamble", "chat_history", "documents", "tools", "tool_results")
     empty: Json = dict.fromkeys(fields)
-    assert told(read({"text": None, "tool_calls": None}, **empty)) == [("user", "2 + 2?")]
+    assert turns(read({"text": None, "tool_calls": None}, **empty)) == [("user", "2 + 2?")]

@@ -26,8 +26,8 @@ def converse(*blocks: Json, role: str = "user", system: object = None) -> Exchan
     """What Converse's reader makes of one message."""
     request: Json = {"messages": [{"role": role, "content": list(blocks)}]}
     request |= {"system": system} if system is not None else {}
-    said = {"role": "assistant", "content": [{"text": "yes"}]}
-    return read(request, {"output": {"message": said}, "stopReason": "end_turn"})
+    reply = {"role": "assistant", "content": [{"text": "yes"}]}
+    return read(request, {"output": {"message": reply}, "stopReason": "end_turn"})
 
 
 def anthropic(content: object, role: str = "user", **more: object) -> Exchange:
@@ -38,8 +38,8 @@ def anthropic(content: object, role: str = "user", **more: object) -> Exchange:
 
 def chat(*messages: Json, **choice: object) -> Exchange:
     """What the reader of chat completions makes of messages."""
-    said = {"message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
-    return read({"messages": list(messages)}, {"choices": [said | choice]})
+    choice_fields = {"message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
+    return read({"messages": list(messages)}, {"choices": [choice_fields | choice]})
 
 
 def contents(exchange: Exchange) -> list[tuple[str, str | None]]:
@@ -48,11 +48,13 @@ def contents(exchange: Exchange) -> list[tuple[str, str | None]]:
 
 
 def test_converse_texts_of_any_kind_of_block_count() -> None:
-    guarded = {"guardContent": {"text": {"text": "b", "qualifiers": ["query"]}}}
-    cited = {"citationsContent": {"content": [{"text": "c"}, {"text": "d"}], "citations": []}}
-    cached = {"cachePoint": {"type": "default"}}
-    system = [{"text": "be brief"}, cached, {"text": "be kind"}]
-    exchange = converse({"text": "a"}, guarded, cited, cached, system=system)
+    guard_block = {"guardContent": {"text": {"text": "b", "qualifiers": ["query"]}}}
+    citations_block = {
+        "citationsContent": {"content": [{"text": "c"}, {"text": "d"}], "citations": []}
+    }
+    cache_point = {"cachePoint": {"type": "default"}}
+    system = [{"text": "be brief"}, cache_point, {"text": "be kind"}]
+    exchange = converse({"text": "a"}, guard_block, citations_block, cache_point, system=system)
     assert contents(exchange) == [("system", "be brief\nbe kind"), ("user", "a\nb\nc\nd")]
 
 
@@ -108,9 +110,9 @@ def test_a_converse_tool_result_may_be_json() -> None:
 
 def test_a_search_result_is_read_with_its_title_and_source() -> None:
     text, inner = "t\ns3://x\na fact", [{"text": "a fact"}]
-    found = {"searchResult": {"source": "s3://x", "title": "t", "content": inner}}
-    assert contents(converse(found, {"text": "so?"})) == [("user", f"{text}\nso?")]
-    result = converse({"toolResult": {"toolUseId": "t1", "content": [found]}})
+    search_result = {"searchResult": {"source": "s3://x", "title": "t", "content": inner}}
+    assert contents(converse(search_result, {"text": "so?"})) == [("user", f"{text}\nso?")]
+    result = converse({"toolResult": {"toolUseId": "t1", "content": [search_result]}})
     assert contents(result) == [("tool", text)]
     blocks = [{"type": "text", "text": "a fact"}]
     block = {"type": "search_result", "source": "s3://x", "title": "t", "content": blocks}
@@ -155,8 +157,8 @@ def test_a_system_message_among_converse_messages_is_a_system_message() -> None:
         {"role": "user", "content": [{"text": "hello"}]},
         {"role": "user", "content": [{"text": "2 + 2?"}]},
     ]
-    said = {"role": "assistant", "content": [{"text": "4"}]}
-    exchange = read({"messages": turns}, {"output": {"message": said}, "stopReason": "end_turn"})
+    reply = {"role": "assistant", "content": [{"text": "4"}]}
+    exchange = read({"messages": turns}, {"output": {"message": reply}, "stopReason": "end_turn"})
     assert contents(exchange) == [("system", "be brief"), ("user", "hello"), ("user", "2 + 2?")]
 
 
@@ -169,12 +171,12 @@ def test_a_blank_system_text_is_no_message(system: str) -> None:
 # --- reasoning
 
 
-def _replied(dialect: str, message: Json) -> Exchange:
+def _read_reply(dialect: str, message: Json) -> Exchange:
     if dialect == "converse":
-        asked: Json = {"messages": [{"role": "user", "content": [{"text": "?"}]}]}
-        return read(asked, {"output": {"message": message}, "stopReason": "end_turn"})
-    asked = {"messages": [{"role": "user", "content": "?"}]}
-    return read(asked, message if dialect == "anthropic_messages" else {"choices": [message]})
+        request: Json = {"messages": [{"role": "user", "content": [{"text": "?"}]}]}
+        return read(request, {"output": {"message": message}, "stopReason": "end_turn"})
+    request = {"messages": [{"role": "user", "content": "?"}]}
+    return read(request, message if dialect == "anthropic_messages" else {"choices": [message]})
 
 
 def _says(content: object, **more: object) -> Json:
@@ -213,14 +215,14 @@ _REDACTED = {"type": "redacted_thinking", "data": "x"}
 def test_reasoning_goes_into_its_own_field(
     dialect: str, message: Json, text: str, reasoning: str
 ) -> None:
-    exchange = _replied(dialect, message)
+    exchange = _read_reply(dialect, message)
     assert exchange.response.content == text
     assert exchange.reasoning == reasoning
 
 
 def test_reasoning_of_earlier_turns_is_left_out_of_the_prompt() -> None:
-    said = "<reasoning>hm</reasoning>42"
-    exchange = chat(_says(said), {"role": "user", "content": "sure?"})
+    earlier_turn = "<reasoning>hm</reasoning>42"
+    exchange = chat(_says(earlier_turn), {"role": "user", "content": "sure?"})
     assert contents(exchange) == [("assistant", "42"), ("user", "sure?")]
     assert exchange.reasoning == ""
 
@@ -253,8 +255,8 @@ def test_finish_reasons_are_told_in_the_words_of_converse(
 def test_the_guardrails_verdict_of_native_bodies_is_a_stop_reason(
     bodies: Encode, dialect: str, action: str, stop_reason: str
 ) -> None:
-    asked, said = {"role": "user", "content": "?"}, {"role": "assistant", "content": "no"}
-    request, reply = bodies(dialect, [asked], said)
+    question, answer = {"role": "user", "content": "?"}, {"role": "assistant", "content": "no"}
+    request, reply = bodies(dialect, [question], answer)
     reply["amazon-bedrock-guardrailAction"] = action
     assert read(request, reply).stop_reason == stop_reason
 
@@ -290,8 +292,11 @@ def test_media_are_told_wherever_they_stand(exchange: Callable[[], Exchange]) ->
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_bodies_may_be_strings_that_hold_json(bodies: Encode, dialect: str) -> None:
-    asked, said = {"role": "user", "content": "é \u2028 😀"}, {"role": "assistant", "content": "4"}
-    request, reply = bodies(dialect, [asked], said)
+    question, answer = (
+        {"role": "user", "content": "é \u2028 😀"},
+        {"role": "assistant", "content": "4"},
+    )
+    request, reply = bodies(dialect, [question], answer)
     assert read(json.dumps(request), json.dumps(reply)) == read(request, reply)
 
 

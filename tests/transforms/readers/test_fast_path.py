@@ -21,7 +21,7 @@ Odd = st.SearchStrategy[Any]
 
 
 def _mostly(plain: Odd, odd: Odd) -> Odd:
-    return st.sampled_from([plain] * 15 + [odd]).flatmap(lambda chosen: chosen)
+    return st.sampled_from([plain] * 15 + [odd]).flatmap(lambda strategy: strategy)
 
 
 def _with_odd_keys(plain: Odd, odd: Json) -> Odd:
@@ -55,14 +55,14 @@ _MESSAGE_FIELDS: Json = {
 }
 
 
-def _said(role: Odd, content: Odd) -> Odd:
+def _message_with(role: Odd, content: Odd) -> Odd:
     plain = st.fixed_dictionaries({"role": role, "content": _mostly(content, _NONSENSE)})
     return _with_odd_keys(plain, _MESSAGE_FIELDS)
 
 
 def _request(content: Odd) -> Odd:
-    messages = st.lists(_said(_ROLE, content), max_size=4)
-    asked = st.fixed_dictionaries({"messages": _mostly(messages, _NONSENSE)})
+    messages = st.lists(_message_with(_ROLE, content), max_size=4)
+    request = st.fixed_dictionaries({"messages": _mostly(messages, _NONSENSE)})
     odd = {
         "system": content | _NONSENSE,
         "inferenceConfig": st.just({"maxTokens": 5}) | _NONSENSE,
@@ -76,20 +76,23 @@ def _request(content: Odd) -> Odd:
         "additionalModelRequestFields": st.just({"tools": [{}]}) | _NONSENSE,
         "functions": _NONSENSE,
     }
-    return _with_odd_keys(_with_odd_keys(asked, odd), odd)
+    return _with_odd_keys(_with_odd_keys(request, odd), odd)
 
 
 _STOP = _mostly(
     st.sampled_from(["end_turn", "max_tokens"]), st.sampled_from(["guardrail_intervened", None, 3])
 )
 _CHOICE = st.fixed_dictionaries(
-    {"message": _said(st.just("assistant"), _TEXT | _BLOCKS)},
+    {"message": _message_with(st.just("assistant"), _TEXT | _BLOCKS)},
     optional={"finish_reason": st.sampled_from(["stop", "length", None, "odd"])},
 )
 _KINDS: dict[str, tuple[Odd, Json]] = {
     "converse": (
         _BLOCKS,
-        {"output": st.fixed_dictionaries({"message": _said(_ROLE, _BLOCKS)}), "stopReason": _STOP},
+        {
+            "output": st.fixed_dictionaries({"message": _message_with(_ROLE, _BLOCKS)}),
+            "stopReason": _STOP,
+        },
     ),
     "anthropic_messages": (
         _TEXT | _BLOCKS,
@@ -103,22 +106,22 @@ _MARKS: Json = {
     "usage": st.just({"input_tokens": 3, "details": {"cached": 0}}) | _NONSENSE,
     "amazon-bedrock-guardrailAction": st.just("INTERVENED"),
     "stop_reason": _STOP,
-    **{key: value | _NONSENSE for _, told in _KINDS.values() for key, value in told.items()},
+    **{key: value | _NONSENSE for _, fields in _KINDS.values() for key, value in fields.items()},
 }
 
 
 @st.composite
 def _bodies(draw: st.DrawFn) -> tuple[Json, Json]:
-    content, told = _KINDS[draw(st.sampled_from(sorted(_KINDS)))]
-    answer = {key: _mostly(value, _NONSENSE) for key, value in told.items()}
+    content, fields = _KINDS[draw(st.sampled_from(sorted(_KINDS)))]
+    answer = {key: _mostly(value, _NONSENSE) for key, value in fields.items()}
     return draw(_request(content)), draw(_with_odd_keys(st.fixed_dictionaries(answer), _MARKS))
 
 
 @given(bodies=_bodies())
 def test_what_is_read_in_one_pass_is_read_so_by_the_readers(bodies: tuple[Json, Json]) -> None:
-    asked, answered = map(json.dumps, bodies)
-    plain = read_plain_bodies(asked, answered)
-    assert plain is None or plain == read_bodies(asked.encode(), answered.encode())
+    request, response = map(json.dumps, bodies)
+    plain = read_plain_bodies(request, response)
+    assert plain is None or plain == read_bodies(request.encode(), response.encode())
 
 
 _ASKED: Json = {"messages": [{"role": "user", "content": [{"type": "text", "text": "2+2?"}]}]}
@@ -129,8 +132,8 @@ _ANSWERED |= {"stopReason": "end_turn"}
 @pytest.mark.parametrize("dialect", ["anthropic_messages", "chat_completions", "converse"])
 def test_plain_chats_of_the_usual_dialects_are_read_in_one_pass(bodies: Any, dialect: str) -> None:
     messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "2+2?"}]
-    asked, answered = bodies(dialect, messages, {"role": "assistant", "content": "4"}, [])
-    plain = read_plain_bodies(json.dumps(asked), json.dumps(answered))
+    request, response = bodies(dialect, messages, {"role": "assistant", "content": "4"}, [])
+    plain = read_plain_bodies(json.dumps(request), json.dumps(response))
     assert plain is not None
     assert plain[0] == dialect
 
@@ -157,14 +160,14 @@ _INPUT: Json = {
 
 
 @given(
-    changed=st.fixed_dictionaries({}, optional=_ENVELOPE),
-    told=st.fixed_dictionaries({}, optional=_INPUT),
+    envelope_fields=st.fixed_dictionaries({}, optional=_ENVELOPE),
+    input_fields=st.fixed_dictionaries({}, optional=_INPUT),
 )
 def test_an_envelope_is_read_in_one_pass_as_it_is_else(
-    record: Any, changed: Json, told: Json
+    record: Any, envelope_fields: Json, input_fields: Json
 ) -> None:
-    whole = record() | changed
-    whole["input"] = {"inputBodyJson": _ASKED} | told
+    whole = record() | envelope_fields
+    whole["input"] = {"inputBodyJson": _ASKED} | input_fields
     whole["output"] = {"outputBodyJson": _ANSWERED}
     line = json.dumps(whole).encode()
     plain = read_plain_line(line)
@@ -180,5 +183,5 @@ def test_an_envelope_is_read_in_one_pass_as_it_is_else(
 def test_long_lines_are_left_to_the_readers() -> None:
     long = "x" * MAX_PLAIN_BYTES
     assert read_plain_line(long.encode()) is None
-    asked = {"messages": [{"role": "user", "content": [{"text": long}]}]}
-    assert read_plain_bodies(json.dumps(asked), json.dumps(_ANSWERED)) is None
+    request = {"messages": [{"role": "user", "content": [{"text": long}]}]}
+    assert read_plain_bodies(json.dumps(request), json.dumps(_ANSWERED)) is None

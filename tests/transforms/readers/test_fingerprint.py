@@ -12,15 +12,15 @@ CANARY = "jane.doe@example.com"
 
 def test_keys_and_kinds_are_told_and_values_are_not() -> None:
     request = {"documents": [CANARY, CANARY], "top_n": 3, "deep": {"a": {"b": {"c": {"d": 1}}}}}
-    told = fingerprint(json.dumps(request).encode(), b'[{"x": null}, "[DONE]"]')
+    shape = fingerprint(json.dumps(request).encode(), b'[{"x": null}, "[DONE]"]')
     assert (
-        told == "{deep:{a:{b:{c:{\u2026}}}},documents:[text],top_n:number} \u2192 [text|{x:null}]"
+        shape == "{deep:{a:{b:{c:{\u2026}}}},documents:[text],top_n:number} \u2192 [text|{x:null}]"
     )
 
 
 def test_a_key_that_is_no_word_is_hidden() -> None:
-    told = fingerprint(json.dumps({CANARY: 1, "ok": True}).encode(), b"{}")
-    assert told == "{ok:flag,?} → {}"
+    shape = fingerprint(json.dumps({CANARY: 1, "ok": True}).encode(), b"{}")
+    assert shape == "{ok:flag,?} → {}"
 
 
 def test_the_order_of_keys_changes_nothing() -> None:

@@ -39,8 +39,8 @@ def _trace(guardrail: Json | None) -> Json:
 
 def converse(guardrail: Json | None) -> Bodies:
     """Bodies of Converse."""
-    said = {"output": {"message": SAID}, "stopReason": "guardrail_intervened"}
-    return BLOCKS, said | _trace(guardrail)
+    response = {"output": {"message": SAID}, "stopReason": "guardrail_intervened"}
+    return BLOCKS, response | _trace(guardrail)
 
 
 def converse_events(guardrail: Json | None) -> Bodies:
@@ -57,8 +57,8 @@ def nova_stream(guardrail: Json | None) -> Bodies:
 def claude(guardrail: Json | None) -> Bodies:
     """Bodies of Anthropic Messages."""
     block = {"type": "text", "text": "4"}
-    said = {"role": "assistant", "content": [block], "stop_reason": "end_turn"}
-    return CHAT, said | _native(guardrail)
+    response = {"role": "assistant", "content": [block], "stop_reason": "end_turn"}
+    return CHAT, response | _native(guardrail)
 
 
 def claude_stream(guardrail: Json | None) -> Bodies:
@@ -142,8 +142,8 @@ def test_a_masked_response_is_told_by_its_trace_alone(stop: str) -> None:
 
 @pytest.mark.parametrize("action", ["NONE", None, 7, {"INTERVENED": True}])
 def test_a_guardrail_that_did_nothing_changes_nothing(action: object) -> None:
-    seen = {"inputAssessment": {"g1": SEEN}}
-    for request, response in (claude(seen), claude_stream(seen)):
+    trace = {"inputAssessment": {"g1": SEEN}}
+    for request, response in (claude(trace), claude_stream(trace)):
         last = response[-1] if isinstance(response, list) else response
         last["amazon-bedrock-guardrailAction"] = action
         assert stop_reason((request, response)) == "end_turn"

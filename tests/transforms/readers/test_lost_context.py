@@ -25,8 +25,8 @@ RESULT = {"toolUseId": "t", "content": [{"text": "Bern won 3:1"}]}
 
 def converse(*messages: Json, reply: Any = None, **fields: object) -> Bodies:
     """Bodies of Converse."""
-    said = SAID if reply is None else {"output": {"message": reply}}
-    return {"messages": [TURN, *messages], **fields}, said | {"stopReason": "end_turn"}
+    response = SAID if reply is None else {"output": {"message": reply}}
+    return {"messages": [TURN, *messages], **fields}, response | {"stopReason": "end_turn"}
 
 
 def blocks(role: str, *content: Json) -> Json:
@@ -37,21 +37,21 @@ def blocks(role: str, *content: Json) -> Json:
 def anthropic(*messages: Json, **fields: object) -> Bodies:
     """Bodies of Anthropic Messages."""
     block = {"type": "text", "text": "4"}
-    said = {"role": "assistant", "content": [block], "stop_reason": "end_turn"}
-    return {"messages": [CHAT, *messages], **fields}, said
+    response = {"role": "assistant", "content": [block], "stop_reason": "end_turn"}
+    return {"messages": [CHAT, *messages], **fields}, response
 
 
 def chat(*messages: Json, **fields: object) -> Bodies:
     """Bodies of a chat completion."""
-    said = {"role": "assistant", "content": "4"}
-    choices = [{"message": said, "finish_reason": "stop"}]
+    message = {"role": "assistant", "content": "4"}
+    choices = [{"message": message, "finish_reason": "stop"}]
     return {"messages": [CHAT, *messages], **fields}, {"choices": choices}
 
 
 def responses(*items: Json, output: Json | None = None, **fields: object) -> Bodies:
     """Bodies of Responses."""
-    said = {"role": "assistant", "content": [{"type": "output_text", "text": "4"}]}
-    reply = {"status": "completed", "output": [*([output] if output else []), said]}
+    message = {"role": "assistant", "content": [{"type": "output_text", "text": "4"}]}
+    reply = {"status": "completed", "output": [*([output] if output else []), message]}
     return {"input": [CHAT, *items], **fields}, reply
 
 

@@ -25,18 +25,18 @@ RESULT = {"role": "tool", "content": "4", "tool_call_id": "t1"}
 
 
 @pytest.fixture
-def normalised(bodies: Encode, record: Make, log_object: Pack) -> Callable[..., Normalised]:
+def normalise_chat(bodies: Encode, record: Make, log_object: Pack) -> Callable[..., Normalised]:
     """Normalises one record of the messages and the response given."""
 
     def make(messages: list[Json], response: Json = SAID, dialect: str = "converse") -> Normalised:
-        logged = record(dialect, bodies=bodies(dialect, messages, response))
-        return normalise(landed_table(decode_object(log_object([logged]), "a.json.gz")))
+        log_record = record(dialect, bodies=bodies(dialect, messages, response))
+        return normalise(landed_table(decode_object(log_object([log_record]), "a.json.gz")))
 
     return make
 
 
 @pytest.mark.parametrize(
-    ("messages", "response", "told"),
+    ("messages", "response", "expected"),
     [
         ([USER], SAID, {"has_prompt", "has_response", "is_user_last", "is_single_turn"}),
         ([SYSTEM, USER], SAID, {"has_prompt", "has_response", "is_user_last", "is_single_turn"}),
@@ -65,31 +65,36 @@ def normalised(bodies: Encode, record: Make, log_object: Pack) -> Callable[..., 
     ],
 )
 def test_curation_is_told_what_it_needs(
-    normalised: Callable[..., Normalised], messages: list[Json], response: Json, told: set[str]
+    normalise_chat: Callable[..., Normalised],
+    messages: list[Json],
+    response: Json,
+    expected: set[str],
 ) -> None:
-    table = normalised(messages, response).exchanges
+    table = normalise_chat(messages, response).exchanges
     assert table.schema.equals(EXCHANGES)
     (row,) = table.to_pylist()
     flags = {name for name, value in row.items() if value is True}
-    assert flags == told
+    assert flags == expected
 
 
-def _digest(normalised: Callable[..., Normalised], *messages: Json, dialect: str) -> str:
-    return str(normalised(list(messages), dialect=dialect).exchanges["prompt_digest"][0].as_py())
+def _digest(normalise_chat: Callable[..., Normalised], *messages: Json, dialect: str) -> str:
+    return str(
+        normalise_chat(list(messages), dialect=dialect).exchanges["prompt_digest"][0].as_py()
+    )
 
 
 def test_the_same_prompt_has_one_digest_however_it_was_written(
-    normalised: Callable[..., Normalised],
+    normalise_chat: Callable[..., Normalised],
 ) -> None:
     same = {
-        _digest(normalised, SYSTEM, {"role": "user", "content": text}, dialect=dialect)
+        _digest(normalise_chat, SYSTEM, {"role": "user", "content": text}, dialect=dialect)
         for text in ("caf\u00e9 au  lait", " cafe\u0301\tau\nlait ")
         for dialect in ("converse", "anthropic_messages", "chat_completions")
     }
     assert len(same) == 1
 
 
-def test_other_prompts_have_other_digests(normalised: Callable[..., Normalised]) -> None:
+def test_other_prompts_have_other_digests(normalise_chat: Callable[..., Normalised]) -> None:
     prompts: list[list[Json]] = [
         [USER],
         [SYSTEM, USER],
@@ -99,7 +104,7 @@ def test_other_prompts_have_other_digests(normalised: Callable[..., Normalised])
         [USER, CALLING, RESULT | {"content": "5"}],
         [{"role": "user", "content": "be brief"}, SAID, USER],
     ]
-    digests = {_digest(normalised, *prompt, dialect="converse") for prompt in prompts}
+    digests = {_digest(normalise_chat, *prompt, dialect="converse") for prompt in prompts}
     assert len(digests) == len(prompts)
 
 
@@ -114,8 +119,8 @@ def test_a_bad_row_is_told_and_stops_no_other(record: Make, log_object: Pack) ->
     )
     read = normalise(landed_table(decode_object(raw, "a.json.gz")))
     assert read.exchanges["request_id"].to_pylist() == ["a", "d"]
-    told = read.rejected.select("object", "line", "request_id", "reason").rows()
-    assert told == [
+    rows = read.rejected.select("object", "line", "request_id", "reason").rows()
+    assert rows == [
         ("a.json.gz", 2, "b", "curate_error"),
         ("a.json.gz", 3, "c", "decode_unknown_shape"),
     ]

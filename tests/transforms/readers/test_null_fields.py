@@ -55,15 +55,15 @@ OPTIONAL = {
 }
 
 
-def _filled(value: Any, names: list[str], rng: Random) -> Any:
+def _add_nulls(value: Any, names: list[str], rng: Random) -> Any:
     """A JSON value with some of the names added to each of its objects, as null."""
     if isinstance(value, list):
-        return [_filled(each, names, rng) for each in value]
+        return [_add_nulls(each, names, rng) for each in value]
     if not isinstance(value, dict):
         return value
-    filled = {key: _filled(each, names, rng) for key, each in value.items()}
-    added = rng.sample(names, rng.randint(0, 4))
-    return {name: None for name in added if name not in value} | filled
+    fields = {key: _add_nulls(each, names, rng) for key, each in value.items()}
+    null_names = rng.sample(names, rng.randint(0, 4))
+    return {name: None for name in null_names if name not in value} | fields
 
 
 def _read(request: Any, response: Any) -> Exchange:
@@ -80,8 +80,8 @@ def test_a_field_that_is_null_is_as_good_as_absent(
     request, response = bodies(whole, TALK, REPLY, tools)
     if dialect in STREAMS:
         response = stream(dialect, response, rng)
-    odd_request = _filled(request, OPTIONAL[whole], rng)
-    odd_response = _filled(response, OPTIONAL[whole], rng)
+    odd_request = _add_nulls(request, OPTIONAL[whole], rng)
+    odd_response = _add_nulls(response, OPTIONAL[whole], rng)
     assert _without_schemas(_read(odd_request, odd_response)) == _without_schemas(
         _read(request, response)
     )
@@ -99,7 +99,7 @@ def _without_schemas(exchange: Exchange) -> Exchange:
 def test_mistrals_calls_without_ids_are_numbered() -> None:
     """As Mistral Large logs them, and as they are sent back in the history."""
     call = {"id": None, "type": None, "function": {"name": "look", "arguments": {"at": "sky"}}}
-    asked: list[Json] = [
+    messages: list[Json] = [
         {"role": "user", "content": "?"},
         {"role": "assistant", "content": "", "tool_calls": [call, call]},
         {"role": "tool", "name": "look", "content": "blue", "tool_call_id": None},
@@ -107,11 +107,13 @@ def test_mistrals_calls_without_ids_are_numbered() -> None:
         {"role": "assistant", "content": "Blue.", "tool_calls": None, "tool_call_id": None},
         {"role": "user", "content": "and now?"},
     ]
-    said = {"role": "assistant", "content": None, "tool_calls": [call], "tool_call_id": None}
-    exchange = _read({"messages": asked}, {"choices": [{"message": said, "stop_reason": "stop"}]})
-    called = [c for m in (*exchange.messages, exchange.response) for c in m.tool_calls]
-    assert [c.id for c in called] == ["call_1", "call_2", "call_3"]
-    assert {c.function.arguments for c in called} == {'{"at":"sky"}'}
+    reply = {"role": "assistant", "content": None, "tool_calls": [call], "tool_call_id": None}
+    exchange = _read(
+        {"messages": messages}, {"choices": [{"message": reply, "stop_reason": "stop"}]}
+    )
+    calls = [c for m in (*exchange.messages, exchange.response) for c in m.tool_calls]
+    assert [c.id for c in calls] == ["call_1", "call_2", "call_3"]
+    assert {c.function.arguments for c in calls} == {'{"at":"sky"}'}
     results = [m.tool_call_id for m in exchange.messages if m.role == "tool"]
     assert results == ["call_1", "call_2"]
 

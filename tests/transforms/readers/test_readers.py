@@ -28,11 +28,11 @@ def read(request: object, response: object) -> Exchange:
 
 def plain(messages: object) -> Any:
     """Messages as JSON values; arguments of tool calls are parsed, for their blanks may differ."""
-    told = msgspec.to_builtins(messages)
-    for message in told if isinstance(told, list) else [told]:
+    values = msgspec.to_builtins(messages)
+    for message in values if isinstance(values, list) else [values]:
         for call in message.get("tool_calls", ()):
             call["function"]["arguments"] = json.loads(call["function"]["arguments"])
-    return told
+    return values
 
 
 _TEXT = st.text(max_size=20)
@@ -58,8 +58,8 @@ def _calling(draw: st.DrawFn) -> list[Json]:
         for i in ids
     ]
     results = [_message("tool", draw(_TEXT), tool_call_id=i) for i in ids]
-    said = draw(st.none() | _WORDS)
-    return [_message("assistant", said, tool_calls=calls), *results]
+    text = draw(st.none() | _WORDS)
+    return [_message("assistant", text, tool_calls=calls), *results]
 
 
 @st.composite
@@ -88,8 +88,8 @@ def test_a_conversation_reads_the_same_in_every_dialect(
 ) -> None:
     tools = [{"type": "function", "function": _TOOL}] if has_tools else []
     request, reply = bodies(dialect, messages, response, tools)
-    named, exchange = read_bodies(json.dumps(request).encode(), json.dumps(reply).encode())
-    assert named == dialect
+    found_dialect, exchange = read_bodies(json.dumps(request).encode(), json.dumps(reply).encode())
+    assert found_dialect == dialect
     assert plain(exchange.messages) == plain(messages)
     assert plain(exchange.response) == plain(response)
     assert exchange.tools == tools

@@ -25,7 +25,7 @@ CALLED = {
 THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}]}
 
 
-def said(*texts: str, **more: object) -> Json:
+def output_message(*texts: str, **more: object) -> Json:
     """A message of the assistant, as an item of an output."""
     parts = [{"type": "output_text", "text": text, "annotations": []} for text in texts]
     return {"type": "message", "role": "assistant", "content": parts, "status": "completed", **more}
@@ -38,18 +38,18 @@ def answer(*output: Json, status: str = "completed", **more: object) -> Json:
 
 def read(request: object, response: object) -> Exchange:
     """The exchange of two bodies, which must be read as Responses."""
-    encoded = json.dumps(request).encode(), json.dumps(response).encode()
-    dialect, exchange = read_bodies(*encoded)
+    encoded_bodies = json.dumps(request).encode(), json.dumps(response).encode()
+    dialect, exchange = read_bodies(*encoded_bodies)
     assert dialect == "responses"
     return exchange
 
 
 def prompt(given_input: object, **more: object) -> list[Json]:
     """The messages that are made of an input."""
-    told: list[Json] = msgspec.to_builtins(
-        read({"input": given_input, **more}, answer(said("yes"))).messages
+    messages: list[Json] = msgspec.to_builtins(
+        read({"input": given_input, **more}, answer(output_message("yes"))).messages
     )
-    return told
+    return messages
 
 
 def message(role: str, content: str | None, **more: object) -> Json:
@@ -78,7 +78,7 @@ def message(role: str, content: str | None, **more: object) -> Json:
         (
             [
                 {"role": "user", "content": "?"},
-                said("4", "2"),
+                output_message("4", "2"),
                 {"role": "user", "content": "sure?"},
             ],
             [message("user", "?"), message("assistant", "42"), message("user", "sure?")],
@@ -88,13 +88,16 @@ def message(role: str, content: str | None, **more: object) -> Json:
             [message("user", "?"), message("assistant", "42")],
         ),
         (
-            [said("let me look"), CALL, CALL | {"call_id": "c2"}],
+            [output_message("let me look"), CALL, CALL | {"call_id": "c2"}],
             [message("assistant", "let me look", tool_calls=[CALLED, CALLED | {"id": "c2"}])],
         ),
         ([THOUGHT, CALL], [message("assistant", None, tool_calls=[CALLED])]),
         ([THOUGHT, {"role": "user", "content": "?"}], [message("user", "?")]),
-        ([said("first"), said("second")], [message("assistant", "first\nsecond")]),
-        ([said("<reasoning>hm</reasoning>42")], [message("assistant", "42")]),
+        (
+            [output_message("first"), output_message("second")],
+            [message("assistant", "first\nsecond")],
+        ),
+        ([output_message("<reasoning>hm</reasoning>42")], [message("assistant", "42")]),
         (
             [{"type": "function_call_output", "call_id": "c1", "output": "blue"}],
             [message("tool", "blue", tool_call_id="c1")],
@@ -137,17 +140,22 @@ def test_functions_are_tools() -> None:
     schema = {"type": "object", "properties": {"at": {"type": "string"}}}
     function = {"name": "look", "description": "Look at it", "parameters": schema}
     tools = [{"type": "function", "strict": True, **function}]
-    exchange = read({"input": "?", "tools": tools}, answer(said("yes")))
+    exchange = read({"input": "?", "tools": tools}, answer(output_message("yes")))
     assert exchange.tools == [{"type": "function", "function": function}]
 
 
 @pytest.mark.parametrize(
     ("output", "text", "calls", "reasoning"),
     [
-        ([said("42")], "42", 0, ""),
-        ([said("4", "2")], "42", 0, ""),
-        ([THOUGHT, said("42")], "42", 0, "hm"),
-        ([{"type": "reasoning", "summary": [], "encrypted_content": "x"}, said("42")], "42", 0, ""),
+        ([output_message("42")], "42", 0, ""),
+        ([output_message("4", "2")], "42", 0, ""),
+        ([THOUGHT, output_message("42")], "42", 0, "hm"),
+        (
+            [{"type": "reasoning", "summary": [], "encrypted_content": "x"}, output_message("42")],
+            "42",
+            0,
+            "",
+        ),
         (
             [{"type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm"}]}, CALL],
             None,
@@ -155,13 +163,16 @@ def test_functions_are_tools() -> None:
             "hm",
         ),
         (
-            [said("looking", phase="commentary"), said("42", phase="final_answer")],
+            [
+                output_message("looking", phase="commentary"),
+                output_message("42", phase="final_answer"),
+            ],
             "looking\n42",
             0,
             "",
         ),
-        ([said("let me look"), CALL, CALL], "let me look", 2, ""),
-        ([said("<reasoning>hm</reasoning>42")], "42", 0, "hm"),
+        ([output_message("let me look"), CALL, CALL], "let me look", 2, ""),
+        ([output_message("<reasoning>hm</reasoning>42")], "42", 0, "hm"),
         ([], "", 0, ""),
     ],
 )
@@ -177,11 +188,13 @@ def test_output_becomes_one_message(
 @pytest.mark.parametrize(
     ("response", "stop_reason"),
     [
-        (answer(said("42")), "end_turn"),
-        (answer(said("42"), CALL), "tool_use"),
+        (answer(output_message("42")), "end_turn"),
+        (answer(output_message("42"), CALL), "tool_use"),
         (
             answer(
-                said("4"), status="incomplete", incomplete_details={"reason": "max_output_tokens"}
+                output_message("4"),
+                status="incomplete",
+                incomplete_details={"reason": "max_output_tokens"},
             ),
             "max_tokens",
         ),
@@ -202,11 +215,17 @@ def test_how_it_ended_is_told_in_the_words_of_converse(response: Json, stop_reas
 @pytest.mark.parametrize(
     ("given_input", "output"),
     [
-        ([{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}], said("a dog")),
-        ([{"role": "user", "content": [{"type": "input_file", "file_id": "x"}]}], said("a text")),
+        (
+            [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}],
+            output_message("a dog"),
+        ),
+        (
+            [{"role": "user", "content": [{"type": "input_file", "file_id": "x"}]}],
+            output_message("a text"),
+        ),
         (
             [{"type": "function_call_output", "call_id": "c", "output": [{"type": "input_image"}]}],
-            said("a dog"),
+            output_message("a dog"),
         ),
     ],
 )
@@ -219,14 +238,14 @@ def test_media_are_told(given_input: object, output: Json) -> None:
 
 def events(*output: Json) -> list[Json]:
     """The events of a stream that gives these items; text comes a letter at a time."""
-    told: list[Json] = [{"type": "response.created", "response": answer(status="in_progress")}]
+    stream: list[Json] = [{"type": "response.created", "response": answer(status="in_progress")}]
     for index, item in enumerate(output):
         at = {"output_index": index}
         blank: Json = {"arguments": ""} if item["type"] == "function_call" else {"content": []}
-        told.append({"type": "response.output_item.added", "item": item | blank, **at})
-        told.extend({"type": kind, "delta": letter, **at} for kind, letter in _letters(item))
-        told.append({"type": "response.output_item.done", "item": item, **at})
-    return [*told, {"type": "response.completed", "response": answer(*output)}]
+        stream.append({"type": "response.output_item.added", "item": item | blank, **at})
+        stream.extend({"type": kind, "delta": letter, **at} for kind, letter in _letters(item))
+        stream.append({"type": "response.output_item.done", "item": item, **at})
+    return [*stream, {"type": "response.completed", "response": answer(*output)}]
 
 
 def _letters(item: Json) -> Iterator[tuple[str, str]]:
@@ -236,12 +255,12 @@ def _letters(item: Json) -> Iterator[tuple[str, str]]:
         yield from ((f"response.{part['type']}.delta", letter) for letter in part["text"])
 
 
-_STREAM = events(said("The sky", " is blue"), CALL)
+_STREAM = events(output_message("The sky", " is blue"), CALL)
 
 
 @pytest.mark.parametrize("extra", [[], ["[DONE]"]])
 def test_a_stream_tells_the_same_as_the_whole_response(extra: list[str]) -> None:
-    output = [THOUGHT, said("The sky", " is blue"), CALL]
+    output = [THOUGHT, output_message("The sky", " is blue"), CALL]
     assert read({"input": "?"}, events(*output) + extra) == read({"input": "?"}, answer(*output))
 
 
@@ -251,9 +270,11 @@ def test_a_stream_that_broke_off_tells_what_had_come(length: int) -> None:
     pieces = [e["delta"] for e in _STREAM[:length] if e["type"] == "response.output_text.delta"]
     assert (exchange.response.content or "") == "".join(pieces)
     assert exchange.stop_reason == "broken_off"
-    called = [e["delta"] for e in _STREAM[:length] if e["type"].endswith("arguments.delta")]
-    told = [call.function.arguments for call in exchange.response.tool_calls]
-    assert told in ([], ["".join(called) or "{}"])
+    argument_pieces = [
+        e["delta"] for e in _STREAM[:length] if e["type"].endswith("arguments.delta")
+    ]
+    arguments = [call.function.arguments for call in exchange.response.tool_calls]
+    assert arguments in ([], ["".join(argument_pieces) or "{}"])
 
 
 def test_items_that_were_done_count_more_than_pieces_that_were_lost() -> None:
@@ -274,7 +295,9 @@ def test_pieces_alone_are_enough() -> None:
 
 
 def test_a_stream_may_end_incomplete() -> None:
-    cut = answer(said("4"), status="incomplete", incomplete_details={"reason": "max_output_tokens"})
+    cut = answer(
+        output_message("4"), status="incomplete", incomplete_details={"reason": "max_output_tokens"}
+    )
     stream = [*_STREAM[:3], {"type": "response.incomplete", "response": cut}]
     exchange = read({"input": "?"}, stream)
     assert (exchange.response.content, exchange.stop_reason) == ("4", "max_tokens")
@@ -289,11 +312,11 @@ _PIECE = {"type": "response.function_call_arguments.delta", "output_index": 0, "
 @pytest.mark.parametrize(
     ("request_body", "response_body"),
     [
-        ({"input": [{"id": "msg_1"}]}, answer(said("4"))),
-        ({"input": [_USER | {"role": "narrator"}]}, answer(said("4"))),
-        ({"input": [_USER | {"content": [{"type": "novel"}]}]}, answer(said("4"))),
-        ({"input": [CALL | {"name": ""}]}, answer(said("4"))),
-        ({"input": 7}, answer(said("4"))),
+        ({"input": [{"id": "msg_1"}]}, answer(output_message("4"))),
+        ({"input": [_USER | {"role": "narrator"}]}, answer(output_message("4"))),
+        ({"input": [_USER | {"content": [{"type": "novel"}]}]}, answer(output_message("4"))),
+        ({"input": [CALL | {"name": ""}]}, answer(output_message("4"))),
+        ({"input": 7}, answer(output_message("4"))),
         ({"input": "?"}, answer(_USER)),
         ({"input": "?"}, answer(status="failed")),
         ({"input": "?"}, [{"type": "response.failed", "response": answer(status="failed")}]),
@@ -325,38 +348,41 @@ _WORDS = st.text(min_size=1, max_size=12).filter(lambda text: text.strip() and "
 @st.composite
 def _conversation(draw: st.DrawFn) -> list[Json]:
     """Chat messages as they come out: system first, never two assistants in a row."""
-    told = [message("system", text) for text in draw(st.lists(_WORDS, max_size=1))]
+    messages = [message("system", text) for text in draw(st.lists(_WORDS, max_size=1))]
     for number in range(draw(st.integers(1, 3))):
-        told += [message("user", draw(_WORDS))]
+        messages += [message("user", draw(_WORDS))]
         call = CALLED | {"id": f"c{number}"}
         results = [message("tool", draw(st.text(max_size=9)), tool_call_id=call["id"])]
         calling = message("assistant", draw(st.none() | _WORDS), tool_calls=[call])
-        told += draw(st.sampled_from([[], [calling, *results]]))
-        told += [message("assistant", draw(_WORDS))]
-    return told
+        messages += draw(st.sampled_from([[], [calling, *results]]))
+        messages += [message("assistant", draw(_WORDS))]
+    return messages
 
 
-def _items(told: Json) -> Iterator[Json]:
+def _items(message_fields: Json) -> Iterator[Json]:
     """A chat message as items."""
-    if told["role"] == "tool":
-        output = {"call_id": told["tool_call_id"], "output": told["content"]}
+    if message_fields["role"] == "tool":
+        output = {"call_id": message_fields["tool_call_id"], "output": message_fields["content"]}
         yield {"type": "function_call_output", **output}
         return
-    if told["role"] == "assistant" and told["content"] is not None:
-        yield said(told["content"])
-    elif told["role"] != "assistant":
-        yield {"role": told["role"], "content": [{"type": "input_text", "text": told["content"]}]}
-    for call in told.get("tool_calls", ()):
+    if message_fields["role"] == "assistant" and message_fields["content"] is not None:
+        yield output_message(message_fields["content"])
+    elif message_fields["role"] != "assistant":
+        yield {
+            "role": message_fields["role"],
+            "content": [{"type": "input_text", "text": message_fields["content"]}],
+        }
+    for call in message_fields.get("tool_calls", ()):
         yield {"type": "function_call", "call_id": call["id"], **call["function"]}
 
 
-@given(told=_conversation())
-def test_a_conversation_reads_the_same_whole_and_streamed(told: list[Json]) -> None:
-    *asked, replied = told
-    request = {"input": [item for each in asked for item in _items(each)]}
-    output = list(_items(replied))
+@given(messages=_conversation())
+def test_a_conversation_reads_the_same_whole_and_streamed(messages: list[Json]) -> None:
+    *prompt_messages, reply = messages
+    request = {"input": [item for each in prompt_messages for item in _items(each)]}
+    output = list(_items(reply))
     for response in (answer(*output), events(*output)):
         exchange = read(request, response)
-        assert msgspec.to_builtins(exchange.messages) == asked
-        assert msgspec.to_builtins(exchange.response) == replied
+        assert msgspec.to_builtins(exchange.messages) == prompt_messages
+        assert msgspec.to_builtins(exchange.response) == reply
         assert exchange.stop_reason == "end_turn"

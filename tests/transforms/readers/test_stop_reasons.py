@@ -75,8 +75,8 @@ def test_each_stop_reason_of_bedrock_is_settled() -> None:
 def test_only_what_ended_well_is_good(exchanges: Make, word: str, reason: str | None) -> None:
     stop = stop_word(word)
     frame = exchanges([{"stop_reason": stop}])
-    sifted = drop_unteachable(frame, max_prompt_tokens=100, takes_history=False)
-    assert sifted.rejected["reason"].to_list() == ([reason] if reason else [])
+    result = drop_unteachable(frame, max_prompt_tokens=100, takes_history=False)
+    assert result.rejected["reason"].to_list() == ([reason] if reason else [])
     assert (stop in GOOD_STOP_REASONS) == (reason is None)
 
 

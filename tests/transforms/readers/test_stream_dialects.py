@@ -22,13 +22,13 @@ def read(request: object, response: object) -> Exchange:
     return read_bodies(json.dumps(request).encode(), json.dumps(response).encode())[1]
 
 
-def converse(*told: tuple[int, Json]) -> Exchange:
+def converse(*deltas: tuple[int, Json]) -> Exchange:
     """What becomes of deltas and starts of blocks, each with its index, as Converse's events."""
     events = [
         {"contentBlockStart": {"contentBlockIndex": index, **each}}
         if "start" in each
         else {"contentBlockDelta": {"contentBlockIndex": index, "delta": each}}
-        for index, each in told
+        for index, each in deltas
     ]
     request = {"messages": [{"role": "user", "content": [{"text": "?"}]}]}
     return read(request, [{"messageStart": {"role": "assistant"}}, *events])
@@ -55,17 +55,21 @@ def block(index: int, **open_context: object) -> Json:
     return {"type": "content_block_start", "index": index, "content_block": open_context}
 
 
-def piece(index: int, kind: str, **told: object) -> Json:
+def piece(index: int, kind: str, **fields: object) -> Json:
     """Anthropic's event that goes on with a block."""
-    delta = {"type": kind, **told}
+    delta = {"type": kind, **fields}
     return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
 def _call(index: int | None, call_id: str | None, name: str | None, arguments: str | None) -> Json:
     """A chunk's piece of a call, without the fields that are None."""
     function = {"name": name, "arguments": arguments}
-    told = {"index": index, "id": call_id, "function": {k: v for k, v in function.items() if v}}
-    return {"delta": {"tool_calls": [{k: v for k, v in told.items() if v is not None}]}}
+    call_fields = {
+        "index": index,
+        "id": call_id,
+        "function": {k: v for k, v in function.items() if v},
+    }
+    return {"delta": {"tool_calls": [{k: v for k, v in call_fields.items() if v is not None}]}}
 
 
 def _use(index: int, call_id: str) -> tuple[int, Json]:
@@ -133,15 +137,15 @@ _OPENED = {"type": "tool_use", "name": "look", "input": {}}
 )
 def test_each_piece_goes_to_its_call(exchange: Read) -> None:
     calls = exchange().response.tool_calls
-    told = [(call.id, call.function.name, call.function.arguments) for call in calls]
-    assert told == [("a", "look", "{}"), ("b", "look", '{"n":2}')]
+    call_values = [(call.id, call.function.name, call.function.arguments) for call in calls]
+    assert call_values == [("a", "look", "{}"), ("b", "look", '{"n":2}')]
 
 
 _SIGNED: Json = {"reasoningContent": {"signature": "x"}}
 _HIDDEN: Json = {"reasoningContent": {"redactedContent": "eA=="}}
 
 
-def _thought(text: str) -> Json:
+def _reasoning_delta(text: str) -> Json:
     return {"reasoningContent": {"text": text}}
 
 
@@ -153,17 +157,29 @@ _CITED = piece(0, "citations_delta", citation={})
 @pytest.mark.parametrize(
     ("exchange", "reasoning"),
     [
-        (lambda: converse((0, _thought("h")), (0, _thought("m")), _SAID), "hm"),
-        (lambda: converse((0, _thought("h")), (1, _thought("m")), _SAID), "hm"),
-        (lambda: converse((0, _thought("h")), (0, _thought("")), (0, _thought("m")), _SAID), "hm"),
-        (lambda: converse((0, _thought("hm")), (0, _SIGNED), _SAID), "hm"),
+        (lambda: converse((0, _reasoning_delta("h")), (0, _reasoning_delta("m")), _SAID), "hm"),
+        (lambda: converse((0, _reasoning_delta("h")), (1, _reasoning_delta("m")), _SAID), "hm"),
+        (
+            lambda: converse(
+                (0, _reasoning_delta("h")),
+                (0, _reasoning_delta("")),
+                (0, _reasoning_delta("m")),
+                _SAID,
+            ),
+            "hm",
+        ),
+        (lambda: converse((0, _reasoning_delta("hm")), (0, _SIGNED), _SAID), "hm"),
         (lambda: converse((0, _HIDDEN), _SAID), ""),
         (
-            lambda: converse((0, _thought("h")), (0, _SIGNED), (1, _thought("m")), _SAID),
+            lambda: converse(
+                (0, _reasoning_delta("h")), (0, _SIGNED), (1, _reasoning_delta("m")), _SAID
+            ),
             "h\nm",
         ),
         (
-            lambda: converse((0, _thought("h")), (1, {"text": ""}), (2, _thought("m")), _SAID),
+            lambda: converse(
+                (0, _reasoning_delta("h")), (1, {"text": ""}), (2, _reasoning_delta("m")), _SAID
+            ),
             "h\nm",
         ),
         (
@@ -202,8 +218,8 @@ _CITED = piece(0, "citations_delta", citation={})
     ],
 )
 def test_reasoning_goes_into_its_own_field(exchange: Read, reasoning: str) -> None:
-    told = exchange()
-    assert (told.response.content, told.reasoning) == ("42", reasoning)
+    result = exchange()
+    assert (result.response.content, result.reasoning) == ("42", reasoning)
 
 
 @pytest.mark.parametrize(
@@ -236,9 +252,9 @@ def test_a_choice_tells_how_it_stopped(ends: list[Json], stop_reason: str) -> No
 
 
 def test_a_message_that_stopped_may_be_told_more_of() -> None:
-    ended = {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}}
+    end_chunk = {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}}
     more = {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 9}}
-    assert anthropic(piece(0, "text_delta", text="4"), ended, more).stop_reason == "max_tokens"
+    assert anthropic(piece(0, "text_delta", text="4"), end_chunk, more).stop_reason == "max_tokens"
 
 
 @pytest.mark.parametrize(

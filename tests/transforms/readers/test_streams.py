@@ -47,7 +47,7 @@ _WORDS = st.text(max_size=20)
 _ASKED = st.lists(
     st.builds(lambda r, t: {"role": r, "content": t}, st.sampled_from(["user", "system"]), _WORDS),
     max_size=2,
-).map(lambda asked: sorted(asked, key=lambda message: str(message["role"])))
+).map(lambda items: sorted(items, key=lambda message: str(message["role"])))
 _ARGUMENTS = st.dictionaries(_WORDS, _WORDS | st.lists(st.integers(-9, 9), max_size=3), max_size=2)
 _RESPONSE = st.builds(
     lambda text, calls: message(text or None if calls else text, *calls),
@@ -57,42 +57,42 @@ _RESPONSE = st.builds(
 
 
 @pytest.mark.parametrize("dialect", WHOLE)
-@given(asked=_ASKED, said=_RESPONSE, has_tools=st.booleans(), rng=st.randoms())
+@given(messages=_ASKED, response=_RESPONSE, has_tools=st.booleans(), rng=st.randoms())
 def test_a_stream_cut_anywhere_reads_as_the_whole(
     bodies: Encode,
     stream: Stream,
     dialect: str,
-    asked: list[Json],
-    said: Json,
+    messages: list[Json],
+    response: Json,
     has_tools: bool,
     rng: Random,
 ) -> None:
     tools = [{"type": "function", "function": TOOL}] if has_tools else []
-    request, reply = bodies(WHOLE[dialect], asked, said, tools)
+    request, reply = bodies(WHOLE[dialect], messages, response, tools)
     chunks = stream(dialect, reply, rng)
-    named, exchange = read_bodies(json.dumps(request).encode(), json.dumps(chunks).encode())
-    assert named == dialect
+    found_dialect, exchange = read_bodies(json.dumps(request).encode(), json.dumps(chunks).encode())
+    assert found_dialect == dialect
     assert exchange == read(request, reply)
 
 
 @pytest.mark.parametrize("dialect", WHOLE)
 def test_exactly_one_reader_claims_each(bodies: Encode, stream: Stream, dialect: str) -> None:
     request, reply = bodies(WHOLE[dialect], [USER], message("4"))
-    asked = msgspec.json.decode(json.dumps(request), type=dict[str, msgspec.Raw])
+    request_keys = msgspec.json.decode(json.dumps(request), type=dict[str, msgspec.Raw])
     chunks = json.dumps(stream(dialect, reply, Random(0)))
-    answered = msgspec.json.decode(chunks, type=list[msgspec.Raw])
-    assert [r.DIALECT for r in readers() if r.claims(asked, answered)] == [dialect]
+    response_keys = msgspec.json.decode(chunks, type=list[msgspec.Raw])
+    assert [r.DIALECT for r in readers() if r.claims(request_keys, response_keys)] == [dialect]
 
 
 _NOISE = [None, "[DONE]", "", {}, {"novel": {"text": "not said"}}]
 
 
 @pytest.mark.parametrize("dialect", WHOLE)
-@given(said=_RESPONSE, rng=st.randoms(), noise=st.lists(st.sampled_from(_NOISE), max_size=3))
+@given(response=_RESPONSE, rng=st.randoms(), noise=st.lists(st.sampled_from(_NOISE), max_size=3))
 def test_chunks_without_content_change_nothing(
-    bodies: Encode, stream: Stream, dialect: str, said: Json, rng: Random, noise: list[object]
+    bodies: Encode, stream: Stream, dialect: str, response: Json, rng: Random, noise: list[object]
 ) -> None:
-    request, reply = bodies(WHOLE[dialect], [USER], said)
+    request, reply = bodies(WHOLE[dialect], [USER], response)
     chunks: list[object] = list(stream(dialect, reply, rng))
     for each in noise:
         chunks.insert(rng.randint(0, len(chunks)), each)
@@ -105,13 +105,15 @@ def test_a_stream_that_breaks_off_gives_what_was_said(
 ) -> None:
     request, reply = bodies(WHOLE[dialect], [USER], message("The answer is 42."))
     chunks = stream(dialect, reply, Random(3))
-    broken = [read(request, chunks[:end]) for end in range(1, len(chunks) + 1)]
-    texts = [exchange.response.content or "" for exchange in broken]
+    cut_exchanges = [read(request, chunks[:end]) for end in range(1, len(chunks) + 1)]
+    texts = [exchange.response.content or "" for exchange in cut_exchanges]
     assert all("The answer is 42.".startswith(text) for text in texts)
     assert texts == sorted(texts, key=len)
     assert (texts[0], texts[-1]) == ("", "The answer is 42.")
-    assert {e.stop_reason for e in broken if e.response.content != texts[-1]} == {"broken_off"}
-    assert broken[-1].stop_reason == "end_turn"
+    assert {e.stop_reason for e in cut_exchanges if e.response.content != texts[-1]} == {
+        "broken_off"
+    }
+    assert cut_exchanges[-1].stop_reason == "end_turn"
 
 
 @pytest.mark.parametrize("dialect", WHOLE)
@@ -120,10 +122,12 @@ def test_arguments_that_break_off_stay_as_they_came(
 ) -> None:
     request, reply = bodies(WHOLE[dialect], [USER], message(None, {"at": "the river"}))
     chunks = stream(dialect, reply, Random(1))
-    broken = [read(request, chunks[:end]).response.tool_calls for end in range(1, len(chunks))]
-    told = {call.function.arguments.replace(" ", "") for calls in broken for call in calls}
-    assert len(told) > 2
-    assert all(t == "{}" or '{"at":"theriver"}'.startswith(t) for t in told)
+    cut_calls = [read(request, chunks[:end]).response.tool_calls for end in range(1, len(chunks))]
+    argument_texts = {
+        call.function.arguments.replace(" ", "") for calls in cut_calls for call in calls
+    }
+    assert len(argument_texts) > 2
+    assert all(t == "{}" or '{"at":"theriver"}'.startswith(t) for t in argument_texts)
 
 
 _FAILURES: list[Json] = [
@@ -169,11 +173,11 @@ _JSON = st.recursive(
 
 
 @pytest.mark.parametrize("dialect", WHOLE)
-@given(said=_RESPONSE, rng=st.randoms(), data=st.data())
+@given(response=_RESPONSE, rng=st.randoms(), data=st.data())
 def test_a_stream_with_any_part_replaced_is_an_exchange_or_refused(
-    bodies: Encode, stream: Stream, dialect: str, said: Json, rng: Random, data: st.DataObject
+    bodies: Encode, stream: Stream, dialect: str, response: Json, rng: Random, data: st.DataObject
 ) -> None:
-    request, reply = bodies(WHOLE[dialect], [USER], said)
+    request, reply = bodies(WHOLE[dialect], [USER], response)
     chunks = json.loads(json.dumps(stream(dialect, reply, rng)))
     inside, key = data.draw(st.sampled_from(list(_places(chunks))))
     inside[key] = data.draw(_JSON)
