@@ -115,8 +115,8 @@ def _near_duplicates(rows: list[Row], sketches: Numbers) -> set[int]:
         candidates.update(zip(order[same].tolist(), order[same + 1].tolist(), strict=True))
     for one, two in sorted(candidates):
         a, b = _shingles(rows[one].text), _shingles(rows[two].text)
-        shared = len(np.intersect1d(a, b, assume_unique=True))
-        if shared >= THRESHOLD * (len(a) + len(b) - shared):
+        common = len(np.intersect1d(a, b, assume_unique=True))
+        if common >= THRESHOLD * (len(a) + len(b) - common):
             repeats.add(max(one, two))
     return repeats
 

@@ -103,37 +103,41 @@ TEXTS: list[tuple[Json, Any]] = [
 ]
 
 
-def begin(shared: ModuleType) -> list[bytes]:
+def begin(logs_module: ModuleType) -> list[bytes]:
     """One line of each kind, of all dialects; `shared` is the module of the common fixtures."""
-    pairs = [*_pairs(shared), *TEXTS]
+    pairs = [*_pairs(logs_module), *TEXTS]
     pairs += [(json.dumps(request), json.dumps(reply)) for request, reply in pairs[:3]]
-    records = [shared.make_record(bodies=pair, metadata={"team": "math"}) for pair in pairs]
-    records.append(shared.make_record(errorCode="ThrottlingException", input=None, output=None))
+    records = [logs_module.make_record(bodies=pair, metadata={"team": "math"}) for pair in pairs]
+    records.append(
+        logs_module.make_record(errorCode="ThrottlingException", input=None, output=None)
+    )
     lines = [json.dumps(record).encode() for record in records]
     return [*lines, b"2026-10-01T12:00:00.000Z " + lines[0]]
 
 
-def _pairs(shared: ModuleType) -> Iterator[tuple[Any, Any]]:
+def _pairs(logs_module: ModuleType) -> Iterator[tuple[Any, Any]]:
     tools = [{"type": "function", "function": TOOL}]
     for dialect in ("converse", "anthropic_messages", "chat_completions"):
-        yield shared.encode_bodies(dialect, TALK[1:2], {"role": "assistant", "content": "Blue."})
-        yield shared.encode_bodies(dialect, TALK, REPLY, tools)
-    for streamed, dialect in STREAMS.items():
-        request, reply = shared.encode_bodies(dialect, TALK, REPLY, tools)
-        yield request, shared.stream_reply(streamed, reply, Random(0))
-    request, reply = shared.encode_bodies("converse", TALK[:2], REPLY)
+        yield logs_module.encode_bodies(
+            dialect, TALK[1:2], {"role": "assistant", "content": "Blue."}
+        )
+        yield logs_module.encode_bodies(dialect, TALK, REPLY, tools)
+    for stream_dialect, dialect in STREAMS.items():
+        request, reply = logs_module.encode_bodies(dialect, TALK, REPLY, tools)
+        yield request, logs_module.stream_reply(stream_dialect, reply, Random(0))
+    request, reply = logs_module.encode_bodies("converse", TALK[:2], REPLY)
     yield {"messages": [{"role": "user", "content": CONVERSE_BLOCKS}]}, reply
-    request, reply = shared.encode_bodies("anthropic_messages", TALK[:2], REPLY)
+    request, reply = logs_module.encode_bodies("anthropic_messages", TALK[:2], REPLY)
     yield {"messages": [{"role": "user", "content": ANTHROPIC_BLOCKS}]}, reply
     yield (
         {"input": ITEMS, "instructions": "be kind", "tools": [{"type": "function"} | TOOL]},
         RESPONSE,
     )
-    added = {"type": "response.output_item.added", "item": SAID | {"content": []}}
+    added_event = {"type": "response.output_item.added", "item": SAID | {"content": []}}
     delta = {"type": "response.output_text.delta", "output_index": 0, "delta": "4"}
-    completed = {"type": "response.completed", "response": RESPONSE}
-    yield {"input": "2 + 2?"}, [{"type": "response.created"}, added, delta, delta]
-    yield {"input": "2 + 2?"}, [{"type": "response.created"}, added, delta, completed]
+    completed_event = {"type": "response.completed", "response": RESPONSE}
+    yield {"input": "2 + 2?"}, [{"type": "response.created"}, added_event, delta, delta]
+    yield {"input": "2 + 2?"}, [{"type": "response.created"}, added_event, delta, completed_event]
 
 
 # --- damage
@@ -161,7 +165,7 @@ SCALARS = (
 )  # fmt: skip
 
 
-def damaged(line: bytes, rng: Random) -> bytes:
+def damage(line: bytes, rng: Random) -> bytes:
     """A line with a few changes to its JSON, to its bytes, or to both."""
     changes = rng.choice((1, 1, 2, MAX_CHANGES))
     if rng.random() < 0.75 and line.startswith(b"{"):
@@ -245,11 +249,11 @@ def _bytes_changed(line: bytes, rng: Random) -> bytes:
     start = rng.randint(0, len(line))
     end = min(len(line), start + rng.choice((1, 1, 4, 40)))
     old = line[start:end]
-    flipped = bytes(byte ^ 1 << rng.randrange(8) for byte in old[:2]) + old[2:]
+    other_bytes = bytes(byte ^ 1 << rng.randrange(8) for byte in old[:2]) + old[2:]
     junk = rng.choice(
         (b'"', b"\\", b"}", b"[", b",", b"\n", b"\x00", b"\xff", b"\\ud83d", b"{" * 200)
     )
-    new = rng.choice((b"", old + old, flipped, junk))
+    new = rng.choice((b"", old + old, other_bytes, junk))
     return line[:start] + new + line[end:] if rng.random() < 0.9 else line[:start]
 
 
@@ -283,16 +287,16 @@ def outcomes(line: bytes) -> list[str]:
 def fuzz(seed: int, numbers: range) -> bool:
     """Damage and read the lines of those numbers; whether all came out as they should."""
     lines = begin(load(TESTS / "conftest.py"))
-    told, start = Counter[str](), perf_counter()
+    counts, start = Counter[str](), perf_counter()
     for number in numbers:
         rng = Random(f"{seed}-{number}")
-        line = damaged(rng.choice(lines), rng)
+        line = damage(rng.choice(lines), rng)
         try:
-            told.update(outcomes(line) or ["nothing, for the line is blank"])
+            counts.update(outcomes(line) or ["nothing, for the line is blank"])
         except Exception:
             sys.stdout.write(f"{format_exc()}\n--seed {seed} --only {number}\n{line[:2_000]!r}\n")
             return False
-    for outcome, count in told.most_common():
+    for outcome, count in counts.most_common():
         sys.stdout.write(f"{count:9,} {outcome}\n")
     seconds = perf_counter() - start
     sys.stdout.write(
@@ -307,8 +311,8 @@ def fuzz(seed: int, numbers: range) -> bool:
 def large(name: str) -> bytes:
     """A large object, by its name in `SIZES`."""
     zoo = load(TESTS / "zoo" / "make_zoo.py")
-    made: bytes = SIZES[name](zoo)
-    return made
+    content: bytes = SIZES[name](zoo)
+    return content
 
 
 def _of(piece: bytes) -> Callable[[ModuleType], bytes]:
@@ -340,9 +344,9 @@ def measure(path: Path) -> None:
     raw = path.read_bytes()
     outcomes(b"")
     idle, start = peak_mib(), perf_counter()
-    told = dict(Counter(outcomes(raw)))
-    done = {"bytes": len(raw), "seconds": perf_counter() - start, "idle": idle, "peak": peak_mib()}
-    sys.stdout.write(json.dumps(done | {"told": told}) + "\n")
+    counts = dict(Counter(outcomes(raw)))
+    facts = {"bytes": len(raw), "seconds": perf_counter() - start, "idle": idle, "peak": peak_mib()}
+    sys.stdout.write(json.dumps(facts | {"told": counts}) + "\n")
 
 
 def sizes() -> bool:
@@ -353,12 +357,11 @@ def sizes() -> bool:
         for name in SIZES:
             path = Path(folder) / name
             _again("--make", name, "--file", path)
-            done = json.loads(_again("--measure", "--file", path))
-            is_within &= done["peak"] <= MAX_PEAK_MIB
-            row = (
-                f"{done['bytes']:14,}{done['seconds']:9.1f}{done['peak']:10.0f}{done['idle']:6.0f}"
-            )
-            sys.stdout.write(f"{name:24}{row}  {done['told']}\n")
+            facts = json.loads(_again("--measure", "--file", path))
+            is_within &= facts["peak"] <= MAX_PEAK_MIB
+            row = f"{facts['bytes']:14,}{facts['seconds']:9.1f}{facts['peak']:10.0f}"
+            row += f"{facts['idle']:6.0f}"
+            sys.stdout.write(f"{name:24}{row}  {facts['told']}\n")
     return is_within
 
 
@@ -378,16 +381,18 @@ def main() -> None:
     parser.add_argument("--make", choices=SIZES, help=argparse.SUPPRESS)
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.make:
-        asked.file.write_bytes(large(asked.make))
-    elif asked.measure:
-        measure(asked.file)
-    elif asked.sizes:
+    options = parser.parse_args()
+    if options.make:
+        options.file.write_bytes(large(options.make))
+    elif options.measure:
+        measure(options.file)
+    elif options.sizes:
         sys.exit(0 if sizes() else 1)
     else:
-        numbers = range(asked.lines) if asked.only is None else range(asked.only, asked.only + 1)
-        sys.exit(0 if fuzz(asked.seed, numbers) else 1)
+        numbers = (
+            range(options.lines) if options.only is None else range(options.only, options.only + 1)
+        )
+        sys.exit(0 if fuzz(options.seed, numbers) else 1)
 
 
 if __name__ == "__main__":

@@ -80,26 +80,28 @@ class Writer:
 
 def converse(system: str, turns: tuple[str, ...]) -> tuple[Json, Json]:
     """Bodies of a Converse call."""
-    *asked, answer = [{"role": role, "content": [{"text": text}]} for role, text in _spoken(turns)]
+    *messages, answer = [
+        {"role": role, "content": [{"text": text}]} for role, text in _spoken(turns)
+    ]
     usage = {"inputTokens": 512, "outputTokens": 128, "totalTokens": 640}
     response = {"output": {"message": answer}, "stopReason": "end_turn", "usage": usage}
-    return {"messages": asked, "system": [{"text": system}]}, response
+    return {"messages": messages, "system": [{"text": system}]}, response
 
 
 def anthropic(system: str, turns: tuple[str, ...]) -> tuple[Json, Json]:
     """Bodies of an Anthropic Messages call through InvokeModel."""
-    *asked, answer = [{"role": role, "content": text} for role, text in _spoken(turns)]
+    *messages, answer = [{"role": role, "content": text} for role, text in _spoken(turns)]
     request = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 1024}
     content = [{"type": "text", "text": answer["content"]}]
     response = {"type": "message", "role": "assistant", "stop_reason": "end_turn"}
-    return request | {"system": system, "messages": asked}, response | {"content": content}
+    return request | {"system": system, "messages": messages}, response | {"content": content}
 
 
 def chat_completions(system: str, turns: tuple[str, ...]) -> tuple[Json, Json]:
     """Bodies of an OpenAI chat completion."""
-    *asked, answer = [{"role": role, "content": text} for role, text in _spoken(turns)]
+    *turn_messages, answer = [{"role": role, "content": text} for role, text in _spoken(turns)]
     choice = {"index": 0, "message": answer, "finish_reason": "stop"}
-    messages = [{"role": "system", "content": system}, *asked]
+    messages = [{"role": "system", "content": system}, *turn_messages]
     return {"messages": messages}, {"object": "chat.completion", "choices": [choice]}
 
 
@@ -165,16 +167,16 @@ def objects(records: int) -> Iterator[tuple[str, bytes]]:
 
 def write_logs(folder: Path, records: int) -> dict[str, int]:
     """Write the objects below a folder; returns how many, and their bytes."""
-    told = {"records": records, "objects": 0, "raw_bytes": 0, "gzip_bytes": 0}
+    totals = {"records": records, "objects": 0, "raw_bytes": 0, "gzip_bytes": 0}
     for key, raw in objects(records):
         path = folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        packed = gzip.compress(raw, compresslevel=6, mtime=0)
-        path.write_bytes(packed)
-        told["objects"] += 1
-        told["raw_bytes"] += len(raw)
-        told["gzip_bytes"] += len(packed)
-    return told
+        gzip_bytes = gzip.compress(raw, compresslevel=6, mtime=0)
+        path.write_bytes(gzip_bytes)
+        totals["objects"] += 1
+        totals["raw_bytes"] += len(raw)
+        totals["gzip_bytes"] += len(gzip_bytes)
+    return totals
 
 
 if __name__ == "__main__":

@@ -48,40 +48,40 @@ def plant(number: int, seed: int = 1) -> Planted:
     weights = np.cumsum(1 / np.arange(1, VOCABULARY + 1))
     repeats = int(number * SHARE)
     sources = rng.choice(number - repeats, repeats, replace=False)
-    texts, drawn = [], {}
-    wanted = set(sources.tolist())
+    texts, words_by_row = [], {}
+    source_rows = set(sources.tolist())
     for row in range(number - repeats):
         words = _draw(rng, weights, int(rng.integers(WORDS - 35, WORDS + 36)))
-        if row in wanted:
-            drawn[row] = words
+        if row in source_rows:
+            words_by_row[row] = words
         texts.append(" ".join(vocabulary[words]))
     for source in sources.tolist():
-        texts.append(" ".join(vocabulary[_altered(rng, weights, drawn.pop(source))]))
+        texts.append(" ".join(vocabulary[_alter(rng, weights, words_by_row.pop(source))]))
     pairs = np.stack([sources, np.arange(number - repeats, number)], axis=1)
     return Planted(pl.Series(texts, dtype=pl.String), pairs)
 
 
 def _vocabulary(rng: np.random.Generator) -> NDArray[np.object_]:
     lengths = rng.integers(2, 11, VOCABULARY)
-    drawn = (rng.choice(LETTERS, length).tobytes().decode() for length in lengths)
-    return np.array(list(drawn), dtype=np.object_)
+    letters = (rng.choice(LETTERS, length).tobytes().decode() for length in lengths)
+    return np.array(list(letters), dtype=np.object_)
 
 
 def _draw(rng: np.random.Generator, weights: NDArray[np.float64], number: int) -> NDArray[np.int64]:
-    drawn: NDArray[np.int64] = np.searchsorted(weights, rng.random(number) * weights[-1])
-    return drawn
+    words: NDArray[np.int64] = np.searchsorted(weights, rng.random(number) * weights[-1])
+    return words
 
 
-def _altered(
+def _alter(
     rng: np.random.Generator, weights: NDArray[np.float64], words: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Replace words until about as many shingles differ as a similarity drawn at random allows."""
     similarity = rng.uniform(LEAST, MOST)
-    lost = len(words) * (1 - similarity) / (1 + similarity)
-    places = rng.choice(len(words), max(1, round(lost / WIDTH)), replace=False)
-    altered = words.copy()
-    altered[places] = _draw(rng, weights, len(places))
-    return altered
+    different_words = len(words) * (1 - similarity) / (1 + similarity)
+    places = rng.choice(len(words), max(1, round(different_words / WIDTH)), replace=False)
+    other_words = words.copy()
+    other_words[places] = _draw(rng, weights, len(places))
+    return other_words
 
 
 def jaccard(one: str, other: str) -> float:
@@ -115,23 +115,23 @@ def ours(texts: pl.Series, threshold: float) -> tuple[Json, Pairs]:
     pick_survivors(pairs, similarity, rank)
     ticks.append(perf_counter())
     steps = dict(zip(("sketch", "candidates", "verify", "cluster"), np.diff(ticks), strict=True))
-    told = {"seconds": ticks[-1] - ticks[0], "candidates": len(candidates), "steps": steps}
-    return told, set(map(tuple, pairs.tolist()))
+    facts = {"seconds": ticks[-1] - ticks[0], "candidates": len(candidates), "steps": steps}
+    return facts, set(map(tuple, pairs.tolist()))
 
 
 def peer(texts: pl.Series, threshold: float) -> tuple[Json, Pairs]:
     """What a user writes with datasketch: its pairs are not verified."""
     from datasketch import MinHash, MinHashLSH
 
-    listed = texts.to_list()
+    text_list = texts.to_list()
     start = perf_counter()
     index = MinHashLSH(threshold=threshold, num_perm=PEER_PERMUTATIONS)
     pairs: Pairs = set()
-    for row, text in enumerate(listed):
-        hashed = MinHash(num_perm=PEER_PERMUTATIONS)
-        hashed.update_batch([" ".join(words).encode() for words in _tuples(text)])
-        pairs.update((other, row) for other in index.query(hashed))
-        index.insert(row, hashed)
+    for row, text in enumerate(text_list):
+        min_hash = MinHash(num_perm=PEER_PERMUTATIONS)
+        min_hash.update_batch([" ".join(words).encode() for words in _tuples(text)])
+        pairs.update((other, row) for other in index.query(min_hash))
+        index.insert(row, min_hash)
     return {"seconds": perf_counter() - start}, pairs
 
 
@@ -143,16 +143,16 @@ MEASURES: dict[str, Callable[[pl.Series, float], tuple[Json, Pairs]]] = {
 
 def measure(name: str, number: int, threshold: float) -> Json:
     """Make texts up and find their near duplicates in this process; tell what came of it."""
-    planted = plant(number)
-    MEASURES[name](planted.texts[:64], threshold)  # what is imported on the way is not counted
-    before = _peak_after_making(planted)
-    told, pairs = MEASURES[name](planted.texts, threshold)
+    sample = plant(number)
+    MEASURES[name](sample.texts[:64], threshold)  # what is imported on the way is not counted
+    before = _peak_after_making(sample)
+    facts, pairs = MEASURES[name](sample.texts, threshold)
     beyond = getrusage(RUSAGE_SELF).ru_maxrss * RSS_UNIT_BYTES - before
-    told |= {"beyond_bytes": beyond / number, "size": planted.texts.str.len_bytes().mean()}
-    return told | _judged(planted, pairs, threshold)
+    facts |= {"beyond_bytes": beyond / number, "size": sample.texts.str.len_bytes().mean()}
+    return facts | _compare_with_truth(sample, pairs, threshold)
 
 
-def _peak_after_making(planted: Planted) -> int:
+def _peak_after_making(sample: Planted) -> int:
     """The memory that stands now; the peak must not hide what comes after."""
     status = Path("/proc/self/status")
     if not status.exists():
@@ -162,10 +162,10 @@ def _peak_after_making(planted: Planted) -> int:
     return int(line.split()[1]) * 1024
 
 
-def _judged(planted: Planted, pairs: Pairs, threshold: float) -> Json:
+def _compare_with_truth(sample: Planted, pairs: Pairs, threshold: float) -> Json:
     """Recall of the planted pairs on or over the threshold; precision of every pair found."""
-    texts = planted.texts
-    true = {(i, j) for i, j in planted.pairs.tolist() if jaccard(texts[i], texts[j]) >= threshold}
+    texts = sample.texts
+    true = {(i, j) for i, j in sample.pairs.tolist() if jaccard(texts[i], texts[j]) >= threshold}
     right = sum(jaccard(texts[i], texts[j]) >= threshold for i, j in pairs)
     return {
         "true": len(true),
@@ -182,9 +182,9 @@ def apart(name: str, number: int, threshold: float) -> Json:
     """`measure` in a fresh process."""
     command = [sys.executable, __file__, "--measure", name, "--texts", str(number)]
     command += ["--threshold", str(threshold)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    told: Json = json.loads(done.stdout.splitlines()[-1])
-    return told
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    facts: Json = json.loads(process.stdout.splitlines()[-1])
+    return facts
 
 
 def report(texts: int, peer_texts: int, sizes: list[int], threshold: float) -> Iterator[str]:
@@ -194,15 +194,15 @@ def report(texts: int, peer_texts: int, sizes: list[int], threshold: float) -> I
     yield f"{'':11}" + "".join(f"{each:>14}" for each in head)
     speeds: list[float] = []
     for name, number in runs:
-        told = apart(name, number, threshold)
-        speeds.append(number / told["seconds"])
+        facts = apart(name, number, threshold)
+        speeds.append(number / facts["seconds"])
         yield (
-            f"{name:11}{number:14,}{speeds[-1]:14,.0f}{told['recall']:14.4f}"
-            f"{told['precision']:14.4f}{told['found']:14,}{told['beyond_bytes']:14,.0f}"
+            f"{name:11}{number:14,}{speeds[-1]:14,.0f}{facts['recall']:14.4f}"
+            f"{facts['precision']:14.4f}{facts['found']:14,}{facts['beyond_bytes']:14,.0f}"
         )
-        if steps := told.get("steps"):
+        if steps := facts.get("steps"):
             shares = ", ".join(f"{step} {seconds:.2f}" for step, seconds in steps.items())
-            yield f"{'':11}{told['size']:.0f} B a text; seconds: {shares}"
+            yield f"{'':11}{facts['size']:.0f} B a text; seconds: {shares}"
     yield f"{speeds[0] / speeds[1]:.1f} times the speed of datasketch"
     if sizes:
         yield f"at {sizes[-1]:,} texts {speeds[-1] / speeds[2]:.2f} times the speed at {sizes[0]:,}"
@@ -215,11 +215,11 @@ if __name__ == "__main__":
     parser.add_argument("--sizes", type=int, nargs="*", default=[50_000, 150_000, 500_000])
     parser.add_argument("--threshold", type=float, default=0.8)
     parser.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        done = measure(asked.measure, asked.texts, asked.threshold)
-        sys.stdout.write(json.dumps(done) + "\n")
+    options = parser.parse_args()
+    if options.measure:
+        facts = measure(options.measure, options.texts, options.threshold)
+        sys.stdout.write(json.dumps(facts) + "\n")
     else:
-        for line in report(asked.texts, asked.peer_texts, asked.sizes, asked.threshold):
+        for line in report(options.texts, options.peer_texts, options.sizes, options.threshold):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()

@@ -59,8 +59,8 @@ def floor(folder: Path) -> Work:
     from isal.igzip import decompress as unpack
 
     def work() -> Done:
-        packed = (path.read_bytes() for path in logs(folder))
-        lines = (unpack(each).splitlines() for each in packed)  # type: ignore[no-untyped-call]
+        members = (path.read_bytes() for path in logs(folder))
+        lines = (unpack(each).splitlines() for each in members)  # type: ignore[no-untyped-call]
         return Done(sum(map(len, lines)), {})
 
     return work
@@ -109,7 +109,7 @@ def pull(folder: Path, lake: str = "pulled") -> Work:
 
     def work() -> Done:
         source, store = open_source(str(folder / "logs")), open_store(str(folder / lake))
-        run_pull(source, store, Window(), lambda _done, _total: None)
+        run_pull(source, store, Window(), lambda _steps, _total: None)
         parts = (folder / lake / "landed").rglob("*.parquet")
         return Done(sum(pq.read_metadata(part).num_rows for part in parts), {})
 
@@ -124,7 +124,7 @@ class Timed:
 
     def __call__(self, name: str, work: "Callable[[Callable[[int, int], None]], T]") -> T:
         start = perf_counter()
-        result = work(lambda _done, _total: None)
+        result = work(lambda _steps, _total: None)
         self.seconds[name] = perf_counter() - start
         return result
 
@@ -157,19 +157,19 @@ def measure(name: str, folder: Path) -> Json:
     """Do one piece of work in this process, and tell its seconds and the largest peak."""
     work = pull(folder, "lake") if name == PREPARE else MEASURES[name](folder)
     start = perf_counter()
-    done = work()
+    counts = work()
     seconds = perf_counter() - start
     peak = max(getrusage(whose).ru_maxrss for whose in (RUSAGE_SELF, RUSAGE_CHILDREN))
-    return {"seconds": seconds, "peak_bytes": peak * RSS_UNIT_BYTES, **done._asdict()}
+    return {"seconds": seconds, "peak_bytes": peak * RSS_UNIT_BYTES, **counts._asdict()}
 
 
 def apart(*arguments: str | Path) -> Json:
     """The JSON on the last line that a fresh Python prints."""
     # This process imports little: a child's peak memory starts from that of its parent.
     command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    told: Json = json.loads(done.stdout.splitlines()[-1])
-    return told
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    facts: Json = json.loads(process.stdout.splitlines()[-1])
+    return facts
 
 
 def start_seconds(code: str) -> float:
@@ -183,47 +183,48 @@ def rounds(folder: Path, records: int) -> Iterator[tuple[str, Json]]:
     """Every measurement, ROUNDS times, in turn."""
     for _ in range(ROUNDS):
         for name in MEASURES:
-            told = apart(__file__, "--measure", name, "--folder", folder)
-            if told["records"] != records:
-                sys.exit(f"{name} saw {told['records']} records of {records}: nothing to compare")
-            yield name, told
+            facts = apart(__file__, "--measure", name, "--folder", folder)
+            if facts["records"] != records:
+                sys.exit(f"{name} saw {facts['records']} records of {records}: nothing to compare")
+            yield name, facts
         for name, code in STARTS.items():
             yield name, {"seconds": start_seconds(code)}
 
 
-def report(logged: Json, told: dict[str, list[Json]]) -> Iterator[str]:
+def report(log_facts: Json, results: dict[str, list[Json]]) -> Iterator[str]:
     """The lines of the report."""
-    size = f"{logged['raw_bytes'] / 1e6:.1f} MB, {logged['gzip_bytes'] / 1e6:.1f} MB packed"
-    yield f"{logged['records']:,} records in {logged['objects']} objects, {size}"
+    size = f"{log_facts['raw_bytes'] / 1e6:.1f} MB, {log_facts['gzip_bytes'] / 1e6:.1f} MB packed"
+    yield f"{log_facts['records']:,} records in {log_facts['objects']} objects, {size}"
     yield f"{'':10}{'seconds':>9}{'records/s':>12}{'MB/s':>8}{'peak MB':>9}"
     for name in MEASURES:
-        seconds = median(each["seconds"] for each in told[name])
-        peak = median(each["peak_bytes"] for each in told[name]) / 1e6
-        speed, flow = logged["records"] / seconds, logged["raw_bytes"] / 1e6 / seconds
+        seconds = median(each["seconds"] for each in results[name])
+        peak = median(each["peak_bytes"] for each in results[name]) / 1e6
+        speed, flow = log_facts["records"] / seconds, log_facts["raw_bytes"] / 1e6 / seconds
         yield f"{name:10}{seconds:9.2f}{speed:12,.0f}{flow:8.1f}{peak:9.0f}"
     for other in ("floor", "standard"):
-        pairs = zip(told["convert"], told[other], strict=True)
+        pairs = zip(results["convert"], results[other], strict=True)
         ratio = median(ours["seconds"] / theirs["seconds"] for ours, theirs in pairs)
         yield f"convert takes {ratio:.2f} times the seconds of {other}: {1 / ratio:.2f} its speed"
-    for stage in told["rebuild"][0]["steps"]:
-        yield f"rebuild, {stage}: {median(e['steps'][stage] for e in told['rebuild']):.2f} seconds"
+    for stage in results["rebuild"][0]["steps"]:
+        seconds = median(each["steps"][stage] for each in results["rebuild"])
+        yield f"rebuild, {stage}: {seconds:.2f} seconds"
     for name, code in STARTS.items():
-        yield f"python -c '{code}': {median(e['seconds'] for e in told[name]):.3f} seconds"
+        yield f"python -c '{code}': {median(e['seconds'] for e in results[name]):.3f} seconds"
 
 
 def compare(records: int) -> None:
     """Make logs up, measure everything, print the report."""
     with TemporaryDirectory(prefix="sluice-bench-") as name:
         folder = Path(name)
-        logged = apart(GENERATE, folder / "logs", str(records))
+        log_facts = apart(GENERATE, folder / "logs", str(records))
         (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
         apart(__file__, "--measure", PREPARE, "--folder", folder)
-        told: dict[str, list[Json]] = {}
-        for measured, result in rounds(folder, records):
-            told.setdefault(measured, []).append(result)
+        results: dict[str, list[Json]] = {}
+        for measurement, result in rounds(folder, records):
+            results.setdefault(measurement, []).append(result)
         if not same_lines(folder):
             sys.exit("the two loops wrote different lines: nothing to compare")
-    sys.stdout.writelines(f"{line}\n" for line in report(logged, told))
+    sys.stdout.writelines(f"{line}\n" for line in report(log_facts, results))
 
 
 if __name__ == "__main__":
@@ -231,8 +232,8 @@ if __name__ == "__main__":
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--measure", choices=[*MEASURES, PREPARE], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        sys.stdout.write(json.dumps(measure(asked.measure, asked.folder)) + "\n")
+    options = parser.parse_args()
+    if options.measure:
+        sys.stdout.write(json.dumps(measure(options.measure, options.folder)) + "\n")
     else:
-        compare(asked.records)
+        compare(options.records)

@@ -24,9 +24,9 @@ def convert(paths: Iterator[Path], out: Path) -> int:
         for path in paths:
             with gzip.open(path, "rt", encoding="utf-8") as log:
                 for line in log:
-                    made = _line(line)
-                    if made is not None:
-                        file.write(made)
+                    training_line = _line(line)
+                    if training_line is not None:
+                        file.write(training_line)
                         records += 1
     return records
 
@@ -69,28 +69,28 @@ def _answer(response: Json) -> tuple[Json, str]:
 
 
 def _system(request: Json) -> list[Json]:
-    said = request.get("system")
-    if not said:
+    system = request.get("system")
+    if not system:
         return []
-    text = said if isinstance(said, str) else "\n".join(block["text"] for block in said)
+    text = system if isinstance(system, str) else "\n".join(block["text"] for block in system)
     return [{"role": "system", "content": text}] if text.strip() else []
 
 
-def _messages(logged: list[Json]) -> Iterator[Json]:
-    for message in logged:
+def _messages(log_messages: list[Json]) -> Iterator[Json]:
+    for message in log_messages:
         if message["role"] not in {"system", "user", "assistant", "tool"}:
             raise ValueError(message["role"])
         yield _message(message)
 
 
-def _message(logged: Json) -> Json:
-    role, content = logged["role"], logged["content"]
+def _message(log_messages: Json) -> Json:
+    role, content = log_messages["role"], log_messages["content"]
     if isinstance(content, list):
         if any("image" in block or "document" in block for block in content):
             raise ValueError("media")
         joint = "" if role == "assistant" else "\n"
         content = joint.join(block["text"] for block in content)
     if role == "assistant":
-        while found := REASONING.match(content):
-            content = content[found.end() :]
+        while match := REASONING.match(content):
+            content = content[match.end() :]
     return {"role": role, "content": content}

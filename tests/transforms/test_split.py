@@ -26,7 +26,7 @@ Days = list[tuple[list[str], list[tuple[str, str]]]]
 HELD, TRAINED = ("g2", "g3", "g9"), ("g0", "g1", "g4")
 
 
-def linked(pairs: Pairs) -> pl.DataFrame:
+def link_table(pairs: Pairs) -> pl.DataFrame:
     return pl.DataFrame(list(pairs), schema=LINKS, orient="row")
 
 
@@ -42,20 +42,20 @@ def prompts(roots: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def sided(pairs: Pairs = ()) -> pl.DataFrame:
+def rows_with_sides(pairs: Pairs = ()) -> pl.DataFrame:
     """The sides of roots in earlier releases."""
     return pl.DataFrame(list(pairs), schema=SIDES, orient="row")
 
 
-def divided(
+def split_roots(
     roots: Sequence[str],
     pairs: Pairs = (),
     earlier: Pairs = (),
     salt: str = "",
     validation: float = 0.5,
 ) -> pl.DataFrame:
-    links = linked(pairs)
-    return split(prompts(roots), links, sided(earlier), validation=validation, salt=salt)
+    links = link_table(pairs)
+    return split(prompts(roots), links, rows_with_sides(earlier), validation=validation, salt=salt)
 
 
 def sides(rows: pl.DataFrame, column: str = "root") -> dict[str, set[str]]:
@@ -71,42 +71,42 @@ _ROOTS = st.lists(st.text(max_size=8) | st.sampled_from(["a", "b"]), max_size=20
 
 @given(old=_ROOTS, new=_ROOTS, salt=st.text(max_size=16))
 def test_new_prompts_move_no_old_group(old: list[str], new: list[str], salt: str) -> None:
-    before = sides(divided(old, salt=salt, validation=0.3))
-    after = sides(divided([*new, *old], salt=salt, validation=0.3))
+    before = sides(split_roots(old, salt=salt, validation=0.3))
+    after = sides(split_roots([*new, *old], salt=salt, validation=0.3))
     assert all(len(each) == 1 for each in after.values())
     assert {root: after[root] for root in before} == before
 
 
 def test_this_very_split_never_changes() -> None:
     """A golden: whoever changes the hash moves every group of every dataset there is."""
-    sides_of = sides(divided([f"g{n}" for n in range(12)]))
+    sides_of = sides(split_roots([f"g{n}" for n in range(12)]))
     assert sorted(root for root, side in sides_of.items() if side == {"validation"}) == [*HELD]
 
 
 @pytest.mark.parametrize("validation", [0.0, 0.1, 0.5])
 def test_the_share_is_what_was_asked_for(validation: float) -> None:
-    sides_of = sides(divided([f"g{n}" for n in range(4_000)], validation=validation))
+    sides_of = sides(split_roots([f"g{n}" for n in range(4_000)], validation=validation))
     share = sum(side == {"validation"} for side in sides_of.values()) / len(sides_of)
     assert share == pytest.approx(validation, abs=0.03)
 
 
 def test_another_salt_is_another_split() -> None:
     roots = [f"g{n}" for n in range(400)]
-    one, same, other = (sides(divided(roots, salt=s, validation=0.3)) for s in ("a", "a", "b"))
+    one, same, other = (sides(split_roots(roots, salt=s, validation=0.3)) for s in ("a", "a", "b"))
     assert one == same
     move_count = sum(one[root] != other[root] for root in one)
     assert 100 < move_count < 250  # 2 × 0.3 × 0.7 of them, by chance
 
 
 def test_without_links_a_group_is_its_root() -> None:
-    rows = divided([*HELD, *TRAINED])
+    rows = split_roots([*HELD, *TRAINED])
     assert rows.columns == ["request_id", "prompt_digest", "root", "group", "split"]
     assert rows["group"].equals(rows["root"], check_names=False)
-    assert divided([]).columns == rows.columns
+    assert split_roots([]).columns == rows.columns
 
 
 def test_linked_roots_are_one_group_of_one_side() -> None:
-    rows = divided([*HELD, *TRAINED], [("g4", "g1"), ("g2", "g4"), ("x", "g2")])
+    rows = split_roots([*HELD, *TRAINED], [("g4", "g1"), ("g2", "g4"), ("x", "g2")])
     assert sides(rows, "group") == {
         "g0": {"train"}, "g1": {"train"}, "g3": {"validation"}, "g9": {"validation"},
     }  # fmt: skip
@@ -117,7 +117,7 @@ def test_the_share_is_one_of_groups_however_large_they_are(size: int) -> None:
     """Groups of look-alikes weigh as much as any other, and none is more likely to be held out."""
     roots = [f"g{n}/{m}" for n in range(2_000) for m in range(size)]
     pairs = [(f"g{n}/0", f"g{n}/{m}") for n in range(2_000) for m in range(1, size)]
-    sides_of = sides(divided(roots, pairs, validation=0.1), "group")
+    sides_of = sides(split_roots(roots, pairs, validation=0.1), "group")
     share = sum(side == {"validation"} for side in sides_of.values()) / len(sides_of)
     assert len(sides_of) == 2_000
     assert share == pytest.approx(0.1, abs=0.02)
@@ -136,7 +136,7 @@ def test_the_share_is_one_of_groups_however_large_they_are(size: int) -> None:
 def test_a_group_keeps_the_side_that_it_had(
     pairs: list[tuple[str, str]], earlier: dict[str, str], expected: dict[str, str]
 ) -> None:
-    rows = divided(["g0", "g1", "g2", "g3"], pairs, list(earlier.items()))
+    rows = split_roots(["g0", "g1", "g2", "g3"], pairs, list(earlier.items()))
     side_of = {root: side for root, (side,) in sides(rows).items()}
     assert side_of.items() >= expected.items()
 
@@ -145,14 +145,14 @@ def test_where_new_data_join_both_sides_each_old_root_keeps_its_own() -> None:
     """What is new goes to validation, unless only what was trained on leads to it."""
     earlier = [("g2", "validation"), ("g0", "train"), ("g1", "train"), ("g1", "validation")]
     pairs = [("g0", "g2"), ("g2", "new"), ("new", "g0"), ("g2", "g1"), ("g0", "beyond")]
-    rows = divided(["g0", "new", "g2", "g1", "beyond"], pairs, earlier)
+    rows = split_roots(["g0", "new", "g2", "g1", "beyond"], pairs, earlier)
     held_out = {name: {"validation"} for name in ("g1", "g2", "new")}
     assert sides(rows) == held_out | {"g0": {"train"}, "beyond": {"train"}}
     assert all(len(each) == 1 for each in sides(rows, "group").values())
 
 
 def test_a_link_said_a_thousand_times_still_holds() -> None:
-    sides_of = sides(divided(["g0", "g2"], [("g0", "g2")] * 1_024), "group")
+    sides_of = sides(split_roots(["g0", "g2"], [("g0", "g2")] * 1_024), "group")
     assert list(sides_of) == ["g0"]
 
 
@@ -174,7 +174,7 @@ def test_over_the_days_nothing_moves_between_the_sides(days: Days, window: int) 
         inside = days[max(0, day - window) : day]
         roots = [root for some, _ in inside for root in some]
         pairs = [pair for _, some in inside for pair in some]
-        rows = divided(roots, pairs, earlier, validation=0.4, salt="s")
+        rows = split_roots(roots, pairs, earlier, validation=0.4, salt="s")
         sides_of = sides(rows)
         assert all(len(side) == 1 for side in [*sides_of.values(), *sides(rows, "group").values()])
         before = dict(earlier)
@@ -191,20 +191,20 @@ def test_over_the_days_nothing_moves_between_the_sides(days: Days, window: int) 
 def test_the_order_of_the_rows_changes_nothing(
     roots: list[str], pairs: list[tuple[str, str]], seed: int
 ) -> None:
-    frame, links = prompts(roots), linked(pairs)
-    swapped_links = linked([(right, left) for left, right in reversed(pairs)])
+    frame, links = prompts(roots), link_table(pairs)
+    swapped_links = link_table([(right, left) for left, right in reversed(pairs)])
     shuffled_rows = frame.sample(fraction=1, shuffle=True, seed=seed)
-    one = split(frame, links, sided(), validation=0.3, salt="")
-    other = split(shuffled_rows, swapped_links, sided(), validation=0.3, salt="")
+    one = split(frame, links, rows_with_sides(), validation=0.3, salt="")
+    other = split(shuffled_rows, swapped_links, rows_with_sides(), validation=0.3, salt="")
     assert one.equals(other)
     assert one.height == frame.height
 
 
 def test_kept_prompts_are_shuffled_and_what_is_added_leaves_their_order() -> None:
     roots = [f"g{n}" for n in range(100)]
-    whole = divided(roots)["request_id"].to_list()
+    whole = split_roots(roots)["request_id"].to_list()
     assert whole != sorted(whole)
-    some = divided(roots[:50])["request_id"].to_list()
+    some = split_roots(roots[:50])["request_id"].to_list()
     assert [each for each in whole if each in set(some)] == some
 
 
