@@ -3,12 +3,11 @@
 from dataclasses import dataclass, field
 from itertools import chain
 
-import numpy as np
 import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.stages.answer import with_labels
-from bedrock_sluice.flows.stages.features import FeatureOptions, add_features
+from bedrock_sluice.flows.stages.features import add_features, compare_texts
 from bedrock_sluice.flows.stages.lineage import excluded_prompts
 from bedrock_sluice.transforms.answers.sources import labelled_requests
 from bedrock_sluice.transforms.curate.caps import (
@@ -33,7 +32,6 @@ from bedrock_sluice.transforms.curate.rules import (
     with_response_flags,
 )
 from bedrock_sluice.transforms.curate.trained_before import drop_trained, registry_facts
-from bedrock_sluice.transforms.dedup.contamination import SIMILARITY
 from bedrock_sluice.transforms.dedup.leakage import scopes
 from bedrock_sluice.transforms.dedup.near_duplicates import choose_survivors, similar_pairs
 from bedrock_sluice.transforms.facts.release_facts import CurationFacts, LabelConflicts, Slice
@@ -102,9 +100,9 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     # After bursts are dropped: of each burst, only the first record's response counts.
     candidate_responses = filters.kept.filter("has_good_response")
     filters.pass_on(drop_exact_duplicates(filters.kept))
-    features = add_features(context, filters.kept, _feature_options(context))
+    inspected = add_features(context, filters.kept)
     is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)
-    filters.kept = features.prompts.with_columns(is_clean=is_clean)
+    filters.kept = inspected.with_columns(is_clean=is_clean)
     label_conflicts = None
     if context.recipe.quality.drop_refusals:
         refusing = filters.kept.filter("is_refusal").select("exchange")
@@ -116,11 +114,13 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     filters.pass_on(drop_evaluated(filters.kept))
     filters.pass_on(choose_turns(filters.kept, options.conversations, options.max_per_conversation))
     if options.near_duplicates:
-        sketch_rows = filters.kept["sketch_row"].to_numpy().astype(np.int64)
+        # Texts are fetched in ascending order of the rows, which is that of the exchanges.
+        filters.kept = filters.kept.sort("exchange")
+        sketches, fetch = compare_texts(context, filters.kept["exchange"], options.near_scope)
         ranks = survival_ranks(filters.kept)
         similar = similar_pairs(
-            features.sketches[sketch_rows],
-            lambda rows: features.texts.fetch(sketch_rows[rows]),
+            sketches,
+            fetch,
             ranks,
             options.near_duplicates,
             scopes(filters.kept["system_digest"]) if options.within_system else None,
@@ -130,9 +130,9 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
         label_conflicts = LabelConflicts(int(sizes.sum()), int(sizes.max(initial=0)))
     _cap(context, filters)
     result = FilterResult(filters.kept, pl.concat(filters.rejected))
-    facts = _facts(features.prompts, label_conflicts)
+    facts = _facts(inspected, label_conflicts)
     trained_before = registry_facts(trained_prompts)
-    return Curated(result, candidate_responses, facts, _slices(features.prompts), trained_before)
+    return Curated(result, candidate_responses, facts, _slices(inspected), trained_before)
 
 
 def _labelled_requests(context: BuildContext, exchanges: pl.DataFrame) -> pl.Series:
@@ -158,20 +158,6 @@ def _with_conversations(context: BuildContext, exchanges: pl.DataFrame) -> pl.Da
     session = session_name(key) if key else None
     exchanges = group_conversations(exchanges, key)
     return name_roots(exchanges, group_by=options.group_by, session=session, salt=options.salt)
-
-
-def _feature_options(context: BuildContext) -> FeatureOptions:
-    options = context.recipe.curate
-    path = None
-    if options.against:
-        path = context.work / "evaluation.parquet"
-        context.evaluation.items.write_parquet(path)
-    return FeatureOptions(
-        scope=options.near_scope if options.near_duplicates else None,
-        similarity=options.near_duplicates or SIMILARITY,
-        evaluation=path,
-        has_languages=bool(context.recipe.quality.languages),
-    )
 
 
 def _facts(prompts: pl.DataFrame, label_conflicts: LabelConflicts | None) -> CurationFacts:

@@ -1,79 +1,78 @@
-"""The stage `normalise`: selected records to exchanges, part by part."""
+"""The stage `normalise`: selected records to exchanges, which are rows of derived parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bedrock_sluice.flows.context import BuildContext
-from bedrock_sluice.flows.recipe.sections import NormaliseSection
 from bedrock_sluice.flows.running.executor import in_order
 from bedrock_sluice.flows.running.runner import ReportProgress
-from bedrock_sluice.lake.exchanges import write_exchanges
+from bedrock_sluice.flows.stages.derive import derive
+from bedrock_sluice.lake.exchanges import ExchangeFile, read_columns
 from bedrock_sluice.lake.logs.landed_window import PartReader
 from bedrock_sluice.transforms.fates import FilterResult
-from bedrock_sluice.transforms.readers.normalise import normalise as normalise_rows
-from bedrock_sluice.transforms.tables import LANDED, RECORD_KEY
+from bedrock_sluice.transforms.readers.normalise import READ_COLUMNS
+from bedrock_sluice.transforms.tables import EXCHANGES, RECORD_KEY, TEXT_COLUMNS
+
+_LANDED_COLUMNS = [name for name in EXCHANGES.names if name not in READ_COLUMNS]
+_DERIVED_COLUMNS = ["reason", "detail", *(n for n in READ_COLUMNS if n not in TEXT_COLUMNS)]
 
 
 def normalise(
     context: BuildContext, records: pl.DataFrame, report_progress: ReportProgress
 ) -> FilterResult:
-    """Read the selected records into exchanges, on disk.
+    """Find the exchanges of the selected records, and tell the context where they are.
 
-    Kept rows are those without their text, with their row number there as `exchange`.
+    Kept rows have all columns of exchanges but the texts, and their number as `exchange`.
     """
-    landed, exchanges = context.landed, context.exchanges
+    landed = context.landed
     objects = [(each.key, n) for n, part in enumerate(landed.parts) for each in part.objects]
     parts = pl.DataFrame(objects, schema={"object": pl.String, "part": pl.UInt32}, orient="row")
-    keys = records.select(RECORD_KEY)
-    keys_by_part = keys.join(parts, on="object").partition_by("part", as_dict=True)
+    keys_by_part = {
+        number: keys
+        for (number,), keys in records.select(RECORD_KEY)
+        .join(parts, on="object")
+        .partition_by("part", as_dict=True, include_key=False)
+        .items()
+    }
+    paths = derive(context, keys_by_part.keys(), report_progress)
     tasks = [
-        NormaliseTask(
-            reader,
-            keys_by_part.get((n,), keys.clear()),
-            exchanges.path(n),
-            context.recipe.normalise,
-        )
-        for n, reader in enumerate(landed.readers())
+        PartTask(reader, paths[number], keys_by_part[number])
+        for number, reader in enumerate(landed.readers())
+        if number in paths
     ]
-    rejected = list[pl.DataFrame]()
-    for frame in in_order(normalise_part, tasks, landed.size_bytes()):
-        rejected.append(frame)
-        report_progress(len(rejected), len(tasks))
-    return FilterResult(kept=exchanges.read_narrow(), rejected=pl.concat(rejected))
+    results = list(in_order(read_part, tasks, 0))
+    is_exchange = pl.col("reason").is_null()
+    context.exchanges.files = [
+        ExchangeFile(task.path, result.filter(is_exchange)["row"].to_numpy().astype(np.int64))
+        for task, result in zip(tasks, results, strict=True)
+    ]
+    rows = pl.concat(results)
+    return FilterResult(
+        kept=rows.filter(is_exchange).with_row_index("exchange"),
+        rejected=rows.filter(~is_exchange).select(*RECORD_KEY, "request_id", "reason", "detail"),
+    )
 
 
 @dataclass(frozen=True)
-class NormaliseTask:
-    """One part to read into exchanges: which records (`object, line`) of it, and where to."""
+class PartTask:
+    """A landed part, its derived part, and which records (`object, line`) of it to read."""
 
     reader: PartReader
+    path: Path
     records: pl.DataFrame
-    out: Path
-    options: NormaliseSection
 
 
-def normalise_part(task: NormaliseTask) -> pl.DataFrame:
-    """Write the exchanges of one part to their file; return the records that have none."""
-    rejected = list[pl.DataFrame]()
-    with write_exchanges(task.out) as writer:
-        for table in task.reader.read(LANDED.names):
-            rejected.append(_normalise_table(task, table, writer))
-            del table  # it may be large; the next one is read without it
-    pa.default_memory_pool().release_unused()
-    return pl.concat(rejected)
+def read_part(task: PartTask) -> pl.DataFrame:
+    """Read the columns of these records but the texts, with their `row` in the derived part.
 
-
-# A function of its own, so that its tables are freed before the next one is read.
-def _normalise_table(
-    task: NormaliseTask, table: pa.Table, writer: pq.ParquetWriter
-) -> pl.DataFrame:
-    records = pl.DataFrame(table.select(RECORD_KEY)).with_row_index("row")
-    rows = records.join(task.records, on=RECORD_KEY, how="semi", maintain_order="left")["row"]
-    landed = table if len(rows) == table.num_rows else table.take(rows.to_arrow())
-    result = normalise_rows(landed, keep_reasoning=task.options.keep_reasoning)
-    writer.write_table(result.exchanges)
-    return result.rejected
+    Records without an exchange have a `reason`.
+    """
+    # Rows are matched by position, so those of log objects that are not read count too.
+    reader = replace(task.reader, objects=None)
+    landed = pl.concat([pl.DataFrame(table) for table in reader.read(_LANDED_COLUMNS)])
+    derived = pl.DataFrame(read_columns(task.path, _DERIVED_COLUMNS))
+    rows = pl.concat([landed, derived], how="horizontal").with_row_index("row")
+    return rows.join(task.records, on=RECORD_KEY, how="semi", maintain_order="left")

@@ -6,7 +6,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bedrock_sluice.flows.context import BuildContext
-from bedrock_sluice.flows.stages.features import sketch_turns
+from bedrock_sluice.flows.stages.features import compare_texts
 from bedrock_sluice.lake.releases.split_history import SplitHistory
 from bedrock_sluice.transforms.chat.digests import conversation_marks
 from bedrock_sluice.transforms.chat.messages import chat_of
@@ -76,12 +76,12 @@ def _near_links(
     Links join prompts with each other, and with the lines of earlier releases.
     """
     ordered_prompts = prompts.sort("exchange")
-    sketches, texts = sketch_turns(context, ordered_prompts)
+    sketches, fetch_new = compare_texts(context, ordered_prompts["exchange"], "turns")
     first = ordered_prompts.height
 
     def fetch(rows: NDArray[np.int64]) -> pl.Series:
         new, old = rows[rows < first], rows[rows >= first] - first
-        return pl.concat([texts.fetch(new), earlier_lines["turns"].gather(old)])
+        return pl.concat([fetch_new(new), earlier_lines["turns"].gather(old)])
 
     every = np.concatenate([sketches, sketch(earlier_lines["turns"])])
     pairs = pairs_to_keep_together(every, fetch, split_similarity(context))

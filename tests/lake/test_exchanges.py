@@ -5,27 +5,38 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bedrock_sluice.lake import exchanges
-from bedrock_sluice.lake.exchanges import ExchangeFiles, read_rows, write_exchanges
+from bedrock_sluice.lake.exchanges import ExchangeFile, ExchangeFiles, read_columns, read_rows
 from bedrock_sluice.lake.texts import open_texts, write_texts
-from bedrock_sluice.transforms.tables import EXCHANGES
+from bedrock_sluice.transforms.curate.derived_rows import DERIVED
+from bedrock_sluice.transforms.errors import TransientError
 
-SIZES = [[3, 4], [], [0, 5]]  # rows of each row group, a list for each file
+SIZES = [[3, 4], [], [0, 5]]  # exchanges of each row group, a list for each file
 
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ExchangeFiles:
-    """Exchanges 0 to 11 in three files, each with its number as its response."""
+    """Exchanges 0 to 11 in three files, each with its number as its response.
+
+    Each is followed by a row that is not an exchange of this build.
+    """
     monkeypatch.setattr(exchanges, "BATCH_ROWS", 2)
-    result, first = ExchangeFiles(tmp_path, len(SIZES)), 0
+    result, first = ExchangeFiles(), 0
     for part, groups in enumerate(SIZES):
-        with write_exchanges(result.path(part)) as writer:
+        path = tmp_path / f"{part}.parquet"
+        with pq.ParquetWriter(path, DERIVED) as writer:
             for size in groups:
-                rows = [{"response": str(number)} for number in range(first, first + size)]
-                writer.write_table(pa.Table.from_pylist(rows, schema=EXCHANGES))
+                rows = [
+                    {"response": response}
+                    for number in range(first, first + size)
+                    for response in (str(number), "not of this build")
+                ]
+                writer.write_table(pa.Table.from_pylist(rows, schema=DERIVED))
                 first += size
+        result.files.append(ExchangeFile(path, np.arange(sum(groups)) * 2))
     return result
 
 
@@ -41,20 +52,27 @@ def test_exchanges_are_read_by_number(files: ExchangeFiles, numbers: list[int]) 
 def test_files_name_their_rows(files: ExchangeFiles) -> None:
     by_file = files.rows_by_file(pl.Series([9, 2, 8], dtype=pl.UInt32))
     assert [(path, rows.tolist()) for path, rows in by_file] == [
-        (files.path(0), [2]),
-        (files.path(2), [1, 2]),
+        (files.files[0].path, [4]),
+        (files.files[2].path, [2, 4]),
     ]
 
 
 def test_rows_of_one_file(files: ExchangeFiles) -> None:
-    batches = read_rows(files.path(2), ["response"], np.array([0, 3]))
+    batches = read_rows(files.files[2].path, ["response"], np.array([0, 6]))
     assert [each["response"].to_pylist() for each in batches] == [["7"], ["10"]]
 
 
-def test_the_narrow_table_has_every_number_and_no_text(files: ExchangeFiles) -> None:
-    narrow = files.read_narrow()
-    assert narrow["exchange"].to_list() == list(range(12))
-    assert "messages" not in narrow.columns
+def test_a_file_that_goes_or_breaks_during_a_build_is_worth_another_try(
+    files: ExchangeFiles,
+) -> None:
+    path = files.files[0].path
+    content = path.read_bytes()
+    path.write_bytes(content[:-9])
+    with pytest.raises(TransientError, match="run again"):
+        list(files.read(("response",), pl.Series([0], dtype=pl.UInt32)))
+    path.unlink()
+    with pytest.raises(TransientError, match="run again"):
+        read_columns(path, ["reason"])
 
 
 def test_texts_are_fetched_in_the_order_of_their_numbers(tmp_path: Path) -> None:

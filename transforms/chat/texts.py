@@ -28,12 +28,15 @@ def prompt_texts(exchanges: pl.DataFrame) -> pl.DataFrame:
     rows = list[tuple[str, str, str, str]]()
     for messages_json, response_json in exchanges.select("messages", "response").iter_rows():
         messages, response = _MESSAGES.decode(messages_json), _MESSAGE.decode(response_json)
-        last = next((m.content or "" for m in reversed(messages) if m.role == "user"), "")
         turns = _turns(messages)
         has_system = any(message.role == "system" for message in messages)
         prompt = f"{_system(messages)}\n{turns}" if has_system else turns
-        rows.append((last, turns, prompt, response.content or ""))
+        rows.append((_last_user(messages), turns, prompt, response.content or ""))
     return pl.DataFrame(rows, schema=TEXTS, orient="row")
+
+
+def _last_user(messages: Sequence[Message]) -> str:
+    return next((m.content or "" for m in reversed(messages) if m.role == "user"), "")
 
 
 def _turns(messages: Sequence[Message]) -> str:
@@ -44,9 +47,14 @@ def _system(messages: Sequence[Message]) -> str:
     return "\n".join([m.content or "" for m in messages if m.role == "system"])
 
 
-def turn_texts(messages: pl.Series) -> pl.Series:
-    """What is said in each of `messages` (JSON), but for the system message."""
-    return pl.Series("turns", [_turns(_MESSAGES.decode(m)) for m in messages], dtype=pl.String)
+def compared_texts(messages: pl.Series, scope: str) -> pl.Series:
+    """Return the text of each of `messages` (JSON) by which prompts are compared.
+
+    `scope` is `turns` or `last_user`: the result is that column of `prompt_texts`.
+    """
+    text_of = {"turns": _turns, "last_user": _last_user}[scope]
+    texts = [text_of(_MESSAGES.decode(each)) for each in messages]
+    return pl.Series(scope, texts, dtype=pl.String)
 
 
 def exchange_parts(exchanges: pl.DataFrame) -> pl.DataFrame:

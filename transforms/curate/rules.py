@@ -19,7 +19,7 @@ _CUT_OFF = ("max_tokens", "model_context_window_exceeded", BROKEN_OFF)
 
 _IS_GOOD_STOP = pl.col("stop_reason").is_in(GOOD_STOP_REASONS).fill_null(value=False)
 
-_PROMPT_RULES = (
+PROMPT_RULES = (
     (Reason.CURATE_MEDIA, pl.col("has_media")),
     (Reason.CURATE_GUARDRAIL, pl.col("stop_reason").is_in(_BLOCKED)),
     (Reason.CURATE_GUARDRAIL_INPUT, pl.col("stop_reason") == "guardrail_input"),
@@ -28,6 +28,8 @@ _PROMPT_RULES = (
     (Reason.CURATE_DANGLING_TOOL_CALL, pl.col("has_dangling_call")),
     (Reason.CURATE_LAST_NOT_USER, ~pl.col("is_user_last")),
 )
+"""What makes an exchange useless whatever the recipe says."""
+
 RESPONSE_RULES = (
     (Reason.CURATE_GUARDRAIL_OUTPUT, pl.col("stop_reason").is_in(_OUTPUT_BLOCKED)),
     (Reason.CURATE_REFUSAL, pl.col("stop_reason") == "refusal"),
@@ -55,7 +57,7 @@ def drop_unteachable(
     """
     is_labelled = pl.col("label").is_not_null()
     rules = [
-        *_PROMPT_RULES,
+        *PROMPT_RULES,
         (Reason.CURATE_MULTI_TURN, ~pl.col("is_single_turn") & ~pl.lit(takes_history)),
         (Reason.CURATE_TOO_LONG, pl.col("prompt_tokens") > max_prompt_tokens),
         *((reason, is_broken & ~is_labelled) for reason, is_broken in RESPONSE_RULES),

@@ -19,7 +19,9 @@ PROMPT_DIGEST_BYTES = 16
 
 _KEYS = ["object", "line", "request_id"]
 _PASSED = [name for name in EXCHANGES.names if name in LANDED.names]
-_MADE = [name for name in EXCHANGES.names if name not in LANDED.names]
+READ_COLUMNS = [name for name in EXCHANGES.names if name not in LANDED.names]
+"""The columns of an exchange that come from its bodies; the others are those of its landed row."""
+
 _READ = ["input_body", "output_body", "input_body_uri", "output_body_uri", "error_code"]
 _READ += ["model_id", "reason", "detail"]
 
@@ -27,10 +29,15 @@ _Row = dict[str, Any]
 
 
 class Normalised(NamedTuple):
-    """Exchanges (schema `tables.EXCHANGES`) and the rows that gave none, with their reason."""
+    """Exchanges (schema `tables.EXCHANGES`) and the rows that gave none, with their reason.
+
+    `kept_rows` and `rejected_rows` are the numbers of their landed rows.
+    """
 
     exchanges: pa.Table
     rejected: pl.DataFrame
+    kept_rows: list[int]
+    rejected_rows: list[int]
 
 
 def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
@@ -49,7 +56,7 @@ def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
             rejected_rows.append(number)
     # What an exchange takes over from its landed row never becomes Python objects.
     copied_columns = landed.select(_PASSED).take(pa.array(kept, pa.int64()))
-    columns: dict[str, Any] = {name: [row[name] for row in exchange_rows] for name in _MADE}
+    columns: dict[str, Any] = {name: [row[name] for row in exchange_rows] for name in READ_COLUMNS}
     columns |= {name: copied_columns[name] for name in _PASSED}
     exchanges = pa.table({name: columns[name] for name in EXCHANGES.names}, schema=EXCHANGES)
     keys = landed.select(_KEYS).take(pa.array(rejected_rows, pa.int64()))
@@ -57,7 +64,7 @@ def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
     rejected = pl.DataFrame(keys).with_columns(
         pl.Series(name, values, dtype=pl.String) for name, values in texts.items()
     )
-    return Normalised(exchanges, rejected)
+    return Normalised(exchanges, rejected, kept, rejected_rows)
 
 
 def _read_row(row: _Row, keep_reasoning: bool) -> _Row:

@@ -1,0 +1,124 @@
+"""Derived parts: beside each landed part, a Parquet file of what was computed from it.
+
+    derived/<fingerprint>/<key of the landed part>-<digest of the file>.parquet
+
+The fingerprint stands for the code, the libraries and the settings that decide the content. A
+derived part is a cache: it can be deleted at any time, and is never trusted over its landed part.
+Its name has the digest of its bytes, its footer that of the landed part's bytes; a part for which
+one of them is wrong is not used.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from hashlib import file_digest, sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bedrock_sluice import transforms
+from bedrock_sluice.lake.stores.store import Entry, Store
+from bedrock_sluice.transforms.curate.derived_rows import DERIVED, DeriveOptions
+
+FOLDER = "derived"
+FORMAT = 1  # of the files
+FINGERPRINT_DIGITS = 16
+DIGEST_DIGITS = 24
+
+LIBRARIES = ("jmespath", "msgspec", "numpy", "polars", "py3langid", "pyarrow", "scipy")
+"""What `transforms` imports and may decide the content; some are extras."""
+
+_LANDED_KEY = b"sluice.landed"
+# A part that is damaged keeps its name, so the one that replaces it has a number at its end.
+_NAME = re.compile(
+    rf"(?P<landed>.+)-(?P<digest>[0-9a-f]{{{DIGEST_DIGITS}}})(?:-(?P<number>\d+))?\.parquet"
+)
+
+
+def fingerprint(options: DeriveOptions) -> str:
+    """Return the fingerprint of all that decides derived parts besides the landed part."""
+    identity = [FORMAT, options, _code_digest(), python_version(), _library_versions()]
+    return sha256(msgspec.json.encode(identity)).hexdigest()[:FINGERPRINT_DIGITS]
+
+
+@cache
+def _code_digest() -> str:
+    """Return the digest of all files of `transforms`: any of them may decide what is computed."""
+    root, digest = Path(transforms.__file__).parent, sha256()
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode())
+            digest.update(content)
+    return digest.hexdigest()
+
+
+def _library_versions() -> dict[str, str | None]:
+    versions = dict[str, str | None]()
+    for name in LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def list_derived(lake: Store, fingerprint: str) -> Mapping[str, list[Entry]]:
+    """List the derived parts of a fingerprint by the key of their landed part."""
+    root = f"{FOLDER}/{fingerprint}/"
+    by_landed = dict[str, list[Entry]]()
+    for entry in lake.entries(root):
+        if match := _NAME.fullmatch(entry.key.removeprefix(root)):
+            by_landed.setdefault(f"{match['landed']}.parquet", []).append(entry)
+    return by_landed
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of a file's bytes (hex)."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def is_sound(path: Path, key: str, landed_digest: str) -> bool:
+    """Whether a derived part is as it was written, and was made of the landed part as it is."""
+    match = _NAME.fullmatch(key)
+    try:
+        if not match or digest_of(path)[:DIGEST_DIGITS] != match["digest"]:
+            return False
+        metadata = pq.read_metadata(path)
+    except (pa.ArrowException, OSError):
+        return False
+    is_of_landed = metadata.metadata.get(_LANDED_KEY) == landed_digest.encode()
+    return is_of_landed and metadata.schema.to_arrow_schema().equals(DERIVED)
+
+
+@contextmanager
+def open_derived(path: Path, landed_digest: str) -> Iterator[pq.ParquetWriter]:
+    """Write a derived part (schema `DERIVED`) to a local file, a table at a time."""
+    with pq.ParquetWriter(
+        path,
+        DERIVED,
+        compression="zstd",
+        write_page_checksum=True,
+        use_dictionary=["reason", "detail", "stop_reason", "dialect", "language"],
+    ) as writer:
+        yield writer
+        writer.add_key_value_metadata({_LANDED_KEY: landed_digest.encode()})
+
+
+def put_derived(
+    lake: Store, fingerprint: str, landed_key: str, path: Path, damaged: Sequence[Entry]
+) -> Entry | None:
+    """Put a new derived part into the lake, beside the `damaged` ones of its landed part.
+
+    Returns its entry; None if another writer was faster.
+    """
+    stem = landed_key.removesuffix(".parquet")
+    number = f"-{len(damaged)}" if damaged else ""
+    key = f"{FOLDER}/{fingerprint}/{stem}-{digest_of(path)[:DIGEST_DIGITS]}{number}.parquet"
+    return lake.entry(key) if lake.put_new(key, path) else None
