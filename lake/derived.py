@@ -93,8 +93,9 @@ def is_sound(path: Path, key: str, landed_digest: str) -> bool:
         metadata = pq.read_metadata(path)
     except (pa.ArrowException, OSError):
         return False
-    is_of_landed = metadata.metadata.get(_LANDED_KEY) == landed_digest.encode()
-    return is_of_landed and metadata.schema.to_arrow_schema().equals(DERIVED)
+    is_of_landed: bool = metadata.metadata.get(_LANDED_KEY) == landed_digest.encode()
+    has_schema: bool = metadata.schema.to_arrow_schema().equals(DERIVED)
+    return is_of_landed and has_schema
 
 
 @contextmanager
@@ -112,13 +113,13 @@ def open_derived(path: Path, landed_digest: str) -> Iterator[pq.ParquetWriter]:
 
 
 def put_derived(
-    lake: Store, fingerprint: str, landed_key: str, path: Path, damaged: Sequence[Entry]
+    lake: Store, fingerprint: str, landed_key: str, path: Path, unsound: Sequence[Entry]
 ) -> Entry | None:
-    """Put a new derived part into the lake, beside the `damaged` ones of its landed part.
+    """Put a new derived part into the lake, beside the `unsound` ones of its landed part.
 
     Returns its entry; None if another writer was faster.
     """
     stem = landed_key.removesuffix(".parquet")
-    number = f"-{len(damaged)}" if damaged else ""
+    number = f"-{len(unsound)}" if unsound else ""
     key = f"{FOLDER}/{fingerprint}/{stem}-{digest_of(path)[:DIGEST_DIGITS]}{number}.parquet"
     return lake.entry(key) if lake.put_new(key, path) else None

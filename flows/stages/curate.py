@@ -100,9 +100,9 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     # After bursts are dropped: of each burst, only the first record's response counts.
     candidate_responses = filters.kept.filter("has_good_response")
     filters.pass_on(drop_exact_duplicates(filters.kept))
-    inspected = add_features(context, filters.kept)
+    with_features = add_features(context, filters.kept)
     is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)
-    filters.kept = inspected.with_columns(is_clean=is_clean)
+    filters.kept = with_features.with_columns(is_clean=is_clean)
     label_conflicts = None
     if context.recipe.quality.drop_refusals:
         refusing = filters.kept.filter("is_refusal").select("exchange")
@@ -130,9 +130,9 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
         label_conflicts = LabelConflicts(int(sizes.sum()), int(sizes.max(initial=0)))
     _cap(context, filters)
     result = FilterResult(filters.kept, pl.concat(filters.rejected))
-    facts = _facts(inspected, label_conflicts)
+    facts = _facts(with_features, label_conflicts)
     trained_before = registry_facts(trained_prompts)
-    return Curated(result, candidate_responses, facts, _slices(inspected), trained_before)
+    return Curated(result, candidate_responses, facts, _slices(with_features), trained_before)
 
 
 def _labelled_requests(context: BuildContext, exchanges: pl.DataFrame) -> pl.Series:

@@ -73,6 +73,6 @@ def read_part(task: PartTask) -> pl.DataFrame:
     # Rows are matched by position, so those of log objects that are not read count too.
     reader = replace(task.reader, objects=None)
     landed = pl.concat([pl.DataFrame(table) for table in reader.read(_LANDED_COLUMNS)])
-    derived = pl.DataFrame(read_columns(task.path, _DERIVED_COLUMNS))
-    rows = pl.concat([landed, derived], how="horizontal").with_row_index("row")
+    derived_rows = pl.DataFrame(read_columns(task.path, _DERIVED_COLUMNS))
+    rows = pl.concat([landed, derived_rows], how="horizontal").with_row_index("row")
     return rows.join(task.records, on=RECORD_KEY, how="semi", maintain_order="left")

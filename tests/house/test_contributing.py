@@ -256,7 +256,7 @@ def add_reason(tree: Tree) -> list[str]:
     member = '\n    CURATE_TINY = "curate_tiny", "the prompt is tiny"'
     tree.insert("transforms/reasons.py", r"^    GRADE_ZERO_VARIANCE = (?s:.*?)^    \)$", member)
     rule = '\n    (Reason.CURATE_TINY, pl.col("prompt_tokens") < 2),'
-    tree.insert("transforms/curate/rules.py", r"^_PROMPT_RULES = \(", rule)
+    tree.insert("transforms/curate/rules.py", r"^PROMPT_RULES = \(", rule)
     tree.write("tests/transforms/curate/test_tiny.py", REASON_TEST)
     row = "| `curate_tiny` | dropped | the prompt is tiny |\n"
     tree.insert("docs/reasons.md", r"(?s)\A.*\|\n", row)

@@ -18,7 +18,9 @@ from bedrock_sluice.transforms.privacy.kinds import KINDS
 PROMPT_COLUMNS = ("messages", "tools")
 TEXT_COLUMNS = (*PROMPT_COLUMNS, "response")
 
-FEATURES = pl.Schema({**MEASURES, **dict.fromkeys(KINDS, pl.UInt32), "language": pl.String})
+FEATURES = pl.Schema(
+    [*MEASURES.items(), *((kind, pl.UInt32()) for kind in KINDS), ("language", pl.String())]
+)
 """What is measured of a prompt and its response, and how many of each kind of secrets and personal
 data the prompt holds."""
 

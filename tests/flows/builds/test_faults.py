@@ -19,7 +19,9 @@ from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.stages import pull
 from bedrock_sluice.lake.files import TEMPORARY_PREFIX
 
-FILES = 8  # that the build below writes: one landed part, six files, and the manifest last
+FILES = (
+    9  # that the build below writes: a landed and a derived part, six files, and the manifest last
+)
 KILLS = [
     *(("os.link", nth) for nth in range(1, FILES + 1)),  # written, but without its name
     *(("os.remove", nth) for nth in (1, 2, FILES - 1, FILES)),  # with its name, and a temporary one

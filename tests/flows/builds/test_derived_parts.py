@@ -1,0 +1,157 @@
+"""Derived parts: a build is the same with any, without any, and whatever is wrong with them."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import pytest
+from support.builds import without_checks
+from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
+
+from bedrock_sluice.flows.context import open_context
+from bedrock_sluice.flows.pipeline import build
+from bedrock_sluice.flows.stages import derive
+
+OTHER_FILTER = '[select]\noperations = ["Converse"]\n'
+Damage = Callable[[Path, Random], None]
+
+
+def remove(path: Path, _: Random) -> None:
+    path.unlink()
+
+
+def flip_a_bit(path: Path, dice: Random) -> None:
+    content = bytearray(path.read_bytes())
+    content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+    path.write_bytes(content)
+
+
+def truncate(path: Path, dice: Random) -> None:
+    path.write_bytes(path.read_bytes()[: dice.randrange(path.stat().st_size)])
+
+
+def take_that_of_another(path: Path, dice: Random) -> None:
+    """Whole, with the right digest of itself, but made of another landed part."""
+    others = sorted(each for each in path.parents[7].rglob("*.parquet") if each.stem != path.stem)
+    other = dice.choice(others)
+    landed = path.name.split("-")[0]
+    digest = other.stem.split("-")[1]
+    path.unlink()
+    shutil.copy(other, path.with_name(f"{landed}-{digest}.parquet"))
+
+
+DAMAGES = (remove, flip_a_bit, truncate, take_that_of_another)
+
+
+class World(NamedTuple):
+    """Two recipes over the same logs, in a lake of several landed parts."""
+
+    recipes: tuple[Path, Path]
+    lake: Path
+
+    def derived(self) -> list[Path]:
+        return sorted((self.lake / "derived").rglob("*.parquet"))
+
+    def build(self) -> list[dict[str, bytes]]:
+        """Build both anew; return the files of their releases."""
+        shutil.rmtree(self.lake / "releases", ignore_errors=True)
+        return [built_files(recipe) for recipe in self.recipes]
+
+
+def built_files(recipe: Path) -> dict[str, bytes]:
+    with open_context(recipe) as context, without_checks():
+        folder = Path(build(context).uri)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of the landed parts that are derived while a test runs, in order."""
+    keys, compute = list[str](), derive.compute_derived
+
+    def note(derivation: derive.Derivation, task: derive.DeriveTask) -> Path:
+        keys.append(task.landed_key)
+        return compute(derivation, task)
+
+    monkeypatch.setattr(derive, "compute_derived", note)
+    return keys
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path, write_logs: WriteLogs, records: MakeRecords, recipe: WriteRecipe
+) -> World:
+    made = records(240)
+    broken = b'{"schemaType": "ModelInvocationLog"'
+    for number in range(4):
+        mine = [*made[number * 60 : (number + 1) * 60], broken]
+        write_logs(tmp_path / "logs", [mine], f"2026/10/01/{10 + number}")
+    return World((recipe(name="a.toml"), recipe(OTHER_FILTER, name="b.toml")), tmp_path / "lake")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_release_is_the_same_whatever_derived_parts_there_are(
+    world: World, computed: list[str], seed: int
+) -> None:
+    dice, first = Random(seed), world.build()
+    assert len(computed) == len(world.derived()) == 4  # the second recipe computed none
+    computed.clear()
+    assert world.build() == first
+    assert computed == []
+    sound = shutil.copytree(world.lake / "derived", world.lake.with_name("sound"))
+    for damage in dice.sample(DAMAGES, len(DAMAGES)):
+        shutil.rmtree(world.lake / "derived")
+        shutil.copytree(sound, world.lake / "derived")
+        paths = world.derived()
+        hit = dice.sample(paths, dice.randrange(1, len(paths)))
+        for path in hit:
+            damage(path, dice)
+        computed.clear()
+        assert world.build() == first
+        assert computed, damage
+        computed.clear()
+        assert world.build() == first  # the lake was repaired
+        assert computed == []
+    shutil.rmtree(world.lake / "derived")
+    assert world.build() == first
+
+
+def test_settings_that_decide_the_content_have_derived_parts_of_their_own(
+    world: World, computed: list[str], recipe: WriteRecipe
+) -> None:
+    world.build()
+    for more, number in (
+        ("[normalise]\nkeep_reasoning = true\n", 4),
+        ('[curate]\nnear_scope = "last_user"\n', 4),
+        ("[curate]\nnear_duplicates = false\n", 0),
+        ("[curate]\nnear_duplicates = 0.9\nwithin_system = false\n", 0),
+        ("[split]\nvalidation = 0.3\n", 0),
+    ):
+        computed.clear()
+        built_files(recipe(more, name="c.toml"))
+        assert len(computed) == number, more
+
+
+def test_parts_without_selected_records_are_not_derived(
+    world: World, computed: list[str], recipe: WriteRecipe
+) -> None:
+    swaps = {"until = 2026-10-02": "until = 2026-10-01T12:00:30Z"}
+    built_files(recipe(swaps=swaps, name="c.toml"))
+    assert 0 < len(computed) < 4
+
+
+def test_in_a_bucket_derived_parts_are_made_once(
+    bucket: str,
+    world: World,
+    computed: list[str],
+    sluice: RunSluice,
+    recipe: WriteRecipe,
+) -> None:
+    path = recipe(swaps={'"lake"': f'"s3://{bucket}/lake"'}, name="s3.toml")
+    first = json.loads(sluice("build", path, "--json").out)
+    assert len(computed) == 4
+    assert json.loads(sluice("build", path, "--json").out)["id"] == first["id"]
+    assert len(computed) == 4
