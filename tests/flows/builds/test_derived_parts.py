@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 from support.builds import without_checks
+from support.logs import Json
 from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.flows.context import open_context
@@ -87,7 +88,7 @@ def world(
     made = records(240)
     broken = b'{"schemaType": "ModelInvocationLog"'
     for number in range(4):
-        mine = [*made[number * 60 : (number + 1) * 60], broken]
+        mine: list[Json | bytes] = [*made[number * 60 : (number + 1) * 60], broken]
         write_logs(tmp_path / "logs", [mine], f"2026/10/01/{10 + number}")
     return World((recipe(name="a.toml"), recipe(OTHER_FILTER, name="b.toml")), tmp_path / "lake")
 
