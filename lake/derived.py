@@ -30,7 +30,9 @@ FORMAT = 1  # of the files
 FINGERPRINT_DIGITS = 16
 DIGEST_DIGITS = 24
 
-LIBRARIES = ("jmespath", "msgspec", "numpy", "polars", "py3langid", "pyarrow", "scipy")
+LIBRARIES = (
+    *("jmespath", "msgspec", "numpy", "polars", "py3langid", "pyarrow", "python-stdnum", "scipy"),
+)
 """What `transforms` imports and may decide the content; some are extras."""
 
 _LANDED_KEY = b"sluice.landed"
