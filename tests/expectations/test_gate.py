@@ -46,8 +46,8 @@ def good_lines(number: int = MIN_LINES) -> pl.DataFrame:
     """Measures of lines that pass every check."""
     flags = [name for name, kind in LINE_MEASURES.items() if kind == pl.Boolean]
     columns = {"prompt_tokens": pl.lit(50), **dict.fromkeys(flags, pl.lit(value=True))}
-    numbered = pl.DataFrame({"id_number": range(number)}, schema={"id_number": pl.Int64})
-    return numbered.with_columns(**columns).select(
+    frame = pl.DataFrame({"id_number": range(number)}, schema={"id_number": pl.Int64})
+    return frame.with_columns(**columns).select(
         pl.col(name).cast(kind) for name, kind in LINE_MEASURES.items()
     )
 
@@ -94,7 +94,7 @@ GOOD_SPLIT: dict[str, float] = {
 }
 
 
-def failed(checks: Sequence[Check]) -> list[str]:
+def failing_checks(checks: Sequence[Check]) -> list[str]:
     """The names of the checks that failed."""
     return [check.name for check in checks if not check.passed]
 
@@ -103,33 +103,33 @@ def test_good_data_pass_every_check() -> None:
     for number in (MIN_LINES, MAX_LINES):
         checks = evaluate("lines", good_lines(number), LIMITS)
         assert [check.name for check in checks] == list(BREAKS)
-        assert (failed(checks), is_passed(checks)) == ([], True)
+        assert (failing_checks(checks), is_passed(checks)) == ([], True)
         assert all(check.hint and "{" not in check.hint for check in checks)
     checks = evaluate("split", pl.DataFrame([GOOD_SPLIT]), LIMITS)
     assert [check.name for check in checks] == list(SPLIT_BREAKS)
-    assert failed(checks) == []
+    assert failing_checks(checks) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "broken"), [(name, make) for name, makes in BREAKS.items() for make in makes]
+    ("name", "make_lines"), [(name, make) for name, makes in BREAKS.items() for make in makes]
 )
 def test_a_check_of_the_lines_fails_on_what_breaks_it_alone(
-    name: str, broken: Callable[[], pl.DataFrame]
+    name: str, make_lines: Callable[[], pl.DataFrame]
 ) -> None:
-    checks = evaluate("lines", broken(), LIMITS)
-    assert failed(checks) == [name]
+    checks = evaluate("lines", make_lines(), LIMITS)
+    assert failing_checks(checks) == [name]
     assert is_passed(checks) == (name == "answer_format")
 
 
 @pytest.mark.parametrize(
-    ("name", "broken"), [(name, each) for name, many in SPLIT_BREAKS.items() for each in many]
+    ("name", "changes"), [(name, each) for name, many in SPLIT_BREAKS.items() for each in many]
 )
 def test_a_check_of_the_split_fails_on_what_breaks_it_alone(
-    name: str, broken: dict[str, float]
+    name: str, changes: dict[str, float]
 ) -> None:
-    checks = evaluate("split", pl.DataFrame([GOOD_SPLIT | broken]), LIMITS)
+    checks = evaluate("split", pl.DataFrame([GOOD_SPLIT | changes]), LIMITS)
     also = ["unfit_share"] if name == "unfit_lines" else []
-    assert failed(checks) == [name, *also]
+    assert failing_checks(checks) == [name, *also]
     assert is_passed(checks) == (name in {"evicted_share", "unfit_share"})
 
 
@@ -152,7 +152,7 @@ def test_what_was_not_measured_of_a_line_is_not_good(column: str) -> None:
 )
 def test_what_was_not_measured_of_a_release_is_not_good(suite: str, good: dict[str, float]) -> None:
     checks = evaluate(suite, pl.DataFrame([good]), LIMITS)
-    assert failed(checks) == []
+    assert failing_checks(checks) == []
     assert all(check.hint and "{" not in check.hint for check in checks)
     for column in good:
         measures = pl.DataFrame([good]).with_columns(pl.lit(None, pl.Float64).alias(column))
@@ -222,7 +222,7 @@ def test_a_leak_of_any_kind_fails_the_gate(kind: str) -> None:
     number = 3 * MAX_EXAMPLES
     ids = pl.Series([f"request-{n}" for n in range(number)])
     sound = pl.DataFrame({name: [False] * number for name in LEAKAGE_MEASURES})
-    assert failed(evaluate("leakage", sound, {}, ids)) == []
+    assert failing_checks(evaluate("leakage", sound, {}, ids)) == []
     for value in (True, None):
         flags = pl.Series(kind, [value if n % 2 else False for n in range(number)], pl.Boolean)
         checks = evaluate("leakage", sound.with_columns(flags), {}, ids)
@@ -249,7 +249,7 @@ def test_the_gate_heeds_what_the_grader_gave(
     finding: str, failing: list[str], passes: bool
 ) -> None:
     checks = evaluate("readiness", measure_readiness([finding]), {})
-    assert (failed(checks), is_passed(checks)) == (failing, passes)
+    assert (failing_checks(checks), is_passed(checks)) == (failing, passes)
 
 
 @pytest.mark.parametrize(
@@ -266,10 +266,10 @@ def test_a_source_of_answers_that_has_none_fails_and_one_that_has_few_warns(
     sources = {"labels": SourceUsage(prompts), "metadata": SourceUsage(100)}
     measures = measure_sources(AnswerFacts(prompts=100, sources=sources))
     checks = evaluate("answers", measures, LIMITS, pl.Series(list(sources)))
-    assert (failed(checks), is_passed(checks)) == (failing, passes)
+    assert (failing_checks(checks), is_passed(checks)) == (failing, passes)
     assert [check.examples for check in checks if not check.passed] == [["labels"]] * len(failing)
     no_prompts = AnswerFacts(prompts=0, sources={"labels": SourceUsage(0)})
-    assert failed(evaluate("answers", measure_sources(no_prompts), LIMITS))
+    assert failing_checks(evaluate("answers", measure_sources(no_prompts), LIMITS))
 
 
 @pytest.mark.parametrize("suite", ["lines", "split", "leakage", "readiness", "answers"])
@@ -284,6 +284,6 @@ def test_a_suite_judges_every_column_that_is_measured(suite: str) -> None:
         "answers": SOURCE_MEASURES,
     }
     entries = json.loads(resource(f"suites/{suite}.json"))["expectations"]
-    judged = [e["kwargs"]["column"] for e in entries if "column" in e["kwargs"]]
-    assert set(judged) == set(columns[suite])
+    judged_columns = [e["kwargs"]["column"] for e in entries if "column" in e["kwargs"]]
+    assert set(judged_columns) == set(columns[suite])
     assert len({e["meta"]["name"] for e in entries}) == len(entries)

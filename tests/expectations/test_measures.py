@@ -46,7 +46,7 @@ def line(**change: object) -> Json:
     return {name: value for name, value in whole.items() if value is not None}
 
 
-def said(*messages: object) -> Json:
+def chat_line(*messages: object) -> Json:
     """A line of other messages."""
     return line(messages=list(messages))
 
@@ -56,7 +56,7 @@ def offering(*messages: object) -> Json:
     return line(messages=list(messages), tools=[{"type": "function", "function": {"name": "f"}}])
 
 
-def measured(*lines: Json) -> list[Json]:
+def measure(*lines: Json) -> list[Json]:
     """The measures of lines."""
     texts = pl.Series([json.dumps(each, ensure_ascii=False) for each in lines], dtype=pl.String)
     return measure_lines(decode_lines(texts), WANTED).to_dicts()
@@ -74,24 +74,24 @@ RESULT = {"role": "tool", "content": "4", "tool_call_id": "t"}
     [
         (line(), set()),
         (offering(USER, CALLING, RESULT, USER), set()),
-        (said(USER, CALLING, RESULT, USER), {"has_whole_calls"}),
+        (chat_line(USER, CALLING, RESULT, USER), {"has_whole_calls"}),
         (offering(USER, CALLING, USER), {"has_whole_calls"}),
         (offering(USER, RESULT, USER), {"has_whole_calls"}),
         (offering(USER) | {"tools": [7]}, {"has_whole_calls"}),
         (line(tools=[{"type": "function"}], novel=[1]), set()),
         (line(reference_answer={"answer": "5"}), {"has_answer"}),
         (line(odd=1), {"conforms"}),
-        (said(SYSTEM, USER | {"content": "2 + 2?"}), {"asks_for_marker"}),
-        (said(USER, SYSTEM, USER), {"has_known_roles"}),
-        (said(SYSTEM, SYSTEM, USER), {"has_known_roles"}),
-        (said(USER | {"role": "developer"}, USER), {"has_known_roles"}),
-        (said(USER, USER | {"role": "assistant"}), {"is_user_last"}),
-        (said(SYSTEM | {"content": " \n"}, USER), {"has_text"}),
-        (said(USER, {"role": "assistant", "content": None}, USER), {"has_text"}),
+        (chat_line(SYSTEM, USER | {"content": "2 + 2?"}), {"asks_for_marker"}),
+        (chat_line(USER, SYSTEM, USER), {"has_known_roles"}),
+        (chat_line(SYSTEM, SYSTEM, USER), {"has_known_roles"}),
+        (chat_line(USER | {"role": "developer"}, USER), {"has_known_roles"}),
+        (chat_line(USER, USER | {"role": "assistant"}), {"is_user_last"}),
+        (chat_line(SYSTEM | {"content": " \n"}, USER), {"has_text"}),
+        (chat_line(USER, {"role": "assistant", "content": None}, USER), {"has_text"}),
     ],
 )
 def test_a_line_is_measured_for_what_it_is(bad: Json, flags: set[str]) -> None:
-    (row,) = measured(bad)
+    (row,) = measure(bad)
     assert {name for name, value in row.items() if value is False} == flags
 
 
@@ -107,32 +107,32 @@ def test_a_line_is_measured_for_what_it_is(bad: Json, flags: set[str]) -> None:
         line(messages="2 + 2?"),
         line(reference_answer=None),
         line(reference_answer={}),
-        said("2 + 2?"),
-        said(USER | {"name": "x"}),
-        said({"content": "a"}),
-        said({"role": "user"}),
-        said(USER | {"content": 7}),
-        said(USER | {"content": [{"type": "text", "text": "ANSWER:"}]}),
-        said(USER | {"role": 7}),
-        said(USER | {"role": ["user"]}),
-        said(USER | {"tool_calls": [{}]}),
+        chat_line("2 + 2?"),
+        chat_line(USER | {"name": "x"}),
+        chat_line({"content": "a"}),
+        chat_line({"role": "user"}),
+        chat_line(USER | {"content": 7}),
+        chat_line(USER | {"content": [{"type": "text", "text": "ANSWER:"}]}),
+        chat_line(USER | {"role": 7}),
+        chat_line(USER | {"role": ["user"]}),
+        chat_line(USER | {"tool_calls": [{}]}),
     ],
     ids=json.dumps,
 )
 def test_a_line_of_another_shape_fails_the_schema_check(bad: Json) -> None:
-    (row,) = measured(bad)
+    (row,) = measure(bad)
     assert row["has_schema"] is False
 
 
 def test_ids_are_numbered_so_that_only_repeats_share_a_number() -> None:
-    rows = measured(*(line(id=name) for name in ("a", "b", "a", "c", "b")))
+    rows = measure(*(line(id=name) for name in ("a", "b", "a", "c", "b")))
     assert [row["id_number"] for row in rows] == [0, 1, 0, 2, 1]
 
 
 def test_measures_hold_no_text() -> None:
     canary = "AKIAIOSFODNN7EXAMPLE"
-    noted = {"role": "user", "content": canary}
-    text = json.dumps(line(id=canary, messages=[noted], reference_answer={canary: canary}))
+    message = {"role": "user", "content": canary}
+    text = json.dumps(line(id=canary, messages=[message], reference_answer={canary: canary}))
     frame = measure_lines(decode_lines(pl.Series([text])), WANTED)
     assert set(frame.schema.values()) <= {pl.Int64, pl.Boolean}
     split = pl.DataFrame({"split": ["train"], "group": [canary], "prompt_digest": [canary]})
@@ -219,11 +219,11 @@ EMAIL, TOKEN = "kim.doe@example.com", "ghp_" + "a1B2" * 9
     ("holding", "private", "is_clean"),
     [
         (line(), KINDS, True),
-        (said(USER | {"content": f"ANSWER: {EMAIL}"}), KINDS, False),
-        (said(USER | {"content": f"ANSWER: {EMAIL}"}), SECRETS, True),
-        (said(USER | {"content": f"ANSWER: {EMAIL}"}), (), True),
-        (said(USER | {"content": f"ANSWER: {TOKEN}"}), SECRETS, False),
-        (said(USER | {"content": f"ANSWER: {TOKEN}"}), PERSONAL, True),
+        (chat_line(USER | {"content": f"ANSWER: {EMAIL}"}), KINDS, False),
+        (chat_line(USER | {"content": f"ANSWER: {EMAIL}"}), SECRETS, True),
+        (chat_line(USER | {"content": f"ANSWER: {EMAIL}"}), (), True),
+        (chat_line(USER | {"content": f"ANSWER: {TOKEN}"}), SECRETS, False),
+        (chat_line(USER | {"content": f"ANSWER: {TOKEN}"}), PERSONAL, True),
         (line(reference_answer={"answer": EMAIL}), KINDS, False),
         (line(tools=[{"type": "function", "about": EMAIL}]), KINDS, False),
         (line(ticket={EMAIL: 1}), KINDS, False),
@@ -258,12 +258,12 @@ def test_a_masked_line_is_clean() -> None:
 
 def asking(*texts: str, system: str | None = None) -> str:
     """A line of JSON in which the user says these texts, one after another."""
-    asked = [{"role": "user", "content": text} for text in texts]
+    questions = [{"role": "user", "content": text} for text in texts]
     head = [] if system is None else [{"role": "system", "content": system}]
-    return json.dumps(line(messages=[*head, *asked]))
+    return json.dumps(line(messages=[*head, *questions]))
 
 
-def written(*texts: str) -> pl.DataFrame:
+def write_lines(*texts: str) -> pl.DataFrame:
     """Lines of which the first is of train and the others of validation, each a group."""
     names = [str(n) for n in range(len(texts))]
     sides = ["train", *["validation"] * (len(texts) - 1)]
@@ -279,7 +279,7 @@ LONG = "how many apples are left in the basket when nine of twelve were eaten on
 
 
 @pytest.mark.parametrize(
-    ("train", "told"),
+    ("train", "overlaps"),
     [
         (asking("2 + 2?"), (0, 0, 0, 0)),
         (asking(LONG), (1, 2, 1, 0)),
@@ -293,14 +293,14 @@ LONG = "how many apples are left in the basket when nine of twelve were eaten on
         "nothing", "exact", "near", "prefix", "an evaluation item", "a part of it", "no messages",
     ],
 )  # fmt: skip
-def test_overlaps_of_written_lines_are_flagged(train: str, told: tuple[int, ...]) -> None:
-    lines = written(train, asking(LONG))
+def test_overlaps_of_written_lines_are_flagged(train: str, overlaps: tuple[int, ...]) -> None:
+    lines = write_lines(train, asking(LONG))
     item = pl.Series(["Name the capital of the canton of Bern in Switzerland"])
     measures = measure_leakage(lines, decode_lines(lines["json"]), 0.8, index_evaluation(item))
     assert measures.schema == LEAKAGE_MEASURES
-    assert counts(measures) == (*told, 0, 0)
+    assert counts(measures) == (*overlaps, 0, 0)
     assert counts(measure_leakage(lines, decode_lines(lines["json"]), 0.8, None)) == (
-        *told[:3],
+        *overlaps[:3],
         0,
         0,
         0,
@@ -310,7 +310,7 @@ def test_overlaps_of_written_lines_are_flagged(train: str, told: tuple[int, ...]
 @pytest.mark.parametrize(("column", "kind"), [("group", "group"), ("prompt_digest", "prompt")])
 def test_lines_whose_group_or_prompt_is_on_both_sides_are_flagged(column: str, kind: str) -> None:
     texts = [asking(text) for text in ("one", "two", "three", "four", "five")]
-    lines = written(*texts).with_columns(pl.Series(column, ["a", "b", "c", "a", "c"]))
+    lines = write_lines(*texts).with_columns(pl.Series(column, ["a", "b", "c", "a", "c"]))
     measures = measure_leakage(lines, decode_lines(lines["json"]), 0.8, None)
     assert measures[kind].to_list() == [True, False, False, True, False]
     assert sum(counts(measures)) == 2
@@ -318,14 +318,14 @@ def test_lines_whose_group_or_prompt_is_on_both_sides_are_flagged(column: str, k
 
 def test_lines_of_both_sides_are_looked_for_in_evaluation_sets() -> None:
     index = index_evaluation(pl.Series([LONG]))
-    lines = written(asking(LONG), asking(LONG))
+    lines = write_lines(asking(LONG), asking(LONG))
     assert measure_leakage(lines, decode_lines(lines["json"]), 0.8, index)[
         "evaluated"
     ].to_list() == [True, True]
 
 
 def test_a_question_leaks_under_another_system_message_too() -> None:
-    lines = written(asking(LONG, system="a"), asking(LONG, system="b"))
+    lines = write_lines(asking(LONG, system="a"), asking(LONG, system="b"))
     assert counts(measure_leakage(lines, decode_lines(lines["json"]), 0.8, None)) == (
         1,
         2,
@@ -338,7 +338,7 @@ def test_a_question_leaks_under_another_system_message_too() -> None:
 
 @pytest.mark.parametrize("index", [None, index_evaluation(pl.Series([LONG]))], ids=["no", "one"])
 def test_no_lines_leak_nothing(index: EvaluationIndex | None) -> None:
-    lines = written("", "").clear()
+    lines = write_lines("", "").clear()
     measures = measure_leakage(lines, decode_lines(lines["json"]), 0.8, index)
     assert measures.is_empty()
     assert measures.schema == LEAKAGE_MEASURES
@@ -346,9 +346,9 @@ def test_no_lines_leak_nothing(index: EvaluationIndex | None) -> None:
 
 def _odd(*turns: Json, **more: object) -> tuple[Json, Json]:
     """Bodies of Anthropic Messages with odd turns before a plain question."""
-    asked = {"role": "user", "content": "2 + 2? ANSWER:"}
+    question = {"role": "user", "content": "2 + 2? ANSWER:"}
     reply = {"role": "assistant", "content": [{"type": "text", "text": "ANSWER: 4"}]}
-    return {"messages": [*turns, asked], **more}, reply
+    return {"messages": [*turns, question], **more}, reply
 
 
 _TOOL_USE = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
@@ -386,6 +386,6 @@ def test_one_odd_record_never_makes_the_gate_reject_a_release(
     read = normalise(landed_table(decode_object(raw, "a.json.gz")))
     exchanges = pl.DataFrame(read.exchanges).with_columns(label=pl.lit(None, pl.String))
     kept = drop_unteachable(exchanges, max_prompt_tokens=1_000, takes_history=True).kept
-    answered = kept.with_columns(reference_answer=pl.lit('{"answer":"4"}'))
-    for row in measure_lines(decode_lines(render(answered, [])), WANTED).to_dicts():
+    answered_rows = kept.with_columns(reference_answer=pl.lit('{"answer":"4"}'))
+    for row in measure_lines(decode_lines(render(answered_rows, [])), WANTED).to_dicts():
         assert {name for name, value in row.items() if value is False} == set()

@@ -62,13 +62,13 @@ HOSTILE = [
 ]
 
 
-def check(text: str, severity: Severity, *, passed: bool) -> Check:
+def check(text: str, severity: Severity, *, is_passed: bool) -> Check:
     """A check in which every text is `text`."""
     return Check(
         name=text,
         message=text,
         severity=severity,
-        passed=passed,
+        passed=is_passed,
         measured=16.25,
         limit=Limit(5, 15),
         unit=text,
@@ -120,7 +120,7 @@ def report(hostile: str, checks: Sequence[Check] = ()) -> str:
             repeat=None,
         ),
     )
-    return render_report(facts, checks or [check(hostile, "fail", passed=False)])
+    return render_report(facts, checks or [check(hostile, "fail", is_passed=False)])
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -142,9 +142,9 @@ def test_the_report_runs_and_fetches_nothing() -> None:
 
 def test_the_report_shows_failures_first() -> None:
     checks = [
-        check("fine", "fail", passed=True),
-        check("meant", "warn", passed=False),
-        check("broken", "fail", passed=False),
+        check("fine", "fail", is_passed=True),
+        check("meant", "warn", is_passed=False),
+        check("broken", "fail", is_passed=False),
     ]
     text = Page(report("plain", checks)).text
     assert text.index("broken") < text.index("meant") < text.index("fine")

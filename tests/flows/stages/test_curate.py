@@ -49,8 +49,8 @@ def build(
 
     def run(odd: list[Json], more: str = "", swaps: dict[str, str] | None = None) -> Built:
         write_logs(tmp_path / "logs", [records(120, START), odd])
-        ran = sluice("build", recipe(more, swaps), "--json")
-        result = json.loads(ran.out)
+        process = sluice("build", recipe(more, swaps), "--json")
+        result = json.loads(process.out)
         release = Path(result["release"])
         fates = pl.read_parquet(release / "fates.parquet").to_dicts()
         lines, sides = {}, {}
@@ -69,13 +69,13 @@ def build(
 def chat(record: MakeRecord) -> Callable[..., Json]:
     """A record of several turns, the last one asked; named by the last word of it."""
 
-    def make(name: str, *said: str, minutes: int = 0, system: str = "") -> Json:
+    def make(name: str, *texts: str, minutes: int = 0, system: str = "") -> Json:
         roles = ("user", "assistant")
         messages = [
-            {"role": roles[n % 2], "content": [{"text": text}]} for n, text in enumerate(said)
+            {"role": roles[n % 2], "content": [{"text": text}]} for n, text in enumerate(texts)
         ]
         answer = {
-            "message": {"role": "assistant", "content": [{"text": f"Well.\n#### {len(said)}"}]}
+            "message": {"role": "assistant", "content": [{"text": f"Well.\n#### {len(texts)}"}]}
         }
         bodies = (
             {"messages": messages, "system": [{"text": system}] if system else []},
@@ -90,24 +90,28 @@ def chat(record: MakeRecord) -> Callable[..., Json]:
 def test_a_near_duplicate_is_left_out_and_explain_names_the_survivor_and_the_score(
     build: Build, chat: Callable[..., Json], tmp_path: Path, sluice: RunSluice
 ) -> None:
-    reworded = STORY.replace("every day but Sunday", "any day but Sunday")
-    built = build([chat("older", STORY), chat("newer", reworded, minutes=1)])
-    assert "newer" in built.lines
-    assert built.fates["older"]["reason"] == "curate_near_duplicate"
-    told = sluice("explain", tmp_path / "sums.toml", "older").err
-    assert "newer" in told
-    assert "81 % of their 5-word shingles are the same" in told
+    other_story = STORY.replace("every day but Sunday", "any day but Sunday")
+    release = build([chat("older", STORY), chat("newer", other_story, minutes=1)])
+    assert "newer" in release.lines
+    assert release.fates["older"]["reason"] == "curate_near_duplicate"
+    message = sluice("explain", tmp_path / "sums.toml", "older").err
+    assert "newer" in message
+    assert "81 % of their 5-word shingles are the same" in message
 
 
 def test_explain_follows_survivors_to_the_one_that_was_kept(
     build: Build, chat: Callable[..., Json], tmp_path: Path, sluice: RunSluice
 ) -> None:
-    reworded = STORY.replace("every day but Sunday", "any day but Sunday")
+    other_story = STORY.replace("every day but Sunday", "any day but Sunday")
     build(
-        [chat("same", STORY), chat("older", STORY, minutes=1), chat("newer", reworded, minutes=2)]
+        [
+            chat("same", STORY),
+            chat("older", STORY, minutes=1),
+            chat("newer", other_story, minutes=2),
+        ]
     )
-    told = json.loads(sluice("explain", tmp_path / "sums.toml", "same", "--json").out)
-    (fate,) = told["fates"]
+    output = json.loads(sluice("explain", tmp_path / "sums.toml", "same", "--json").out)
+    (fate,) = output["fates"]
     assert (fate["survivor"], fate["final_survivor"]) == ("older", "newer")
 
 
@@ -115,9 +119,9 @@ def test_explain_follows_survivors_to_the_one_that_was_kept(
 def test_the_recipe_says_how_near_is_near(
     build: Build, chat: Callable[..., Json], more: str
 ) -> None:
-    reworded = STORY.replace("every day but Sunday", "any day but Sunday")
-    built = build([chat("a", STORY), chat("b", reworded)], f"[curate]\n{more}\n")
-    assert {"a", "b"} <= set(built.lines)
+    other_story = STORY.replace("every day but Sunday", "any day but Sunday")
+    release = build([chat("a", STORY), chat("b", other_story)], f"[curate]\n{more}\n")
+    assert {"a", "b"} <= set(release.lines)
 
 
 def test_within_one_system_prompt_only_where_the_recipe_says_so(
@@ -136,15 +140,15 @@ def test_what_overlaps_an_evaluation_set_is_left_out(
     with (tmp_path / "eval.jsonl").open("a") as file:
         file.write("\n" + json.dumps(item))
     longer = f"Please help me with my homework, it is due. {STORY} Thank you so much for your help!"
-    built = build(
+    release = build(
         [chat("same", STORY.upper()), chat("inside", longer)],
         '[curate]\nagainst = ["eval.jsonl"]\n',
     )
-    assert {built.fates[name]["reason"] for name in ("same", "inside")} == {"curate_evaluation"}
-    assert built.fates["same"]["detail"] == "eval.jsonl:2: exact, 100 %"
-    assert built.fates["inside"]["detail"].startswith("eval.jsonl:2: contained")
-    assert built.manifest["inputs"]["evaluation_sha256"].keys() == {"eval.jsonl"}
-    assert built.manifest["leakage"]["evaluation"] == 0
+    assert {release.fates[name]["reason"] for name in ("same", "inside")} == {"curate_evaluation"}
+    assert release.fates["same"]["detail"] == "eval.jsonl:2: exact, 100 %"
+    assert release.fates["inside"]["detail"].startswith("eval.jsonl:2: contained")
+    assert release.manifest["inputs"]["evaluation_sha256"].keys() == {"eval.jsonl"}
+    assert release.manifest["leakage"]["evaluation"] == 0
 
 
 def test_an_evaluation_item_in_the_system_message_is_left_out_and_the_gate_would_find_it(
@@ -153,18 +157,18 @@ def test_an_evaluation_item_in_the_system_message_is_left_out_and_the_gate_would
     (tmp_path / "eval.jsonl").write_text(json.dumps({"question": STORY}))
     section = [chat("told", "Please answer", system=STORY)]
     against = '[curate]\nagainst = ["eval.jsonl"]\n'
-    built = build(section, against)
-    assert built.fates["told"]["reason"] == "curate_evaluation"
-    assert built.fates["told"]["detail"] == "eval.jsonl:1: exact, 100 %"
+    release = build(section, against)
+    assert release.fates["told"]["reason"] == "curate_evaluation"
+    assert release.fates["told"]["detail"] == "eval.jsonl:1: exact, 100 %"
     unseen = pl.lit(None, pl.String).alias("overlap")
     monkeypatch.setattr(
         curation, "drop_evaluated", lambda prompts: drop_evaluated(prompts.with_columns(unseen))
     )
-    built = build(section, f"{against}max_per_identity = 1000\n")
-    assert "told" in built.lines
-    assert built.manifest["leakage"]["evaluation"] == 1
-    assert built.manifest["verdict"] == "rejected"
-    examples = {check["name"]: check["examples"] for check in built.checks}
+    release = build(section, f"{against}max_per_identity = 1000\n")
+    assert "told" in release.lines
+    assert release.manifest["leakage"]["evaluation"] == 1
+    assert release.manifest["verdict"] == "rejected"
+    examples = {check["name"]: check["examples"] for check in release.checks}
     assert examples["no_evaluation_leak"] == ["told"]
 
 
@@ -178,16 +182,16 @@ def test_a_policy_chooses_the_turns_of_a_conversation(
     build: Build, chat: Callable[..., Json], policy: str, kept: set[str]
 ) -> None:
     odd = [chat("t3", *TURNS, minutes=5), chat("t1", *TURNS[:1])]
-    built = build(
+    release = build(
         odd,
         f'[curate]\nconversations = "{policy}"\n',
         swaps={'name = "math"\n': 'name = "math"\nhistory = true\n'},
     )
-    assert kept == {"t1", "t3"} & set(built.lines)
+    assert kept == {"t1", "t3"} & set(release.lines)
     for name in {"t1", "t3"} - kept:
-        assert built.fates[name]["reason"] == "curate_conversation_turn"
-        assert {built.fates[name]["survivor"]} == kept
-    assert len({built.sides[name] for name in kept}) == 1
+        assert release.fates[name]["reason"] == "curate_conversation_turn"
+        assert {release.fates[name]["survivor"]} == kept
+    assert len({release.sides[name] for name in kept}) == 1
 
 
 def test_secrets_are_masked_alike_in_prompt_and_answer_and_personal_data_reported(
@@ -197,12 +201,12 @@ def test_secrets_are_masked_alike_in_prompt_and_answer_and_personal_data_reporte
     labels = {"request_id": "leaky", "final_answer": "12", "steps": [f"use {KEY}"]}
     (tmp_path / "labels.jsonl").write_text(json.dumps(labels))
     answers = '[answer]\nfrom = ["labels", "logged"]\nlabels = "labels.jsonl"\n'
-    built = build([chat("leaky", section)], answers)
-    line = json.dumps(built.lines["leaky"])
+    release = build([chat("leaky", section)], answers)
+    line = json.dumps(release.lines["leaky"])
     assert KEY not in line
     assert line.count("[AWS_ACCESS_KEY_") == 2
     assert "ada@example.com" in line
-    assert built.manifest["curation"]["personal_data"] == {"aws_access_key": 1, "email": 1}
+    assert release.manifest["curation"]["personal_data"] == {"aws_access_key": 1, "email": 1}
 
 
 def test_masks_cover_the_whole_line_and_an_id_that_would_need_one_costs_its_line(
@@ -213,16 +217,16 @@ def test_masks_cover_the_whole_line_and_an_id_that_would_need_one_costs_its_line
         chat("bob@example.com", "What is 3 times 4? End with ####"),
     ]
     section[0]["requestMetadata"] = {"project": "of ada@example.com"}
-    built = build(
+    release = build(
         section,
         '[privacy]\npersonal_data = "mask"\n',
         swaps={'name = "math"\n': 'name = "math"\nfields = ["project"]\n'},
     )
-    line = json.dumps(built.lines["leaky"])
+    line = json.dumps(release.lines["leaky"])
     assert not any(text in line for text in (KEY, "hunter2", "ada@example.com"))
     assert line.count("[EMAIL_") == 2
-    assert built.fates["bob@example.com"]["reason"] == "curate_personal_data"
-    assert built.manifest["verdict"] == "passed"
+    assert release.fates["bob@example.com"]["reason"] == "curate_personal_data"
+    assert release.manifest["verdict"] == "passed"
 
 
 @pytest.mark.parametrize(
@@ -241,36 +245,38 @@ def test_a_rule_of_the_recipe_leaves_out_what_it_names(
     build: Build, chat: Callable[..., Json], more: str, reason: str | None
 ) -> None:
     section = f"User: my key is {KEY}, my mail ada@example.com\u200b, dear {{{{name}}}}. {STORY}"
-    built = build([chat("odd", section)], more)
-    assert built.fates["odd"]["reason"] == reason
+    release = build([chat("odd", section)], more)
+    assert release.fates["odd"]["reason"] == reason
 
 
 def test_reserved_words_can_be_broken_up(build: Build, chat: Callable[..., Json]) -> None:
-    built = build([chat("odd", f"User: {STORY}")], '[quality]\nreserved_words = "escape"\n')
-    assert built.lines["odd"]["messages"][0]["content"].startswith("User : A baker")
+    release = build([chat("odd", f"User: {STORY}")], '[quality]\nreserved_words = "escape"\n')
+    assert release.lines["odd"]["messages"][0]["content"].startswith("User : A baker")
 
 
 def test_caps_and_bursts_leave_out_what_is_over_them(
     build: Build, chat: Callable[..., Json]
 ) -> None:
     again = [chat(f"again-{n}", STORY) for n in range(5)]
-    built = build(again, "[curate]\nmax_per_identity = 110\nmax_burst = 2\n")
-    dropped = built.manifest["counts"]["dropped"]
-    assert dropped["curate_burst"] == 4
-    assert dropped["curate_identity_cap"] == 11
+    release = build(again, "[curate]\nmax_per_identity = 110\nmax_burst = 2\n")
+    drops = release.manifest["counts"]["dropped"]
+    assert drops["curate_burst"] == 4
+    assert drops["curate_identity_cap"] == 11
 
 
 def test_strata_share_the_lines(build: Build) -> None:
     split = '[split]\nmax_lines = 100\nstrata = ["model_id"]\n'
-    built = build([], split)
-    assert built.manifest["counts"]["dropped"] == {"split_over_max_lines": 20}
-    assert sum(1 for _ in built.lines) == 100
+    release = build([], split)
+    assert release.manifest["counts"]["dropped"] == {"split_over_max_lines": 20}
+    assert sum(1 for _ in release.lines) == 100
 
 
 def test_the_certificate_stands_in_the_manifest(build: Build) -> None:
-    told = build([]).manifest
-    assert told["leakage"] == dict.fromkeys(("exact", "prefix", "near", "group", "evaluation"), 0)
-    assert told["verdict"] == "passed"
+    manifest = build([]).manifest
+    assert manifest["leakage"] == dict.fromkeys(
+        ("exact", "prefix", "near", "group", "evaluation"), 0
+    )
+    assert manifest["verdict"] == "passed"
 
 
 def test_the_report_tells_whose_prompts_they_are(

@@ -44,19 +44,19 @@ def test_odd_records_are_dropped_with_a_reason_and_veto_no_release(
     ]
     write_logs(tmp_path / "logs", [odd], hour="2026/10/01/13")
     swaps = {'name = "math"\n': 'name = "math"\nhistory = true\n'}
-    ran = sluice("build", recipe(swaps=swaps), "--json")
-    assert ran.code == 0, ran.err
-    (check,) = json.loads(ran.out)["checks"]
+    result = sluice("build", recipe(swaps=swaps), "--json")
+    assert result.code == 0, result.err
+    (check,) = json.loads(result.out)["checks"]
     assert (check["name"], check["measured"]) == ("unfit_share", 100 * 2 / 152)
-    release = Path(json.loads(ran.out)["release"])
+    release = Path(json.loads(result.out)["release"])
     assert json.loads((release / "manifest.json").read_text())["verdict"] == "passed"
     fates = pl.read_parquet(release / "fates.parquet").filter(pl.col("reason").is_not_null())
-    told = {
+    reasons = {
         row["request_id"]: (row["reason"], row["detail"]) for row in fates.iter_rows(named=True)
     }
-    assert told["turns"] == ("render_unfit", "nova-docs/role")
-    assert told["nameless"] == ("render_unfit", "nova-docs/tools-shape")
-    assert told[None][0] == "decode_bad_field"
+    assert reasons["turns"] == ("render_unfit", "nova-docs/role")
+    assert reasons["nameless"] == ("render_unfit", "nova-docs/tools-shape")
+    assert reasons[None][0] == "decode_bad_field"
 
 
 def test_many_lines_that_break_a_rule_reject_the_release(
@@ -69,19 +69,19 @@ def test_many_lines_that_break_a_rule_reject_the_release(
     sluice: RunSluice,
 ) -> None:
     assert sums.exists()
-    logged = list[Json]()
+    log_records = list[Json]()
     for n in range(20):
         section = {"role": "user", "content": f"What is {n} and {n + 1}? Say #### and the number."}
         body = bodies("converse", [*TURNS[:3], SAID, section], SAID, [TOOL])
-        logged.append(record(bodies=body, request_id=f"turns-{n}", at=AT))
-    write_logs(tmp_path / "logs", [logged], hour="2026/10/01/13")
+        log_records.append(record(bodies=body, request_id=f"turns-{n}", at=AT))
+    write_logs(tmp_path / "logs", [log_records], hour="2026/10/01/13")
     swaps = {'name = "math"\n': 'name = "math"\nhistory = true\n'}
-    ran = sluice("build", recipe(swaps=swaps), "--json")
-    result = json.loads(ran.out)
-    assert (ran.code, result["failed_checks"]) == (1, ["unfit_lines"])
-    (failed,) = (each for each in result["checks"] if each["name"] == "unfit_lines")
-    assert (failed["measured"], failed["unit"]) == (100 * 20 / 170, "% of lines")
-    assert "sluice explain RECIPE --reason render_unfit" in failed["hint"]
+    build = sluice("build", recipe(swaps=swaps), "--json")
+    result = json.loads(build.out)
+    assert (build.code, result["failed_checks"]) == (1, ["unfit_lines"])
+    (failing_check,) = (each for each in result["checks"] if each["name"] == "unfit_lines")
+    assert (failing_check["measured"], failing_check["unit"]) == (100 * 20 / 170, "% of lines")
+    assert "sluice explain RECIPE --reason render_unfit" in failing_check["hint"]
 
 
 def test_a_markdown_heading_is_no_answer(
@@ -96,8 +96,8 @@ def test_a_markdown_heading_is_no_answer(
     reply = "#### 1. Think\nIt is five.\n#### 2. Answer\nSo I say 5."
     odd = record(ask="What is two and three?", reply=reply, request_id="heading", at=AT)
     write_logs(tmp_path / "logs", [[odd]], hour="2026/10/01/13")
-    ran = sluice("build", recipe('[answer]\nfrom = ["logged"]\n'), "--json")
-    fates = pl.read_parquet(Path(json.loads(ran.out)["release"]) / "fates.parquet")
-    told = dict(fates.select("request_id", "reason").iter_rows())
-    assert told["heading"] == "answer_unfit"
-    assert sum(reason is None for reason in told.values()) == 150
+    result = sluice("build", recipe('[answer]\nfrom = ["logged"]\n'), "--json")
+    fates = pl.read_parquet(Path(json.loads(result.out)["release"]) / "fates.parquet")
+    reasons = dict(fates.select("request_id", "reason").iter_rows())
+    assert reasons["heading"] == "answer_unfit"
+    assert sum(reason is None for reason in reasons.values()) == 150

@@ -36,10 +36,10 @@ VAIN, DONE = JobEnd("Failed"), JobEnd("Completed", "arn:job", "arn:model")
 @pytest.fixture
 def release(store: Store, tmp_path: Path) -> Release:
     """A release of two lines to train on and one to validate with, in either kind of lake."""
-    return published(store, tmp_path, "ab")
+    return publish_release(store, tmp_path, "ab")
 
 
-def published(
+def publish_release(
     lake: Store, folder: Path, train: str, drop: str | None = None, inputs: Inputs = NO_INPUTS
 ) -> Release:
     """A release by hand, with a line for each letter of `train`; `drop` leaves a column out."""
@@ -77,8 +77,8 @@ def test_a_lineage_that_trained_nothing_has_no_prompts(store: Store) -> None:
 
 def test_what_is_reserved_is_told_of_the_lines_to_train_on(release: Release) -> None:
     reserve(release, "math", 1, ASKED)
-    told = [("p-a", release.id, "reserved"), ("p-b", release.id, "reserved")]
-    assert trained_on(release.lake, "math").rows() == told
+    expected = [("p-a", release.id, "reserved"), ("p-b", release.id, "reserved")]
+    assert trained_on(release.lake, "math").rows() == expected
     assert trained_on(release.lake, "maths").height == 0
     names = [e.key for e in release.lake.entries("registry/")]
     start = f"registry/math/{release.manifest.digest}"
@@ -96,12 +96,12 @@ def test_the_prompts_lie_there_as_plain_parquet(release: Release) -> None:
 
 
 def test_all_releases_of_a_lineage_are_told(store: Store, tmp_path: Path) -> None:
-    first, second = (published(store, tmp_path, each) for each in ("ab", "bc"))
+    first, second = (publish_release(store, tmp_path, each) for each in ("ab", "bc"))
     for each in (first, second):
         reserve(each, "math", 1, ASKED)
-    told = trained_on(store, "math").select("release", "prompt_digest").rows()
-    wanted = [(first.id, "p-a"), (first.id, "p-b"), (second.id, "p-b"), (second.id, "p-c")]
-    assert sorted(told) == sorted(wanted)
+    rows = trained_on(store, "math").select("release", "prompt_digest").rows()
+    expected = [(first.id, "p-a"), (first.id, "p-b"), (second.id, "p-b"), (second.id, "p-c")]
+    assert sorted(rows) == sorted(expected)
 
 
 def test_each_state_follows_from_what_is_there(release: Release) -> None:
@@ -124,8 +124,8 @@ def test_each_state_follows_from_what_is_there(release: Release) -> None:
 
 def test_the_first_end_that_is_written_down_stands(release: Release) -> None:
     claim = reserve(release, "math", 1, ASKED)
-    for ended in (VAIN, JobEnd("Stopped")):
-        claim.release(ended)
+    for job_end in (VAIN, JobEnd("Stopped")):
+        claim.release(job_end)
     assert only(release.lake).job_end() == VAIN
 
 
@@ -145,15 +145,15 @@ def test_the_same_request_at_once_is_one_claim_and_another_one_is_refused(
 def test_a_refusal_counts_unless_the_request_was_taken(release: Release) -> None:
     claim = reserve(release, "math", 1, ASKED)
     claim.refuse()
-    refused = only(release.lake)
-    assert (refused.state, refused.job_end(), refused.failed_jobs()) == (
+    refusal = only(release.lake)
+    assert (refusal.state, refusal.job_end(), refusal.failed_jobs()) == (
         "released",
         JobEnd("Refused"),
         0,
     )
     claim.start("arn:job")
-    taken = only(release.lake)
-    assert (taken.state, taken.job_start(1), taken.next_number) == (
+    claim_after = only(release.lake)
+    assert (claim_after.state, claim_after.job_start(1), claim_after.next_number) == (
         "reserved",
         JobStart("arn:job"),
         1,
@@ -174,7 +174,7 @@ def test_a_reservation_without_a_request_counts_until_it_is_released(release: Re
 def test_a_release_of_an_older_version_reserves_nothing(
     store: Store, tmp_path: Path, drop: str
 ) -> None:
-    old = published(store, tmp_path, "ab", drop)
+    old = publish_release(store, tmp_path, "ab", drop)
     for ask in (used_prompts, lambda release: reserve(release, "math", 1, ASKED)):
         with pytest.raises(RefusedError, match=r"release of an older version.* build it again"):
             ask(old)
@@ -193,7 +193,7 @@ def test_a_lineage_is_a_plain_name(store: Store, lineage: str) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The registry's folder of a lineage with one release that was released and asked for again."""
-    release = published(FolderStore(tmp_path / "lake"), tmp_path, "ab")
+    release = publish_release(FolderStore(tmp_path / "lake"), tmp_path, "ab")
     first = reserve(release, "math", 1, ASKED)
     first.refuse()
     first.start("arn:job")
@@ -222,11 +222,11 @@ def test_what_is_damaged_is_named(folder: Path, name: str, content: bytes) -> No
 
 def test_any_changed_byte_of_the_prompts_is_seen_or_changes_nothing(folder: Path) -> None:
     (path,) = folder.glob("*.parquet")
-    whole, told = path.read_bytes(), trained_on(lake_of(folder), "math")
+    whole, prompts = path.read_bytes(), trained_on(lake_of(folder), "math")
     for place in range(0, len(whole), 7):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
-            assert trained_on(lake_of(folder), "math").equals(told), place
+            assert trained_on(lake_of(folder), "math").equals(prompts), place
         except IntegrityError as error:
             assert path.name in str(error)  # noqa: PT017 - either is right
 
@@ -267,7 +267,7 @@ def test_other_prompts_where_these_would_be_reserved_stop_it(tmp_path: Path, fol
     (path,) = folder.glob("*.parquet")
     rows = pq.read_table(path)
     pq.write_table(rows.slice(1), path)
-    release = published(lake_of(folder), tmp_path, "ab")
+    release = publish_release(lake_of(folder), tmp_path, "ab")
     with pytest.raises(IntegrityError, match=path.name):
         reserve(release, "math", 1, ASKED)
     pq.write_table(rows, path, compression="none")  # other bytes, the same rows
@@ -279,8 +279,8 @@ def test_other_prompts_where_these_would_be_reserved_stop_it(tmp_path: Path, fol
 
 def test_what_was_built_before_is_found_by_its_manifest(store: Store, tmp_path: Path) -> None:
     inputs = Inputs(objects=[InputObject("a", 1, None, "0" * 64)])
-    first = published(store, tmp_path, "a", inputs=inputs)
-    other = published(store, tmp_path, "b")
+    first = publish_release(store, tmp_path, "a", inputs=inputs)
+    other = publish_release(store, tmp_path, "b")
 
     def has_inputs(manifest: Manifest) -> bool:
         return manifest.inputs == inputs

@@ -54,11 +54,9 @@ def tool(**changes: object) -> Json:
 
 
 def judge(*lines: Json | bytes, names: Iterable[str] = ()) -> Report:
-    checked_profiles = [profile_named(name) for name in names] or list(profiles().values())
+    wanted_profiles = [profile_named(name) for name in names] or list(profiles().values())
     raw = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in lines]
-    return check_lines(
-        [each if each.endswith(b"\n") else each + b"\n" for each in raw], checked_profiles
-    )
+    return check_lines([each.removesuffix(b"\n") + b"\n" for each in raw], wanted_profiles)
 
 
 def is_broken(one: Json | bytes, name: str) -> dict[str, str]:
@@ -280,8 +278,8 @@ TEXTS: list[tuple[bytes, str]] = [
 @pytest.mark.parametrize(("text", "rule"), TEXTS)
 def test_a_text_that_is_no_line_is_told_by_what_is_wrong(text: bytes, rule: str) -> None:
     report = judge(line(), text, line(id="b"))
-    lines_by_rule = {finding.rule: finding.lines for finding in report.findings}
-    assert lines_by_rule == {f"file/{rule}": (2,)}
+    places = {finding.rule: finding.lines for finding in report.findings}
+    assert places == {f"file/{rule}": (2,)}
     assert report.verdict("math").passing == (3 if text == b"{}\n" else 2)
 
 
@@ -323,7 +321,7 @@ def test_every_fault_of_a_file_has_its_test() -> None:
 # --- the file as a whole
 
 
-def numbered_lines(number: int) -> list[Json]:
+def good_lines(number: int) -> list[Json]:
     return [line(id=f"line-{place}") for place in range(number)]
 
 
@@ -351,9 +349,7 @@ def test_a_grader_takes_any_number_of_lines() -> None:
 
 
 def test_one_bad_line_fails_the_file_and_is_counted() -> None:
-    verdict = judge(*numbered_lines(100), line(USER, SAID), names=["nova-docs"]).verdict(
-        "nova-docs"
-    )
+    verdict = judge(*good_lines(100), line(USER, SAID), names=["nova-docs"]).verdict("nova-docs")
     assert (verdict.passing, verdict.is_passed) == (100, False)
     assert [(each.rule, each.lines) for each in verdict.findings] == [
         ("nova-docs/last-role", (101,))
@@ -362,11 +358,8 @@ def test_one_bad_line_fails_the_file_and_is_counted() -> None:
 
 def test_lines_and_ids_that_come_again_are_warned_of() -> None:
     report = judge(line(), line(), line(team="blue"), names=["math"])
-    by_rule = {each.rule: (each.severity, each.lines) for each in report.findings}
-    assert by_rule == {
-        "file/repeated-line": ("warning", (2,)),
-        "file/repeated-id": ("warning", (3,)),
-    }
+    rules = {each.rule: (each.severity, each.lines) for each in report.findings}
+    assert rules == {"file/repeated-line": ("warning", (2,)), "file/repeated-id": ("warning", (3,))}
     assert report.verdict("math").is_passed
 
 

@@ -78,7 +78,7 @@ def frame(make: Make, calls: Sequence[Call]) -> pl.DataFrame:
     )
 
 
-def group_calls(make: Make, calls: Sequence[Call], key: str | None = None) -> pl.DataFrame:
+def group(make: Make, calls: Sequence[Call], key: str | None = None) -> pl.DataFrame:
     return group_conversations(frame(make, calls), key)
 
 
@@ -88,12 +88,11 @@ def leaves(groups: pl.DataFrame) -> list[bool]:
 
 
 def names(make: Make, calls: Sequence[Call], key: str | None = None) -> list[str]:
-    return group_calls(make, calls, key)["conversation"].to_list()
+    return group(make, calls, key)["conversation"].to_list()
 
 
 def kept(make: Make, calls: Sequence[Call], policy: Policy, most: int | None = None) -> list[str]:
-    ids = choose_turns(group_calls(make, calls), policy, most).kept["request_id"].to_list()
-    return [str(each) for each in ids]
+    return [*choose_turns(group(make, calls), policy, most).kept["request_id"]]
 
 
 def test_the_columns_are_those_that_were_and_those_promised(exchanges: Make) -> None:
@@ -130,10 +129,8 @@ def test_what_goes_on_is_the_growth_of_one_prompt_of_those_that_differ_in_the_da
     """Of the one under the same date, else of the last one before; the other stays."""
     first, second = chat("a", 2)
     calls = [first, first, second]
-    dated_calls = [
-        under(f"It is {day} May 2026.", each) for day, each in zip(days, calls, strict=True)
-    ]
-    assert kept(exchanges, dated_calls, "last") == expected
+    turns = [under(f"It is {day} May 2026.", each) for day, each in zip(days, calls, strict=True)]
+    assert kept(exchanges, turns, "last") == expected
 
 
 def test_a_labelled_turn_is_never_dropped_for_its_depth(exchanges: Make) -> None:
@@ -154,7 +151,7 @@ def test_turns_with_tools_are_one_conversation(exchanges: Make) -> None:
         Call("a", after[3:], answer("Cut too far to tell")),
     ]
     assert names(exchanges, calls)[:3] == [names(exchanges, calls)[0]] * 3
-    assert leaves(group_calls(exchanges, calls)) == [False, False, True, True]
+    assert leaves(group(exchanges, calls)) == [False, False, True, True]
 
 
 def branching_calls() -> list[Call]:
@@ -174,7 +171,7 @@ def branching_calls() -> list[Call]:
 
 
 def test_branches_stay_in_their_conversation_and_the_longest_wins(exchanges: Make) -> None:
-    groups = group_calls(exchanges, branching_calls())
+    groups = group(exchanges, branching_calls())
     assert groups["conversation"].n_unique() == 1
     assert leaves(groups) == [False, False, False, True, True, True]
     assert kept(exchanges, branching_calls(), "last") == ["r6"]
@@ -185,7 +182,7 @@ def test_branches_stay_in_their_conversation_and_the_longest_wins(exchanges: Mak
 @pytest.mark.parametrize("window", [3, 4, 5, 6, 9])
 def test_a_history_cut_in_front_is_joined_to_its_conversation(exchanges: Make, window: int) -> None:
     calls = chat("a", 12, window) + chat("b", 12, window)
-    groups = group_calls(exchanges, calls)
+    groups = group(exchanges, calls)
     assert groups.select("true", "conversation").unique().height == 2
     assert groups["conversation"].n_unique() == 2
     assert kept(exchanges, calls, "last") == ["r12", "r24"]
@@ -210,9 +207,9 @@ def test_a_common_opening_makes_no_common_conversation(
     replies = [Message("assistant", reply.format(n) + words) for n in range(50)]
     open_context = [Call("opening", [hi], each) for each in replies]
     own = [Call(f"{n}", [hi, each, user(f"{n}")], answer("ok")) for n, each in enumerate(replies)]
-    conversations = names(exchanges, [*open_context, *own])
-    assert len(set(conversations[:50])) == 1
-    assert len(set(conversations)) == 51
+    ids = names(exchanges, [*open_context, *own])
+    assert len(set(ids[:50])) == 1
+    assert len(set(ids)) == 51
 
 
 @pytest.mark.parametrize(("ways", "expected"), [(MAX_BRANCHES, 1), (MAX_BRANCHES + 1, 10)])
@@ -244,14 +241,10 @@ def test_a_conversation_is_named_by_its_metadata_where_it_has_the_key(exchanges:
         b[0]._replace(metadata={"session": "s1"}),
         b[1],
     ]
-    conversations = names(exchanges, calls, "session")
-    assert [conversations[0], conversations[1], conversations[4]] == [
-        "session=s1",
-        "session=s2",
-        "session=s1",
-    ]
-    assert conversations[2] == conversations[3] != conversations[5]
-    assert "=" not in conversations[2] + conversations[5]
+    ids = names(exchanges, calls, "session")
+    assert [ids[0], ids[1], ids[4]] == ["session=s1", "session=s2", "session=s1"]
+    assert ids[2] == ids[3] != ids[5]
+    assert "=" not in ids[2] + ids[5]
     assert len(set(names(exchanges, calls))) == 2
 
 
@@ -286,8 +279,8 @@ def test_what_is_left_of_a_conversation_has_one_name_and_never_anothers(
     exchanges: Make, calls: list[Call], data: st.DataObject
 ) -> None:
     left = [each for each in calls if data.draw(st.booleans())]
-    conversations = names(exchanges, left)
-    for (one, name), (other, other_name) in combinations(zip(left, conversations, strict=True), 2):
+    ids = names(exchanges, left)
+    for (one, name), (other, other_name) in combinations(zip(left, ids, strict=True), 2):
         short, long = sorted((one.messages, other.messages), key=len)
         if long[: len(short)] == short:
             assert name == other_name
@@ -301,9 +294,9 @@ def test_the_order_of_the_rows_changes_nothing(
 ) -> None:
     whole = frame(exchanges, calls)
     groups = group_conversations(whole, None)
-    shuffled_groups = group_conversations(whole.sample(fraction=1, shuffle=True, seed=seed), None)
-    assert shuffled_groups.sort("line").equals(groups)
-    one, other = choose_turns(groups, policy, 2), choose_turns(shuffled_groups, policy, 2)
+    other_groups = group_conversations(whole.sample(fraction=1, shuffle=True, seed=seed), None)
+    assert other_groups.sort("line").equals(groups)
+    one, other = choose_turns(groups, policy, 2), choose_turns(other_groups, policy, 2)
     assert one.kept.equals(other.kept)
     assert one.rejected.equals(other.rejected)
 
@@ -326,7 +319,7 @@ def test_later_turns_rename_no_conversation(
 def test_every_conversation_keeps_a_turn_and_every_other_names_it(
     exchanges: Make, calls: list[Call], policy: Policy, most: int | None, data: st.DataObject
 ) -> None:
-    groups = group_calls(exchanges, calls)
+    groups = group(exchanges, calls)
     groups = groups.filter(pl.Series([data.draw(st.booleans()) for _ in calls], dtype=pl.Boolean))
     result = choose_turns(groups, policy, most)
     assert result.kept.height + result.rejected.height == groups.height
@@ -357,7 +350,7 @@ def test_each_policy_keeps_the_turns_it_names(
 
 
 def test_the_last_turn_is_that_of_the_rows_given(exchanges: Make) -> None:
-    groups = group_calls(exchanges, chat("a", 4)).filter(pl.col("request_id") != "r4")
+    groups = group(exchanges, chat("a", 4)).filter(pl.col("request_id") != "r4")
     result = choose_turns(groups, "last")
     assert result.kept["request_id"].to_list() == ["r3"]
     assert result.rejected.select("request_id", "survivor").rows() == [("r1", "r3"), ("r2", "r3")]
@@ -379,7 +372,7 @@ def test_ties_go_by_time_and_then_by_the_lowest_id(
     exchanges: Make, policy: Policy, times: list[int | None], expected: str
 ) -> None:
     at = [None if n is None else NOON + timedelta(seconds=n) for n in times]
-    groups = group_calls(exchanges, [Call("a", [user("a")], answer(f"{n}")) for n in range(3)])
+    groups = group(exchanges, [Call("a", [user("a")], answer(f"{n}")) for n in range(3)])
     groups = groups.with_columns(pl.Series("timestamp", at, dtype=pl.Datetime("us", "UTC")))
     assert choose_turns(groups, policy, 1).kept["request_id"].to_list() == [expected]
 
@@ -395,12 +388,8 @@ def test_a_pair_that_comes_again_hides_no_deeper_turn(
     question, reply, soso = user("Is it up?"), answer("It is up"), answer("So so")
     opening, other = [question, reply, user("And now?")], [question, reply, user("And there?")]
     deepest = Call("a", [*opening, soso, question], reply)
-    calls = [
-        Call("a", [question], reply),
-        Call("a", opening, soso),
-        deepest,
-        Call("a", other, soso),
-    ]
+    first, second = Call("a", [question], reply), Call("a", opening, soso)
+    calls = [first, second, deepest, Call("a", other, soso)]
     left = [calls[n] for n in order]
     assert (kept(exchanges, left, "last"), len(set(names(exchanges, left)))) == ([expected], 1)
 

@@ -69,5 +69,5 @@ def test_time_grows_no_faster_than_the_text(unit: str) -> None:
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_nothing_is_left_in_a_masked_text(unit: str) -> None:
-    masked = mask_personal_data(unit * (SMALL // len(unit)), "k")
-    assert find_personal_data(masked) == []
+    text = mask_personal_data(unit * (SMALL // len(unit)), "k")
+    assert find_personal_data(text) == []

@@ -34,8 +34,8 @@ def encoded(line: Json) -> str:
 
 def line(content: str, answer: Any = "4", **more: Any) -> str:
     """A line that asks this, and wants that answer."""
-    asked = [{"role": "user", "content": content}]
-    whole = {"id": "r1", "messages": asked, "reference_answer": {"answer": answer}, **more}
+    messages = [{"role": "user", "content": content}]
+    whole = {"id": "r1", "messages": messages, "reference_answer": {"answer": answer}, **more}
     return encoded(whole)
 
 
@@ -47,7 +47,7 @@ def changed(change: Callable[[pl.Series], pl.Series], *lines: str) -> list[str]:
     return series.to_list()
 
 
-def masked(*lines: str, kinds: tuple[str, ...] = KINDS) -> list[str]:
+def mask_each(*lines: str, kinds: tuple[str, ...] = KINDS) -> list[str]:
     is_clean = pl.Series([False] * len(lines), dtype=pl.Boolean)
     return changed(lambda series: mask_lines(series, is_clean, KEY, kinds, ()).lines, *lines)
 
@@ -66,7 +66,7 @@ def left(text: str) -> set[str]:
 
 @pytest.mark.parametrize("value", [EMAIL, CARD, TOKEN])
 def test_a_value_has_one_mask_in_prompt_answer_and_what_rides_along(value: str) -> None:
-    (text,) = masked(line(f"who is {value}?", answer=value, ground_truth=[{"of": value}]))
+    (text,) = mask_each(line(f"who is {value}?", answer=value, ground_truth=[{"of": value}]))
     mask = mask_personal_data(value, KEY)
     assert mask != value
     read = json.loads(text)
@@ -77,17 +77,17 @@ def test_a_value_has_one_mask_in_prompt_answer_and_what_rides_along(value: str) 
 
 def test_lines_are_masked_alike_whatever_stands_beside_them() -> None:
     lines = [line(EMAIL), line("2 + 2?"), line(f"{CARD}, {EMAIL}")]
-    assert masked(*lines) == [masked(each)[0] for each in lines]
-    assert masked() == []
+    assert mask_each(*lines) == [mask_each(each)[0] for each in lines]
+    assert mask_each() == []
 
 
 @pytest.mark.parametrize(
-    ("kinds", "found"),
+    ("kinds", "expected"),
     [((), {"email", "token"}), (SECRETS, {"email"}), (PERSONAL, {"token"}), (KINDS, set())],
 )
-def test_only_what_is_asked_for_is_masked(kinds: tuple[str, ...], found: set[str]) -> None:
-    (text,) = masked(line(f"{EMAIL} {TOKEN}"), kinds=kinds)
-    assert left(text) == found
+def test_only_what_is_asked_for_is_masked(kinds: tuple[str, ...], expected: set[str]) -> None:
+    (text,) = mask_each(line(f"{EMAIL} {TOKEN}"), kinds=kinds)
+    assert left(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -103,20 +103,20 @@ def test_only_what_is_asked_for_is_masked(kinds: tuple[str, ...], found: set[str
     ids=["plain", "odd characters", "odd JSON", "id last", "the id is an address", "nothing"],
 )
 def test_a_line_without_findings_stays_to_the_byte(text: str) -> None:
-    assert masked(text) == [text]
+    assert mask_each(text) == [text]
     assert escaped(text) == [text]
 
 
 def test_the_id_and_the_order_of_fields_stay() -> None:
     text = encoded({"z": EMAIL, "id": f"{EMAIL} User:", "a": {"id": EMAIL}, "m": "User:"})
-    for (made,) in (masked(text), escaped(text)):
-        assert json.loads(made)["id"] == f"{EMAIL} User:"
-        assert list(json.loads(made)) == ["z", "id", "a", "m"]
-    assert json.loads(masked(text)[0])["a"] == {"id": mask_personal_data(EMAIL, KEY)}
+    for (changed_line,) in (mask_each(text), escaped(text)):
+        assert json.loads(changed_line)["id"] == f"{EMAIL} User:"
+        assert list(json.loads(changed_line)) == ["z", "id", "a", "m"]
+    assert json.loads(mask_each(text)[0])["a"] == {"id": mask_personal_data(EMAIL, KEY)}
 
 
 def test_a_line_without_an_id_gains_none() -> None:
-    assert json.loads(masked(encoded({"m": EMAIL}))[0]).keys() == {"m"}
+    assert json.loads(mask_each(encoded({"m": EMAIL}))[0]).keys() == {"m"}
     assert json.loads(escaped(encoded({"m": "User:"}))[0]).keys() == {"m"}
 
 
@@ -129,7 +129,7 @@ def call(name: str, arguments: str, call_id: str = "t") -> Json:
 
 def test_arguments_of_tool_calls_are_masked_and_stay_json() -> None:
     arguments = json.dumps({"to": EMAIL, "card": 4111111111111111, "n": 1})
-    (text,) = masked(encoded({"id": "r1", "messages": [call("mail", arguments)]}))
+    (text,) = mask_each(encoded({"id": "r1", "messages": [call("mail", arguments)]}))
     read = json.loads(json.loads(text)["messages"][0]["tool_calls"][0]["function"]["arguments"])
     assert read == {
         "to": mask_personal_data(EMAIL, KEY), "card": mask_personal_data(CARD, KEY), "n": 1
@@ -137,7 +137,7 @@ def test_arguments_of_tool_calls_are_masked_and_stay_json() -> None:
 
 
 def test_a_number_under_a_key_that_tells_is_masked_alone_as_among_others() -> None:
-    alone, beside = masked(
+    alone, beside = mask_each(
         line("2 + 2?", answer={"password": 10001}), line(EMAIL, {"password": 10001})
     )
     assert json.loads(alone)["reference_answer"] == json.loads(beside)["reference_answer"]
@@ -145,7 +145,7 @@ def test_a_number_under_a_key_that_tells_is_masked_alone_as_among_others() -> No
 
 
 def test_keys_are_not_masked() -> None:
-    (text,) = masked(line("2 + 2?", answer={EMAIL: EMAIL}))
+    (text,) = mask_each(line("2 + 2?", answer={EMAIL: EMAIL}))
     (name,) = json.loads(text)["reference_answer"]["answer"]
     assert name == EMAIL
 
@@ -157,12 +157,12 @@ def test_keys_are_not_masked() -> None:
 def test_a_reserved_word_is_broken_in_prompt_and_answer_alike(word: str) -> None:
     (text,) = escaped(line(f"so {word.upper()} {word}", answer=[word, 1], domain=word))
     read = json.loads(text)
-    broken = escape_reserved(word)
-    assert broken != word
+    broken_word = escape_reserved(word)
+    assert broken_word != word
     assert read["messages"] == [
         {"role": "user", "content": escape_reserved(f"so {word.upper()} {word}")}
     ]
-    assert (read["reference_answer"], read["domain"]) == ({"answer": [broken, 1]}, broken)
+    assert (read["reference_answer"], read["domain"]) == ({"answer": [broken_word, 1]}, broken_word)
 
 
 def test_roles_and_keys_are_no_text_to_break() -> None:
@@ -234,12 +234,12 @@ def shape(value: Any) -> Any:
 
 @given(text=_LINES, kinds=st.sets(st.sampled_from(KINDS), min_size=1))
 def test_masking_leaves_nothing_and_twice_is_once(text: str, kinds: set[str]) -> None:
-    (once,) = masked(text, kinds=tuple(kinds))
+    (once,) = mask_each(text, kinds=tuple(kinds))
     before, after = json.loads(text), json.loads(once)
     assert after["id"] == before["id"]
     assert shape(after) == shape(before)
     assert left(encoded(after | {"id": ""})).isdisjoint(kinds)
-    assert masked(once, kinds=tuple(kinds)) == [once]
+    assert mask_each(once, kinds=tuple(kinds)) == [once]
 
 
 @given(text=_LINES)
@@ -256,16 +256,16 @@ def test_escaping_twice_is_once_and_keeps_tools(text: str) -> None:
 
 @given(text=_LINES)
 def test_arguments_are_json_after_both_changes(text: str) -> None:
-    (made,) = escaped(*masked(text))
-    function = json.loads(made)["messages"][1]["tool_calls"][0]["function"]
+    (changed_line,) = escaped(*mask_each(text))
+    function = json.loads(changed_line)["messages"][1]["tool_calls"][0]["function"]
     json.loads(function["arguments"])
 
 
 def test_of_a_prompt_known_to_be_clean_only_the_rest_is_read() -> None:
     text = line(f"write to {EMAIL}", f"to {EMAIL}", note=EMAIL)
-    told = mask_lines(pl.Series("json", [text]), pl.Series([True]), KEY, KINDS, ())
-    assert told.lines[0].count(EMAIL) == 1
-    assert json.loads(told.lines[0])["messages"][0]["content"] == f"write to {EMAIL}"
+    result = mask_lines(pl.Series("json", [text]), pl.Series([True]), KEY, KINDS, ())
+    assert result.lines[0].count(EMAIL) == 1
+    assert json.loads(result.lines[0])["messages"][0]["content"] == f"write to {EMAIL}"
 
 
 @pytest.mark.parametrize(
@@ -281,8 +281,8 @@ def test_of_a_prompt_known_to_be_clean_only_the_rest_is_read() -> None:
 def test_what_masking_leaves_and_what_is_forbidden_is_told(
     text: str, mask: tuple[str, ...], forbid: tuple[str, ...], kind: str | None
 ) -> None:
-    told = mask_lines(pl.Series("json", [text]), pl.Series([False]), KEY, mask, forbid)
-    assert told.unclean.to_list() == [kind]
+    result = mask_lines(pl.Series("json", [text]), pl.Series([False]), KEY, mask, forbid)
+    assert result.unclean.to_list() == [kind]
 
 
 # --- Every kind, in every place
@@ -330,9 +330,9 @@ def test_each_kind_is_masked_in_each_place(kind: str) -> None:
     for name, place in PLACES.items():
         lines[name] = encoded(json.loads(lines[name]) | place(SAMPLES[kind]))
         assert kind in kinds_in(lines[name]), name
-    told = mask_lines(pl.Series(lines.values()), pl.Series([False] * len(lines)), KEY, KINDS, ())
-    assert told.unclean.to_list() == [None] * len(lines)
-    assert [kinds_in(text) for text in told.lines] == [set()] * len(lines)
+    result = mask_lines(pl.Series(lines.values()), pl.Series([False] * len(lines)), KEY, KINDS, ())
+    assert result.unclean.to_list() == [None] * len(lines)
+    assert [kinds_in(text) for text in result.lines] == [set()] * len(lines)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -343,8 +343,8 @@ def test_a_line_with_any_kind_where_nothing_is_masked_is_unclean(
 ) -> None:
     text = encoded(json.loads(line("2 + 2?")) | UNMASKED[place](SAMPLES[kind]))
     assert kind in kinds_in(text)
-    told = mask_lines(pl.Series([text]), pl.Series([is_clean]), KEY, KINDS, ())
-    assert told.unclean.to_list() != [None]
+    result = mask_lines(pl.Series([text]), pl.Series([is_clean]), KEY, KINDS, ())
+    assert result.unclean.to_list() != [None]
 
 
 def test_ids_of_requests_hold_nothing() -> None:

@@ -72,18 +72,18 @@ def test_every_kind_is_a_secret_or_personal() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mask_names_the_kind_and_holds_nothing_else(kind: str) -> None:
-    masked = mask(f"so: {TEXTS[kind]} and on")
-    found = MASK.search(masked)
-    assert found is not None
-    assert found[1] == kind.upper()
-    assert masked == f"so: {LEAD.get(kind, '')}{found[0]} and on"
+    masked_text = mask(f"so: {TEXTS[kind]} and on")
+    match = MASK.search(masked_text)
+    assert match is not None
+    assert match[1] == kind.upper()
+    assert masked_text == f"so: {LEAD.get(kind, '')}{match[0]} and on"
 
 
 @given(text=hostile_texts, kinds=kinds_of_interest)
 def test_masking_twice_is_masking_once_and_leaves_nothing(text: str, kinds: Any) -> None:
-    masked = mask(text, kinds)
-    assert set(kinds_in(masked)) & set(KINDS if kinds is None else kinds) == set()
-    assert mask(masked, kinds) == masked
+    masked_text = mask(text, kinds)
+    assert set(kinds_in(masked_text)) & set(KINDS if kinds is None else kinds) == set()
+    assert mask(masked_text, kinds) == masked_text
 
 
 @given(
@@ -95,9 +95,9 @@ def test_lines_are_masked_alone_as_they_are_together(texts: list[str]) -> None:
 
 @given(text=hostile_texts)
 def test_findings_are_in_order_and_apart(text: str) -> None:
-    found = find_personal_data(text)
-    assert all(0 <= each.start < each.end <= len(text) for each in found)
-    assert all(a.end <= b.start for a, b in pairwise(found))
+    findings = find_personal_data(text)
+    assert all(0 <= each.start < each.end <= len(text) for each in findings)
+    assert all(a.end <= b.start for a, b in pairwise(findings))
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ json_values = st.recursive(
 
 def test_strings_are_masked_and_keys_stay() -> None:
     value = {VALUES["email"]: [VALUES["email"], {"x": VALUES["card"]}, 1, None, True, 2.5]}
-    masked = mask_json(value, KEY, None)
-    assert masked == {
+    masked_text = mask_json(value, KEY, None)
+    assert masked_text == {
         VALUES["email"]: [mask(VALUES["email"]), {"x": mask(VALUES["card"])}, 1, None, True, 2.5]
     }
 
@@ -165,17 +165,22 @@ def test_a_key_tells_what_its_value_is() -> None:
         "phone": "5550101234",
         "n": "5550101234",
     }
-    masked = mask_json(value, KEY, None)
-    assert [bool(MASK.fullmatch(each)) for each in masked.values()] == [True, True, True, False]
+    masked_text = mask_json(value, KEY, None)
+    assert [bool(MASK.fullmatch(each)) for each in masked_text.values()] == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 @given(value=json_values)
 def test_json_inside_a_string_stays_json(value: Any) -> None:
     for indent in (None, 1):
         text = json.dumps({"arguments": value}, indent=indent)
-        masked = mask_json({"arguments": text}, KEY, None)["arguments"]
-        assert type(json.loads(masked)) is dict
-        assert mask_json(masked, KEY, None) == masked
+        masked_text = mask_json({"arguments": text}, KEY, None)["arguments"]
+        assert type(json.loads(masked_text)) is dict
+        assert mask_json(masked_text, KEY, None) == masked_text
 
 
 @pytest.mark.parametrize(
@@ -196,8 +201,8 @@ def test_an_escape_is_no_part_of_a_value(text: str, levels: int) -> None:
 
 
 def test_a_bare_number_in_json_text_becomes_a_string() -> None:
-    masked = mask_json('{"card": 4111111111111111, "n": [1, 2.50]}', KEY, None)
-    assert json.loads(masked) == {"card": mask("4111111111111111"), "n": [1, 2.5]}
+    masked_text = mask_json('{"card": 4111111111111111, "n": [1, 2.50]}', KEY, None)
+    assert json.loads(masked_text) == {"card": mask("4111111111111111"), "n": [1, 2.5]}
     assert mask_json({"card": 4111111111111111}, KEY, None) == {"card": mask("4111111111111111")}
 
 

@@ -104,8 +104,8 @@ TELLING = [
 def luhn_digit(body: str) -> str:
     total = 0
     for place, digit in enumerate(reversed(body)):
-        doubled = int(digit) * (2 if place % 2 == 0 else 1)
-        total += doubled // 10 + doubled % 10
+        product = int(digit) * (2 if place % 2 == 0 else 1)
+        total += product // 10 + product % 10
     return str(-total % 10)
 
 
@@ -151,8 +151,8 @@ def iban(rng: Random) -> str:
             size += each
     as_number = int("".join(str(int(each, 36)) for each in f"{bban}{country}00"))
     whole = f"{country}{98 - as_number % 97:02}{bban}"
-    grouped = " ".join(whole[i : i + 4] for i in range(0, len(whole), 4))
-    return rng.choice([whole, grouped])
+    in_groups = " ".join(whole[i : i + 4] for i in range(0, len(whole), 4))
+    return rng.choice([whole, in_groups])
 
 
 def us_ssn(rng: Random) -> str:
@@ -185,7 +185,7 @@ MAKERS: dict[str, Made] = {
 }
 
 
-def labelled(rng: Random, kind: str) -> tuple[str, str]:
+def label_sample(rng: Random, kind: str) -> tuple[str, str]:
     """A text, and the value in it that is to be found."""
     if kind == "phone" and rng.random() < 0.2:
         value, around = fill(rng, rng.choice(TOLD)), TELLING
@@ -247,12 +247,14 @@ def no_card(rng: Random) -> str:
     body = (rng.choice(["4", "51", "6011", "37"]) + chars(rng, DIGITS, 14))[:15]
     good = luhn_digit(body)
     wrong = body + str((int(good) + rng.randint(1, 9)) % 10)
-    grouped = "-".join(wrong[i : i + 4] for i in range(0, 16, 4))
+    in_groups = "-".join(wrong[i : i + 4] for i in range(0, 16, 4))
     around = [
         "ORD-{}", "{}00000000", "3.{}", "x{}f", "12345{}", "{}.25", "/items/{}?page=2", "id_{}",
     ]  # fmt: skip
     inside = rng.choice(around).format(body + good)
-    return "Order " + rng.choice([wrong, grouped, grouped.replace("-", " "), inside]) + " was sent"
+    return (
+        "Order " + rng.choice([wrong, in_groups, in_groups.replace("-", " "), inside]) + " was sent"
+    )
 
 
 def no_ssn(rng: Random) -> str:
@@ -323,12 +325,12 @@ CLEAN: list[Made] = [
 
 @pytest.fixture(scope="module")
 def comparison() -> pl.DataFrame:
-    planted = planted_texts(PERSONAL, labelled, SEED)
-    return compare_findings(planted, clean_texts(CLEAN, CLEAN_TEXTS, SEED))
+    samples = planted_texts(PERSONAL, label_sample, SEED)
+    return compare_findings(samples, clean_texts(CLEAN, CLEAN_TEXTS, SEED))
 
 
 def test_the_set_is_large() -> None:
-    assert len(list(planted_texts(PERSONAL, labelled, SEED))) >= 500
+    assert len(list(planted_texts(PERSONAL, label_sample, SEED))) >= 500
     assert len(list(clean_texts(CLEAN, CLEAN_TEXTS, SEED))) >= 2_000
 
 

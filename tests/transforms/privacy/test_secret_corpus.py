@@ -32,29 +32,29 @@ class Passage(NamedTuple):
 
 def passages(part: str) -> list[Passage]:
     content = (FOLDER / f"{part}.txt").read_text(encoding="utf-8").replace("·", "")
-    found = []
+    all_passages = []
     for section in content.split("=== ")[1:]:
         name, _, body = section.partition("\n")
         texts = body.splitlines() if name == "LINES" else [body]
-        found += [_passage(text) for text in texts if text.strip()]
-    return found
+        all_passages += [_passage(text) for text in texts if text.strip()]
+    return all_passages
 
 
-def _passage(marked: str) -> Passage:
+def _passage(source: str) -> Passage:
     text, secrets, end = "", list[tuple[str, Span]](), 0
-    for mark in _MARK.finditer(marked):
-        text += marked[end : mark.start()]
+    for mark in _MARK.finditer(source):
+        text += source[end : mark.start()]
         secrets.append((mark[1], (len(text), len(text) + len(mark[2]))))
         text += mark[2]
         end = mark.end()
-    return Passage(text + marked[end:], secrets)
+    return Passage(text + source[end:], secrets)
 
 
 class Score(NamedTuple):
     """How many secrets there are and were found whole; and how many findings are none."""
 
     secrets: int
-    found: int
+    hits: int
     false: int
     by_sort: dict[str, float]
 
@@ -87,7 +87,7 @@ def test_the_corpora_are_large_and_mostly_without_secrets() -> None:
 def test_most_secrets_are_found_whole_and_little_else(
     part: str, recall: float, least: float
 ) -> None:
-    told = score(part)
-    assert told.found / told.secrets >= recall
-    assert told.found / (told.found + told.false) >= 0.98
-    assert min(told.by_sort.values()) >= least, told.by_sort
+    result = score(part)
+    assert result.hits / result.secrets >= recall
+    assert result.hits / (result.hits + result.false) >= 0.98
+    assert min(result.by_sort.values()) >= least, result.by_sort

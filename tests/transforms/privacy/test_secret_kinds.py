@@ -54,9 +54,9 @@ def base64url(data: bytes) -> str:
 
 def jwt(rng: Random) -> str:
     header = {"alg": rng.choice(["HS256", "RS256", "ES256", "none"]), "typ": "JWT"}
-    spaced = rng.choice([(",", ":"), (", ", ": ")])
+    separators = rng.choice([(",", ":"), (", ", ": ")])
     claims = {"sub": chars(rng, DIGITS, 10), "iat": 1_516_239_022, "scope": chars(rng, LOWER, 30)}
-    parts = [json.dumps(part, separators=spaced).encode() for part in (header, claims)]
+    parts = [json.dumps(part, separators=separators).encode() for part in (header, claims)]
     return ".".join([*map(base64url, parts), base64url(rng.randbytes(32))])
 
 
@@ -133,13 +133,13 @@ WITH_PASSWORD_WORD = [
 ]  # fmt: skip
 
 
-def labelled(rng: Random, kind: str) -> tuple[str, str]:
+def label_sample(rng: Random, kind: str) -> tuple[str, str]:
     """A text, and the value in it that is to be found."""
     if kind == "token" and rng.random() < 0.4:
         value, around = opaque_token(rng), WITH_TOKEN_WORD
     else:
-        made, around = MAKERS[kind]
-        value = made(rng)
+        maker, around = MAKERS[kind]
+        value = maker(rng)
     return rng.choice(around).format(value), value
 
 
@@ -222,7 +222,7 @@ def image(rng: Random) -> str:
     )
 
 
-def dotted(rng: Random) -> str:
+def dotted_name(rng: Random) -> str:
     """Three parts of base64url whose first is no header of a token."""
     return ".".join(base64url(rng.randbytes(24)) for _ in range(3))
 
@@ -240,7 +240,7 @@ def identifier(rng: Random) -> str:
     )
 
 
-CLEAN: list[Made] = [prose, code, digest, blob, told_digest, image, dotted, identifier]
+CLEAN: list[Made] = [prose, code, digest, blob, told_digest, image, dotted_name, identifier]
 
 
 # --- what is found -------------------------------------------------------------------------------
@@ -248,12 +248,12 @@ CLEAN: list[Made] = [prose, code, digest, blob, told_digest, image, dotted, iden
 
 @pytest.fixture(scope="module")
 def comparison() -> pl.DataFrame:
-    planted = planted_texts(SECRETS, labelled, SEED)
-    return compare_findings(planted, clean_texts(CLEAN, CLEAN_TEXTS, SEED))
+    samples = planted_texts(SECRETS, label_sample, SEED)
+    return compare_findings(samples, clean_texts(CLEAN, CLEAN_TEXTS, SEED))
 
 
 def test_the_set_is_large() -> None:
-    assert len(list(planted_texts(SECRETS, labelled, SEED))) >= 500
+    assert len(list(planted_texts(SECRETS, label_sample, SEED))) >= 500
     assert len(list(clean_texts(CLEAN, CLEAN_TEXTS, SEED))) >= 2_000
 
 
