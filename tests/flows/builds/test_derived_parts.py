@@ -53,7 +53,7 @@ class World(NamedTuple):
     recipes: tuple[Path, Path]
     lake: Path
 
-    def derived(self) -> list[Path]:
+    def derived_parts(self) -> list[Path]:
         return sorted((self.lake / "derived").rglob("*.parquet"))
 
     def build(self) -> list[dict[str, bytes]]:
@@ -69,7 +69,7 @@ def built_files(recipe: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def computed_parts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys of the landed parts that are derived while a test runs, in order."""
     keys, compute = list[str](), derive.compute_derived
 
@@ -85,43 +85,43 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def world(
     tmp_path: Path, write_logs: WriteLogs, records: MakeRecords, recipe: WriteRecipe
 ) -> World:
-    made = records(240)
-    broken = b'{"schemaType": "ModelInvocationLog"'
+    log_records = records(240)
+    broken_line = b'{"schemaType": "ModelInvocationLog"'
     for number in range(4):
-        mine: list[Json | bytes] = [*made[number * 60 : (number + 1) * 60], broken]
+        mine: list[Json | bytes] = [*log_records[number * 60 : (number + 1) * 60], broken_line]
         write_logs(tmp_path / "logs", [mine], f"2026/10/01/{10 + number}")
     return World((recipe(name="a.toml"), recipe(OTHER_FILTER, name="b.toml")), tmp_path / "lake")
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_release_is_the_same_whatever_derived_parts_there_are(
-    world: World, computed: list[str], seed: int
+    world: World, computed_parts: list[str], seed: int
 ) -> None:
     dice, first = Random(seed), world.build()
-    assert len(computed) == len(world.derived()) == 4  # the second recipe computed none
-    computed.clear()
+    assert len(computed_parts) == len(world.derived_parts()) == 4  # the second recipe computed none
+    computed_parts.clear()
     assert world.build() == first
-    assert computed == []
+    assert computed_parts == []
     sound = shutil.copytree(world.lake / "derived", world.lake.with_name("sound"))
     for damage in dice.sample(DAMAGES, len(DAMAGES)):
         shutil.rmtree(world.lake / "derived")
         shutil.copytree(sound, world.lake / "derived")
-        paths = world.derived()
+        paths = world.derived_parts()
         hit = dice.sample(paths, dice.randrange(1, len(paths)))
         for path in hit:
             damage(path, dice)
-        computed.clear()
+        computed_parts.clear()
         assert world.build() == first
-        assert computed, damage
-        computed.clear()
+        assert computed_parts, damage
+        computed_parts.clear()
         assert world.build() == first  # the lake was repaired
-        assert computed == []
+        assert computed_parts == []
     shutil.rmtree(world.lake / "derived")
     assert world.build() == first
 
 
 def test_settings_that_decide_the_content_have_derived_parts_of_their_own(
-    world: World, computed: list[str], recipe: WriteRecipe
+    world: World, computed_parts: list[str], recipe: WriteRecipe
 ) -> None:
     world.build()
     for more, number in (
@@ -131,28 +131,28 @@ def test_settings_that_decide_the_content_have_derived_parts_of_their_own(
         ("[curate]\nnear_duplicates = 0.9\nwithin_system = false\n", 0),
         ("[split]\nvalidation = 0.3\n", 0),
     ):
-        computed.clear()
+        computed_parts.clear()
         built_files(recipe(more, name="c.toml"))
-        assert len(computed) == number, more
+        assert len(computed_parts) == number, more
 
 
 def test_parts_without_selected_records_are_not_derived(
-    world: World, computed: list[str], recipe: WriteRecipe
+    world: World, computed_parts: list[str], recipe: WriteRecipe
 ) -> None:
     swaps = {"until = 2026-10-02": "until = 2026-10-01T12:00:30Z"}
     built_files(recipe(swaps=swaps, name="c.toml"))
-    assert 0 < len(computed) < 4
+    assert 0 < len(computed_parts) < 4
 
 
 def test_in_a_bucket_derived_parts_are_made_once(
     bucket: str,
     world: World,
-    computed: list[str],
+    computed_parts: list[str],
     sluice: RunSluice,
     recipe: WriteRecipe,
 ) -> None:
     path = recipe(swaps={'"lake"': f'"s3://{bucket}/lake"'}, name="s3.toml")
     first = json.loads(sluice("build", path, "--json").out)
-    assert len(computed) == 4
+    assert len(computed_parts) == 4
     assert json.loads(sluice("build", path, "--json").out)["id"] == first["id"]
-    assert len(computed) == 4
+    assert len(computed_parts) == 4

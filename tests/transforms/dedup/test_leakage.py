@@ -143,7 +143,7 @@ _SAID = st.one_of(
     ),
 )
 _CHATS = st.builds(
-    lambda said, system: chat(*said, system=system),
+    lambda texts, system: chat(*texts, system=system),
     st.lists(_SAID, max_size=3),
     st.sampled_from([None, None, "s", "t"]),
 )

@@ -27,7 +27,7 @@ KEY = "a salt of this recipe"
 EMAIL, CARD, TOKEN = "kim.doe@example.com", "4111 1111 1111 1111", "ghp_" + "a1B2" * 9
 
 
-def encoded(line: Json) -> str:
+def encode(line: Json) -> str:
     """A line as it is rendered."""
     return msgspec.json.encode(line).decode()
 
@@ -36,10 +36,10 @@ def line(content: str, answer: Any = "4", **more: Any) -> str:
     """A line that asks this, and wants that answer."""
     messages = [{"role": "user", "content": content}]
     whole = {"id": "r1", "messages": messages, "reference_answer": {"answer": answer}, **more}
-    return encoded(whole)
+    return encode(whole)
 
 
-def changed(change: Callable[[pl.Series], pl.Series], *lines: str) -> list[str]:
+def change_lines(change: Callable[[pl.Series], pl.Series], *lines: str) -> list[str]:
     """Lines after a change of their series, which keeps its name and its length."""
     series = change(pl.Series("json", lines, dtype=pl.String))
     assert (series.name, series.len()) == ("json", len(lines))
@@ -49,11 +49,11 @@ def changed(change: Callable[[pl.Series], pl.Series], *lines: str) -> list[str]:
 
 def mask_each(*lines: str, kinds: tuple[str, ...] = KINDS) -> list[str]:
     is_clean = pl.Series([False] * len(lines), dtype=pl.Boolean)
-    return changed(lambda series: mask_lines(series, is_clean, KEY, kinds, ()).lines, *lines)
+    return change_lines(lambda series: mask_lines(series, is_clean, KEY, kinds, ()).lines, *lines)
 
 
-def escaped(*lines: str) -> list[str]:
-    return changed(escape_lines, *lines)
+def escape(*lines: str) -> list[str]:
+    return change_lines(escape_lines, *lines)
 
 
 def left(text: str) -> set[str]:
@@ -104,20 +104,20 @@ def test_only_what_is_asked_for_is_masked(kinds: tuple[str, ...], expected: set[
 )
 def test_a_line_without_findings_stays_to_the_byte(text: str) -> None:
     assert mask_each(text) == [text]
-    assert escaped(text) == [text]
+    assert escape(text) == [text]
 
 
 def test_the_id_and_the_order_of_fields_stay() -> None:
-    text = encoded({"z": EMAIL, "id": f"{EMAIL} User:", "a": {"id": EMAIL}, "m": "User:"})
-    for (changed_line,) in (mask_each(text), escaped(text)):
+    text = encode({"z": EMAIL, "id": f"{EMAIL} User:", "a": {"id": EMAIL}, "m": "User:"})
+    for (changed_line,) in (mask_each(text), escape(text)):
         assert json.loads(changed_line)["id"] == f"{EMAIL} User:"
         assert list(json.loads(changed_line)) == ["z", "id", "a", "m"]
     assert json.loads(mask_each(text)[0])["a"] == {"id": mask_personal_data(EMAIL, KEY)}
 
 
 def test_a_line_without_an_id_gains_none() -> None:
-    assert json.loads(mask_each(encoded({"m": EMAIL}))[0]).keys() == {"m"}
-    assert json.loads(escaped(encoded({"m": "User:"}))[0]).keys() == {"m"}
+    assert json.loads(mask_each(encode({"m": EMAIL}))[0]).keys() == {"m"}
+    assert json.loads(escape(encode({"m": "User:"}))[0]).keys() == {"m"}
 
 
 def call(name: str, arguments: str, call_id: str = "t") -> Json:
@@ -129,7 +129,7 @@ def call(name: str, arguments: str, call_id: str = "t") -> Json:
 
 def test_arguments_of_tool_calls_are_masked_and_stay_json() -> None:
     arguments = json.dumps({"to": EMAIL, "card": 4111111111111111, "n": 1})
-    (text,) = mask_each(encoded({"id": "r1", "messages": [call("mail", arguments)]}))
+    (text,) = mask_each(encode({"id": "r1", "messages": [call("mail", arguments)]}))
     read = json.loads(json.loads(text)["messages"][0]["tool_calls"][0]["function"]["arguments"])
     assert read == {
         "to": mask_personal_data(EMAIL, KEY), "card": mask_personal_data(CARD, KEY), "n": 1
@@ -155,7 +155,7 @@ def test_keys_are_not_masked() -> None:
 
 @pytest.mark.parametrize("word", RESERVED_WORDS)
 def test_a_reserved_word_is_broken_in_prompt_and_answer_alike(word: str) -> None:
-    (text,) = escaped(line(f"so {word.upper()} {word}", answer=[word, 1], domain=word))
+    (text,) = escape(line(f"so {word.upper()} {word}", answer=[word, 1], domain=word))
     read = json.loads(text)
     broken_word = escape_reserved(word)
     assert broken_word != word
@@ -167,7 +167,7 @@ def test_a_reserved_word_is_broken_in_prompt_and_answer_alike(word: str) -> None
 
 def test_roles_and_keys_are_no_text_to_break() -> None:
     chat = [{"role": role, "content": "User:"} for role in ("system", "user", "assistant")]
-    (text,) = escaped(encoded({"id": "r1", "messages": chat, "System:": {"User:": 1}}))
+    (text,) = escape(encode({"id": "r1", "messages": chat, "System:": {"User:": 1}}))
     read = json.loads(text)
     assert [message["role"] for message in read["messages"]] == ["system", "user", "assistant"]
     assert read["System:"] == {"User:": 1}
@@ -183,7 +183,7 @@ def test_tools_and_their_calls_still_agree() -> None:
     arguments = json.dumps({"User:": "Bot:", "said": "\bot: [EOS]"})
     result = {"role": "tool", "content": "Bot: ok", "tool_call_id": "User:1"}
     chat = [call("f", arguments, "User:1"), result]
-    (text,) = escaped(encoded({"id": "r1", "messages": chat, "tools": [tool]}))
+    (text,) = escape(encode({"id": "r1", "messages": chat, "tools": [tool]}))
     read = json.loads(text)
     assert read["tools"] == [tool]
     assert read["messages"] == [chat[0], result | {"content": "Bot : ok"}]
@@ -205,17 +205,17 @@ _VALUES = st.recursive(
     max_leaves=6,
 )  # fmt: skip
 _LINES = st.builds(
-    lambda name, asked, told, answer, tools: encoded(
+    lambda name, question, values, answer, tools: encode(
         {
             "id": name,
-            "messages": [{"role": "user", "content": asked}, call("f", json.dumps(told))],
+            "messages": [{"role": "user", "content": question}, call("f", json.dumps(values))],
             "reference_answer": {"answer": answer},
             "tools": tools,
         }
     ),
     name=_TEXTS,
-    asked=_TEXTS,
-    told=_VALUES,
+    question=_TEXTS,
+    values=_VALUES,
     answer=_VALUES,
     tools=_VALUES,
 )
@@ -238,25 +238,25 @@ def test_masking_leaves_nothing_and_twice_is_once(text: str, kinds: set[str]) ->
     before, after = json.loads(text), json.loads(once)
     assert after["id"] == before["id"]
     assert shape(after) == shape(before)
-    assert left(encoded(after | {"id": ""})).isdisjoint(kinds)
+    assert left(encode(after | {"id": ""})).isdisjoint(kinds)
     assert mask_each(once, kinds=tuple(kinds)) == [once]
 
 
 @given(text=_LINES)
 def test_escaping_twice_is_once_and_keeps_tools(text: str) -> None:
-    (once,) = escaped(text)
+    (once,) = escape(text)
     before, after = json.loads(text), json.loads(once)
     assert after["id"] == before["id"]
     assert after["tools"] == before["tools"]
     assert after["messages"][1] == before["messages"][1]
     assert shape(after) == shape(before)
     assert not any(w.lower() in after["messages"][0]["content"].lower() for w in RESERVED_WORDS)
-    assert escaped(once) == [once]
+    assert escape(once) == [once]
 
 
 @given(text=_LINES)
 def test_arguments_are_json_after_both_changes(text: str) -> None:
-    (changed_line,) = escaped(*mask_each(text))
+    (changed_line,) = escape(*mask_each(text))
     function = json.loads(changed_line)["messages"][1]["tool_calls"][0]["function"]
     json.loads(function["arguments"])
 
@@ -328,7 +328,7 @@ UNMASKED: dict[str, Callable[[str], Json]] = {
 def test_each_kind_is_masked_in_each_place(kind: str) -> None:
     lines = {name: line("2 + 2?") for name in PLACES}
     for name, place in PLACES.items():
-        lines[name] = encoded(json.loads(lines[name]) | place(SAMPLES[kind]))
+        lines[name] = encode(json.loads(lines[name]) | place(SAMPLES[kind]))
         assert kind in kinds_in(lines[name]), name
     result = mask_lines(pl.Series(lines.values()), pl.Series([False] * len(lines)), KEY, KINDS, ())
     assert result.unclean.to_list() == [None] * len(lines)
@@ -341,7 +341,7 @@ def test_each_kind_is_masked_in_each_place(kind: str) -> None:
 def test_a_line_with_any_kind_where_nothing_is_masked_is_unclean(
     kind: str, place: str, is_clean: bool
 ) -> None:
-    text = encoded(json.loads(line("2 + 2?")) | UNMASKED[place](SAMPLES[kind]))
+    text = encode(json.loads(line("2 + 2?")) | UNMASKED[place](SAMPLES[kind]))
     assert kind in kinds_in(text)
     result = mask_lines(pl.Series([text]), pl.Series([is_clean]), KEY, KINDS, ())
     assert result.unclean.to_list() != [None]
@@ -350,7 +350,7 @@ def test_a_line_with_any_kind_where_nothing_is_masked_is_unclean(
 def test_ids_of_requests_hold_nothing() -> None:
     rng = Random(7)
     names = [str(UUID(int=rng.getrandbits(128), version=4)) for _ in range(20_000)]
-    assert kinds_in("\n".join(encoded({"id": name}) for name in names)) == set()
+    assert kinds_in("\n".join(encode({"id": name}) for name in names)) == set()
 
 
 @pytest.mark.parametrize(
