@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.running.executor import in_order
@@ -12,6 +13,7 @@ from bedrock_sluice.flows.running.runner import ReportProgress
 from bedrock_sluice.flows.stages.derive import derive
 from bedrock_sluice.lake.exchanges import ExchangeFile, read_columns
 from bedrock_sluice.lake.logs.landed_window import PartReader
+from bedrock_sluice.transforms.curate.derived_rows import DERIVED
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.readers.normalise import READ_COLUMNS
 from bedrock_sluice.transforms.tables import EXCHANGES, RECORD_KEY, TEXT_COLUMNS
@@ -49,7 +51,7 @@ def normalise(
         ExchangeFile(task.path, result.filter(is_exchange)["row"].to_numpy().astype(np.int64))
         for task, result in zip(tasks, results, strict=True)
     ]
-    rows = pl.concat(results)
+    rows = pl.concat([_no_rows(), *results])
     return FilterResult(
         kept=rows.filter(is_exchange).with_row_index("exchange"),
         rejected=rows.filter(~is_exchange).select(*RECORD_KEY, "request_id", "reason", "detail"),
@@ -76,3 +78,10 @@ def read_part(task: PartTask) -> pl.DataFrame:
     derived_rows = pl.DataFrame(read_columns(task.path, _DERIVED_COLUMNS))
     rows = pl.concat([landed, derived_rows], how="horizontal").with_row_index("row")
     return rows.join(task.records, on=RECORD_KEY, how="semi", maintain_order="left")
+
+
+def _no_rows() -> pl.DataFrame:
+    """Return the columns of `read_part` without rows: of a window none may be selected."""
+    fields = [EXCHANGES.field(name) for name in _LANDED_COLUMNS]
+    fields += [DERIVED.field(name) for name in _DERIVED_COLUMNS]
+    return pl.DataFrame(pa.schema(fields).empty_table()).with_row_index("row")

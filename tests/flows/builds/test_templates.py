@@ -236,7 +236,7 @@ def test_instruct_leaves_alone_what_asks_already_or_has_no_marker(
     manifest_json = json.loads(
         (Path(json.loads(result.out)["release"]) / "manifest.json").read_text()
     )
-    assert manifest_json["instructed"] == 0
+    assert manifest_json["answers"]["lines_with_instruction"] == 0
     (tool,) = (case for case in CASES if case.name == "tool")
     _, manifest = build(tool, "instruct = true\n")
     assert manifest["answers"]["lines_with_instruction"] == 0

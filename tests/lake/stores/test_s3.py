@@ -120,7 +120,7 @@ RESULTS = {"list": [LISTED], "read": b"content", "put": True}
 def test_faults_that_pass_are_outlasted(failing: Failing, operation: str, fault: str) -> None:
     store, server = failing(fault, fault, GOOD[operation])
     assert OPERATIONS[operation](store) == RESULTS[operation]
-    assert len(server.asked) == 3
+    assert len(server.methods) == 3
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -131,7 +131,7 @@ def test_faults_that_stay_are_transient_errors(
     store, server = failing(fault)
     with pytest.raises(TransientError, match="s3://bucket/prefix/"):
         OPERATIONS[operation](store)
-    assert len(server.asked) <= ATTEMPTS_PER_REQUEST
+    assert len(server.methods) <= ATTEMPTS_PER_REQUEST
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -153,7 +153,7 @@ def test_refusals_are_told_at_once(
     with pytest.raises(error, match=message) as refusal:
         OPERATIONS[operation](store)
     assert refusal.type is error
-    assert len(server.asked) == 1
+    assert len(server.methods) == 1
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -229,13 +229,13 @@ def test_an_object_that_changed_is_listed_again_by_a_new_try(failing: Failing, f
     store, server = failing(fault)
     with pytest.raises(TransientError, match="changed or went after it was listed; run again"):
         store.read(LISTED)
-    assert len(server.asked) == 1
+    assert len(server.methods) == 1
 
 
 def test_a_put_that_comes_second_is_told_so(failing: Failing) -> None:
     store, server = failing("PreconditionFailed")
     assert store.put_new("a", b"content") is False
-    assert server.asked == ["PUT"]
+    assert server.methods == ["PUT"]
 
 
 def test_a_put_in_a_race_that_is_not_decided_may_be_tried_again(failing: Failing) -> None:
@@ -254,7 +254,7 @@ def test_a_put_whose_answer_was_lost_is_told_as_taken(failing: Failing) -> None:
 def test_bytes_that_go_missing_on_the_way_are_fetched_again(failing: Failing, fault: str) -> None:
     store, server = failing(fault, "content")
     assert store.read(LISTED) == b"content"
-    assert len(server.asked) == 2
+    assert len(server.methods) == 2
 
 
 @pytest.mark.parametrize("fault", ["short", "short without length", "altered"])
@@ -262,7 +262,7 @@ def test_bytes_that_stay_missing_are_never_handed_on(failing: Failing, fault: st
     store, server = failing(fault)
     with pytest.raises(TransientError):
         store.read(LISTED)
-    assert len(server.asked) == READ_ATTEMPTS
+    assert len(server.methods) == READ_ATTEMPTS
 
 
 def test_an_error_in_a_200_is_no_empty_listing(failing: Failing) -> None:
