@@ -20,6 +20,7 @@ _RECIPE_HELP = "The recipe, a TOML file."
 RecipePath = Annotated[
     Path, typer.Argument(metavar="RECIPE", help=_RECIPE_HELP, callback=_check_recipe)
 ]
+# For `sluice doctor`, which reports a wrong recipe as one of its findings.
 UncheckedRecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help=_RECIPE_HELP)]
 ReleaseUri = Annotated[
     str, typer.Argument(metavar="RELEASE", help="<lake>/releases/<name>/<id>: a path or s3:// URI.")

@@ -11,7 +11,7 @@ from bedrock_sluice.rewards.conformance.profile import Profile
 from bedrock_sluice.rewards.line import render
 from bedrock_sluice.rewards.profiles import profile_named
 from bedrock_sluice.rewards.templates.base import Reference, Template
-from bedrock_sluice.transforms.chat.messages import Exchange, JsonObject
+from bedrock_sluice.transforms.chat.messages import Exchange, JsonObject, json_text
 from bedrock_sluice.transforms.curate.rules import drop_unteachable
 from bedrock_sluice.transforms.readers.normalise import measure
 from bedrock_sluice.transforms.reasons import Reason
@@ -73,9 +73,9 @@ def response_lines(
 def _prompt(request_id: str, exchange: Exchange, reference: Reference) -> dict[str, str | None]:
     return {
         "request_id": request_id,
-        "messages": _json(exchange.messages),
-        "tools": _json(exchange.tools) if exchange.tools else None,
-        "reference_answer": _json(reference),
+        "messages": json_text(exchange.messages),
+        "tools": json_text(exchange.tools) if exchange.tools else None,
+        "reference_answer": json_text(reference),
         "request_metadata": None,
     }
 
@@ -85,7 +85,3 @@ def _fit(line: JsonObject, template: Template, profiles: Sequence[Profile]) -> R
         return ResponseLine(None, Reason.ANSWER_UNFIT.value)
     rule = next(iter(line_errors(line, profiles)), None)
     return ResponseLine(None, Reason.RENDER_UNFIT.value, rule) if rule else ResponseLine(line)
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value, order="deterministic").decode()

@@ -6,7 +6,6 @@ the process imports while the build goes on, on another core. One serves all bui
 
 import atexit
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -38,10 +37,15 @@ class _SuiteProcess:
         self._pipe, theirs = Pipe()
         descriptor = theirs.fileno()
         # Not by `multiprocessing`: it would import the caller's script once more. The option keeps
-        # modules of the working folder out.
+        # modules of the working folder out. A session of its own: Ctrl-C is for the build, which
+        # ends this process.
         command = [sys.executable, "-P", "-m", __name__, str(descriptor)]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            command, pass_fds=[descriptor], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            command,
+            pass_fds=[descriptor],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
         theirs.close()
         atexit.register(self.stop)
@@ -102,7 +106,6 @@ def _serve(descriptor: int) -> None:
     """Answer requests until the other end is closed, as it is when that process dies."""
     from bedrock_sluice.expectations.gate import load_engine  # noqa: PLC0415
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the build, which ends this process
     load_engine()
     pipe = Connection(descriptor)
     with suppress(*_BROKEN):

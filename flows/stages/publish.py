@@ -47,6 +47,7 @@ LIBRARIES = (
     *("duckdb", "great-expectations", "jinja2", "jmespath", "jsonschema", "msgspec", "numpy"),
     *("polars", "pyarrow", "python-stdnum", "scipy"),
 )
+LANGUAGE_LIBRARY = "py3langid"  # of the extra `language`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +113,7 @@ def _manifest(context: BuildContext, outcome: Outcome, files: Mapping[str, Path]
         answers=replace(facts.answers, lines_by_source=gate_result.lines_by_source),
         leakage=gate_result.leakage,
         readiness=outcome.readiness,
-        versions=_versions(),
+        versions=_versions(context),
     )
 
 
@@ -168,8 +169,11 @@ def _until(context: BuildContext) -> str:
     return "-".join(max(hours)) or OPEN_DATE
 
 
-def _versions() -> dict[str, str]:
-    library_versions = {name: version(name) for name in ("bedrock-sluice", *LIBRARIES)}
+def _versions(context: BuildContext) -> dict[str, str]:
+    names = ["bedrock-sluice", *LIBRARIES]
+    if context.recipe.quality.languages:
+        names.append(LANGUAGE_LIBRARY)
+    library_versions = {name: version(name) for name in names}
     return {"python": platform.python_version(), **library_versions}
 
 

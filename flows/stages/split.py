@@ -10,8 +10,9 @@ from bedrock_sluice.flows.stages.features import compare_texts
 from bedrock_sluice.lake.releases.split_history import SplitHistory
 from bedrock_sluice.transforms.chat.digests import conversation_marks
 from bedrock_sluice.transforms.chat.messages import chat_of
+from bedrock_sluice.transforms.chat.texts import turns_of
 from bedrock_sluice.transforms.dedup.contamination import SIMILARITY
-from bedrock_sluice.transforms.dedup.leakage import NO_RESPONSE, leaking, turns_of
+from bedrock_sluice.transforms.dedup.leakage import NO_RESPONSE, leaking
 from bedrock_sluice.transforms.dedup.near_duplicates import pairs_to_keep_together
 from bedrock_sluice.transforms.dedup.sketches import sketch
 from bedrock_sluice.transforms.fates import FilterResult

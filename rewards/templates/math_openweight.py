@@ -69,10 +69,10 @@ def _fix_solution(line: JsonObject) -> bool:
         return False
     fields = reference if isinstance(reference, dict) else {"final_answer": reference}
     text = reference if isinstance(reference, str) else ""
-    solution = MATH.from_fields(fields) or MATH.from_text(text)
+    solution = _as_text(MATH.from_fields(fields) or MATH.from_text(text))
     if solution is None:
         return False
-    line["reference_answer"] = "\n".join([*solution["steps"], f"#### {solution['final_answer']}"])
+    line["reference_answer"] = solution
     return True
 
 

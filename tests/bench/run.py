@@ -17,37 +17,18 @@ from runpy import run_path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 ROUNDS = 3
 GENERATE = Path(__file__).with_name("generate.py")
 STANDARD = Path(__file__).with_name("standard.py")
 RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
-RECIPE = """\
-name = "bench"
-lake = "lake"
-[source]
-uri = "logs"
-[template]
-name = "qa"
-history = true
-"""
 
-T = TypeVar("T")
 Json = dict[str, Any]
 
 
-class Done(NamedTuple):
-    """How many records a piece of work saw, and the seconds of its steps, if it has any."""
-
-    records: int
-    steps: dict[str, float]
-
-
-Work = Callable[[], Done]
+Work = Callable[[], int]
+"""A piece of work; it returns how many records it saw."""
 
 
 def logs(folder: Path) -> list[Path]:
@@ -58,10 +39,10 @@ def floor(folder: Path) -> Work:
     """Decompress and split into lines: less than that no reader can do."""
     from isal.igzip import decompress as unpack
 
-    def work() -> Done:
+    def work() -> int:
         members = (path.read_bytes() for path in logs(folder))
         lines = (unpack(each).splitlines() for each in members)  # type: ignore[no-untyped-call]
-        return Done(sum(map(len, lines)), {})
+        return sum(map(len, lines))
 
     return work
 
@@ -71,8 +52,9 @@ def standard(folder: Path) -> Work:
 
     run_standard = run_path(str(STANDARD))["convert"]
 
-    def work() -> Done:
-        return Done(run_standard(iter(logs(folder)), folder / "standard.jsonl"), {})
+    def work() -> int:
+        records: int = run_standard(iter(logs(folder)), folder / "standard.jsonl")
+        return records
 
     return work
 
@@ -81,9 +63,9 @@ def convert(folder: Path) -> Work:
     """`sluice convert` of everything, with its worker processes."""
     from bedrock_sluice.flows.conversion import convert_logs
 
-    def work() -> Done:
+    def work() -> int:
         summary = convert_logs(str(folder / "logs"), folder / "convert.jsonl", None)
-        return Done(summary.exchanges, {})
+        return summary.exchanges
 
     return work
 
@@ -97,70 +79,37 @@ def same_lines(folder: Path) -> bool:
         return all(json.loads(a) == json.loads(b) for a, b in zip(one, two, strict=True))
 
 
-def pull(folder: Path, lake: str = "pulled") -> Work:
-    """Land every record in a new lake of that name."""
+def pull(folder: Path) -> Work:
+    """Land every record in a new lake."""
     import pyarrow.parquet as pq
 
     from bedrock_sluice.flows.stages.pull import pull as run_pull
     from bedrock_sluice.lake.logs.source import Window, open_source
     from bedrock_sluice.lake.stores.opening import open_store
 
-    shutil.rmtree(folder / lake, ignore_errors=True)
+    shutil.rmtree(folder / "lake", ignore_errors=True)
 
-    def work() -> Done:
-        source, store = open_source(str(folder / "logs")), open_store(str(folder / lake))
+    def work() -> int:
+        source, store = open_source(str(folder / "logs")), open_store(str(folder / "lake"))
         run_pull(source, store, Window(), lambda _steps, _total: None)
-        parts = (folder / lake / "landed").rglob("*.parquet")
-        return Done(sum(pq.read_metadata(part).num_rows for part in parts), {})
+        parts = (folder / "lake" / "landed").rglob("*.parquet")
+        return sum(pq.read_metadata(part).num_rows for part in parts)
 
     return work
 
 
-class Timed:
-    """A `StageRunner` that keeps the seconds of each stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    def __call__(self, name: str, work: "Callable[[Callable[[int, int], None]], T]") -> T:
-        start = perf_counter()
-        result = work(lambda _steps, _total: None)
-        self.seconds[name] = perf_counter() - start
-        return result
-
-
-def rebuild(folder: Path) -> Work:
-    """Build a release from a lake that holds everything already."""
-    from bedrock_sluice.flows.context import BuildContext
-    from bedrock_sluice.flows.pipeline import build
-    from bedrock_sluice.flows.recipe import load_recipe
-
-    shutil.rmtree(folder / "lake" / "releases", ignore_errors=True)
-
-    def work() -> Done:
-        run_stage, path = Timed(), folder / "recipe.toml"
-        with TemporaryDirectory(dir=folder) as private:
-            release = build(
-                BuildContext(load_recipe(path), path.absolute().parent, Path(private)), run_stage
-            )
-        return Done(release.manifest.counts.records, run_stage.seconds)
-
-    return work
-
-
-MEASURES = {each.__name__: each for each in (floor, standard, convert, pull, rebuild)}
-PREPARE = "prepare"  # lands every record in the lake that `rebuild` reads
+MEASURES = {each.__name__: each for each in (floor, standard, convert, pull)}
 STARTS = {"python": "pass", "sluice": "import bedrock_sluice.cli.app"}
 
 
 def measure(name: str, folder: Path) -> Json:
     """Do one piece of work in this process, and tell its seconds and the largest peak."""
-    work = pull(folder, "lake") if name == PREPARE else MEASURES[name](folder)
+    work = MEASURES[name](folder)
     start = perf_counter()
-    counts = work()
+    records = work()
     seconds = perf_counter() - start
     peak = max(getrusage(whose).ru_maxrss for whose in (RUSAGE_SELF, RUSAGE_CHILDREN))
-    return {"seconds": seconds, "peak_bytes": peak * RSS_UNIT_BYTES, **counts._asdict()}
+    return {"seconds": seconds, "peak_bytes": peak * RSS_UNIT_BYTES, "records": records}
 
 
 def apart(*arguments: str | Path) -> Json:
@@ -205,9 +154,6 @@ def report(log_facts: Json, results: dict[str, list[Json]]) -> Iterator[str]:
         pairs = zip(results["convert"], results[other], strict=True)
         ratio = median(ours["seconds"] / theirs["seconds"] for ours, theirs in pairs)
         yield f"convert takes {ratio:.2f} times the seconds of {other}: {1 / ratio:.2f} its speed"
-    for stage in results["rebuild"][0]["steps"]:
-        seconds = median(each["steps"][stage] for each in results["rebuild"])
-        yield f"rebuild, {stage}: {seconds:.2f} seconds"
     for name, code in STARTS.items():
         yield f"python -c '{code}': {median(e['seconds'] for e in results[name]):.3f} seconds"
 
@@ -217,8 +163,6 @@ def compare(records: int) -> None:
     with TemporaryDirectory(prefix="sluice-bench-") as name:
         folder = Path(name)
         log_facts = apart(GENERATE, folder / "logs", str(records))
-        (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
-        apart(__file__, "--measure", PREPARE, "--folder", folder)
         results: dict[str, list[Json]] = {}
         for measurement, result in rounds(folder, records):
             results.setdefault(measurement, []).append(result)
@@ -230,7 +174,7 @@ def compare(records: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--records", type=int, default=200_000)
-    parser.add_argument("--measure", choices=[*MEASURES, PREPARE], help=argparse.SUPPRESS)
+    parser.add_argument("--measure", choices=list(MEASURES), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:

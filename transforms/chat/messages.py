@@ -213,6 +213,11 @@ def fill_call_ids(messages: list[Message]) -> None:
             pending = [call.id for call in message.tool_calls]
 
 
+def json_text(value: object) -> str:
+    """Return a value as JSON text, the same for equal values."""
+    return msgspec.json.encode(value, order="deterministic").decode()
+
+
 def is_telling(message: Message) -> bool:
     """Whether a message says or does anything; a tool may well have nothing to say."""
     has_text = bool((message.content or "").strip())

@@ -28,7 +28,7 @@ def prompt_texts(exchanges: pl.DataFrame) -> pl.DataFrame:
     rows = list[tuple[str, str, str, str]]()
     for messages_json, response_json in exchanges.select("messages", "response").iter_rows():
         messages, response = _MESSAGES.decode(messages_json), _MESSAGE.decode(response_json)
-        turns = _turns(messages)
+        turns = turns_of(messages)
         has_system = any(message.role == "system" for message in messages)
         prompt = f"{_system(messages)}\n{turns}" if has_system else turns
         rows.append((_last_user(messages), turns, prompt, response.content or ""))
@@ -39,7 +39,8 @@ def _last_user(messages: Sequence[Message]) -> str:
     return next((m.content or "" for m in reversed(messages) if m.role == "user"), "")
 
 
-def _turns(messages: Sequence[Message]) -> str:
+def turns_of(messages: Sequence[Message]) -> str:
+    """Return what was said, but for the system message."""
     return "\n".join([m.content or "" for m in messages if m.role != "system"])
 
 
@@ -52,7 +53,7 @@ def compared_texts(messages: pl.Series, scope: str) -> pl.Series:
 
     `scope` is `turns` or `last_user`: the result is that column of `prompt_texts`.
     """
-    text_of = {"turns": _turns, "last_user": _last_user}[scope]
+    text_of = {"turns": turns_of, "last_user": _last_user}[scope]
     texts = [text_of(_MESSAGES.decode(each)) for each in messages]
     return pl.Series(scope, texts, dtype=pl.String)
 
@@ -73,7 +74,7 @@ def prompt_parts(prompts: Iterable[tuple[Sequence[Message], Any]]) -> pl.DataFra
         calls = [call.function for message in messages for call in message.tool_calls]
         arguments = [text for call in calls for text in _strings(_decode(call.arguments))]
         tool_texts = "\n".join([*arguments, *_strings(tools)])
-        rows.append((_turns(messages), _system(messages), tool_texts))
+        rows.append((turns_of(messages), _system(messages), tool_texts))
     return pl.DataFrame(rows, schema=PARTS, orient="row")
 
 

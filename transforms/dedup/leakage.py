@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bedrock_sluice.transforms.chat.digests import conversation_marks, plain_text
 from bedrock_sluice.transforms.chat.messages import Message
+from bedrock_sluice.transforms.chat.texts import turns_of
 from bedrock_sluice.transforms.dedup.near_duplicates import pairs_to_keep_together
 from bedrock_sluice.transforms.dedup.sketches import sketch
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
@@ -109,8 +110,3 @@ def _near(lines: pl.DataFrame, sketches: NDArray[np.uint32], similarity: float) 
     held_out = int((sorted_lines["split"] == VALIDATION).sum())
     is_crossing = (pairs < held_out).sum(axis=1) == 1
     return sorted_lines["row"].gather(np.unique(pairs[is_crossing].max(axis=1)))
-
-
-def turns_of(chat: Sequence[Message]) -> str:
-    """What was said, but for the system message."""
-    return "\n".join(m.content or "" for m in chat if m.role != "system")

@@ -52,10 +52,10 @@ def mask_lines(
 def _suspicious_rows(lines: pl.Series, is_clean: pl.Series) -> pl.Series:
     """The rows that may hold something in what is read of them."""
     short_lines = [_without_prompt(line) for line in lines.filter(is_clean)]
-    read = lines.clone().scatter(is_clean.arg_true(), pl.Series(short_lines, dtype=pl.String))
-    is_suspicious = screen_texts(read).select(pl.any_horizontal(pl.all())).to_series()
+    to_search = lines.clone().scatter(is_clean.arg_true(), pl.Series(short_lines, dtype=pl.String))
+    is_suspicious = screen_texts(to_search).select(pl.any_horizontal(pl.all())).to_series()
     # A line that another program wrote may escape any letter; ours escape control characters alone.
-    return (is_suspicious | read.str.contains(r"\\[u/]")).arg_true()
+    return (is_suspicious | to_search.str.contains(r"\\[u/]")).arg_true()
 
 
 def _without_prompt(line: str) -> str:
@@ -68,10 +68,10 @@ def _mask_line(
 ) -> tuple[str, str | None]:
     line = msgspec.json.decode(text)
     clean_keys = PROMPT_KEYS if is_clean else ()
-    read = {name: value for name, value in line.items() if name not in clean_keys}
-    result = read | mask_json({k: v for k, v in read.items() if k != ID}, key, mask)
+    fields = {name: value for name, value in line.items() if name not in clean_keys}
+    result = fields | mask_json({k: v for k, v in fields.items() if k != ID}, key, mask)
     leftover = kinds.intersection(kinds_in(msgspec.json.encode(result).decode()))
-    text_out = text if result == read else msgspec.json.encode(line | result).decode()
+    text_out = text if result == fields else msgspec.json.encode(line | result).decode()
     return text_out, min(leftover, default=None)
 
 

@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from bedrock_sluice.transforms.chat.digests import conversation_marks, plain_text
-from bedrock_sluice.transforms.chat.messages import Exchange, is_telling
+from bedrock_sluice.transforms.chat.messages import Exchange, is_telling, json_text
 from bedrock_sluice.transforms.chat.tokens import estimate_tokens
 from bedrock_sluice.transforms.chat.tool_calls import has_dangling_tool_calls
 from bedrock_sluice.transforms.errors import InputError
@@ -75,9 +75,9 @@ def _read_row(row: _Row, keep_reasoning: bool) -> _Row:
         reply_text = exchange.response.content or ""
         exchange.response.content = f"<reasoning>{exchange.reasoning}</reasoning>{reply_text}"
     return {
-        "messages": _json(exchange.messages),
-        "response": _json(exchange.response),
-        "tools": _json(exchange.tools) if exchange.tools else None,
+        "messages": json_text(exchange.messages),
+        "response": json_text(exchange.response),
+        "tools": json_text(exchange.tools) if exchange.tools else None,
         "reasoning": exchange.reasoning or None,
         "stop_reason": exchange.stop_reason,
         "dialect": dialect,
@@ -117,11 +117,7 @@ def _prompt_digest(exchange: Exchange) -> str:
         state.update(b"%s %d " % (message.role.encode(), len(text)))
         state.update(text)
         if message.tool_calls:
-            state.update(_json(message.tool_calls).encode())
+            state.update(json_text(message.tool_calls).encode())
     if exchange.tools:
-        state.update(_json(exchange.tools).encode())
+        state.update(json_text(exchange.tools).encode())
     return state.hexdigest()
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value, order="deterministic").decode()

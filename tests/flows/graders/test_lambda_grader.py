@@ -129,6 +129,7 @@ def test_a_busy_lambda_is_asked_again(function: LambdaGrader, waits: list[float]
         ("KMSDisabledException", 502, 5, TransientError, "KMSDisabledException"),
         ("InvalidParameterValueException", 400, 1, OutsideError, "look for the code"),
         ("TooManyRequestsException", 429, 5, TransientError, "run again"),
+        ("ExpiredTokenException", 403, 1, OutsideError, "sign in again"),
     ],
 )
 def test_what_lambda_refuses_says_what_to_do(

@@ -47,15 +47,39 @@ def test_a_process_that_was_killed_is_not_missed(process_id: int) -> None:
     assert suite_process._processes == []
 
 
-@pytest.mark.parametrize("end", ["", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
-def test_the_process_ends_with_the_program(end: str) -> None:
-    """It holds the program's stderr, so that waiting for the end of that is waiting for both."""
+def run_program(end: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a program that starts the process, and then does what `end` says.
+
+    The process holds the program's stderr, so that waiting for the end of that is waiting for both.
+    """
     code = (
+        "import os, signal, time\n"
         "from bedrock_sluice.flows.running.suite_process import start_suites\n"
         f"start_suites()\n{end}\n"
     )
-    program = subprocess.run(
-        [sys.executable, "-c", code], stderr=subprocess.PIPE, timeout=60, check=False
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+        start_new_session=True,
     )
+
+
+@pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_the_process_ends_with_the_program(end: str) -> None:
+    program = run_program(end)
     assert program.stderr == b""
     assert program.returncode == (-signal.SIGKILL if end else 0)
+
+
+def test_the_process_does_not_answer_ctrl_c() -> None:
+    """The terminal sends the signal to the whole group; what it means is for the build to say."""
+    program = run_program(
+        "from bedrock_sluice.flows.running import suite_process\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "os.killpg(0, signal.SIGINT)\n"
+        "time.sleep(1)\n"
+        "assert suite_process._processes[0]._process.poll() is None"
+    )
+    assert (program.returncode, program.stderr) == (0, b"")

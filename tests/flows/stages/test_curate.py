@@ -247,6 +247,7 @@ def test_a_rule_of_the_recipe_leaves_out_what_it_names(
     section = f"User: my key is {KEY}, my mail ada@example.com\u200b, dear {{{{name}}}}. {STORY}"
     release = build([chat("odd", section)], more)
     assert release.fates["odd"]["reason"] == reason
+    assert ("py3langid" in release.manifest["versions"]) == (reason == "curate_language")
 
 
 def test_reserved_words_can_be_broken_up(build: Build, chat: Callable[..., Json]) -> None:

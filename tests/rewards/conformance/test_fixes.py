@@ -87,6 +87,8 @@ def test_messages_are_fixed(before: list[Json], after: list[Json]) -> None:
          {"reference_answer": {"final_answer": "72", "steps": []}}),
         ("math-openweight", {"reference_answer": {"final_answer": 72, "steps": ["6 x 12"]}},
          {"reference_answer": "6 x 12\n#### 72"}),
+        ("math-openweight", {"reference_answer": {"final_answer": 72, "steps": ["#### 7", "x"]}},
+         {"reference_answer": "x\n#### 72"}),  # graders that take the first `####` would read 7
         ("math-openweight", {"reference_answer": "1,234"}, {"reference_answer": "#### 1234"}),
         ("math-openweight", {"reference_answer": {"text": "#### 72"}},
          {"reference_answer": {"text": "#### 72"}}),

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.chat.messages import FunctionCall, Message, ToolCall
-from bedrock_sluice.transforms.dedup.leakage import leakage, leaking, scopes, turns_of
+from bedrock_sluice.transforms.chat.texts import turns_of
+from bedrock_sluice.transforms.dedup.leakage import leakage, leaking, scopes
 from bedrock_sluice.transforms.split import evict
 
 Chat = list[Message]
