@@ -17,7 +17,7 @@ from bedrock_sluice.lake.duck import query
 
 WAIT_SECONDS = 120
 STOPPED_AT_A_CALL = """\
-import os, sys
+import os, signal, sys
 from importlib import import_module
 from bedrock_sluice.cli import app as cli
 
@@ -36,6 +36,8 @@ def stopping(*arguments, **named):
     return call(*arguments, **named)
 
 setattr(owner, name, stopping)
+if signal.getsignal(number) is signal.SIG_IGN:  # the tests were started by nohup
+    signal.signal(number, signal.SIG_DFL)
 cli.main()
 """
 
@@ -83,7 +85,7 @@ class Stopped:
         ("lake.stores.folder", "FolderStore.put_new", 1, signal.SIGTERM),  # the landed part
         ("lake.logs.landed_window", "read_rows", 1, signal.SIGINT),  # DuckDB selects
         ("lake.logs.landed_window", "read_rows", 1, signal.SIGTERM),
-        ("lake.stores.folder", "FolderStore.put_new", 8, signal.SIGHUP),  # the manifest
+        ("lake.stores.folder", "FolderStore.put_new", 9, signal.SIGHUP),  # the manifest
     ],
 )
 def test_a_build_stopped_at_a_call_ends_with_one_line(
