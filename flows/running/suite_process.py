@@ -5,6 +5,7 @@ the process imports while the build goes on, on another core. One serves all bui
 """
 
 import atexit
+import gc
 import os
 import subprocess
 import sys
@@ -13,12 +14,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import polars as pl
+from bedrock_sluice.transforms.errors import TransientError
 
-from bedrock_sluice.expectations.checks import Check
+if TYPE_CHECKING:  # starting the process must not wait for our own imports
+    import polars as pl
 
+    from bedrock_sluice.expectations.checks import Check
+
+ATTEMPTS = 2
 _LIBRARY = "great_expectations"
 _BROKEN = (EOFError, OSError)  # of a pipe whose other end is gone
 
@@ -27,9 +32,9 @@ class SuiteRun(NamedTuple):
     """A suite to run, see `gate.evaluate`."""
 
     suite: str
-    measures: pl.DataFrame
+    measures: "pl.DataFrame"
     parameters: Mapping[str, float]
-    ids: pl.Series | None = None
+    ids: "pl.Series | None" = None
 
 
 class _SuiteProcess:
@@ -50,7 +55,7 @@ class _SuiteProcess:
         theirs.close()
         atexit.register(self.stop)
 
-    def evaluate(self, runs: Sequence[SuiteRun]) -> list[list[Check]]:
+    def evaluate(self, runs: Sequence[SuiteRun]) -> "list[list[Check]]":
         """Run the suites; raises EOFError or OSError if the process is gone."""
         self._pipe.send(runs)
         answer: list[list[Check]] | Exception = self._pipe.recv()
@@ -74,38 +79,58 @@ def start_suites() -> None:
     """Start the process, unless it runs, or its library has been imported here already."""
     with _lock:
         if not _processes and _LIBRARY not in sys.modules:
-            with suppress(OSError):  # without it, suites are run in this process
+            with suppress(OSError):  # it is tried again when there is something to check
                 _processes.append(_SuiteProcess())
 
 
-def evaluate_suites(runs: Sequence[SuiteRun]) -> list[Check]:
-    """Run the suites, in their order, in the process that was started, or else in this one.
+def evaluate_suites(runs: Sequence[SuiteRun]) -> "list[Check]":
+    """Run the suites, in their order, in the process; or in this one, if it has the library.
 
     Raises:
         IntegrityError: an expectation could not be evaluated.
+        TransientError: the process died, and so did the one that took its place.
     """
     with _lock:
-        if _processes:
-            try:
-                results = _processes[0].evaluate(runs)
-            except _BROKEN:  # it was killed, perhaps for lack of memory
-                _processes.pop().stop()
-                results = _evaluate(runs)
-        else:
-            results = _evaluate(runs)
+        is_here = not _processes and _LIBRARY in sys.modules
+        results = _evaluate(runs) if is_here else _evaluate_apart(runs)
     return [check for checks in results for check in checks]
 
 
-def _evaluate(runs: Sequence[SuiteRun]) -> list[list[Check]]:
+def _evaluate_apart(runs: Sequence[SuiteRun]) -> "list[list[Check]]":
+    for _ in range(ATTEMPTS):
+        try:
+            if not _processes:
+                _processes.append(_SuiteProcess())
+            return _processes[0].evaluate(runs)
+        except _BROKEN:
+            if _processes:
+                _processes.pop().stop()
+    raise TransientError(
+        f"the process that runs the checks died {ATTEMPTS} times, perhaps for lack of memory; "
+        "run again"
+    )
+
+
+def _evaluate(runs: Sequence[SuiteRun]) -> "list[list[Check]]":
     from bedrock_sluice.expectations.gate import evaluate  # noqa: PLC0415
 
     return [evaluate(*run) for run in runs]
 
 
+def load_engine() -> None:
+    """Import Great Expectations, but nothing of what only other suites than ours would use."""
+    from bedrock_sluice.expectations.gate import load_engine as load  # noqa: PLC0415
+    from bedrock_sluice.flows.running.imports import postponing, without  # noqa: PLC0415
+
+    gc.disable()  # a tenth of the time would go into looking for cycles among objects that stay
+    with without("boto3", "botocore", "sqlalchemy"), postponing("altair", "scipy.stats"):
+        load()
+    gc.freeze()
+    gc.enable()
+
+
 def _serve(descriptor: int) -> None:
     """Answer requests until the other end is closed, as it is when that process dies."""
-    from bedrock_sluice.expectations.gate import load_engine  # noqa: PLC0415
-
     load_engine()
     pipe = Connection(descriptor)
     with suppress(*_BROKEN):

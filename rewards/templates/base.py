@@ -7,9 +7,10 @@ point of the group `bedrock_sluice.templates`, whose name is that of the templat
     verdict = "acme_verdict:VerdictTemplate"
 """
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
@@ -202,7 +203,7 @@ def _plugins() -> dict[str, EntryPoint]:
         ConfigError: two have one name.
     """
     plugins = dict[str, EntryPoint]()
-    for point in entry_points(group=ENTRY_POINTS):
+    for point in _entry_points(tuple(sys.path)):
         if point.name in _ours() or point.name in plugins:
             other = _origin(plugins[point.name]) if point.name in plugins else "Sluice itself"
             raise ConfigError(
@@ -211,6 +212,11 @@ def _plugins() -> dict[str, EntryPoint]:
             )
         plugins[point.name] = point
     return plugins
+
+
+@lru_cache(maxsize=1)  # a recipe asks several times, and each reads the files of every distribution
+def _entry_points(_path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=ENTRY_POINTS))
 
 
 def _load(point: EntryPoint) -> Template:

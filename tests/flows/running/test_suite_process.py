@@ -12,7 +12,7 @@ from bedrock_sluice.expectations.gate import evaluate
 from bedrock_sluice.expectations.measures import measure_readiness
 from bedrock_sluice.flows.running import suite_process
 from bedrock_sluice.flows.running.suite_process import SuiteRun, evaluate_suites, start_suites
-from bedrock_sluice.transforms.errors import IntegrityError
+from bedrock_sluice.transforms.errors import IntegrityError, TransientError
 
 RUNS = [
     SuiteRun("readiness", measure_readiness(["length_biased"]), {}),
@@ -41,10 +41,25 @@ def test_the_process_gives_the_checks_that_the_library_gives_here(process_id: in
     assert suite_process._processes[0]._process.pid == process_id
 
 
-def test_a_process_that_was_killed_is_not_missed(process_id: int) -> None:
+def test_a_process_that_was_killed_is_replaced(process_id: int) -> None:
     os.kill(process_id, signal.SIGKILL)
     assert evaluate_suites(RUNS) == [check for run in RUNS for check in evaluate(*run)]
+    (process,) = suite_process._processes
+    assert process._process.pid != process_id
+    process.stop()
+
+
+@pytest.mark.usefixtures("process_id")
+def test_processes_that_die_again_and_again_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite_process._SuiteProcess, "evaluate", die)
+    with pytest.raises(TransientError, match="died 2 times"):
+        evaluate_suites(RUNS)
     assert suite_process._processes == []
+
+
+def die(process: suite_process._SuiteProcess, _runs: object) -> None:
+    process.stop()
+    raise EOFError
 
 
 def run_program(end: str) -> subprocess.CompletedProcess[bytes]:
@@ -83,3 +98,16 @@ def test_the_process_does_not_answer_ctrl_c() -> None:
         "assert suite_process._processes[0]._process.poll() is None"
     )
     assert (program.returncode, program.stderr) == (0, b"")
+
+
+def test_programs_leave_out_what_they_do_not_use() -> None:
+    """Half a second a process for pandas, and seconds for databases, clouds and charts."""
+    code = (
+        "import sys\n"
+        "from bedrock_sluice.flows.running import imports, suite_process\n"
+        "suite_process.load_engine()\n"
+        "heavy = {'altair.vegalite', 'botocore', 'scipy.stats._stats_py', 'sqlalchemy'}\n"
+        "print(sorted(heavy & sys.modules.keys()), 'great_expectations' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, text=True).split() == ["[]", "True"]
