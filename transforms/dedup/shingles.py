@@ -8,8 +8,8 @@ Thai, Lao, Khmer, Burmese) is a word of its own, so texts of such scripts are to
 The hashes are the same on every machine; they depend on Python's version of Unicode alone.
 """
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Collection, Iterator
+from itertools import chain, pairwise
 from typing import NamedTuple
 from unicodedata import normalize
 
@@ -24,6 +24,7 @@ CHUNK_BYTES = 1_000_000  # of the texts of a chunk; one text that is longer is a
 PAIRS_AT_ONCE = 512  # whose shingles are compared in one go
 TERMS_AT_ONCE = 4_000_000  # shingles that are copied for that, about
 
+_MAX_GAP = 16  # bytes of ASCII between passages that are folded as one
 _LETTER_BYTES = 8  # of a word that are hashed as one number
 _FORMATS = r"\p{Cf}"  # soft hyphens and the like: no blanks, just nothing
 _MARKS = r"[\p{P}\p{Z}\p{Cc}&&[^\x00-\x7f]]"
@@ -195,25 +196,47 @@ def mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _spelt(texts: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The folded texts, with blanks between, before and after them; and where each begins."""
-    byte_texts = [text.encode() for text in _fold_case(texts.to_list())]
+    byte_texts = texts.cast(pl.Binary).to_list()
     lengths = np.fromiter(map(len, byte_texts), np.int64, len(byte_texts))
-    text_bytes = b" ".join([b"", *byte_texts, bytes(_LETTER_BYTES)]).translate(_FOLD)
-    return np.frombuffer(text_bytes, np.uint8), offsets(lengths + 1) + 1
+    text_bytes = b" ".join([b"", *byte_texts, bytes(_LETTER_BYTES)])
+    text_bytes, places = _fold_wide(text_bytes, offsets(lengths + 1) + 1)
+    return np.frombuffer(text_bytes.translate(_FOLD), np.uint8), places
 
 
-def _fold_case(texts: list[str]) -> list[str]:
-    """Texts with only ASCII marks as blanks; those of ASCII alone are left as they are."""
-    wide = [place for place, text in enumerate(texts) if not text.isascii()]
-    if not wide:
-        return texts
-    plain_texts = [normalize("NFKC", normalize("NFKC", texts[n]).casefold()) for n in wide]
-    without_formats = pl.Series(plain_texts, dtype=pl.String).str.replace_all(_FORMATS, "")
-    without_formats = without_formats.str.replace_all(_MARKS, " ").str.replace_all(
-        _UNSPACED, " $0 "
-    )
-    for place, text in zip(wide, without_formats, strict=True):
-        texts[place] = text
-    return texts
+def _fold_wide(text: bytes, places: NDArray[np.int64]) -> tuple[bytes, NDArray[np.int64]]:
+    """Fold what is not ASCII; return the text, and where the `places` are in it.
+
+    Whatever is done to it, no character acts on an ASCII character that follows. So passages are
+    folded alone, each with the one character before it, and the same passage only once.
+    """
+    is_wide = np.frombuffer(text, np.int8) < 0
+    edges = np.flatnonzero(is_wide[1:] != is_wide[:-1]) + 1
+    if not len(edges):
+        return text, places
+    begins, ends = edges[0::2] - 1, edges[1::2]
+    owners = np.searchsorted(places, edges[0::2], side="right")
+    is_far = (begins[1:] - ends[:-1] > _MAX_GAP) | (owners[1:] != owners[:-1])
+    begins, ends = begins[np.r_[True, is_far]], ends[np.r_[is_far, True]]
+    passages = [text[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+    fold = _fold_passages(dict.fromkeys(passages))
+    forms = [fold[passage] for passage in passages]
+    gaps = zip([0, *ends.tolist()], [*begins.tolist(), len(text)], strict=True)
+    plain = [text[begin:end] for begin, end in gaps]
+    pieces = chain.from_iterable(zip(plain, [*forms, b""], strict=True))
+    growth = np.fromiter(map(len, forms), np.int64, len(forms)) - (ends - begins)
+    return b"".join(pieces), places + offsets(growth)[np.searchsorted(ends, places, side="right")]
+
+
+def _fold_passages(passages: Collection[bytes]) -> dict[bytes, bytes]:
+    """Each passage with only ASCII marks as blanks."""
+    plain_texts = [
+        normalize("NFKC", normalize("NFKC", each.decode()).casefold()) for each in passages
+    ]
+    without_formats = pl.col("text").str.replace_all(_FORMATS, "")
+    without_marks = without_formats.str.replace_all(_MARKS, " ")
+    result = without_marks.str.replace_all(_UNSPACED, " $0 ").cast(pl.Binary)
+    frame = pl.DataFrame({"text": plain_texts}, schema={"text": pl.String})
+    return dict(zip(passages, frame.select(result).to_series(), strict=True))
 
 
 def _word_hashes(

@@ -1,9 +1,11 @@
 """The quality of a prompt and its response: measured once a row, judged by the recipe's limits."""
 
 import re
+from itertools import compress
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from bedrock_sluice.transforms.features.quality_measures import (
     bidi_characters,
@@ -97,15 +99,16 @@ def measure_quality(texts: pl.DataFrame) -> pl.DataFrame:
         words=last_user.str.count_matches(_WORD),
         has_formula=last_user.str.contains(_FORMULA),
         chars=prompt.str.len_chars(),
+        reserved_words=prompt.str.count_matches(_RESERVED),
+        bidi_characters=bidi_characters(prompt),
+    ).with_columns(
         longest_run_share=_longest_run_shares(texts["last_user"]),
         top_word_share=_top_word_shares(texts["last_user"]),
-        placeholders=placeholders(prompt),
-        reserved_words=prompt.str.count_matches(_RESERVED),
-        hidden_characters=hidden_characters(prompt),
-        bidi_characters=bidi_characters(prompt),
-        is_refusal=is_refusal(pl.col("response")),
+        placeholders=placeholders(texts["prompt"]),
+        hidden_characters=hidden_characters(texts["prompt"]),
+        is_refusal=is_refusal(texts["response"]),
     )
-    return measures.cast(MEASURES)
+    return measures.select(pl.col(name).cast(kind) for name, kind in MEASURES.items())
 
 
 def escape_reserved(text: str) -> str:
@@ -119,17 +122,28 @@ def escape_reserved(text: str) -> str:
 
 def _longest_run_shares(texts: pl.Series) -> pl.Series:
     """Share of each text, blanks at its ends aside, that its longest run of one character takes."""
-    shares = [None if text is None else _longest_run_share(text.strip()) for text in texts]
-    return pl.Series(shares, dtype=pl.Float64)
+    bare = [(text or "").strip() for text in texts]
+    lengths = np.fromiter(map(len, bare), np.int64, len(bare))
+    is_long = lengths >= MIN_RUN_CHARS
+    shares = np.full(len(bare), np.nan)
+    if is_long.any():
+        long_lengths = lengths[is_long]
+        shares[is_long] = _longest_runs("".join(compress(bare, is_long)), long_lengths)
+        shares[is_long] /= long_lengths
+    return pl.Series(shares, dtype=pl.Float64, nan_to_null=True)
 
 
-def _longest_run_share(text: str) -> float | None:
-    if len(text) < MIN_RUN_CHARS:
-        return None
-    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-    changes = np.flatnonzero(codes[1:] != codes[:-1])
-    runs = np.diff(changes, prepend=-1, append=len(codes) - 1)
-    return float(runs.max() / len(codes))
+def _longest_runs(text: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The length of the longest run of one character in each of the texts that `text` joins."""
+    characters = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    starts = np.cumsum(lengths) - lengths
+    is_first = np.ones(len(characters), np.bool_)  # of a run
+    np.not_equal(characters[1:], characters[:-1], out=is_first[1:])
+    is_first[starts] = True
+    firsts = np.flatnonzero(is_first)
+    runs = np.diff(firsts, append=len(characters))
+    longest: NDArray[np.int64] = np.maximum.reduceat(runs, np.searchsorted(firsts, starts))
+    return longest
 
 
 def _top_word_shares(texts: pl.Series) -> pl.Series:
@@ -137,16 +151,30 @@ def _top_word_shares(texts: pl.Series) -> pl.Series:
 
     Numbers count as words but are none that repeat: a grid of zeros is data.
     """
-    words = (
-        texts.to_frame("word")
-        .select(pl.int_range(pl.len()).alias("row"), pl.col("word").str.to_lowercase())
-        .with_columns(pl.col("word").str.extract_all(_UNIT))
-        .filter(pl.col("word").list.len() >= MIN_SHARED_WORDS)
+    lists = texts.to_frame("word").select(pl.col("word").str.to_lowercase().str.extract_all(_UNIT))
+    numbers = lists.select(pl.col("word").list.len().fill_null(0)).to_series().to_numpy()
+    is_long = numbers >= MIN_SHARED_WORDS
+    shares = np.full(len(texts), np.nan)
+    if is_long.any():
+        counts = numbers[is_long].astype(np.int64)
+        words = lists.filter(is_long).explode("word").to_series()
+        shares[is_long] = _most_frequent(words, counts) / counts
+    return pl.Series(shares, dtype=pl.Float64, nan_to_null=True)
+
+
+def _most_frequent(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often the most frequent word stands in each text, which has `counts` of the `words`."""
+    codes = words.to_arrow().dictionary_encode()
+    vocabulary = pl.Series("word", codes.dictionary)
+    has_letter = (
+        vocabulary.to_frame().select(pl.col("word").str.contains(_LETTER_FIRST)).to_series()
     )
-    tallies = words.explode("word").group_by("row", "word").len()
-    shares = tallies.group_by("row").agg(
-        share=pl.when(pl.col("word").str.contains(_LETTER_FIRST)).then("len").otherwise(0).max()
-        / pl.col("len").sum()
+    owners = np.repeat(np.arange(len(counts)), counts)
+    keys = np.sort(owners * len(vocabulary) + codes.indices.to_numpy())
+    firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+    owners, places = np.divmod(keys[firsts], len(vocabulary))
+    repeats = np.diff(firsts, append=len(keys)) * has_letter.to_numpy()[places]
+    top: NDArray[np.int64] = np.maximum.reduceat(
+        repeats, np.searchsorted(owners, np.arange(len(counts)))
     )
-    rows = pl.DataFrame({"row": pl.int_range(len(texts), eager=True)})
-    return rows.join(shares, on="row", how="left", maintain_order="left")["share"]
+    return top

@@ -105,19 +105,21 @@ def _load_refusals() -> tuple[str, str, str]:
     )
 
 
+_TEXT = pl.col("text")
+
 # A constant of the package, read once at import: it is reviewed as data, and decides like code.
 _REFUSAL, _AI_CANNOT, _BUT_ANSWERS = _load_refusals()
 
 
-def placeholders(text: pl.Expr) -> pl.Expr:
+def placeholders(texts: pl.Series) -> pl.Series:
     """Placeholders that were never filled in, as u32; in code and formulas they are none.
 
     Code is what is fenced, quoted by backticks, or stands in a line that reads like code.
     """
-    prose = without_code(_where(text, text.str.contains(_MAY_HOLD_ONE)))
+    prose = without_code(_TEXT)
     for pattern in (_CODE_LINE, *_FORMULA):
         prose = prose.str.replace_all(pattern, " ")
-    return _count(prose, _PLACEHOLDER, of=text)
+    return _count(texts, _MAY_HOLD_ONE, prose.str.count_matches(_PLACEHOLDER))
 
 
 def without_code(text: pl.Expr) -> pl.Expr:
@@ -127,17 +129,21 @@ def without_code(text: pl.Expr) -> pl.Expr:
     return text
 
 
-def hidden_characters(text: pl.Expr) -> pl.Expr:
+def hidden_characters(texts: pl.Series) -> pl.Series:
     """Characters that no reader sees, as u32, but for those that emoji and scripts need.
 
     Needed are: a joiner between emoji, or after a letter of a script that joins; one variation
     selector after what varies; a space of no width in scripts that set none; and marks of direction
     in a text with letters that run from right to left.
     """
-    visible = _where(text, text.str.contains(_HIDDEN)).str.replace_all("|".join(_NEEDED), "")
-    has_rtl = text.str.contains(_RIGHT_TO_LEFT)
-    visible = pl.when(has_rtl).then(visible.str.replace_all(_DIRECTION_MARK, "")).otherwise(visible)
-    return _count(visible, _HIDDEN, of=text)
+    needless = _TEXT.str.replace_all("|".join(_NEEDED), "")
+    has_rtl = _TEXT.str.contains(_RIGHT_TO_LEFT)
+    without_marks = needless.str.replace_all(_DIRECTION_MARK, "")
+    return _count(
+        texts,
+        _HIDDEN,
+        pl.when(has_rtl).then(without_marks).otherwise(needless).str.count_matches(_HIDDEN),
+    )
 
 
 def bidi_characters(text: pl.Expr) -> pl.Expr:
@@ -145,25 +151,35 @@ def bidi_characters(text: pl.Expr) -> pl.Expr:
     return text.str.count_matches(_BIDI)
 
 
-def is_refusal(response: pl.Expr) -> pl.Expr:
+def is_refusal(responses: pl.Series) -> pl.Series:
     """Whether a response is short and begins by refusing; null refuses nothing."""
-    is_short = response.str.len_bytes() <= 4 * MAX_REFUSAL_CHARS
+    is_short = _TEXT.str.len_bytes() <= 4 * MAX_REFUSAL_CHARS
     head = (
-        _where(response, is_short & (response.str.len_chars() <= MAX_REFUSAL_CHARS))
+        pl.when(is_short & (_TEXT.str.len_chars() <= MAX_REFUSAL_CHARS))
+        .then(_TEXT)
         .str.strip_chars_start("*_# \t\n")
         .str.head(_REFUSAL_HEAD_CHARS)
         .str.to_lowercase()
         .str.replace_all("’", "'", literal=True)
     )
-    refuses = head.str.contains(_REFUSAL) & ~head.str.contains(_REFUSAL + _BUT_ANSWERS)
-    return (refuses | head.str.contains(_AI_CANNOT)).fill_null(value=False)
+    heads = responses.to_frame("text").select(head)
+    flags = heads.select(
+        refuses=_TEXT.str.contains(_REFUSAL), is_ai=_TEXT.str.contains(_AI_CANNOT)
+    ).fill_null(value=False)
+    refuses = flags["refuses"]
+    if len(rows := refuses.arg_true()):
+        answers = heads[rows].select(_TEXT.str.contains(_REFUSAL + _BUT_ANSWERS)).to_series()
+        refuses = refuses.scatter(rows, ~answers)
+    return refuses | flags["is_ai"]
 
 
-def _where(text: pl.Expr, condition: pl.Expr) -> pl.Expr:
-    """The text where it is worth a closer look, else null, which costs nothing."""
-    return pl.when(condition).then(text)
+def _count(texts: pl.Series, screen: str, count: pl.Expr) -> pl.Series:
+    """`count` of the texts that match `screen`, as u32; 0 of the others, null where there is none.
 
-
-def _count(text: pl.Expr, pattern: str, *, of: pl.Expr) -> pl.Expr:
-    """Matches in what was looked at closely; none in the rest, null where there was no text."""
-    return pl.when(of.is_not_null()).then(text.str.count_matches(pattern).fill_null(0))
+    Compiling patterns takes longer than looking for them, so it is left if no text needs them.
+    """
+    matches = texts.to_frame("text").select(_TEXT.str.contains(screen)).to_series()
+    counts = matches.cast(pl.UInt32)
+    if len(rows := matches.arg_true()):
+        counts = counts.scatter(rows, texts.gather(rows).to_frame("text").select(count).to_series())
+    return counts

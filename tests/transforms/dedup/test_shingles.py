@@ -1,5 +1,7 @@
 """Shingles: the Jaccard similarity of their hashes is that of the sets of words."""
 
+from unicodedata import normalize
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.dedup import shingles
-from bedrock_sluice.transforms.dedup.shingles import chunks, incidence, shared_counts, shingle
+from bedrock_sluice.transforms.dedup.shingles import (
+    chunks,
+    incidence,
+    shared_counts,
+    shingle,
+    words,
+)
 from bedrock_sluice.transforms.dedup.sketches import EMPTY, PERMUTATIONS, sketch
 
 _WORD = st.sampled_from(["a", "b", "c", "+", "sixty-four", "sixty-four-thousand-and-one", "ü"])
@@ -50,6 +58,19 @@ def test_a_text_is_cut_the_same_in_any_company(texts: list[str]) -> None:
     for text, start, end in zip(texts, together.starts, together.starts[1:], strict=False):
         assert together.hashes[start:end].tolist() == sorted(hashes(text))
     assert len(together.starts) == len(texts) + 1
+
+
+_CHARACTER = st.sampled_from(
+    [*"aE ='.1é\u0301\u0338ßİſΣ…’“①ﬁＡ漢かไ한\u1100\u1161\u00ad\u200b\u3000\x85😀"]
+)
+
+
+@given(texts=st.lists(st.text(_CHARACTER, max_size=80), min_size=1, max_size=4))
+def test_texts_are_folded_as_unicode_says_whatever_stands_beside(texts: list[str]) -> None:
+    """Passages that are not ASCII are folded apart; the definition is of the whole text."""
+    forms = [normalize("NFKC", normalize("NFKC", text).casefold()) for text in texts]
+    for one, other in zip(words(pl.Series(texts)), words(pl.Series(forms)), strict=True):
+        assert one.tolist() == other.tolist()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What is measured: placeholders, hidden characters and refusals, and what looks like them."""
 
+from collections.abc import Callable
+
 import polars as pl
 
 from bedrock_sluice.transforms.features.quality_measures import (
@@ -10,24 +12,27 @@ from bedrock_sluice.transforms.features.quality_measures import (
     placeholders,
 )
 
-TEXT = pl.col("text")
+Measure = Callable[[pl.Series], pl.Series]
 
 
-def measure_all(measure: pl.Expr, texts: list[str | None]) -> list[int | bool | None]:
+def bidi(texts: pl.Series) -> pl.Series:
+    """`bidi_characters` of a column."""
+    return texts.to_frame("text").select(bidi_characters(pl.col("text"))).to_series()
+
+
+def measure_all(measure: Measure, texts: list[str | None]) -> list[int | bool | None]:
     """Measure all texts in one column, as a stage does."""
-    return (
-        pl.DataFrame({"text": texts}, schema={"text": pl.String}).select(measure)["text"].to_list()
-    )
+    return measure(pl.Series(texts, dtype=pl.String)).to_list()
 
 
-def texts_with(measure: pl.Expr, texts: list[str]) -> list[str]:
+def texts_with(measure: Measure, texts: list[str]) -> list[str]:
     """The texts whose measure is neither 0 nor false."""
     return [
         text for text, value in zip(texts, measure_all(measure, [*texts]), strict=True) if value
     ]
 
 
-def texts_without(measure: pl.Expr, texts: list[str]) -> list[str]:
+def texts_without(measure: Measure, texts: list[str]) -> list[str]:
     """The other texts."""
     return sorted({*texts} - {*texts_with(measure, texts)})
 
@@ -60,7 +65,7 @@ PLACEHOLDERS = [
 
 
 def test_a_placeholder_that_was_never_filled_in_is_seen() -> None:
-    assert texts_without(placeholders(TEXT), PLACEHOLDERS) == []
+    assert texts_without(placeholders, PLACEHOLDERS) == []
 
 
 NO_PLACEHOLDERS = [
@@ -106,11 +111,11 @@ NO_PLACEHOLDERS = [
 
 
 def test_code_formulas_and_masks_are_no_placeholders() -> None:
-    assert texts_with(placeholders(TEXT), NO_PLACEHOLDERS) == []
+    assert texts_with(placeholders, NO_PLACEHOLDERS) == []
 
 
 def test_each_placeholder_is_counted() -> None:
-    assert measure_all(placeholders(TEXT), ["Serve {{name}} of {{company}}: [YOUR TEXT]"]) == [3]
+    assert measure_all(placeholders, ["Serve {{name}} of {{company}}: [YOUR TEXT]"]) == [3]
 
 
 HIDDEN_CHARACTERS = (  # a text, the characters in it that no reader sees, those that reorder it
@@ -135,8 +140,8 @@ HIDDEN_CHARACTERS = (  # a text, the characters in it that no reader sees, those
 def test_what_no_reader_sees_is_counted() -> None:
     texts = [text for text, _, _ in HIDDEN_CHARACTERS]
     hidden_counts, bidi_counts = (
-        measure_all(hidden_characters(TEXT), [*texts]),
-        measure_all(bidi_characters(TEXT), [*texts]),
+        measure_all(hidden_characters, [*texts]),
+        measure_all(bidi, [*texts]),
     )
     assert list(zip(texts, hidden_counts, bidi_counts, strict=True)) == [*HIDDEN_CHARACTERS]
 
@@ -157,7 +162,7 @@ VISIBLE_TEXTS = [
 
 
 def test_joiners_and_selectors_where_they_belong_are_not_hidden() -> None:
-    assert texts_with(hidden_characters(TEXT), VISIBLE_TEXTS) == []
+    assert texts_with(hidden_characters, VISIBLE_TEXTS) == []
 
 
 REFUSALS = [
@@ -320,20 +325,20 @@ NON_REFUSALS = [
 
 
 def test_a_response_that_refuses_is_seen() -> None:
-    assert texts_without(is_refusal(TEXT), REFUSALS) == []
+    assert texts_without(is_refusal, REFUSALS) == []
 
 
 def test_a_response_that_only_sounds_like_it_is_no_refusal() -> None:
-    assert texts_with(is_refusal(TEXT), NON_REFUSALS) == []
+    assert texts_with(is_refusal, NON_REFUSALS) == []
 
 
 def test_only_a_short_response_refuses() -> None:
     no = "I can't help with that."
     texts = [no.ljust(MAX_REFUSAL_CHARS + extra, "!") for extra in (0, 1)]
-    assert measure_all(is_refusal(TEXT), [*texts]) == [True, False]
+    assert measure_all(is_refusal, [*texts]) == [True, False]
 
 
 def test_where_there_is_no_text_there_is_no_measure_and_no_refusal() -> None:
-    for measure in (placeholders, hidden_characters, bidi_characters):
-        assert measure_all(measure(TEXT), [None]) == [None]
-    assert measure_all(is_refusal(TEXT), [None]) == [False]
+    for measure in (placeholders, hidden_characters, bidi):
+        assert measure_all(measure, [None]) == [None]
+    assert measure_all(is_refusal, [None]) == [False]
