@@ -15,7 +15,7 @@ import typer
 from bedrock_sluice.cli.data import build, convert, demo, explain, pull
 from bedrock_sluice.cli.failures import report_error, report_signal
 from bedrock_sluice.cli.log import LogFormat, LogLevel, configure_logging
-from bedrock_sluice.cli.operations import doctor, schema, serve, validate
+from bedrock_sluice.cli.operations import doctor, gc, schema, serve, validate
 from bedrock_sluice.cli.rewards import check, estimate, grade, grader
 from bedrock_sluice.cli.training import approve, status, train
 from bedrock_sluice.cli.version import show_version
@@ -58,7 +58,7 @@ PANELS = {
     "Data": (demo, build, pull, convert, explain),
     "Rewards": (check, grade, estimate),
     "Training": (approve, train, status),
-    "Operations": (validate, schema, doctor, serve),
+    "Operations": (validate, schema, doctor, serve, gc),
 }
 """The modules of the commands, as `sluice --help` groups them: each has a function of its name."""
 

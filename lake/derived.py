@@ -22,10 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_sluice import transforms
-from bedrock_sluice.lake.stores.store import Entry, Store
+from bedrock_sluice.lake.stores.store import DERIVED_FOLDER, Entry, Store
 from bedrock_sluice.transforms.curate.derived_rows import DERIVED, DeriveOptions
 
-FOLDER = "derived"
 FORMAT = 1  # of the files
 FINGERPRINT_DIGITS = 16
 DIGEST_DIGITS = 24
@@ -36,6 +35,7 @@ LIBRARIES = (
 """What `transforms` imports and may decide the content; some are extras."""
 
 _LANDED_KEY = b"sluice.landed"
+_FINGERPRINT = re.compile(rf"[0-9a-f]{{{FINGERPRINT_DIGITS}}}")
 # A part that is damaged keeps its name, so the one that replaces it has a number at its end.
 _NAME = re.compile(
     rf"(?P<landed>.+)-(?P<digest>[0-9a-f]{{{DIGEST_DIGITS}}})(?:-(?P<number>\d+))?\.parquet"
@@ -72,12 +72,22 @@ def _library_versions() -> dict[str, str | None]:
 
 def list_derived(lake: Store, fingerprint: str) -> Mapping[str, list[Entry]]:
     """List the derived parts of a fingerprint by the key of their landed part."""
-    root = f"{FOLDER}/{fingerprint}/"
+    root = f"{DERIVED_FOLDER}/{fingerprint}/"
     by_landed = dict[str, list[Entry]]()
     for entry in lake.entries(root):
         if match := _NAME.fullmatch(entry.key.removeprefix(root)):
             by_landed.setdefault(f"{match['landed']}.parquet", []).append(entry)
     return by_landed
+
+
+def list_fingerprints(lake: Store) -> list[str]:
+    """List the fingerprints under which a lake has derived parts, whatever decided them."""
+    return [name for name in lake.folders(f"{DERIVED_FOLDER}/") if _FINGERPRINT.fullmatch(name)]
+
+
+def list_all(lake: Store, fingerprint: str) -> list[Entry]:
+    """List all files under a fingerprint, also those of another format."""
+    return list(lake.entries(f"{DERIVED_FOLDER}/{fingerprint}/"))
 
 
 def digest_of(path: Path) -> str:
@@ -122,6 +132,10 @@ def put_derived(
     Returns its entry; None if another writer was faster.
     """
     stem = landed_key.removesuffix(".parquet")
-    number = f"-{len(unsound)}" if unsound else ""
-    key = f"{FOLDER}/{fingerprint}/{stem}-{digest_of(path)[:DIGEST_DIGITS]}{number}.parquet"
+    # A number above all others: `sluice gc` deletes the parts that were replaced.
+    names = [match for entry in unsound if (match := _NAME.fullmatch(entry.key))]
+    numbers = [int(match["number"] or 0) for match in names]
+    number = f"-{max(numbers) + 1}" if numbers else ""
+    digest = digest_of(path)[:DIGEST_DIGITS]
+    key = f"{DERIVED_FOLDER}/{fingerprint}/{stem}-{digest}{number}.parquet"
     return lake.entry(key) if lake.put_new(key, path) else None

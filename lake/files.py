@@ -19,6 +19,7 @@ from bedrock_sluice.transforms.errors import OutsideError
 
 TEMPORARY_PREFIX = ".sluice-"
 STALE_SECONDS = 24 * 3_600  # no write takes so long
+_FOLDER_ATTEMPTS = 3
 _COPIED_BYTES = 1 << 20  # at a time
 _MODE = 0o666  # less the umask, as any new file
 
@@ -31,6 +32,13 @@ def write_new(target: Path, content: bytes | Path) -> bool:
     Raises:
         OSError: it can't be written.
     """
+    for _ in range(_FOLDER_ATTEMPTS - 1):
+        with suppress(FileNotFoundError):  # another process removed the folder, for it was empty
+            return _write_new(target, content)
+    return _write_new(target, content)
+
+
+def _write_new(target: Path, content: bytes | Path) -> bool:
     new_folders = list(takewhile(lambda folder: not folder.exists(), target.parents))
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
@@ -95,13 +103,20 @@ def _copy(content: bytes | Path, descriptor: int) -> None:
     os.fsync(descriptor)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a file is a temporary one that a killed process left long ago."""
+    try:
+        age = time.time() - path.stat().st_mtime
+    except OSError:  # another process removed it
+        return False
+    return path.name.startswith(TEMPORARY_PREFIX) and age > STALE_SECONDS
+
+
 def _remove_stale(folder: Path) -> None:
     """Remove temporary files that a killed process left here long ago."""
-    oldest = time.time() - STALE_SECONDS
-    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+    for path in filter(is_leftover, folder.glob(f"{TEMPORARY_PREFIX}*")):
         with suppress(OSError):  # another process was faster, or it is somebody else's
-            if path.stat().st_mtime < oldest:
-                path.unlink()
+            path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.running.executor import in_order
 from bedrock_sluice.flows.running.runner import ReportProgress
 from bedrock_sluice.lake.derived import (
@@ -54,7 +55,7 @@ def derive(
 
     What the lake does not have, or has damaged, is computed and put there.
     """
-    landed, options = context.landed, derive_options(context)
+    landed, options = context.landed, derive_options(context.recipe)
     derivation = Derivation(context.lake.uri, fingerprint(options), options)
     entries = list_derived(context.lake, derivation.fingerprint)
     tasks = [
@@ -85,9 +86,8 @@ def derive(
     return paths
 
 
-def derive_options(context: BuildContext) -> DeriveOptions:
-    """Return the settings of the recipe that decide derived parts."""
-    recipe = context.recipe
+def derive_options(recipe: Recipe) -> DeriveOptions:
+    """Return the settings of a recipe that decide derived parts."""
     # The split always compares turns; another scope is only sketched if curation compares it.
     other_scopes = {recipe.curate.near_scope} - {"turns"} if recipe.curate.near_duplicates else ()
     return DeriveOptions(

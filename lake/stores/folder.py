@@ -1,14 +1,19 @@
 """A store in a local folder."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
 
-from bedrock_sluice.lake.files import TEMPORARY_PREFIX, write_new
-from bedrock_sluice.lake.stores.store import Entry, ObjectRefusedError
+from bedrock_sluice.lake.files import TEMPORARY_PREFIX, is_leftover, write_new
+from bedrock_sluice.lake.stores.store import (
+    DERIVED_FOLDER,
+    Entry,
+    ObjectRefusedError,
+    is_derived,
+)
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError, TransientError
 from bedrock_sluice.transforms.reasons import Reason
 
@@ -37,8 +42,10 @@ class FolderStore:
             for key, path in sorted(
                 (p.relative_to(self.root).as_posix(), p) for p in self._walk(start)
             ):
-                if key.startswith(prefix):
-                    yield _entry(key, path)
+                is_temporary = path.name.startswith(TEMPORARY_PREFIX)
+                if key.startswith(prefix) and not is_temporary:
+                    with suppress(FileNotFoundError):  # deleted meanwhile
+                        yield _entry(key, path)
 
     def entry(self, key: str) -> Entry | None:
         """See `Store.entry`."""
@@ -58,12 +65,14 @@ class FolderStore:
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         """The files below a folder; links are followed, but never in a circle."""
-        if not folder.exists() or self._is_circular(folder):
+        try:
+            paths = [] if self._is_circular(folder) else list(folder.iterdir())
+        except FileNotFoundError:  # it is not there, or was deleted meanwhile
             return
-        for path in folder.iterdir():
+        for path in paths:
             if path.is_dir():
                 yield from self._walk(path)
-            elif not path.name.startswith(TEMPORARY_PREFIX) and path.is_file():
+            elif path.is_file():
                 yield _check_name(path)
 
     def _is_circular(self, folder: Path) -> bool:
@@ -97,6 +106,40 @@ class FolderStore:
         target = self.root / key
         with _as_store_error(target):
             return write_new(target, content)
+
+    def leftovers(self) -> Iterator[Entry]:
+        """See `Store.leftovers`."""
+        with _as_store_error(self.root):
+            for path in sorted(filter(is_leftover, self._walk(self.root))):
+                with suppress(FileNotFoundError):
+                    yield _entry(path.relative_to(self.root).as_posix(), path)
+
+    def delete(self, entries: Collection[Entry]) -> None:
+        """See `Store.delete`; folders below `derived/` that become empty are removed, too."""
+        derived = self.root / DERIVED_FOLDER
+        resolved = derived.resolve()
+        for entry in entries:
+            folder, _, name = entry.key.rpartition("/")
+            # A link could lead from `derived/` to another folder of the lake.
+            is_below = (self.root / folder).resolve().is_relative_to(resolved)
+            is_temporary = name.startswith(TEMPORARY_PREFIX)
+            if not is_temporary and not (is_derived(entry.key) and is_below):
+                raise ValueError(entry.key)
+        for entry in entries:
+            path = self.root / entry.key
+            with _as_store_error(path), suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
+            _remove_empty(path.parent, derived)
+
+
+def _remove_empty(folder: Path, top: Path) -> None:
+    """Remove a folder below `top` and those that it lies in, as far as they are empty."""
+    while folder.is_relative_to(top):
+        try:
+            folder.rmdir()
+        except OSError:  # not empty, a link, or removed by another process
+            return
+        folder = folder.parent
 
 
 def _check_name(path: Path) -> Path:

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +19,12 @@ from botocore.exceptions import (
 
 from bedrock_sluice.lake.aws import error_code, make_client, remedy, status_code, unreachable_error
 from bedrock_sluice.lake.files import replaced_file
-from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, ObjectRefusedError
+from bedrock_sluice.lake.stores.store import (
+    S3_SCHEME,
+    Entry,
+    ObjectRefusedError,
+    is_derived,
+)
 from bedrock_sluice.transforms.errors import (
     ConfigError,
     OutsideError,
@@ -35,6 +40,7 @@ else:
     S3Client = Any
 
 READ_ATTEMPTS = 3
+DELETE_KEYS = 1_000  # of one request, at most
 PUT_ATTEMPTS = 5  # where another writer is at the same key; botocore does not try that again
 
 _URI = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?")
@@ -43,6 +49,7 @@ _GONE = frozenset({"NoSuchKey", "PreconditionFailed", "412"})
 _DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "403", "Forbidden"})
 _ARCHIVED = "InvalidObjectState"  # of storage classes whose objects must be restored first
 _POLICY = "check the policy (s3:ListBucket, s3:GetObject, s3:PutObject, kms:Decrypt)"
+_DELETE_POLICY = "check the policy (s3:DeleteObject below derived/)"
 _KMS = "KMS."  # how codes begin that are about the key of one object
 _TAKEN = frozenset({"PreconditionFailed", "412"})
 _CONTENT_TYPES = {
@@ -51,7 +58,7 @@ _CONTENT_TYPES = {
     ".jsonl": "application/jsonl",
     ".parquet": "application/vnd.apache.parquet",
 }
-_BUSY = frozenset({"SlowDown", "Throttling", "RequestTimeout"})
+_BUSY = frozenset({"InternalError", "RequestTimeout", "SlowDown", "Throttling"})
 
 
 class S3Store:
@@ -178,6 +185,34 @@ class S3Store:
                 )
         raise AssertionError("unreachable")
 
+    def leftovers(self) -> Iterator[Entry]:
+        """See `Store.leftovers`; an object is put by one request, which leaves nothing behind."""
+        return iter(())
+
+    def delete(self, entries: Collection[Entry]) -> None:
+        """See `Store.delete`."""
+        keys = [entry.key for entry in entries]
+        if not all(map(is_derived, keys)):
+            raise ValueError(next(key for key in keys if not is_derived(key)))
+        for start in range(0, len(keys), DELETE_KEYS):
+            self._delete(keys[start : start + DELETE_KEYS])
+
+    def _delete(self, keys: list[str]) -> None:
+        with self._as_store_error(keys[0]):
+            answer = self._client.delete_objects(
+                Bucket=self.bucket,
+                Delete={"Objects": [{"Key": self._prefix + key} for key in keys]},
+            )
+        for fault in answer.get("Errors", ()):
+            key = fault.get("Key", "").removeprefix(self._prefix)
+            response = {"Error": {"Code": fault.get("Code", "?")}}
+            raise self._to_store_error(ClientError(response, "DeleteObjects"), key)
+        if len(answer.get("Deleted", ())) != len(keys):
+            raise TransientError(
+                f"{self.uri}/{keys[0]}: the answer to a deletion is not one of S3's; check for a "
+                "proxy between here and S3, and run again"
+            )
+
     @contextmanager
     def _as_store_error(self, key: str) -> Iterator[None]:
         try:
@@ -211,7 +246,8 @@ def _refusal(error: ClientError, code: str, where: str) -> OutsideError | None:
     if is_get and code == _ARCHIVED:
         message = f"{where} is archived ({code}); restore it to a class that can be read at once"
         return ObjectRefusedError(message, Reason.PULL_ARCHIVED)
-    hint = _POLICY if code in _DENIED else remedy(error)
+    policy = _DELETE_POLICY if error.operation_name == "DeleteObjects" else _POLICY
+    hint = policy if code in _DENIED else remedy(error)
     if hint is None:
         return None
     message = f"{where}: S3 refused {error.operation_name} ({code}); {hint}"

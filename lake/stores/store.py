@@ -1,6 +1,6 @@
 """One port for every place that holds objects: a folder or an S3 prefix."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from bedrock_sluice.transforms.errors import OutsideError
 from bedrock_sluice.transforms.reasons import Reason
 
 S3_SCHEME = "s3://"
+DERIVED_FOLDER = "derived"  # what can be computed again: only keys below it can be deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +71,21 @@ class Store(Protocol):
     def put_new(self, key: str, content: bytes | Path) -> bool:
         """Create an object; False, and nothing changed, if the key is there already."""
         ...
+
+    def leftovers(self) -> Iterator[Entry]:
+        """Temporary files that interrupted writes left, by key; not those of a running write."""
+        ...
+
+    def delete(self, entries: Collection[Entry]) -> None:
+        """Delete objects below `derived/`, and leftovers; those that are gone are no error.
+
+        Raises:
+            ValueError: a key is neither, and nothing was deleted.
+        """
+        ...
+
+
+def is_derived(key: str) -> bool:
+    """Whether a key is one below `derived/`, without a step up or an empty one on its way."""
+    folder, *names = key.split("/")
+    return folder == DERIVED_FOLDER and bool(names) and not {"", ".", ".."} & set(names)

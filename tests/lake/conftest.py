@@ -83,6 +83,16 @@ _REPLIES = {
         b"</ListBucketResult>",
     ),
     "created": Reply(200, headers=(("ETag", '"e"'),)),
+    "deletion that is denied": Reply(
+        200,
+        b"<DeleteResult><Error><Key>prefix/derived/a</Key><Code>AccessDenied</Code></Error>"
+        b"</DeleteResult>",
+    ),
+    "deletion that fails": Reply(
+        200,
+        b"<DeleteResult><Error><Key>prefix/derived/a</Key><Code>InternalError</Code></Error>"
+        b"</DeleteResult>",
+    ),
     "hang up": Reply(0),
     "short": Reply(200, b"con", missing_bytes=4),
     "short without length": Reply(200, b"con", has_length=False),
@@ -127,7 +137,7 @@ def _handler(server: FailingServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(reply.body)
 
-        do_GET = do_PUT = do_HEAD = answer  # noqa: N815 - the names are the server's
+        do_GET = do_PUT = do_HEAD = do_POST = answer  # noqa: N815 - the names are the server's
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -1,0 +1,156 @@
+"""Garbage of a lake: files that can be deleted, because no recipe needs them.
+
+Only what can be computed again, and what interrupted writes left, is ever garbage: landed parts,
+releases and the registry are not.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from bedrock_sluice.flows.recipe import Recipe, load_folder, load_recipe
+from bedrock_sluice.flows.stages.derive import derive_options
+from bedrock_sluice.lake.derived import (
+    digest_of,
+    fingerprint,
+    is_sound,
+    list_all,
+    list_derived,
+    list_fingerprints,
+)
+from bedrock_sluice.lake.stores.opening import open_store
+from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, Store
+from bedrock_sluice.transforms.errors import ConfigError, TransientError
+from bedrock_sluice.transforms.features.languages import check_languages
+
+
+class Cause(StrEnum):
+    """Why no recipe needs a file."""
+
+    OTHER_FINGERPRINT = "other_fingerprint"
+    NO_LANDED_PART = "no_landed_part"
+    REPLACED = "replaced"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """Files that no recipe needs for one cause, under one fingerprint if they have one."""
+
+    cause: Cause
+    fingerprint: str | None
+    is_young: bool  # and so may still be in use elsewhere
+    entries: list[Entry]
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all files."""
+        return sum(entry.size for entry in self.entries)
+
+    @property
+    def newest(self) -> datetime:
+        """When the newest file was written."""
+        return max(entry.modified for entry in self.entries)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The derived parts of a lake that the recipes need, and the garbage."""
+
+    used: list[Entry]
+    garbage: list[Garbage]
+
+
+def load_recipes(paths: Iterable[Path]) -> dict[Path, Recipe]:
+    """Load recipes, and all those of each folder.
+
+    Raises:
+        ConfigError: one of them is wrong, or this machine can't build it; what it needs is then
+            not known.
+    """
+    recipes = dict[Path, Recipe]()
+    for path in paths:
+        results = load_folder(path) if path.is_dir() else {path: load_recipe(path)}
+        for each, recipe in results.items():
+            if isinstance(recipe, ConfigError):
+                raise recipe
+            check_languages(recipe.quality.languages)
+            recipes[each] = recipe
+    return recipes
+
+
+def open_common_lake(recipes: Mapping[Path, Recipe]) -> Store:
+    """Open the lake that all recipes name.
+
+    Raises:
+        ConfigError: they name several.
+    """
+    lakes = dict[str, Store]()
+    for path, recipe in recipes.items():
+        lake = open_store(recipe.lake, path.absolute().parent)
+        is_on_s3 = lake.uri.startswith(S3_SCHEME)
+        lakes[lake.uri if is_on_s3 else str(Path(lake.uri).resolve())] = lake
+    if len(lakes) > 1:
+        raise ConfigError(
+            f"the recipes name {len(lakes)} lakes: {', '.join(sorted(lakes))}; run `sluice gc` for "
+            "one lake at a time, with all recipes that name it"
+        )
+    return next(iter(lakes.values()))
+
+
+def find_garbage(lake: Store, recipes: Iterable[Recipe], limit: datetime) -> Survey:
+    """Find the files of a lake that none of the recipes needs; from `limit` on, they are young.
+
+    All files of another fingerprint are young if one of them is: builds still write there, perhaps
+    those of a machine with another version of Sluice.
+    """
+    fingerprints = sorted({fingerprint(derive_options(recipe)) for recipe in recipes})
+    garbage = list[Garbage]()
+    for name in list_fingerprints(lake):
+        if name not in fingerprints and (entries := list_all(lake, name)):
+            is_young = any(entry.modified >= limit for entry in entries)
+            garbage.append(Garbage(Cause.OTHER_FINGERPRINT, name, is_young, entries))
+
+    # Derived parts first: those of a landed part that is put meanwhile are not listed then.
+    derived_parts = {name: list_derived(lake, name) for name in fingerprints}
+    landed = {entry.key: entry for entry in lake.entries("landed/")}
+    used, groups = list[Entry](), defaultdict[tuple[Cause, str | None, bool], list[Entry]](list)
+    for name, parts in derived_parts.items():
+        for key, entries in parts.items():
+            for entry, cause in _find_causes(lake, landed.get(key), entries):
+                if cause is None:
+                    used.append(entry)
+                else:
+                    groups[cause, name, entry.modified >= limit].append(entry)
+    for entry in lake.leftovers():
+        groups[Cause.INTERRUPTED, None, entry.modified >= limit].append(entry)
+    garbage += [Garbage(*group, entries) for group, entries in groups.items()]
+    return Survey(used, garbage)
+
+
+def _find_causes(
+    lake: Store, landed: Entry | None, entries: list[Entry]
+) -> Iterator[tuple[Entry, Cause | None]]:
+    """Yield each derived part of a landed part, and why it is not needed; None if it may be."""
+    sound = None
+    if landed is not None and len(entries) > 1:
+        sound = _find_sound(lake, landed, entries)
+    for entry in entries:
+        if landed is None:
+            yield entry, Cause.NO_LANDED_PART
+        else:
+            yield entry, (None if sound in (None, entry) else Cause.REPLACED)
+
+
+def _find_sound(lake: Store, landed: Entry, entries: list[Entry]) -> Entry | None:
+    """Return the derived part that builds read; None if all are damaged, until the next build."""
+    landed_digest = digest_of(lake.local(landed))
+    for entry in entries:
+        with suppress(TransientError):  # removed since it was listed
+            if is_sound(lake.local(entry), entry.key, landed_digest):
+                return entry
+    return None
