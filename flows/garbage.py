@@ -61,7 +61,7 @@ class Garbage:
 class Survey:
     """The derived parts of a lake that the recipes need, and the garbage."""
 
-    used: list[Entry]
+    in_use: list[Entry]
     garbage: list[Garbage]
 
 
@@ -118,18 +118,18 @@ def find_garbage(lake: Store, recipes: Iterable[Recipe], limit: datetime) -> Sur
     # Derived parts first: those of a landed part that is put meanwhile are not listed then.
     derived_parts = {name: list_derived(lake, name) for name in fingerprints}
     landed = {entry.key: entry for entry in lake.entries("landed/")}
-    used, groups = list[Entry](), defaultdict[tuple[Cause, str | None, bool], list[Entry]](list)
+    in_use, groups = list[Entry](), defaultdict[tuple[Cause, str | None, bool], list[Entry]](list)
     for name, parts in derived_parts.items():
         for key, entries in parts.items():
             for entry, cause in _find_causes(lake, landed.get(key), entries):
                 if cause is None:
-                    used.append(entry)
+                    in_use.append(entry)
                 else:
                     groups[cause, name, entry.modified >= limit].append(entry)
     for entry in lake.leftovers():
         groups[Cause.INTERRUPTED, None, entry.modified >= limit].append(entry)
     garbage += [Garbage(*group, entries) for group, entries in groups.items()]
-    return Survey(used, garbage)
+    return Survey(in_use, garbage)
 
 
 def _find_causes(

@@ -61,7 +61,7 @@ def gc(
     if as_json:
         totals = {"lake": lake.uri, "deleted": delete, **_size(entries)}
         garbage = [_facts(each) for each in survey.garbage]
-        print_json({**totals, "used": _size(survey.used), "garbage": garbage})
+        print_json({**totals, "in_use": _size(survey.in_use), "garbage": garbage})
     else:
         _show(survey, entries, delete=delete, days=older_than)
 
@@ -83,9 +83,9 @@ def _facts(garbage: "Garbage") -> dict[str, Any]:
 def _show(survey: "Survey", entries: "Sequence[Entry]", *, delete: bool, days: float) -> None:
     from bedrock_sluice.cli.console import people
 
-    people.print(f"these recipes use {_in_words(survey.used)} of derived parts")
+    people.print(f"these recipes use {_in_words(survey.in_use)} of derived parts")
     if survey.garbage:
-        if not survey.used:
+        if not survey.in_use:
             people.print("if the builds run on another machine, run `sluice gc` there")
         people.print(_table(survey.garbage, days))
     if not entries:

@@ -116,12 +116,12 @@ class FolderStore:
 
     def delete(self, entries: Collection[Entry]) -> None:
         """See `Store.delete`; folders below `derived/` that become empty are removed, too."""
-        derived = self.root / DERIVED_FOLDER
-        resolved = derived.resolve()
+        top = self.root / DERIVED_FOLDER
+        real_top = top.resolve()
         for entry in entries:
             folder, _, name = entry.key.rpartition("/")
             # A link could lead from `derived/` to another folder of the lake.
-            is_below = (self.root / folder).resolve().is_relative_to(resolved)
+            is_below = (self.root / folder).resolve().is_relative_to(real_top)
             is_temporary = name.startswith(TEMPORARY_PREFIX)
             if not is_temporary and not (is_derived(entry.key) and is_below):
                 raise ValueError(entry.key)
@@ -129,7 +129,7 @@ class FolderStore:
             path = self.root / entry.key
             with _as_store_error(path), suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
-            _remove_empty(path.parent, derived)
+            _remove_empty(path.parent, top)
 
 
 def _remove_empty(folder: Path, top: Path) -> None:

@@ -77,7 +77,7 @@ class Store(Protocol):
         ...
 
     def delete(self, entries: Collection[Entry]) -> None:
-        """Delete objects below `derived/`, and leftovers; those that are gone are no error.
+        """Delete objects below `derived/`, and leftovers; it is not an error if they are gone.
 
         Raises:
             ValueError: a key is neither, and nothing was deleted.

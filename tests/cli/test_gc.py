@@ -124,7 +124,7 @@ def test_what_only_a_recipe_needs_that_is_not_named_is_listed_and_deleted(
     assert (facts["files"], facts["bytes"], facts["deleted"]) == (PARTS, size, False)
     assert (garbage["cause"], garbage["fingerprint"]) == ("other_fingerprint", other)
     assert (garbage["files"], garbage["bytes"], garbage["young"]) == (PARTS, size, False)
-    assert facts["used"]["files"] == PARTS
+    assert facts["in_use"]["files"] == PARTS
 
     text = sluice("gc", world.first, *NOW).err
     assert other in text
@@ -142,21 +142,21 @@ def test_the_parts_of_a_fingerprint_stay_as_long_as_one_of_them_is_young(
     world: World, sluice: RunSluice
 ) -> None:
     build_release(world.second)
-    before, derived = world.files(), Path(world.lake, "derived")
-    age(derived, days=8)
-    next(path for path in derived.rglob("*.parquet")).touch()
+    before, folder = world.files(), Path(world.lake, "derived")
+    age(folder, days=8)
+    next(path for path in folder.rglob("*.parquet")).touch()
     result = sluice("gc", world.first, "--delete", "--json")
     (garbage,) = json.loads(result.out)["garbage"]
     assert (garbage["files"], garbage["young"]) == (PARTS, True)
     assert "nothing to delete" in sluice("gc", world.first, "--delete").err
     assert world.files() == before
-    age(derived, days=6)
+    age(folder, days=6)
     sluice("gc", world.first, "--delete")
     assert world.files() == before
-    age(derived, days=8)
+    age(folder, days=8)
     sluice("gc", world.first, "--delete")
     assert world.files() == others(before)
-    assert not derived.exists()
+    assert not folder.exists()
 
 
 @in_a_folder
@@ -265,7 +265,7 @@ def test_an_empty_lake_has_nothing_to_delete(world: World, sluice: RunSluice) ->
     result = sluice("gc", world.first, "--delete", "--json")
     assert result.code == 0
     facts = json.loads(result.out)
-    assert (facts["files"], facts["garbage"], facts["used"]["files"]) == (0, [], 0)
+    assert (facts["files"], facts["garbage"], facts["in_use"]["files"]) == (0, [], 0)
     assert world.files() == {}
 
 

@@ -109,8 +109,8 @@ def test_in_a_bucket_nothing_is_a_leftover(bucket: str) -> None:
 def test_more_objects_than_one_request_takes_are_deleted(bucket: str) -> None:
     store = S3Store(f"s3://{bucket}/lake")
     (entry,) = put(store, "derived/last")
-    gone = [Entry(f"derived/{n}", 1, "e", entry.modified) for n in range(DELETE_KEYS)]
-    store.delete([*gone, entry])
+    absent = [Entry(f"derived/{n}", 1, "e", entry.modified) for n in range(DELETE_KEYS)]
+    store.delete([*absent, entry])
     assert list(store.entries()) == []
 
 
@@ -129,8 +129,8 @@ def test_a_deletion_that_fails_says_what_to_do(
     failing: Failing, reply: str, kind: type[SluiceError], words: str
 ) -> None:
     store, _ = failing("listing", reply)
-    (listed,) = store.entries()
-    entry = Entry("derived/a", listed.size, listed.etag, listed.modified)
+    (other,) = store.entries()
+    entry = Entry("derived/a", other.size, other.etag, other.modified)
     with pytest.raises(kind, match=words):
         store.delete([entry])
 
