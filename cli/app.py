@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bedrock_sluice.cli.data import build, convert, demo, explain, pull
+from bedrock_sluice.cli.data import build, convert, demo, diff, explain, pull
 from bedrock_sluice.cli.failures import report_error, report_signal
 from bedrock_sluice.cli.log import LogFormat, LogLevel, configure_logging
 from bedrock_sluice.cli.operations import doctor, gc, schema, serve, validate
@@ -55,7 +55,7 @@ def configure(
 
 
 PANELS = {
-    "Data": (demo, build, pull, convert, explain),
+    "Data": (demo, build, pull, convert, explain, diff),
     "Rewards": (check, grade, estimate),
     "Training": (approve, train, status),
     "Operations": (validate, schema, doctor, serve, gc),

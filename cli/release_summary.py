@@ -6,6 +6,7 @@ from rich.table import Table
 
 from bedrock_sluice.cli.console import people, print_json, print_result
 from bedrock_sluice.cli.log import logger, writes_json
+from bedrock_sluice.flows.comparison import compare_with_parent
 from bedrock_sluice.flows.hints import rows_in_words
 from bedrock_sluice.flows.summary import failed_checks, summary
 from bedrock_sluice.lake.releases.manifest import Manifest
@@ -51,6 +52,13 @@ def show_release(release: Release) -> None:
         )
     for line in answers_in_words(manifest.answers):
         people.print(line, markup=False)
+    if comparison := compare_with_parent(release):
+        counts = [
+            f"{change.lines:,} {name.replace('_', ' ')}"
+            for name, change in comparison.changes.items()
+            if change.lines
+        ]
+        people.print(f"lines since {manifest.parent}: {', '.join(counts) or 'no change'}")
     for check in failed_checks(release):
         color = "red" if check.severity == "fail" else "yellow"
         people.print(f"[{color}]{check.result}[/] {check.name}: ", end="")

@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from bedrock_sluice.expectations.checks import Check, decode_checks
+from bedrock_sluice.flows.comparison import compare_with_parent
 from bedrock_sluice.lake.releases.release import Release
 
 CHECKS = "checks.json"
@@ -13,16 +14,20 @@ CHECKS = "checks.json"
 def summary(release: Release) -> dict[str, Any]:
     """What `build --json` prints; `failed_checks` are those that made the gate say no.
 
-    `checks` are all that did not pass, as they stand in `checks.json`.
+    `checks` are all that did not pass, as they stand in `checks.json`. `changes` counts the lines
+    that differ from those of the release before, null if there is none.
     """
     checks = failed_checks(release)
-    manifest = release.manifest
+    manifest, comparison = release.manifest, compare_with_parent(release)
+    changes = comparison.changes.items() if comparison else ()
     return {
         "release": release.uri,
         "id": release.id,
         "verdict": manifest.verdict,
         "counts": to_builtins(manifest.counts),
         "answers": to_builtins(manifest.answers),
+        "parent": manifest.parent,
+        "changes": {name: change.lines for name, change in changes} if comparison else None,
         "failed_checks": [check.name for check in checks if check.result == "failed"],
         "checks": [to_builtins(check) for check in checks],
     }

@@ -31,11 +31,12 @@ def prompt_texts(exchanges: pl.DataFrame) -> pl.DataFrame:
         turns = turns_of(messages)
         has_system = any(message.role == "system" for message in messages)
         prompt = f"{_system(messages)}\n{turns}" if has_system else turns
-        rows.append((_last_user(messages), turns, prompt, response.content or ""))
+        rows.append((last_user_text(messages), turns, prompt, response.content or ""))
     return pl.DataFrame(rows, schema=TEXTS, orient="row")
 
 
-def _last_user(messages: Sequence[Message]) -> str:
+def last_user_text(messages: Sequence[Message]) -> str:
+    """Return what the user said last, empty if nothing."""
     return next((m.content or "" for m in reversed(messages) if m.role == "user"), "")
 
 
@@ -53,7 +54,7 @@ def compared_texts(messages: pl.Series, scope: str) -> pl.Series:
 
     `scope` is `turns` or `last_user`: the result is that column of `prompt_texts`.
     """
-    text_of = {"turns": turns_of, "last_user": _last_user}[scope]
+    text_of = {"turns": turns_of, "last_user": last_user_text}[scope]
     texts = [text_of(_MESSAGES.decode(each)) for each in messages]
     return pl.Series(scope, texts, dtype=pl.String)
 

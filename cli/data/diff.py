@@ -1,0 +1,83 @@
+"""`sluice diff`: what changed from one release to another."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bedrock_sluice.cli.options import AsJson, ReleaseUri, epilog
+
+if TYPE_CHECKING:
+    from bedrock_sluice.transforms.comparison import Comparison
+
+EPILOG = epilog(
+    "sluice diff lake/releases/tutor/2026-10-31-9d0c41f5be27 "
+    "lake/releases/tutor/2026-11-01-527776e00615 --words",
+    rejected="a line moved between train and validation",
+)
+
+
+def diff(
+    before: ReleaseUri,
+    after: ReleaseUri,
+    words: Annotated[
+        bool,
+        typer.Option("--words", help="Show the words of questions whose share changed most."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the lines of two releases. Exits 1 if one moved between train and validation."""
+    from msgspec import to_builtins
+
+    from bedrock_sluice.cli.console import print_json
+    from bedrock_sluice.flows.comparison import compare_releases
+    from bedrock_sluice.lake.releases.release import open_release
+    from bedrock_sluice.transforms.errors import ExitCode
+
+    old, new = open_release(before), open_release(after)
+    comparison = compare_releases(old, new, has_words=words)
+    if as_json:
+        print_json({"before": old.uri, "after": new.uri, **to_builtins(comparison)})
+    else:
+        _show(comparison)
+    if comparison.changes["moved"].lines:
+        raise SystemExit(ExitCode.CHECK_FAILED)
+
+
+def _show(comparison: "Comparison") -> None:
+    from rich.table import Table
+
+    from bedrock_sluice.cli.console import people
+    from bedrock_sluice.transforms.printable import printable
+
+    lines = f"{comparison.lines_before:,} lines before, {comparison.lines_after:,} after"
+    people.print(f"{lines}; {comparison.unchanged:,} unchanged")
+    changes = Table()
+    changes.add_column("change", no_wrap=True)
+    changes.add_column("lines", justify="right")
+    changes.add_column("for example")
+    for name, change in comparison.changes.items():
+        examples = printable(", ".join(change.examples[:2]))
+        changes.add_row(name.replace("_", " "), f"{change.lines:,}", examples)
+        for fate, number in change.fates.items():
+            when = "before" if name == "added" else "after"
+            changes.add_row(f"[dim]  {when}: {fate}[/]", f"[dim]{number:,}[/]", "")
+    people.print(changes)
+    shifts = Table()
+    shifts.add_column("measure", no_wrap=True)
+    for heading in ("before", "after", "index", "by chance"):
+        shifts.add_column(heading, justify="right")
+    shifts.add_column("verdict")
+    for each in comparison.shifts:
+        middles = [printable(_middle(value)) for value in (each.before, each.after)]
+        measure = each.measure.replace("_", " ")
+        shifts.add_row(
+            measure, *middles, f"{each.index:.2f}", f"{each.by_chance:.2f}", each.verdict
+        )
+    people.print(shifts)
+    for word in comparison.words:
+        share = f"{word.before:.1%} of the lines before, {word.after:.1%} after"
+        people.print(f"{printable(word.word)}: {share}", markup=False)
+
+
+def _middle(value: float | str | None) -> str:
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value or "–")

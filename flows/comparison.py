@@ -1,0 +1,71 @@
+"""Comparison of two releases: what a reviewer of the newer one has to know."""
+
+import msgspec
+import polars as pl
+
+from bedrock_sluice.lake.releases.release import Release, open_release
+from bedrock_sluice.transforms.chat.messages import chat_of, json_text
+from bedrock_sluice.transforms.chat.texts import last_user_text
+from bedrock_sluice.transforms.comparison import COMPARED_LINES, Comparison, compare
+from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.split import TRAIN, VALIDATION
+
+_PROVENANCE = ("id", "prompt_digest", "duplicates", "model_id", "reference_source")
+
+
+def compare_releases(before: Release, after: Release, *, has_words: bool = False) -> Comparison:
+    """Compare the lines of two releases, whose files are verified.
+
+    Raises:
+        IntegrityError: a file of one of them is missing or was changed.
+    """
+    lines = [_read_lines(release) for release in (before, after)]
+    fates = [
+        pl.read_parquet(release.file("fates.parquet"), columns=["request_id", "reason"], glob=False)
+        for release in (before, after)
+    ]
+    return compare(*lines, *fates, has_words=has_words)
+
+
+def compare_with_parent(release: Release) -> Comparison | None:
+    """Compare a release with the one before it; None if there is none, or it was removed.
+
+    Raises:
+        IntegrityError: a file of one of them is missing or was changed.
+    """
+    parent = release.manifest.parent
+    if parent is None:
+        return None
+    try:
+        before = open_release(f"{release.lake.uri}/releases/{release.name}/{parent}")
+    except ConfigError:
+        return None
+    return compare_releases(before, release)
+
+
+def _read_lines(release: Release) -> pl.DataFrame:
+    """Read the lines of a release (`COMPARED_LINES`)."""
+    rows = list[dict[str, object]]()
+    for side in (TRAIN, VALIDATION):
+        with release.file(f"{side}.jsonl").open("rb") as file:
+            for text in file:
+                line = msgspec.json.decode(text)
+                line_id, answer = line.pop("id"), json_text(line.pop("reference_answer", None))
+                chat = chat_of(line)
+                rows.append(
+                    {
+                        "id": line_id,
+                        "side": side,
+                        "answer": answer,
+                        "content": json_text(line),
+                        "prompt_characters": sum(len(m.content or "") for m in chat),
+                        "answer_characters": len(answer),
+                        "messages": len(chat),
+                        "question": last_user_text(chat),
+                    }
+                )
+    path = release.file("provenance.parquet")
+    provenance = pl.read_parquet(path, columns=list(_PROVENANCE), glob=False)
+    columns = {k: v for k, v in COMPARED_LINES.items() if k == "id" or k not in _PROVENANCE}
+    lines = pl.DataFrame(rows, schema=columns).join(provenance, on="id", how="left")
+    return lines.select(pl.col(name).cast(kind) for name, kind in COMPARED_LINES.items())
