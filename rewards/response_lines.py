@@ -37,9 +37,10 @@ def response_lines(
     The prompt and the response must be such that a build would take them, and the line must fit the
     template's grader and its profiles.
     """
+    chats = [exchange for _, exchange in exchanges]
     rows = [
-        {**measure(exchange), "stop_reason": exchange.stop_reason, "has_media": exchange.has_media}
-        for _, exchange in exchanges
+        {**measures._asdict(), "stop_reason": exchange.stop_reason, "has_media": exchange.has_media}
+        for exchange, measures in zip(chats, measure(chats), strict=True)
     ]
     # The rules read flags and counts; the marks of conversations are of no use here.
     flags = [{k: v for k, v in row.items() if isinstance(v, bool | int | str)} for row in rows]

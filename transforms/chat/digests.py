@@ -7,11 +7,13 @@ beginnings, whole, and those of the pairs by which a shortened history joins an 
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
 from typing import NamedTuple
+
+import polars as pl
 
 from bedrock_sluice.transforms.chat.messages import Message
 
@@ -40,6 +42,8 @@ _DATE = re.compile(
     r")",
     re.IGNORECASE | re.ASCII,
 )
+# Blanks as `str.split` knows them, but for a space alone. Rust's `\s` lacks four of them.
+_ODD_BLANKS = r"[\s\x1c-\x1f]{2,}|[[\s\x1c-\x1f]--[ ]]"
 
 
 class ConversationMarks(NamedTuple):
@@ -68,11 +72,24 @@ def conversation_marks(messages: Sequence[Message], response: Message) -> Conver
     Clients trim what they send back: Unicode is composed, and runs of blanks count as one. Ids of
     tool calls are left out, for some clients make them anew.
     """
-    turns = [message for message in messages if message.role != "system"]
-    texts = [_text(message) for message in turns]
-    roles = [message.role for message in turns]
+    contents = [plain_text(message.content or "").encode() for message in (*messages, response)]
+    return marks_of_contents(messages, response, contents)
+
+
+def marks_of_contents(
+    messages: Sequence[Message], response: Message, contents: Sequence[bytes]
+) -> ConversationMarks:
+    """Return `conversation_marks`; `contents` are the plain texts of the messages and the response.
+
+    See `plain_texts`.
+    """
+    roles, texts = list[str](), list[bytes]()
+    for message, content in zip(messages, contents, strict=False):
+        if message.role != "system":
+            roles.append(message.role)
+            texts.append(_with_calls(message, content))
     without_dates = with_dates = None
-    if len(turns) < len(messages):
+    if len(texts) < len(messages):
         system = "\n".join([m.content or "" for m in messages if m.role == "system"])
         # The cache holds its keys: very long messages would fill the memory.
         digests = _text_digests if len(system) <= MAX_KEPT_CHARS else _text_digests.__wrapped__
@@ -80,7 +97,7 @@ def conversation_marks(messages: Sequence[Message], response: Message) -> Conver
     return ConversationMarks(
         path=_path(roles, texts),
         head=_head(roles, texts),
-        tail=_tail(roles, texts, _text(response)),
+        tail=_tail(roles, texts, _with_calls(response, contents[-1])),
         system_digest=without_dates,
         dated_system_digest=with_dates,
     )
@@ -88,7 +105,7 @@ def conversation_marks(messages: Sequence[Message], response: Message) -> Conver
 
 def plain_text(text: str) -> str:
     """The text, composed, each run of blanks as one; of a long text, not all words are held."""
-    rest = text if text.isascii() else unicodedata.normalize("NFC", text)
+    rest = _compose(text)
     if len(rest) <= HELD_WORDS:
         return " ".join(rest.split())
     pieces = list[str]()
@@ -99,20 +116,30 @@ def plain_text(text: str) -> str:
     return " ".join(pieces)
 
 
-def _text(message: Message) -> bytes:
+def plain_texts(texts: Iterable[str]) -> list[bytes]:
+    """Return the `plain_text` of each text in UTF-8: several times faster for a column of them."""
+    column = pl.DataFrame({"text": list(map(_compose, texts))}, schema={"text": pl.String})
+    plain = pl.col("text").str.replace_all(_ODD_BLANKS, " ").str.strip_chars(" ")
+    return column.select(plain.cast(pl.Binary)).to_series().to_list()
+
+
+def _compose(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _with_calls(message: Message, content: bytes) -> bytes:
     """What a message says and calls. Plain text has no line ends, so they can part its pieces."""
-    content = plain_text(message.content or "")
     for call in message.tool_calls:
-        content += f"\n{plain_text(call.function.name)}\n{plain_text(call.function.arguments)}"
-    return content.encode()
+        function = call.function
+        content += f"\n{plain_text(function.name)}\n{plain_text(function.arguments)}".encode()
+    return content
 
 
 def _path(roles: list[str], texts: list[bytes]) -> list[int]:
     state = blake2b(digest_size=DIGEST_BYTES)
     path = list[int]()
     for role, text in zip(roles, texts, strict=True):
-        state.update(b"%s %d " % (role.encode(), len(text)))
-        state.update(text)
+        state.update(b"%s %d %s" % (role.encode(), len(text), text))
         path.append(int.from_bytes(state.digest()))
     return path
 

@@ -54,6 +54,7 @@ BROKEN_OFF = "broken_off"  # a stream that ends without a stop reason
 GOOD_STOP_REASONS = frozenset({"end_turn", "stop_sequence", "tool_use", UNSTATED})
 
 _REASONING = re.compile(r"\s*<(reasoning|thinking|think)>(.*?)</\1>\s*", re.DOTALL)
+_JSON = msgspec.json.Encoder(order="deterministic")
 _NULL = msgspec.Raw(b"null")
 _THOUGHT_STARTS, _THOUGHT_ENDS = "<think>", "</think>"
 
@@ -215,7 +216,12 @@ def fill_call_ids(messages: list[Message]) -> None:
 
 def json_text(value: object) -> str:
     """Return a value as JSON text, the same for equal values."""
-    return msgspec.json.encode(value, order="deterministic").decode()
+    return json_bytes(value).decode()
+
+
+def json_bytes(value: object) -> bytes:
+    """Return `json_text` in UTF-8."""
+    return _JSON.encode(value)
 
 
 def is_telling(message: Message) -> bool:

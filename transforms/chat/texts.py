@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from bedrock_sluice.transforms.chat.messages import Message
+from bedrock_sluice.transforms.chat.messages import Exchange, Message
 
 TEXTS = pl.Schema(
     {
@@ -20,19 +20,19 @@ PARTS = pl.Schema({"turns": pl.String, "system": pl.String, "tools": pl.String})
 """All texts of a prompt, by where they are: `tools` has the arguments of calls and the schemas."""
 
 _MESSAGES = msgspec.json.Decoder(list[Message])
-_MESSAGE = msgspec.json.Decoder(Message)
 
 
-def prompt_texts(exchanges: pl.DataFrame) -> pl.DataFrame:
-    """The texts (`TEXTS`) of `messages` and `response` (JSON), a row for each, in their order."""
+def prompt_texts(exchanges: Iterable[Exchange]) -> pl.DataFrame:
+    """The texts (`TEXTS`) of the messages and the response, a row for each, in their order."""
     rows = list[tuple[str, str, str, str]]()
-    for messages_json, response_json in exchanges.select("messages", "response").iter_rows():
-        messages, response = _MESSAGES.decode(messages_json), _MESSAGE.decode(response_json)
+    for exchange in exchanges:
+        messages = exchange.messages
         turns = turns_of(messages)
         has_system = any(message.role == "system" for message in messages)
         prompt = f"{_system(messages)}\n{turns}" if has_system else turns
-        rows.append((last_user_text(messages), turns, prompt, response.content or ""))
-    return pl.DataFrame(rows, schema=TEXTS, orient="row")
+        rows.append((last_user_text(messages), turns, prompt, exchange.response.content or ""))
+    columns = zip(*rows, strict=True) if rows else ([] for _ in TEXTS)
+    return pl.DataFrame(dict(zip(TEXTS, columns, strict=True)), schema=TEXTS)
 
 
 def last_user_text(messages: Sequence[Message]) -> str:

@@ -18,6 +18,8 @@ def estimate_tokens(messages: Sequence[Message], tools: Sequence[JsonObject] = (
     """Estimated tokens of a prompt, rounded up."""
     size = len(msgspec.json.encode(tools)) if tools else 0
     for message in messages:
-        size += len((message.content or "").encode())
-        size += sum(len(c.function.name) + len(c.function.arguments) for c in message.tool_calls)
+        text = message.content or ""
+        size += len(text) if text.isascii() else len(text.encode())
+        for call in message.tool_calls:
+            size += len(call.function.name) + len(call.function.arguments)
     return -(-size // BYTES_PER_TOKEN) + FRAME_TOKENS_PER_MESSAGE * len(messages)

@@ -4,16 +4,20 @@ They depend on nothing but the landed rows, the options, this code and its libra
 computed once and kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress, pairwise
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bedrock_sluice.transforms.chat.messages import Exchange
+from bedrock_sluice.transforms.chat.texts import prompt_texts
 from bedrock_sluice.transforms.curate.prompt_features import (
     FEATURES,
-    TEXT_COLUMNS,
+    PROMPT_COLUMNS,
     Sketches,
     prompt_features,
 )
@@ -61,7 +65,8 @@ def derive_rows(landed: pa.Table, options: DeriveOptions) -> pa.Table:
     result = normalise(landed, keep_reasoning=options.keep_reasoning)
     exchanges = result.exchanges
     is_teachable = _find_teachable(exchanges)
-    prompts = exchanges.select(TEXT_COLUMNS).filter(pa.array(is_teachable))
+    prompts = pl.DataFrame(exchanges.select(PROMPT_COLUMNS).filter(pa.array(is_teachable)))
+    chats = list(compress(result.chats, is_teachable))
     reasons = pa.table(
         {name: result.rejected[name].to_list() for name in ("reason", "detail")},
         schema=pa.schema([DERIVED.field(name) for name in ("reason", "detail")]),
@@ -71,7 +76,7 @@ def derive_rows(landed: pa.Table, options: DeriveOptions) -> pa.Table:
     parts = [
         (reasons, np.array(result.rejected_rows, np.int64)),
         (exchanges.select(READ_COLUMNS), kept_rows),
-        (_features(prompts, options), kept_rows[is_teachable]),
+        (_features(prompts, chats, options), kept_rows[is_teachable]),
     ]
     columns = dict[str, pa.ChunkedArray]()
     for part, rows in parts:
@@ -83,29 +88,32 @@ def derive_rows(landed: pa.Table, options: DeriveOptions) -> pa.Table:
 
 
 def _find_teachable(exchanges: pa.Table) -> NDArray[np.bool_]:
-    flags = pl.DataFrame(exchanges.drop_columns(list(TEXT_COLUMNS))).with_row_index("row")
+    names = {name for _, is_broken in PROMPT_RULES for name in is_broken.meta.root_names()}
+    flags = pl.DataFrame(exchanges.select(sorted(names))).with_row_index("row")
     rows = apply_rules(flags, PROMPT_RULES).kept["row"].to_numpy()
     is_teachable = np.zeros(exchanges.num_rows, bool)
     is_teachable[rows] = True
     return is_teachable
 
 
-def _features(prompts: pa.Table, options: DeriveOptions) -> pa.Table:
+def _features(prompts: pl.DataFrame, chats: Sequence[Exchange], options: DeriveOptions) -> pa.Table:
     """Compute the columns of features and sketches, a row for each prompt."""
-    frame = pl.DataFrame(prompts)
-    sizes = frame["messages"].str.len_bytes().cast(pl.Int64).cum_sum()
-    pieces = frame.with_columns(piece=sizes // PIECE_BYTES).partition_by(
-        "piece", maintain_order=True, include_key=False
-    )
+    # Secrets are searched in the JSON text, so that names of arguments are seen beside values.
+    json_texts = prompts.select(pl.concat_str(PROMPT_COLUMNS, ignore_nulls=True)).to_series()
+    sizes = prompts["messages"].str.len_bytes().cast(pl.Int64).cum_sum().to_numpy()
+    starts = np.flatnonzero(np.diff(sizes // PIECE_BYTES, prepend=-1))
     names = [*FEATURES, *(f"{scope}_sketch" for scope in SCOPES)]
     schema = pa.schema([DERIVED.field(name) for name in names])
     tables = [schema.empty_table()]
-    for piece in pieces:
+    for start, end in pairwise([*starts.tolist(), len(chats)]):
         columns, sketches = prompt_features(
-            piece, scopes=options.scopes, has_languages=options.has_languages
+            json_texts[start:end],
+            prompt_texts(chats[start:end]),
+            scopes=options.scopes,
+            has_languages=options.has_languages,
         )
         arrays = [columns[name].to_arrow().cast(schema.field(name).type) for name in FEATURES]
-        arrays += [_sketch_array(sketches.get(scope), piece.height) for scope in SCOPES]
+        arrays += [_sketch_array(sketches.get(scope), end - start) for scope in SCOPES]
         tables.append(pa.table(arrays, schema=schema))
     return pa.concat_tables(tables).combine_chunks()
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bedrock_sluice.transforms.chat.texts import exchange_parts, prompt_texts
+from bedrock_sluice.transforms.chat.texts import exchange_parts
 from bedrock_sluice.transforms.dedup.contamination import EvaluationIndex, prompt_overlaps
 from bedrock_sluice.transforms.dedup.sketches import sketch
 from bedrock_sluice.transforms.features.languages import tell_languages
@@ -16,7 +16,6 @@ from bedrock_sluice.transforms.privacy.detection import count_personal_data
 from bedrock_sluice.transforms.privacy.kinds import KINDS
 
 PROMPT_COLUMNS = ("messages", "tools")
-TEXT_COLUMNS = (*PROMPT_COLUMNS, "response")
 
 FEATURES = pl.Schema(
     [*MEASURES.items(), *((kind, pl.UInt32()) for kind in KINDS), ("language", pl.String())]
@@ -43,18 +42,16 @@ class EvaluationItems(NamedTuple):
 
 
 def prompt_features(
-    exchanges: pl.DataFrame, *, scopes: Sequence[str], has_languages: bool
+    prompts: pl.Series, texts: pl.DataFrame, *, scopes: Sequence[str], has_languages: bool
 ) -> PromptFeatures:
-    """Compute the features of exchanges with the columns `TEXT_COLUMNS`.
+    """Compute the features of exchanges: of the JSON text of each prompt, and of its `texts`.
 
     `scopes` are the columns of `texts.prompt_texts` to sketch. Languages are only detected if
     `has_languages`: that takes longer than all the rest.
     """
-    texts = prompt_texts(exchanges)
     nothing = pl.Series([None] * texts.height, dtype=pl.String)
     language = tell_languages(texts["last_user"]) if has_languages else nothing
     # Secrets are searched in the JSON text, so that names of arguments are seen beside values.
-    prompts = exchanges.select(pl.concat_str(PROMPT_COLUMNS, ignore_nulls=True)).to_series()
     columns = [measure_quality(texts), count_personal_data(prompts), language.to_frame("language")]
     sketches = {scope: sketch(texts[scope]) for scope in scopes}
     return PromptFeatures(pl.concat(columns, how="horizontal"), sketches)

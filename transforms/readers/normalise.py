@@ -1,14 +1,16 @@
 """Landed records to exchanges: the bodies of any dialect become OpenAI chat messages."""
 
+from collections.abc import Sequence
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
 import pyarrow as pa
 
-from bedrock_sluice.transforms.chat.digests import conversation_marks, plain_text
-from bedrock_sluice.transforms.chat.messages import Exchange, is_telling, json_text
+from bedrock_sluice.transforms.chat.digests import marks_of_contents, plain_texts
+from bedrock_sluice.transforms.chat.messages import Exchange, json_bytes
 from bedrock_sluice.transforms.chat.tokens import estimate_tokens
 from bedrock_sluice.transforms.chat.tool_calls import has_dangling_tool_calls
 from bedrock_sluice.transforms.errors import InputError
@@ -28,13 +30,33 @@ _READ += ["model_id", "reason", "detail"]
 _Row = dict[str, Any]
 
 
+class Measures(NamedTuple):
+    """What curation needs to know of an exchange; the fields are columns of `tables.EXCHANGES`."""
+
+    prompt_digest: str
+    prompt_tokens: int
+    has_prompt: bool
+    has_blank_turn: bool
+    has_dangling_call: bool
+    has_response: bool
+    is_user_last: bool
+    is_single_turn: bool
+    path: list[int]
+    head: int | None
+    tail: int | None
+    system_digest: str | None
+    dated_system_digest: str | None
+
+
 class Normalised(NamedTuple):
     """Exchanges (schema `tables.EXCHANGES`) and the rows that gave none, with their reason.
 
-    `kept_rows` and `rejected_rows` are the numbers of their landed rows.
+    `chats` are the exchanges as objects. `kept_rows` and `rejected_rows` are the numbers of their
+    landed rows.
     """
 
     exchanges: pa.Table
+    chats: list[Exchange]
     rejected: pl.DataFrame
     kept_rows: list[int]
     rejected_rows: list[int]
@@ -45,18 +67,21 @@ def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
 
     Reasoning goes to a column of its own, and with `keep_reasoning` stays in the response too.
     """
-    kept, exchange_rows = list[int](), list[_Row]()
+    kept, dialects, chats = list[int](), list[str](), list[Exchange]()
     rejected_rows, rejections = list[int](), list[_Row]()
     for number, row in enumerate(landed.select(_READ).to_pylist()):
         try:
-            exchange_rows.append(_read_row(row, keep_reasoning))
-            kept.append(number)
+            dialect, exchange = read_exchange(row)
         except InputError as error:
             rejections.append(rejected_row(row, error))
             rejected_rows.append(number)
+        else:
+            kept.append(number)
+            dialects.append(dialect)
+            chats.append(exchange)
+    columns = _columns(chats, keep_reasoning) | {"dialect": dialects}
     # What an exchange takes over from its landed row never becomes Python objects.
     copied_columns = landed.select(_PASSED).take(pa.array(kept, pa.int64()))
-    columns: dict[str, Any] = {name: [row[name] for row in exchange_rows] for name in READ_COLUMNS}
     columns |= {name: copied_columns[name] for name in _PASSED}
     exchanges = pa.table({name: columns[name] for name in EXCHANGES.names}, schema=EXCHANGES)
     keys = landed.select(_KEYS).take(pa.array(rejected_rows, pa.int64()))
@@ -64,60 +89,76 @@ def normalise(landed: pa.Table, *, keep_reasoning: bool = False) -> Normalised:
     rejected = pl.DataFrame(keys).with_columns(
         pl.Series(name, values, dtype=pl.String) for name, values in texts.items()
     )
-    return Normalised(exchanges, rejected, kept, rejected_rows)
+    return Normalised(exchanges, chats, rejected, kept, rejected_rows)
 
 
-def _read_row(row: _Row, keep_reasoning: bool) -> _Row:
-    """What an exchange has beyond the columns that it takes over from its landed row."""
-    dialect, exchange = read_exchange(row)
-    measures = measure(exchange)  # first: whether reasoning is kept must not change them
-    if keep_reasoning and exchange.reasoning:
-        reply_text = exchange.response.content or ""
-        exchange.response.content = f"<reasoning>{exchange.reasoning}</reasoning>{reply_text}"
+def _columns(chats: Sequence[Exchange], keep_reasoning: bool) -> dict[str, Any]:
+    """Return what exchanges have beyond the columns that they take over from their landed row."""
+    measures = measure(chats)  # first: whether reasoning is kept must not change them
+    for exchange in chats if keep_reasoning else ():
+        if exchange.reasoning:
+            reply_text = exchange.response.content or ""
+            exchange.response.content = f"<reasoning>{exchange.reasoning}</reasoning>{reply_text}"
     return {
-        "messages": json_text(exchange.messages),
-        "response": json_text(exchange.response),
-        "tools": json_text(exchange.tools) if exchange.tools else None,
-        "reasoning": exchange.reasoning or None,
-        "stop_reason": exchange.stop_reason,
-        "dialect": dialect,
-        "has_media": exchange.has_media,
-        **measures,
+        "messages": [json_bytes(each.messages) for each in chats],
+        "response": [json_bytes(each.response) for each in chats],
+        "tools": [json_bytes(each.tools) if each.tools else None for each in chats],
+        "reasoning": [each.reasoning or None for each in chats],
+        "stop_reason": [each.stop_reason for each in chats],
+        "has_media": [each.has_media for each in chats],
+        **{name: list(map(attrgetter(name), measures)) for name in Measures._fields},
     }
 
 
-def measure(exchange: Exchange) -> _Row:
-    """Return what curation needs to know of an exchange, so that it need not read its text again.
+def measure(chats: Sequence[Exchange]) -> list[Measures]:
+    """Return what curation needs to know of exchanges, so that it need not read their texts again.
 
-    The keys are columns of `tables.EXCHANGES`.
+    The texts of all are folded as one column, and then digested one by one.
     """
+    messages = [message for each in chats for message in (*each.messages, each.response)]
+    contents = plain_texts([message.content or "" for message in messages])
+    measures, start = list[Measures](), 0
+    for each in chats:
+        end = start + len(each.messages) + 1
+        measures.append(_measure(each, contents[start:end]))
+        start = end
+    return measures
+
+
+def _measure(exchange: Exchange, contents: Sequence[bytes]) -> Measures:
+    """`contents` are the plain texts of the messages, and of the response."""
     messages, response = exchange.messages, exchange.response
-    questions = [m for m in messages if m.role == "user" and (m.content or "").strip()]
+    roles = [message.role for message in messages]
     # Most histories have no tools: they are spared the conversion to dicts, which takes time.
-    has_tools = any(message.tool_calls or message.role == "tool" for message in messages)
-    return {
-        "prompt_digest": _prompt_digest(exchange),
-        "prompt_tokens": estimate_tokens(messages, exchange.tools),
-        "has_prompt": bool(questions),
-        "has_blank_turn": not all(is_telling(message) for message in messages),
-        "has_dangling_call": has_tools
+    has_tools = "tool" in roles or any(message.tool_calls for message in messages)
+    # A message without text may call a tool; and a tool may well have nothing to say.
+    has_blank_turn = b"" in contents[:-1] and any(
+        not (content or message.tool_calls or message.role == "tool")
+        for message, content in zip(messages, contents, strict=False)
+    )
+    return Measures(
+        _prompt_digest(exchange, contents),
+        estimate_tokens(messages, exchange.tools),
+        has_prompt=any(
+            content and role == "user" for role, content in zip(roles, contents, strict=False)
+        ),
+        has_blank_turn=has_blank_turn,
+        has_dangling_call=has_tools
         and has_dangling_tool_calls(msgspec.to_builtins(messages), exchange.tools),
-        "has_response": bool(response.tool_calls or (response.content or "").strip()),
-        "is_user_last": bool(messages) and messages[-1].role == "user",
-        "is_single_turn": [m.role for m in messages if m.role != "system"] == ["user"],
-        **conversation_marks(messages, response)._asdict(),
-    }
+        has_response=bool(response.tool_calls or contents[-1]),
+        is_user_last=roles[-1:] == ["user"],
+        is_single_turn=[role for role in roles if role != "system"] == ["user"],
+        **marks_of_contents(messages, response, contents)._asdict(),
+    )
 
 
-def _prompt_digest(exchange: Exchange) -> str:
+def _prompt_digest(exchange: Exchange, contents: Sequence[bytes]) -> str:
     """Digest of the prompt after normalising Unicode (NFC) and runs of blanks."""
     state = blake2b(digest_size=PROMPT_DIGEST_BYTES)
-    for message in exchange.messages:
-        text = plain_text(message.content or "").encode()
-        state.update(b"%s %d " % (message.role.encode(), len(text)))
-        state.update(text)
+    for message, content in zip(exchange.messages, contents, strict=False):
+        state.update(b"%s %d %s" % (message.role.encode(), len(content), content))
         if message.tool_calls:
-            state.update(json_text(message.tool_calls).encode())
+            state.update(json_bytes(message.tool_calls))
     if exchange.tools:
-        state.update(json_text(exchange.tools).encode())
+        state.update(json_bytes(exchange.tools))
     return state.hexdigest()

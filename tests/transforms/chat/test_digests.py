@@ -1,8 +1,15 @@
 """Digests of messages: the same for what clients change in passing, others for all else."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bedrock_sluice.transforms.chat.digests import MIN_PAIR_BYTES, conversation_marks
+from bedrock_sluice.transforms.chat.digests import (
+    MIN_PAIR_BYTES,
+    conversation_marks,
+    plain_text,
+    plain_texts,
+)
 from bedrock_sluice.transforms.chat.messages import FunctionCall, Message, ToolCall
 
 LONG = "of which there is enough to tell it from all others"
@@ -20,6 +27,17 @@ def answer(text: str) -> Message:
 def calling(call_id: str, arguments: str = '{"city": "Bonn"}') -> Message:
     call = ToolCall(call_id, "function", FunctionCall("weather", arguments))
     return Message("assistant", None, tool_calls=[call])
+
+
+@given(texts=st.lists(st.text("ab e\u0301\u1100\u1161\n\x1c\x85\u2000\u3000\u200b😀"), max_size=5))
+def test_a_column_of_texts_is_folded_as_each_of_them(texts: list[str]) -> None:
+    assert plain_texts(texts) == [plain_text(text).encode() for text in texts]
+
+
+def test_every_blank_of_unicode_is_folded() -> None:
+    texts = [f"{blank}a{blank}b{blank}{blank}c" for blank in map(chr, range(0xD800))]
+    assert plain_texts(texts) == [plain_text(text).encode() for text in texts]
+    assert plain_texts([" a\x1cb\u3000 \u2028"]) == [b"a b"]
 
 
 def test_the_path_of_a_turn_begins_with_the_path_of_each_turn_before() -> None:

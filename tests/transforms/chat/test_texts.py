@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedrock_sluice.transforms.chat.messages import Exchange, Message
 from bedrock_sluice.transforms.chat.texts import PARTS, TEXTS, exchange_parts, prompt_texts
 
 Json = dict[str, Any]
@@ -25,10 +26,9 @@ RESULT = {"role": "tool", "content": "7 C", "tool_call_id": "t"}
 
 def texts(*chats: Sequence[Json], response: Json = TOLD) -> pl.DataFrame:
     """The texts of chats that all have the same response."""
-    chat_json = [msgspec.json.encode(chat).decode() for chat in chats]
-    response_json = [msgspec.json.encode(response).decode()] * len(chats)
-    columns = {"messages": chat_json, "response": response_json}
-    return prompt_texts(pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)))
+    answer = msgspec.convert(response, Message)
+    exchanges = [Exchange(msgspec.convert(chat, list[Message]), answer, [], "") for chat in chats]
+    return prompt_texts(exchanges)
 
 
 @pytest.mark.parametrize(
