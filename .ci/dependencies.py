@@ -18,7 +18,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("datasets", "flows", "language")
+EXTRAS = ("dask", "datasets", "flows", "language")
 TEST_TOOLS = ("hypothesis", "moto[s3,server]", "pytest", "pytest-timeout", "pyyaml")
 SMOKE_TESTS = (
     *("tests/api", "tests/demo", "tests/sql", "tests/expectations/test_gate.py"),

@@ -41,6 +41,24 @@ Until = Annotated[
 ]
 
 
+def _check_executor(context: typer.Context, executor: str) -> str:
+    if not context.resilient_parsing:
+        from bedrock_sluice.flows.running.executor_setting import scheduler_address
+
+        scheduler_address(executor)
+    return executor
+
+
+Executor = Annotated[
+    str,
+    typer.Option(
+        metavar="processes|dask://HOST:PORT",
+        help="Read and derive logs in processes of this machine, or on a Dask cluster.",
+        callback=_check_executor,
+    ),
+]
+
+
 def epilog(*examples: str, rejected: str | None = None) -> str:
     """Return the end of a help text: examples, and the exit codes of the command.
 

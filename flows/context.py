@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from bedrock_sluice.flows.recipe import Recipe, load_recipe
 from bedrock_sluice.flows.running.executor import keep_processes
+from bedrock_sluice.flows.running.executor_setting import PROCESSES, open_executor
 from bedrock_sluice.lake.evaluation import Evaluation, read_evaluation
 from bedrock_sluice.lake.exchanges import ExchangeFiles
 from bedrock_sluice.lake.labels import Labels, read_labels
@@ -126,14 +127,28 @@ def _describe_days(days: Sequence[date]) -> str:
     return f"there are logs of {len(days):,} days, {days[0]} to {days[-1]}"
 
 
+def _shared_places(recipe: Recipe, base: Path) -> dict[str, str]:
+    """Return the URIs of the recipe that the tasks of `pull` and `derive` read or write, by key."""
+    uris = {"lake": recipe.lake, "source.uri": recipe.source.uri}
+    uris |= {f"source.bodies[{n}]": uri for n, uri in enumerate(recipe.source.bodies)}
+    return {key: open_store(uri, base).uri for key, uri in uris.items()}
+
+
 @contextmanager
 def open_context(
-    path: Path, since: datetime | None = None, until: datetime | None = None
+    path: Path,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    executor: str = PROCESSES,
 ) -> Iterator[BuildContext]:
     """Open a recipe: fix its window now, and lend it a work folder that is removed at the end.
 
+    `executor` is `processes` or `dask://host:port`; see `executor_setting`.
+
     Raises:
-        ConfigError: the recipe is wrong; or Python runs in a way that the gate can't.
+        ConfigError: the recipe or the executor is wrong; or Python runs in a way that the gate
+            can't.
+        OutsideError: the scheduler cannot be reached.
     """
     if sys.flags.optimize > 1:
         raise ConfigError(
@@ -141,5 +156,11 @@ def open_context(
             "be imported like that; unset PYTHONOPTIMIZE"
         )
     recipe = load_recipe(path).at(datetime.now(UTC), since, until)
-    with TemporaryDirectory(prefix="sluice-work-") as work, keep_processes():
-        yield BuildContext(recipe, path.absolute().parent, Path(work))
+    base = path.absolute().parent
+    places = {} if executor == PROCESSES else _shared_places(recipe, base)
+    with (
+        TemporaryDirectory(prefix="sluice-work-") as work,
+        keep_processes(),
+        open_executor(executor, places),
+    ):
+        yield BuildContext(recipe, base, Path(work))

@@ -18,6 +18,7 @@ from prefect.artifacts import create_table_artifact
 
 from bedrock_sluice.flows.rebuild import build_release, rebuild
 from bedrock_sluice.flows.recipe import load_folder
+from bedrock_sluice.flows.running.executor_setting import PROCESSES
 from bedrock_sluice.flows.running.prefect_runner import (
     PrefectError,
     leave_artifact,
@@ -30,15 +31,19 @@ Row = dict[str, Any]
 
 
 @flow(persist_result=False)
-def nightly(recipes: str) -> list[Row]:
+def nightly(recipes: str, executor: str = PROCESSES) -> list[Row]:
     """Rebuild each `*.toml` of the folder `recipes`, by name; returns a row for each.
+
+    `executor` is that of `sluice build --executor`.
 
     Raises:
         ConfigError: there is no such folder, or it has no recipe.
         OutsideError: some recipes failed; the others were built.
     """
     rows = [
-        _row(path, error=str(recipe)) if isinstance(recipe, ConfigError) else _rebuild(path)
+        _row(path, error=str(recipe))
+        if isinstance(recipe, ConfigError)
+        else _rebuild(path, executor)
         for path, recipe in load_folder(Path(recipes)).items()
     ]
     leave_artifact(create_table_artifact, key="sluice-nightly", table=rows)
@@ -48,28 +53,30 @@ def nightly(recipes: str) -> list[Row]:
     return rows
 
 
-def _rebuild(path: Path) -> Row:
+def _rebuild(path: Path, executor: str) -> Row:
     try:
-        return _row(path, _summary(path))
+        return _row(path, _summary(path, executor))
     except SluiceError as error:
         return _row(path, error=str(error))
 
 
-def _summary(path: Path) -> dict[str, Any]:
+def _summary(path: Path, executor: str) -> dict[str, Any]:
     """Build as a flow of its own; where Prefect itself fails, without it: the release is the same.
 
     Raises:
         SluiceError: the build failed.
     """
     try:
-        return rebuild(str(path))
+        return rebuild(str(path), executor=executor)
     except PrefectError:
         pass
     except SluiceError:
         raise
     except Exception:  # noqa: S110 - of Prefect, outside of what `rebuild` does
         pass
-    _, facts = without_content("rebuild", lambda _: build_release(path, run_directly))
+    _, facts = without_content(
+        "rebuild", lambda _: build_release(path, run_directly, executor=executor)
+    )
     return facts
 
 

@@ -17,6 +17,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
+from bedrock_sluice.flows.running.executor_setting import PROCESSES
 from bedrock_sluice.flows.running.prefect_runner import leave_artifact, run_as_task, without_content
 from bedrock_sluice.flows.running.runner import StageRunner
 from bedrock_sluice.flows.summary import summary
@@ -24,12 +25,18 @@ from bedrock_sluice.flows.summary import summary
 
 @flow(persist_result=False)
 def rebuild(
-    recipe: str, since: datetime | None = None, until: datetime | None = None
+    recipe: str,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    executor: str = PROCESSES,
 ) -> dict[str, Any]:
-    """Build a release; returns what `sluice build --json` prints. The window may be another's."""
+    """Build a release; returns what `sluice build --json` prints. The window may be another's.
+
+    `executor` is that of `sluice build --executor`.
+    """
 
     def work() -> dict[str, Any]:
-        name, facts = build_release(Path(recipe), run_as_task, since, until)
+        name, facts = build_release(Path(recipe), run_as_task, since, until, executor)
         leave_artifact(create_markdown_artifact, key=f"sluice-{name}", markdown=verdict_page(facts))
         return facts
 
@@ -37,10 +44,14 @@ def rebuild(
 
 
 def build_release(
-    path: Path, run_stage: StageRunner, since: datetime | None = None, until: datetime | None = None
+    path: Path,
+    run_stage: StageRunner,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    executor: str = PROCESSES,
 ) -> tuple[str, dict[str, Any]]:
     """Build a release; its recipe's name, and what `sluice build --json` prints."""
-    with open_context(path, since, until) as context:
+    with open_context(path, since, until, executor) as context:
         return context.recipe.name, summary(build(context, run_stage))
 
 

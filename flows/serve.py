@@ -17,13 +17,14 @@ from pydantic import ValidationError
 from bedrock_sluice.flows.nightly import nightly
 from bedrock_sluice.flows.rebuild import rebuild
 from bedrock_sluice.flows.recipe import load_folder
+from bedrock_sluice.flows.running.executor_setting import PROCESSES
 from bedrock_sluice.flows.train import train
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError
 
 SUFFIX = "-served"  # of the deployments' names: those of `prefect.yaml` stay as they are
 
 
-def serve(recipes: Path, cron: str) -> None:
+def serve(recipes: Path, cron: str, executor: str = PROCESSES) -> None:
     """Serve until stopped: `nightly` over the folder by the clock, `rebuild` and `train` on call.
 
     The schedule stays active after that, so that the next `serve` makes up for late runs.
@@ -37,17 +38,17 @@ def serve(recipes: Path, cron: str) -> None:
         raise ConfigError("\n".join(errors))
     schedule = _schedule(cron)
     _check_server()
-    parameters = {"recipes": str(recipes.absolute())}
+    where = {"executor": executor}
     module = EntrypointType.MODULE_PATH
     deployments = [
         nightly.to_deployment(
             f"nightly{SUFFIX}",
             schedule=schedule,
-            parameters=parameters,
+            parameters={"recipes": str(recipes.absolute()), **where},
             concurrency_limit=1,
             entrypoint_type=module,
         ),
-        rebuild.to_deployment(f"on-demand{SUFFIX}", entrypoint_type=module),
+        rebuild.to_deployment(f"on-demand{SUFFIX}", parameters=where, entrypoint_type=module),
         train.to_deployment(f"on-demand{SUFFIX}", entrypoint_type=module),
     ]
     try:  # the deployments are coroutines only in async code

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from bedrock_sluice import transforms
 from bedrock_sluice.lake.stores.store import DERIVED_FOLDER, Entry, Store
 from bedrock_sluice.transforms.curate.derived_rows import DERIVED, DeriveOptions
+from bedrock_sluice.transforms.errors import TransientError
 
 FORMAT = 1  # of the files
 FINGERPRINT_DIGITS = 16
@@ -44,14 +45,16 @@ _NAME = re.compile(
 
 def fingerprint(options: DeriveOptions) -> str:
     """Return the fingerprint of all that decides derived parts besides the landed part."""
-    identity = [FORMAT, options, _code_digest(), python_version(), _library_versions()]
+    # Any file of `transforms` may decide what is computed.
+    code = code_digest(Path(transforms.__file__).parent)
+    identity = [FORMAT, options, code, python_version(), library_versions()]
     return sha256(msgspec.json.encode(identity)).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 @cache
-def _code_digest() -> str:
-    """Return the digest of all files of `transforms`: any of them may decide what is computed."""
-    root, digest = Path(transforms.__file__).parent, sha256()
+def code_digest(root: Path) -> str:
+    """Return the digest (hex) of all files below a folder of code."""
+    digest = sha256()
     for path in sorted(root.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             content = path.read_bytes()
@@ -60,7 +63,8 @@ def _code_digest() -> str:
     return digest.hexdigest()
 
 
-def _library_versions() -> dict[str, str | None]:
+def library_versions() -> dict[str, str | None]:
+    """Return the versions of `LIBRARIES` here; None for what is not installed."""
     versions = dict[str, str | None]()
     for name in LIBRARIES:
         try:
@@ -126,10 +130,14 @@ def open_derived(path: Path, landed_digest: str) -> Iterator[pq.ParquetWriter]:
 
 def put_derived(
     lake: Store, fingerprint: str, landed_key: str, path: Path, unsound: Sequence[Entry]
-) -> Entry | None:
+) -> Entry:
     """Put a new derived part into the lake, beside the `unsound` ones of its landed part.
 
-    Returns its entry; None if another writer was faster.
+    Returns its entry, or that of the same part if another writer was faster. `path` is used up: the
+    store may keep the file as its local copy.
+
+    Raises:
+        TransientError: the part was removed at once.
     """
     stem = landed_key.removesuffix(".parquet")
     # A number above all others: `sluice gc` deletes the parts that were replaced.
@@ -138,4 +146,9 @@ def put_derived(
     number = f"-{max(numbers) + 1}" if numbers else ""
     digest = digest_of(path)[:DIGEST_DIGITS]
     key = f"{DERIVED_FOLDER}/{fingerprint}/{stem}-{digest}{number}.parquet"
-    return lake.entry(key) if lake.put_new(key, path) else None
+    lake.put_new(key, path)
+    entry = lake.entry(key)
+    if entry is None:
+        raise TransientError(f"{lake.uri}/{key} was removed during the build; run again")
+    lake.adopt(entry, path)
+    return entry

@@ -1,7 +1,7 @@
 """`sluice build`: one release from one recipe."""
 
 from bedrock_sluice.cli.log import announce
-from bedrock_sluice.cli.options import AsJson, RecipePath, Since, Until, epilog
+from bedrock_sluice.cli.options import AsJson, Executor, RecipePath, Since, Until, epilog
 
 EPILOG = epilog(
     "sluice build tutor.toml",
@@ -11,7 +11,11 @@ EPILOG = epilog(
 
 
 def build(
-    recipe: RecipePath, since: Since = None, until: Until = None, as_json: AsJson = False
+    recipe: RecipePath,
+    since: Since = None,
+    until: Until = None,
+    executor: Executor = "processes",
+    as_json: AsJson = False,
 ) -> None:
     """Fetch new logs and build a release. Exits 1 if the gate rejects it."""
     announce("build", recipe)
@@ -23,6 +27,6 @@ def build(
     from bedrock_sluice.flows.context import open_context
     from bedrock_sluice.flows.pipeline import build as build_release
 
-    with open_context(recipe, since, until) as context, ProgressRunner() as run_stage:
+    with open_context(recipe, since, until, executor) as context, ProgressRunner() as run_stage:
         release = build_release(context, run_stage)
     show_outcome(release, as_json)

@@ -1,13 +1,17 @@
 """`sluice pull`: new log objects into the lake."""
 
 from bedrock_sluice.cli.log import announce
-from bedrock_sluice.cli.options import AsJson, RecipePath, Since, Until, epilog
+from bedrock_sluice.cli.options import AsJson, Executor, RecipePath, Since, Until, epilog
 
 EPILOG = epilog("sluice pull tutor.toml", "sluice pull tutor.toml --since 2026-10-01 --json")
 
 
 def pull(
-    recipe: RecipePath, since: Since = None, until: Until = None, as_json: AsJson = False
+    recipe: RecipePath,
+    since: Since = None,
+    until: Until = None,
+    executor: Executor = "processes",
+    as_json: AsJson = False,
 ) -> None:
     """Fetch new log objects into the lake without building."""
     announce("pull", recipe)
@@ -16,7 +20,7 @@ def pull(
     from bedrock_sluice.flows.context import open_context
     from bedrock_sluice.flows.stages.pull import pull as pull_logs
 
-    with open_context(recipe, since, until) as context, ProgressRunner() as run_stage:
+    with open_context(recipe, since, until, executor) as context, ProgressRunner() as run_stage:
         window = context.recipe.window
         number = run_stage(
             "pull", lambda tick: pull_logs(context.source, context.lake, window, tick)

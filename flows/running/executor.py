@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from bedrock_sluice.flows.running.imports import hide
 from bedrock_sluice.transforms.errors import TransientError
@@ -53,6 +53,41 @@ def in_order(
             'has no `if __name__ == "__main__":`; run again'
         )
         raise TransientError(message) from None
+
+
+class Cluster(Protocol):
+    """Other machines that run tasks."""
+
+    def in_order(self, work: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """Yield the results of `work` for each task, in the order of the tasks."""
+        ...
+
+
+def distribute(
+    work: Callable[[Task], Result], tasks: Iterable[Task], size_bytes: int
+) -> Iterator[Result]:
+    """The results of `work` for each task, as by `in_order`, but on the cluster if there is one.
+
+    So `work` and the tasks name nothing that only this machine has: no files and no folders.
+
+    Raises:
+        OutsideError: a process died; or the cluster failed.
+    """
+    cluster = _cluster.get()
+    return cluster.in_order(work, tasks) if cluster else in_order(work, tasks, size_bytes)
+
+
+@contextmanager
+def use_cluster(cluster: Cluster) -> Iterator[None]:
+    """Let `distribute` run tasks on this cluster, until the block ends."""
+    token = _cluster.set(cluster)
+    try:
+        yield
+    finally:
+        _cluster.reset(token)
+
+
+_cluster: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
 
 
 @contextmanager

@@ -4,13 +4,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.recipe import Recipe
-from bedrock_sluice.flows.running.executor import in_order
+from bedrock_sluice.flows.running.executor import distribute, in_order
 from bedrock_sluice.flows.running.runner import ReportProgress
 from bedrock_sluice.lake.derived import (
     digest_of,
@@ -22,7 +23,7 @@ from bedrock_sluice.lake.derived import (
 )
 from bedrock_sluice.lake.logs.landed import read_rows
 from bedrock_sluice.lake.stores.opening import reopen_store
-from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, Store
+from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.transforms.curate.derived_rows import DeriveOptions, derive_rows
 from bedrock_sluice.transforms.errors import TransientError
 from bedrock_sluice.transforms.tables import LANDED
@@ -30,13 +31,11 @@ from bedrock_sluice.transforms.tables import LANDED
 
 @dataclass(frozen=True)
 class DeriveTask:
-    """A landed part in a local file, and its derived parts in the lake; data to send to workers."""
+    """A landed part, and its derived parts in the lake; data to send to workers."""
 
     number: int
-    landed: Path
-    landed_key: str
+    landed: Entry
     entries: list[Entry]
-    out: Path
 
 
 @dataclass(frozen=True)
@@ -59,13 +58,7 @@ def derive(
     derivation = Derivation(context.lake.uri, fingerprint(options), options)
     entries = list_derived(context.lake, derivation.fingerprint)
     tasks = [
-        DeriveTask(
-            number,
-            context.lake.local(part.part.entry),
-            part.part.entry.key,
-            entries.get(part.part.entry.key, []),
-            context.work / f"derived-{number:06}.parquet",
-        )
+        DeriveTask(number, part.part.entry, entries.get(part.part.entry.key, []))
         for number, part in enumerate(landed.parts)
         if number in parts
     ]
@@ -76,14 +69,14 @@ def derive(
             paths[task.number] = path
             report_progress(len(paths), len(tasks))
     missing = [task for task in tasks if task.number not in paths]
-    size = sum(landed.parts[task.number].part.entry.size for task in missing)
+    size = sum(task.landed.size for task in missing)
     reopen_store.cache_clear()
-    for task, path in zip(
-        missing, in_order(partial(compute_derived, derivation), missing, size), strict=True
-    ):
-        paths[task.number] = path
-        report_progress(len(paths), len(tasks))
-    return paths
+    new_parts = list[Entry]()
+    for entry in distribute(partial(compute_derived, derivation), missing, size):
+        new_parts.append(entry)
+        report_progress(len(paths) + len(new_parts), len(tasks))
+    files = in_order(context.lake.local, new_parts, 0)
+    return paths | {task.number: path for task, path in zip(missing, files, strict=True)}
 
 
 def derive_options(recipe: Recipe) -> DeriveOptions:
@@ -101,7 +94,7 @@ def _find(lake: Store, task: DeriveTask) -> Path | None:
     """Return the local file of a sound derived part of the lake, or None."""
     if not task.entries:
         return None
-    landed_digest = digest_of(task.landed)
+    landed_digest = digest_of(lake.local(task.landed))
     for entry in task.entries:
         try:
             path = lake.local(entry)
@@ -112,23 +105,22 @@ def _find(lake: Store, task: DeriveTask) -> Path | None:
     return None
 
 
-def compute_derived(derivation: Derivation, task: DeriveTask) -> Path:
+def compute_derived(derivation: Derivation, task: DeriveTask) -> Entry:
     """Compute the derived part of a landed part and put it into the lake.
 
     Raises:
         IntegrityError: the landed part is damaged.
     """
-    with open_derived(task.out, digest_of(task.landed)) as writer:
-        for table in read_rows(task.landed, LANDED.names, None):
-            _write_rows(writer, table, derivation.options)
-            del table  # it may be large; the next one is read without it
-    pa.default_memory_pool().release_unused()
     lake = reopen_store(derivation.lake)
-    entry = put_derived(lake, derivation.fingerprint, task.landed_key, task.out, task.entries)
-    if entry is None or lake.uri.startswith(S3_SCHEME):
-        return task.out
-    task.out.unlink()  # the lake's file is as near, and need not be on disk twice
-    return lake.local(entry)
+    landed = lake.local(task.landed)
+    with TemporaryDirectory(prefix="sluice-derive-") as folder:
+        path = Path(folder, "derived.parquet")
+        with open_derived(path, digest_of(landed)) as writer:
+            for table in read_rows(landed, LANDED.names, None):
+                _write_rows(writer, table, derivation.options)
+                del table  # it may be large; the next one is read without it
+        pa.default_memory_pool().release_unused()
+        return put_derived(lake, derivation.fingerprint, task.landed.key, path, task.entries)
 
 
 # A function of its own, so that its tables are freed before the next one is read.

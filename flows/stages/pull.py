@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from bedrock_sluice.flows.running.executor import in_order
+from bedrock_sluice.flows.running.executor import distribute
 from bedrock_sluice.flows.running.runner import ReportProgress
 from bedrock_sluice.lake.logs.bodies import SIDES, Bodies
 from bedrock_sluice.lake.logs.fetch import fetch
@@ -77,7 +77,7 @@ def pull(source: Source, lake: Store, window: Window, report_progress: ReportPro
     report_progress(done_count, len(missing_objects))
     for batch, (number, unread_count) in zip(
         batches(missing_objects),
-        in_order(partial(_land, places), batches(missing_objects), size),
+        distribute(partial(_land, places), batches(missing_objects), size),
         strict=True,
     ):
         done_count += len(batch)

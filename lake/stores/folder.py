@@ -101,6 +101,9 @@ class FolderStore:
         """See `Store.local`."""
         return self.root / entry.key
 
+    def adopt(self, entry: Entry, path: Path) -> None:
+        """See `Store.adopt`; every object is a local file already."""
+
     def put_new(self, key: str, content: bytes | Path) -> bool:
         """See `Store.put_new`; the file and its name are on disk when this returns."""
         target = self.root / key

@@ -4,7 +4,8 @@ import os
 import re
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,19 @@ _CONTENT_TYPES = {
     ".parquet": "application/vnd.apache.parquet",
 }
 _BUSY = frozenset({"InternalError", "RequestTimeout", "SlowDown", "Throttling"})
+
+
+_cache_folder: ContextVar[Path | None] = ContextVar("cache_folder", default=None)
+
+
+@contextmanager
+def cache_in(folder: Path) -> Iterator[None]:
+    """Keep local copies of objects in this folder instead, while the block runs in this thread."""
+    token = _cache_folder.set(folder)
+    try:
+        yield
+    finally:
+        _cache_folder.reset(token)
 
 
 class S3Store:
@@ -150,12 +164,22 @@ class S3Store:
 
     def local(self, entry: Entry) -> Path:
         """See `Store.local`; a copy in the cache folder is taken if its size is right."""
-        name = sha256(f"{self.uri}/{entry.key} {entry.etag}".encode()).hexdigest()
-        path = _private(self._cache) / name
+        path = self._copy(entry)
         if not (path.is_file() and path.stat().st_size == entry.size):
             with replaced_file(path) as file:
                 file.write(self.read(entry))
         return path
+
+    def adopt(self, entry: Entry, path: Path) -> None:
+        """See `Store.adopt`; the file is moved into the cache folder."""
+        if path.stat().st_size == entry.size:
+            with suppress(OSError):  # on another disk
+                path.replace(self._copy(entry))
+
+    def _copy(self, entry: Entry) -> Path:
+        """The file of the cache folder that holds an object, if there is one."""
+        name = sha256(f"{self.uri}/{entry.key} {entry.etag}".encode()).hexdigest()
+        return _private(_cache_folder.get() or self._cache) / name
 
     def put_new(self, key: str, content: bytes | Path) -> bool:
         """See `Store.put_new`; S3's conditional write decides between two writers."""

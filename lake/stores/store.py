@@ -68,6 +68,10 @@ class Store(Protocol):
         """A file that holds the bytes of a listed, immutable object; for reading only."""
         ...
 
+    def adopt(self, entry: Entry, path: Path) -> None:
+        """Take a file with the bytes of a listed object, so that `local` need not fetch it."""
+        ...
+
     def put_new(self, key: str, content: bytes | Path) -> bool:
         """Create an object; False, and nothing changed, if the key is there already."""
         ...

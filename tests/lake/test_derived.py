@@ -22,15 +22,15 @@ def test_a_change_in_any_file_of_the_core_gives_another_fingerprint(
     shutil.copytree(Path(transforms.__file__).parent, core)
     monkeypatch.setattr(derived, "transforms", SimpleNamespace(__file__=str(core / "__init__.py")))
     fingerprints = {fingerprint(OPTIONS)}
-    derived._code_digest.cache_clear()
+    derived.code_digest.cache_clear()
     assert fingerprint(OPTIONS) in fingerprints  # wherever the files lie
     for name in ("dedup/shingles.py", "features/refusals.json"):
         with (core / name).open("a") as file:
             file.write("\n")
-        derived._code_digest.cache_clear()
+        derived.code_digest.cache_clear()
         fingerprints.add(fingerprint(OPTIONS))
     monkeypatch.undo()
-    derived._code_digest.cache_clear()
+    derived.code_digest.cache_clear()
     assert len(fingerprints) == 3
 
 

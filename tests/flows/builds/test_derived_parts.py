@@ -15,6 +15,7 @@ from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.stages import derive
+from bedrock_sluice.lake.stores.store import Entry
 
 OTHER_FILTER = '[select]\noperations = ["Converse"]\n'
 Damage = Callable[[Path, Random], None]
@@ -73,8 +74,8 @@ def computed_parts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys of the landed parts that are derived while a test runs, in order."""
     keys, compute = list[str](), derive.compute_derived
 
-    def note(derivation: derive.Derivation, task: derive.DeriveTask) -> Path:
-        keys.append(task.landed_key)
+    def note(derivation: derive.Derivation, task: derive.DeriveTask) -> Entry:
+        keys.append(task.landed.key)
         return compute(derivation, task)
 
     monkeypatch.setattr(derive, "compute_derived", note)
