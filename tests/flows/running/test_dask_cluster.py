@@ -125,12 +125,12 @@ class Killer:
         self.lost_tasks = 0
 
     def __call__(self, name: str, work: Callable[[ReportProgress], T]) -> T:
-        return work(self._kill_worker if name == self._stage else lambda _done, _total: None)
+        return work(self._kill_worker if name == self._stage else lambda _count, _total: None)
 
-    def _kill_worker(self, done: int, _total: int) -> None:
+    def _kill_worker(self, count: int, _total: int) -> None:
         states = self._cluster.scheduler.workers
         for nanny in self._cluster.workers.values():
-            if not done or self.lost_tasks or nanny.worker_address not in states:
+            if not count or self.lost_tasks or nanny.worker_address not in states:
                 continue
             os.kill(nanny.pid, signal.SIGSTOP)
             time.sleep(FROZEN_SECONDS)
@@ -143,9 +143,9 @@ def test_tasks_of_a_worker_that_is_killed_are_run_by_another(
     in_s3: Path, recipe: WriteRecipe, two_workers: LocalCluster, stage: str
 ) -> None:
     killer = Killer(two_workers, stage)
-    changed = release_id(in_s3, f"dask://{address_of(two_workers)}", killer)
+    by_the_other = release_id(in_s3, f"dask://{address_of(two_workers)}", killer)
     assert killer.lost_tasks
-    assert changed == release_id(recipe())
+    assert by_the_other == release_id(recipe())
 
 
 # --- Tasks
