@@ -11,7 +11,7 @@ from msgspec import to_builtins
 
 from bedrock_sluice.dataset_files import CHECKS, line_frames, line_tables
 from bedrock_sluice.expectations.checks import decode_checks
-from bedrock_sluice.flows.explanation import find_fates, find_release
+from bedrock_sluice.flows.review.explanation import find_fates, find_release
 from bedrock_sluice.lake.releases import release as lake_releases
 from bedrock_sluice.transforms.errors import missing_extra
 

@@ -6,8 +6,8 @@ from rich.table import Table
 
 from bedrock_sluice.cli.console import people, print_json, print_result
 from bedrock_sluice.cli.log import logger, writes_json
-from bedrock_sluice.flows.comparison import compare_with_parent
 from bedrock_sluice.flows.hints import rows_in_words
+from bedrock_sluice.flows.review.comparison import compare_with_parent
 from bedrock_sluice.flows.summary import failed_checks, summary
 from bedrock_sluice.lake.releases.manifest import Manifest
 from bedrock_sluice.lake.releases.release import Release

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from bedrock_sluice.expectations.checks import Check, decode_checks
-from bedrock_sluice.flows.comparison import compare_with_parent
+from bedrock_sluice.flows.review.comparison import compare_with_parent
 from bedrock_sluice.lake.releases.release import Release
 
 CHECKS = "checks.json"

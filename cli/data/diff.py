@@ -7,7 +7,7 @@ import typer
 from bedrock_sluice.cli.options import AsJson, ReleaseUri, epilog
 
 if TYPE_CHECKING:
-    from bedrock_sluice.transforms.comparison import Comparison
+    from bedrock_sluice.transforms.review.comparison import Comparison
 
 EPILOG = epilog(
     "sluice diff lake/releases/tutor/2026-10-31-9d0c41f5be27 "
@@ -29,7 +29,7 @@ def diff(
     from msgspec import to_builtins
 
     from bedrock_sluice.cli.console import print_json
-    from bedrock_sluice.flows.comparison import compare_releases
+    from bedrock_sluice.flows.review.comparison import compare_releases
     from bedrock_sluice.lake.releases.release import open_release
     from bedrock_sluice.transforms.errors import ExitCode
 
@@ -50,7 +50,7 @@ def _show(comparison: "Comparison") -> None:
     from bedrock_sluice.transforms.printable import printable
 
     lines = f"{comparison.lines_before:,} lines before, {comparison.lines_after:,} after"
-    people.print(f"{lines}; {comparison.unchanged:,} unchanged")
+    people.print(f"{lines}; {comparison.equal_lines:,} unchanged")
     changes = Table()
     changes.add_column("change", no_wrap=True)
     changes.add_column("lines", justify="right")

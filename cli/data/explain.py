@@ -37,7 +37,7 @@ def explain(  # noqa: PLR0913, PLR0917 - options of the command line
     if (request_id is None) == (reason is None):
         raise typer.BadParameter("give either REQUEST_ID or --reason")
     from bedrock_sluice.cli.console import people, print_json
-    from bedrock_sluice.flows.explanation import find_fates, find_reason, find_release
+    from bedrock_sluice.flows.review.explanation import find_fates, find_reason, find_release
     from bedrock_sluice.transforms.errors import ExitCode
 
     source = find_release(recipe, release)

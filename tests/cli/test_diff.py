@@ -48,7 +48,7 @@ def test_lines_that_came_and_changed_are_counted(
         **{"lines": 1, "examples": ["new"], "fates": {"not_read": 1}}
     }
     assert facts["changes"]["answer_changed"]["examples"] == ["request-7", "request-8"]
-    assert facts["unchanged"] == facts["lines_before"] - 2
+    assert facts["equal_lines"] == facts["lines_before"] - 2
     text = sluice("diff", first, second, "--words").err
     assert "before: not_read" in text
     assert "request-7" in text

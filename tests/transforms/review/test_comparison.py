@@ -6,7 +6,7 @@ from random import Random
 import polars as pl
 import pytest
 
-from bedrock_sluice.transforms.comparison import (
+from bedrock_sluice.transforms.review.comparison import (
     CHANGES,
     COMPARED_LINES,
     compare,
@@ -56,7 +56,7 @@ def test_each_line_is_counted_once_as_the_gravest_of_its_changes() -> None:
     comparison = compare(before, after, fates_before, fates_after)
     counts = {change: comparison.changes[change].lines for change in CHANGES}
     assert counts == {"added": 2, "removed": 1, "moved": 1, "answer_changed": 1, "rewritten": 1}
-    assert comparison.unchanged == 2
+    assert comparison.equal_lines == 2
     assert comparison.changes["added"].fates == {"curate_too_long": 1, "not_read": 1}
     assert comparison.changes["removed"].fates == {"curate_near_duplicate": 1}
     assert comparison.changes["moved"].examples == ["d"]
@@ -66,7 +66,7 @@ def test_lines_of_one_prompt_are_matched_one_to_one() -> None:
     before = frame(make_line("a", prompt_digest="p"), make_line("b", prompt_digest="p"))
     after = frame(make_line("a", prompt_digest="p"))
     comparison = compare(before, after, NO_FATES, NO_FATES)
-    assert (comparison.unchanged, comparison.changes["removed"].examples) == (1, ["b"])
+    assert (comparison.equal_lines, comparison.changes["removed"].examples) == (1, ["b"])
 
 
 def test_a_release_without_lines_compares() -> None:

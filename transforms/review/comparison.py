@@ -90,7 +90,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     lines_before: int
     lines_after: int
-    unchanged: int
+    equal_lines: int
     changes: dict[Change, LinesChanged]
     shifts: list[Shift]
     words: list[WordShift]
@@ -130,7 +130,7 @@ def compare(
     return Comparison(
         lines_before=before.height,
         lines_after=after.height,
-        unchanged=kinds["kind"].null_count(),
+        equal_lines=kinds["kind"].null_count(),
         changes={
             change: LinesChanged(
                 lines=len(rows),

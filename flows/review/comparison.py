@@ -6,8 +6,8 @@ import polars as pl
 from bedrock_sluice.lake.releases.release import Release, open_release
 from bedrock_sluice.transforms.chat.messages import chat_of, json_text
 from bedrock_sluice.transforms.chat.texts import last_user_text
-from bedrock_sluice.transforms.comparison import COMPARED_LINES, Comparison, compare
 from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.review.comparison import COMPARED_LINES, Comparison, compare
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
 _PROVENANCE = ("id", "prompt_digest", "duplicates", "model_id", "reference_source")

@@ -1,0 +1,1 @@
+"""What reviewers ask of a release: what changed, what happened to a record."""

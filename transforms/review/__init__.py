@@ -1,0 +1,1 @@
+"""What reviewers ask of the lines of a release."""
