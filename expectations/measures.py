@@ -1,27 +1,26 @@
 """The numbers and flags that the suites judge. Great Expectations sees these, never the text."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
 
-from bedrock_sluice.transforms.chat.messages import ROLES, Message, chat_of, is_telling
+from bedrock_sluice.transforms.chat.messages import ROLES, Message, is_telling
 from bedrock_sluice.transforms.chat.texts import prompt_parts
-from bedrock_sluice.transforms.chat.tokens import estimate_tokens
 from bedrock_sluice.transforms.chat.tool_calls import has_dangling_tool_calls
+from bedrock_sluice.transforms.chat.training_line import PlainMessage, TrainingLine, line_tokens
 from bedrock_sluice.transforms.dedup.contamination import EvaluationIndex, prompt_overlaps
 from bedrock_sluice.transforms.dedup.leakage import leakage
+from bedrock_sluice.transforms.dedup.line_marks import MarkCache
 from bedrock_sluice.transforms.facts.release_facts import AnswerFacts
 from bedrock_sluice.transforms.privacy.detection import count_personal_data
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
 SHARE_SLACK = 0.05
 SHARE_SIGMAS = 4.0
-
-_Line = dict[str, Any]
 
 LINE_MEASURES = {
     "id_number": pl.Int64,
@@ -47,8 +46,8 @@ LEAKAGE_MEASURES = dict.fromkeys(
 class LineRequirements:
     """What the recipe's template asks of a line."""
 
-    accepts: Callable[[_Line], bool]
-    conforms: Callable[[_Line], bool]
+    accepts: Callable[[TrainingLine], bool]
+    conforms: Callable[[TrainingLine], bool]
     marker: str | None
     private: frozenset[str] = (
         frozenset()
@@ -59,51 +58,69 @@ class DecodedLines(NamedTuple):
     """Lines as they were written (JSON text), and read back: once, for all measures."""
 
     texts: pl.Series
-    contents: list[_Line]
-    chats: list[list[Message]]
+    lines: list[TrainingLine]
 
 
 def decode_lines(texts: pl.Series) -> DecodedLines:
-    """Read lines (JSON text) back; a chat that the trainer does not know is empty."""
-    contents: list[_Line] = [msgspec.json.decode(text) for text in texts]
-    return DecodedLines(texts, contents, [chat_of(content) for content in contents])
+    """Read lines (JSON text) back."""
+    return DecodedLines(texts, list(map(TrainingLine, texts)))
 
 
-def measure_lines(lines: DecodedLines, requirements: LineRequirements) -> pl.DataFrame:
+def measure_lines(decoded_lines: DecodedLines, requirements: LineRequirements) -> pl.DataFrame:
     """One row of `LINE_MEASURES` for each line."""
-    id_numbers = dict[object, int]()
-    rows = [
-        _measure(content, chat, requirements, id_numbers)
-        for content, chat in zip(lines.contents, lines.chats, strict=True)
-    ]
-    kinds = sorted(requirements.private)
-    counts = count_personal_data(lines.texts).select(kinds) if kinds else pl.DataFrame()
-    flags = [counts[kind] == 0 for kind in kinds] or [pl.repeat(True, len(rows), eager=True)]
-    is_clean = pl.DataFrame(flags).select(is_clean=pl.all_horizontal(pl.all()))
-    schema = {name: kind for name, kind in LINE_MEASURES.items() if name != "is_clean"}
-    return pl.concat([pl.DataFrame(rows, schema=schema), is_clean], how="horizontal")
-
-
-def _measure(
-    line: _Line,
-    chat: list[Message],
-    requirements: LineRequirements,
-    id_numbers: dict[object, int],
-) -> _Line:
-    roles = [message.role for message in chat]
-    return {
-        "id_number": id_numbers.setdefault(str(line.get("id")), len(id_numbers)),
-        "has_schema": bool(chat) and bool(line.get("reference_answer")) and _has_id(line),
-        "has_known_roles": set(roles) <= ROLES and "system" not in roles[1:],
-        "is_user_last": roles[-1:] == ["user"],
-        "has_text": all(is_telling(message) for message in chat),
-        "has_whole_calls": _has_whole_calls(chat, line.get("tools")),
-        "has_answer": bool(requirements.accepts(line)),  # plug-ins may return anything
-        "conforms": bool(requirements.conforms(line)),
-        "prompt_tokens": estimate_tokens(chat, line.get("tools") or ()),
-        "asks_for_marker": requirements.marker is None
-        or any(requirements.marker in (m.content or "") for m in chat if m.role != "assistant"),
+    texts, lines = decoded_lines
+    columns = {
+        "id_number": _number_ids(lines),
+        "has_answer": [bool(requirements.accepts(line)) for line in lines],  # of a plug-in: any
+        "conforms": [bool(requirements.conforms(line)) for line in lines],
+        "prompt_tokens": line_tokens(lines),
+        "is_clean": _are_clean(texts, requirements.private),
     }
+    flags = [_chat_flags(line, requirements.marker) for line in lines]
+    schema = {name: LINE_MEASURES[name] for name in _ChatFlags._fields}
+    frame = pl.DataFrame(flags, schema=schema, orient="row").with_columns(
+        pl.Series(name, values, dtype=LINE_MEASURES[name]) for name, values in columns.items()
+    )
+    return frame.select(*LINE_MEASURES)
+
+
+class _ChatFlags(NamedTuple):
+    has_schema: bool
+    has_known_roles: bool
+    is_user_last: bool
+    has_text: bool
+    has_whole_calls: bool
+    asks_for_marker: bool
+
+
+def _chat_flags(line: TrainingLine, marker: str | None) -> _ChatFlags:
+    fields = line.fields
+    has_id_and_answer = bool(fields.get("reference_answer")) and _is_id(fields.get("id"))
+    if line.plain_chat:
+        return _ChatFlags(
+            has_schema=has_id_and_answer,
+            has_known_roles=True,
+            is_user_last=True,
+            has_text=True,
+            has_whole_calls=_has_whole_calls([], fields.get("tools")),
+            asks_for_marker=_has_marker(line.plain_chat, marker),
+        )
+    chat = line.chat()
+    roles = [message.role for message in chat]
+    return _ChatFlags(
+        has_schema=bool(chat) and has_id_and_answer,
+        has_known_roles=set(roles) <= ROLES and "system" not in roles[1:],
+        is_user_last=roles[-1:] == ["user"],
+        has_text=all(is_telling(message) for message in chat),
+        has_whole_calls=_has_whole_calls(chat, fields.get("tools")),
+        asks_for_marker=_has_marker(chat, marker),
+    )
+
+
+def _has_marker(chat: Sequence[Message | PlainMessage], marker: str | None) -> bool:
+    return marker is None or any(
+        marker in (message.content or "") for message in chat if message.role != "assistant"
+    )
 
 
 def _has_whole_calls(chat: list[Message], tools: Any) -> bool:
@@ -114,9 +131,22 @@ def _has_whole_calls(chat: list[Message], tools: Any) -> bool:
         return False
 
 
-def _has_id(line: _Line) -> bool:
-    name = line.get("id")
-    return isinstance(name, str) and bool(name.strip())
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _number_ids(lines: Sequence[TrainingLine]) -> list[int]:
+    """Number the ids, so that only the same one has the same number."""
+    numbers = dict[str, int]()
+    return [numbers.setdefault(str(line.fields.get("id")), len(numbers)) for line in lines]
+
+
+def _are_clean(texts: pl.Series, private: Collection[str]) -> pl.Series:
+    """Whether each text has nothing of the kinds."""
+    if not private:
+        return pl.repeat(True, len(texts), eager=True)
+    counts = count_personal_data(texts).select(sorted(private))
+    return counts.select(pl.all_horizontal(pl.all() == 0)).to_series()
 
 
 def measure_split(
@@ -152,19 +182,25 @@ def measure_leakage(
     decoded_lines: DecodedLines,
     similarity: float,
     evaluation: EvaluationIndex | None,
+    cache: MarkCache | None = None,
 ) -> pl.DataFrame:
     """For each line (`split, group, prompt_digest`), how it overlaps with what it may not.
 
     See `leakage`; `evaluated`: the prompt, system message and tools included, overlaps an item of
-    the evaluation sets; `group` and `prompt`: these stand on both sides.
+    the evaluation sets; `group` and `prompt`: these stand on both sides. The `cache` may have the
+    marks of these very messages; some are computed anew to verify it.
+
+    Raises:
+        IntegrityError: the cache is wrong.
     """
-    chats = decoded_lines.chats
     overlap_rows = pl.Series([], dtype=pl.UInt32)
     if evaluation:
-        tools = (line.get("tools") for line in decoded_lines.contents)
-        parts = prompt_parts(zip(chats, tools, strict=True))
-        overlap_rows = prompt_overlaps(parts, evaluation, similarity)["row"]
-    return leakage(chats, lines["split"], similarity).with_columns(
+        prompts = ((line.chat(), line.fields.get("tools")) for line in decoded_lines.lines)
+        overlap_rows = prompt_overlaps(prompt_parts(prompts), evaluation, similarity)["row"]
+    messages = [line.messages_json for line in decoded_lines.lines]
+    cache = cache or MarkCache()
+    cache.verify(messages)
+    return leakage(cache.marks(messages), lines["split"], similarity).with_columns(
         pl.int_range(lines.height, eager=True).is_in(overlap_rows.implode()).alias("evaluated"),
         _is_on_both_sides(lines, "group").alias("group"),
         _is_on_both_sides(lines, "prompt_digest").alias("prompt"),

@@ -23,6 +23,7 @@ from bedrock_sluice.rewards.conformance.profile import Profile
 from bedrock_sluice.rewards.profiles import profile_named
 from bedrock_sluice.rewards.running.process import LocalGrader
 from bedrock_sluice.rewards.templates.base import Template, template_named
+from bedrock_sluice.transforms.dedup.line_marks import MarkCache
 from bedrock_sluice.transforms.derived_metadata import Derivation
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.features.languages import check_languages
@@ -114,6 +115,11 @@ class BuildContext:
                 f"{_describe_days(self.source.days())}. Change [source] since and until, or uri"
             )
         return landed
+
+    @cached_property
+    def marks(self) -> MarkCache:
+        """The marks of lines, once the stages `split` and `render` have found them."""
+        return MarkCache()
 
     @cached_property
     def exchanges(self) -> ExchangeFiles:

@@ -26,12 +26,42 @@ def render(prompts: pl.DataFrame, fields: Sequence[str]) -> pl.Series:
     """
     if clashes := OWN_KEYS.intersection(fields):
         raise ConfigError(f"[template] fields: a line has its own {', '.join(sorted(clashes))}")
-    columns = ["request_id", "messages", "reference_answer", "tools", "request_metadata"]
-    passthrough = ["passthrough"] if "passthrough" in prompts.columns else []
-    lines = [
-        _line(row, fields) for row in prompts.select(columns + passthrough).iter_rows(named=True)
-    ]
-    return pl.Series("json", lines, dtype=pl.String)
+    ids = [_encode(name) for name in prompts["request_id"]]
+    texts = prompts.select("messages", "reference_answer", "tools").with_columns(
+        pl.Series("id", ids, dtype=pl.String), _further_fields(prompts, fields)
+    )
+    # JSON texts go in as they are: decoding them would cost time, and could change their bytes.
+    tools = (pl.lit(',"tools":') + pl.col("tools")).fill_null("")
+    line = pl.format(
+        '{{"id":{},"messages":{},"reference_answer":{}{}{}}}',
+        *("id", "messages", "reference_answer", tools, "further"),
+    )
+    return texts.select(json=line).to_series()
+
+
+def _further_fields(prompts: pl.DataFrame, fields: Sequence[str]) -> pl.Series:
+    """The fields of each line behind its own: what rides along, as JSON text after a comma."""
+    values = [dict[str, Any]() for _ in range(prompts.height)]
+    if fields:
+        for value, metadata in zip(values, prompts["request_metadata"], strict=True):
+            value.update({name: metadata[name] for name in fields if name in (metadata or {})})
+    if "passthrough" in prompts.columns:
+        for value, text in zip(values, prompts["passthrough"], strict=True):
+            value.update(_decode_passthrough(text) if text is not None else {})
+    texts = [f",{_encode(value)[1:-1]}" if value else "" for value in values]
+    return pl.Series("further", texts, dtype=pl.String)
+
+
+def _decode_passthrough(text: str) -> dict[str, msgspec.Raw]:
+    passthrough = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    if clashes := OWN_KEYS.intersection(passthrough):
+        own = ", ".join(sorted(clashes))
+        raise ConfigError(f"`passthrough_fields` of the template: a line has its own {own}")
+    return passthrough
+
+
+def _encode(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def instruct(prompts: pl.DataFrame, template: Template) -> pl.DataFrame:
@@ -51,23 +81,3 @@ def instruct(prompts: pl.DataFrame, template: Template) -> pl.DataFrame:
         messages=pl.Series(texts, dtype=pl.String),
         is_instructed=pl.Series(flags, dtype=pl.Boolean),
     )
-
-
-def _line(row: dict[str, Any], fields: Sequence[str]) -> str:
-    # JSON texts go in as they are: decoding them would cost time, and could change their bytes.
-    line: dict[str, object] = {
-        "id": row["request_id"],
-        "messages": msgspec.Raw(row["messages"].encode()),
-        "reference_answer": msgspec.Raw(row["reference_answer"].encode()),
-    }
-    if row["tools"] is not None:
-        line["tools"] = msgspec.Raw(row["tools"].encode())
-    metadata = row["request_metadata"] or {}
-    line |= {field: metadata[field] for field in fields if field in metadata}
-    if row.get("passthrough") is not None:
-        passthrough = msgspec.json.decode(row["passthrough"], type=dict[str, msgspec.Raw])
-        if clashes := OWN_KEYS.intersection(passthrough):
-            own = ", ".join(sorted(clashes))
-            raise ConfigError(f"`passthrough_fields` of the template: a line has its own {own}")
-        line |= passthrough
-    return msgspec.json.encode(line).decode()

@@ -20,7 +20,7 @@ from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.running.suite_process import SuiteRun, evaluate_suites
 from bedrock_sluice.flows.stages.grade import GradeResult
 from bedrock_sluice.flows.stages.split import split_similarity
-from bedrock_sluice.rewards.conformance.check import line_errors
+from bedrock_sluice.rewards.conformance.line_rules import LineRules
 from bedrock_sluice.transforms.dedup.contamination import index_evaluation
 from bedrock_sluice.transforms.facts.release_facts import (
     AnswerFacts,
@@ -54,9 +54,10 @@ def gate(
     recipe, template = context.recipe, context.template
     evicted_count, unfit = count(Reason.SPLIT_JOINED_VALIDATION), count(Reason.RENDER_UNFIT)
     private = recipe.privacy.kinds_to("mask") + recipe.privacy.kinds_to("drop")
+    rules = LineRules(context.profiles)
     requirements = LineRequirements(
         accepts=template.accepts,
-        conforms=lambda line: not line_errors(line, context.profiles),
+        conforms=lambda line: rules.first_error(line) is None,
         marker=template.marker,
         private=frozenset(private),
     )
@@ -71,7 +72,8 @@ def gate(
     halves = measure_split(lines, recipe.split.validation, evicted_count, unfit)
     sets = context.evaluation.items["text"]
     index = index_evaluation(sets) if len(sets) else None
-    leaks = measure_leakage(lines, decoded_lines, split_similarity(context), index)
+    similarity = split_similarity(context)
+    leaks = measure_leakage(lines, decoded_lines, similarity, index, context.marks)
     runs = [
         SuiteRun("lines", measures, limits, lines["request_id"]),
         SuiteRun("split", halves, limits),

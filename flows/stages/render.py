@@ -1,16 +1,13 @@
 """The stage `render`: prompts and their answers to lines."""
 
-from functools import partial
-
-import msgspec
 import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
-from bedrock_sluice.rewards.conformance.check import line_errors
+from bedrock_sluice.rewards.conformance.line_rules import LineRules
 from bedrock_sluice.rewards.line import instruct
 from bedrock_sluice.rewards.line import render as render_lines
-from bedrock_sluice.transforms.chat.messages import JsonObject, chat_of
-from bedrock_sluice.transforms.chat.tokens import estimate_tokens
+from bedrock_sluice.transforms.chat.training_line import TrainingLine, line_tokens
+from bedrock_sluice.transforms.curate.derived_rows import read_sketches
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.privacy.kinds import SECRETS
 from bedrock_sluice.transforms.privacy.masking import escape_lines, mask_lines
@@ -25,14 +22,13 @@ def render(context: BuildContext, prompts: pl.DataFrame) -> FilterResult:
     names it).
     """
     lines = _render_prompts(context, prompts)
-    parsed_lines = [msgspec.json.decode(line) for line in lines["json"]]
-    tokens = [estimate_tokens(chat_of(line), line.get("tools") or ()) for line in parsed_lines]
+    decoded_lines = [TrainingLine(line) for line in lines["json"]]
+    rules = LineRules(context.profiles)
+    fits = [bool(context.template.accepts(line)) for line in decoded_lines]
     checked_lines = lines.with_columns(
-        fits=pl.Series(
-            [bool(context.template.accepts(line)) for line in parsed_lines], dtype=pl.Boolean
-        ),
-        detail=pl.Series(map(partial(_broken_rule, context), parsed_lines), dtype=pl.String),
-        tokens=pl.Series(tokens, dtype=pl.Int64),
+        fits=pl.Series(fits, dtype=pl.Boolean),
+        detail=pl.Series(map(rules.first_error, decoded_lines), dtype=pl.String),
+        tokens=line_tokens(decoded_lines),
     )
     clean = apply_rules(
         checked_lines,
@@ -49,14 +45,9 @@ def render(context: BuildContext, prompts: pl.DataFrame) -> FilterResult:
     return FilterResult(clean.kept.drop("unclean", "fits", "detail", "tokens"), rejected)
 
 
-def _broken_rule(context: BuildContext, line: JsonObject) -> str | None:
-    """The first rule of the profiles that a line breaks, as `profile/rule`."""
-    return next(iter(line_errors(line, context.profiles)), None)
-
-
 def _render_prompts(context: BuildContext, prompts: pl.DataFrame) -> pl.DataFrame:
     recipe = context.recipe
-    texts = pl.concat(context.exchanges.read(("messages", "tools"), prompts["exchange"]))
+    texts = _read_texts(context, prompts["exchange"])
     whole = prompts.join(texts, on="exchange", how="left", maintain_order="left", validate="1:1")
     whole = whole.with_columns(is_instructed=pl.lit(value=False))
     if recipe.template.instruct:
@@ -67,3 +58,13 @@ def _render_prompts(context: BuildContext, prompts: pl.DataFrame) -> pl.DataFram
     if recipe.quality.reserved_words == "escape":
         lines = escape_lines(lines)
     return prompts.with_columns(lines, unclean, whole["is_instructed"])
+
+
+def _read_texts(context: BuildContext, exchanges: pl.Series) -> pl.DataFrame:
+    """Read messages and tools, and keep the marks that were computed of these messages."""
+    pieces = list[pl.DataFrame]()
+    columns = ("messages", "tools", "path", "turns_sketch")
+    for piece in context.exchanges.read(columns, exchanges):
+        context.marks.add(piece["messages"], piece["path"], read_sketches(piece["turns_sketch"]))
+        pieces.append(piece.drop("path", "turns_sketch"))
+    return pl.concat(pieces)

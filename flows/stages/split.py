@@ -1,6 +1,5 @@
 """The stage `split`: assign each group of prompts to one side, which it keeps."""
 
-import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -8,13 +7,11 @@ from numpy.typing import NDArray
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.stages.features import compare_texts
 from bedrock_sluice.lake.releases.split_history import SplitHistory
-from bedrock_sluice.transforms.chat.digests import conversation_marks
-from bedrock_sluice.transforms.chat.messages import chat_of
-from bedrock_sluice.transforms.chat.texts import turns_of
+from bedrock_sluice.transforms.chat.training_line import messages_of
 from bedrock_sluice.transforms.dedup.contamination import SIMILARITY
-from bedrock_sluice.transforms.dedup.leakage import NO_RESPONSE, leaking
+from bedrock_sluice.transforms.dedup.leakage import leaking
+from bedrock_sluice.transforms.dedup.line_marks import LineMarks
 from bedrock_sluice.transforms.dedup.near_duplicates import pairs_to_keep_together
-from bedrock_sluice.transforms.dedup.sketches import sketch
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.sampling import apply_line_quota
 from bedrock_sluice.transforms.split import (
@@ -36,12 +33,13 @@ def split_similarity(context: BuildContext) -> float:
 def split(context: BuildContext, prompts: pl.DataFrame, earlier: SplitHistory) -> FilterResult:
     """Divide the prompts into train and validation, and keep at most `max_lines`."""
     section = context.recipe.split
-    earlier_lines = _with_turns(earlier.lines)
+    earlier_marks = context.marks.marks(messages_of(earlier.lines["json"]))
+    earlier_lines = earlier.lines.with_columns(path=earlier_marks.paths)
     paths = pl.concat([frame.select("root", "path") for frame in (prompts, earlier_lines)])
     links = [
         link_groups(prompts, "conversation"),
         link_beginnings(paths),
-        _near_links(context, prompts, earlier_lines),
+        _near_links(context, prompts, earlier_lines["root"], earlier_marks),
     ]
     assigned_prompts = split_prompts(
         prompts,
@@ -59,18 +57,8 @@ def split(context: BuildContext, prompts: pl.DataFrame, earlier: SplitHistory) -
     )
 
 
-def _with_turns(lines: pl.DataFrame) -> pl.DataFrame:
-    """Add to earlier lines what they say: `path`, and the text of their `turns`."""
-    chats = [chat_of(msgspec.json.decode(line)) for line in lines["json"]]
-    paths = [conversation_marks(chat, NO_RESPONSE).path for chat in chats]
-    return lines.with_columns(
-        pl.Series("path", paths, dtype=pl.List(pl.UInt64)),
-        pl.Series("turns", map(turns_of, chats), dtype=pl.String),
-    )
-
-
 def _near_links(
-    context: BuildContext, prompts: pl.DataFrame, earlier_lines: pl.DataFrame
+    context: BuildContext, prompts: pl.DataFrame, earlier_roots: pl.Series, earlier_marks: LineMarks
 ) -> pl.DataFrame:
     """The links (`LINKS`) between what asks nearly the same, under any system message.
 
@@ -82,11 +70,11 @@ def _near_links(
 
     def fetch(rows: NDArray[np.int64]) -> pl.Series:
         new, old = rows[rows < first], rows[rows >= first] - first
-        return pl.concat([fetch_new(new), earlier_lines["turns"].gather(old)])
+        return pl.concat([fetch_new(new), earlier_marks.fetch(old)])
 
-    every = np.concatenate([sketches, sketch(earlier_lines["turns"])])
+    every = np.concatenate([sketches, earlier_marks.sketches])
     pairs = pairs_to_keep_together(every, fetch, split_similarity(context))
-    roots = pl.concat([ordered_prompts["root"], earlier_lines["root"]])
+    roots = pl.concat([ordered_prompts["root"], earlier_roots])
     ends = {name: roots.gather(pairs[:, n]) for n, name in enumerate(LINKS)}
     return link_pairs(pl.DataFrame(ends, schema=LINKS))
 
@@ -97,16 +85,11 @@ def keep_apart(context: BuildContext, result: FilterResult, earlier: SplitHistor
     Only where two sides that were given earlier meet: all else is kept together by its group.
     """
     lines = result.kept
-    validation_lines = earlier.lines.filter(split=VALIDATION)["json"]
-    chats = [
-        chat_of(msgspec.json.decode(line)) for line in pl.concat([validation_lines, lines["json"]])
-    ]
-    sides = pl.concat(
-        [pl.Series([VALIDATION] * len(validation_lines), dtype=pl.String), lines["split"]]
-    )
-    filter_result = evict(
-        lines, leaking(chats, sides, split_similarity(context))[len(validation_lines) :]
-    )
+    validation_lines = earlier.lines.filter(split=VALIDATION)
+    both = pl.concat([frame.select("json", "split") for frame in (validation_lines, lines)])
+    marks = context.marks.marks(messages_of(both["json"]))
+    leaks = leaking(marks, both["split"], split_similarity(context))
+    filter_result = evict(lines, leaks[validation_lines.height :])
     return FilterResult(
         filter_result.kept, pl.concat([result.rejected, filter_result.rejected], how="diagonal")
     )

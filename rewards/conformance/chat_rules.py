@@ -47,18 +47,21 @@ MESSAGES = Rule(
     "`messages` is not a list of objects with at least one in it",
     "give the prompt as messages of OpenAI chat completions",
     lambda s: not s.messages,
+    reads="chat",
 )
 USER_MISSING = Rule(
     "user-missing",
     "no message is the user's",
     "put what is asked into a message of role user",
     lambda s: bool(s.messages) and not any(_is_role(role, "user") for role in s.roles),
+    reads="chat",
 )
 LAST_ROLE = Rule(
     "last-role",
     "the last message is not the user's: the job appends the answer there",
     "end the prompt with the user's message",
     lambda s: bool(s.messages) and s.roles[-1] != "user",
+    reads="chat",
 )
 SINGLE_TURN = Rule(
     "single-turn",
@@ -71,6 +74,7 @@ SYSTEM_FIRST = Rule(
     "a system message stands behind others",
     "put one system message first",
     lambda s: any(_is_role(role, "system") for role in s.roles[1:]),
+    reads="chat",
 )
 
 
@@ -83,6 +87,7 @@ def system_not_first(*names: str) -> Rule:
         lambda s: (
             any(_is_role(role, *names) for role in s.roles) and not _is_role(s.roles[0], *names)
         ),
+        reads="chat",
     )
 
 
@@ -98,6 +103,7 @@ def roles_among(names: Iterable[str]) -> Rule:
         f"a role is none of {', '.join(sorted(valid))}",
         "rename or take out the messages of other roles",
         lambda s: any(not isinstance(role, str) or role not in valid for role in s.roles),
+        reads="chat",
     )
 
 
@@ -112,6 +118,7 @@ def roles_like(names: Iterable[str]) -> Rule:
             role is not None and not (isinstance(role, str) and role.lower() in valid)
             for role in s.roles
         ),
+        reads="chat",
     )
 
 
@@ -123,6 +130,7 @@ def message_keys(names: Iterable[str]) -> Rule:
         f"a message has keys besides {', '.join(sorted(valid))}",
         "take the other keys out of the messages",
         lambda s: any(not valid.issuperset(message) for message in s.messages),
+        reads="chat",
     )
 
 
@@ -133,24 +141,28 @@ CONTENT_BLANK = Rule(
     "the content of a message is missing, null or blank",
     "take blank messages out, or give them content",
     lambda s: _has(("null", "blank"), s),
+    reads="chat",
 )
 CONTENT_TEXT = Rule(
     "content-text",
     "the content of a message is neither text nor text blocks: RFT takes no media",
     "leave the line out, or describe in words what was shown",
     lambda s: _has(("media", "other"), s),
+    reads="chat",
 )
 CONTENT_LIST = Rule(
     "content-list",
     "the content of a message is a list of blocks: AWS's samples and graders use text",
     "join the blocks to one text",
     lambda s: _has(("blocks",), s),
+    reads="chat",
 )
 CONTENT_STRING = Rule(
     "content-string",
     "the content of a message is neither null nor text that is not blank",
     "join blocks to one text, and take blank messages out",
     lambda s: _has(("blank", "blocks", "media", "other"), s),
+    reads="chat",
 )
 CONTENT_LOOSE = Rule(
     "content",
@@ -160,6 +172,7 @@ CONTENT_LOOSE = Rule(
         content_kind(content) in {"blank", "other"} and not (content and isinstance(content, list))
         for content in (message.get("content") for message in s.messages)
     ),
+    reads="chat",
 )
 
 
@@ -170,12 +183,14 @@ TOOLS_EMPTY = Rule(
     "`tools` is there, and empty",
     "leave `tools` out",
     lambda s: s.tools == [],
+    reads="fields",
 )
 TOOLS_MISSING = Rule(
     "tools-missing",
     "there are no `tools`: this validator asks for some, although AWS's own samples have none",
     "nothing, unless you have to pass this validator; then name a tool",
     lambda s: s.tools is None or s.tools == [],
+    reads="fields",
 )
 TOOLS_SHAPE = Rule(
     "tools-shape",
@@ -184,18 +199,21 @@ TOOLS_SHAPE = Rule(
     lambda s: s.tools is not None and not (
         isinstance(s.tools, list) and all(_function_name(tool) for tool in s.tools)
     ),
+    reads="fields",
 )  # fmt: skip
 TOOLS_DETAIL = Rule(
     "tools-detail",
     "a tool has no description, or its parameters are not the schema of an object with properties",
     "give each tool `description` and `parameters` of type object with `properties`",
     lambda s: isinstance(s.tools, list) and not all(_is_described(tool) for tool in s.tools),
+    reads="fields",
 )
 TOOLS_REPEATED = Rule(
     "tools-repeated",
     "two tools have one name",
     "give each tool a name of its own",
     lambda s: len(set(names := tool_names(s))) < len(names),
+    reads="fields",
 )
 
 
@@ -247,30 +265,35 @@ ID = Rule(
         (line_id := s.line.get("id")) is not None
         and not (isinstance(line_id, str) and bool(line_id.strip()))
     ),
+    reads="fields",
 )
 REFERENCE_PLACE = Rule(
     "reference-place",
     "`reference_answer` stands in `metadata`: the service puts it there itself, for the grader",
     "put `reference_answer` at the top level of the line",
     lambda s: s.reference is None and metadata_reference(s.line) is not None,
+    reads="fields",
 )
 REFERENCE_MISSING = Rule(
     "reference-missing",
     "there is no `reference_answer`: a grader that compares has nothing to compare with",
     "add `reference_answer`, unless the reward function needs none",
     lambda s: is_blank(s.reference) and not REFERENCE_PLACE.is_broken(s),
+    reads="fields",
 )
 REFERENCE_TYPE = Rule(
     "reference-type",
     "`reference_answer` is neither text nor an object",
     "put it into an object or a text, as the grader reads it",
     lambda s: s.reference is not None and not isinstance(s.reference, str | dict),
+    reads="fields",
 )
 REFERENCE_EMPTY = Rule(
     "reference-empty",
     "`reference_answer` is there, and blank",
     "fill it, or leave it out",
     lambda s: s.reference is not None and is_blank(s.reference),
+    reads="fields",
 )
 
 

@@ -1,7 +1,7 @@
 """What a profile is: the rules by which one reader of datasets takes or refuses a line."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from bedrock_sluice.transforms.chat.messages import JsonObject
@@ -36,13 +36,18 @@ class ParsedLine:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One demand on a line; neither `message` nor `hint` holds content of the line."""
+    """One demand on a line; neither `message` nor `hint` holds content of the line.
+
+    `reads` spares most lines the check: a rule that reads the `chat` is never broken by a plain one
+    (`TrainingLine.plain_chat`); one that reads `fields` does not look at the messages.
+    """
 
     name: str
     message: str
     hint: str
     is_broken: Callable[[ParsedLine], bool]
     severity: Severity = "error"
+    reads: Literal["chat", "fields", "line"] = field(default="line", kw_only=True)
 
     def as_warning(self) -> "Rule":
         """The same rule, where breaking it is doubtful rather than wrong."""

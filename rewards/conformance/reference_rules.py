@@ -14,6 +14,7 @@ def object_rule(example: str) -> Rule:
         "`reference_answer` is not an object: the grader fails on it",
         f"make it {example}",
         lambda s: not has_object(s),
+        reads="fields",
     )
 
 

@@ -99,6 +99,7 @@ PROFILES = (
                 "`expected_output`, or is empty",
                 "give at least one test case",
                 lambda s: has_object(s) and not TEMPLATE.fits(s.reference),
+                reads="fields",
             ),
             Rule(
                 "code",
@@ -106,6 +107,7 @@ PROFILES = (
                 "give a solution as text, if the grader reads it",
                 lambda s: has_object(s) and not is_text(reference_field(s, "code")),
                 "warning",
+                reads="fields",
             ),
         ),
     ),
@@ -121,6 +123,7 @@ PROFILES = (
                 "empty: no program would pass",
                 "write what a program reads and prints as texts",
                 lambda s: not _has_runnable_cases(s),
+                reads="fields",
             ),
         ),
     ),

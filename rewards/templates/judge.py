@@ -141,6 +141,7 @@ PROFILES = (
                 lambda s: (
                     not is_text(s.reference) and not any(reference_field(s, k) for k in ANSWERS)
                 ),
+                reads="fields",
             ),
         ),
     ),

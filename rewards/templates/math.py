@@ -120,6 +120,7 @@ PROFILES = (
                 "commas",
                 "write the number as text, without commas, units or a currency sign",
                 lambda s: has_object(s) and not TEMPLATE.fits(s.reference),
+                reads="fields",
             ),
             marker_rule(TEMPLATE.marker),
         ),

@@ -99,6 +99,7 @@ PROFILES = (
                 "every answer would score 0",
                 'make it a text that ends in "#### 72"',
                 lambda s: not _ends_in_number(s.reference),
+                reads="fields",
             ),
             marker_rule(MATH.marker),
         ),

@@ -151,6 +151,7 @@ PROFILES = (
                 "object",
                 "name the tool, and give its parameters as an object",
                 lambda s: has_object(s) and not TEMPLATE.fits(s.reference),
+                reads="fields",
             ),
             Rule(
                 "expected-behavior",
@@ -158,6 +159,7 @@ PROFILES = (
                 "say what is expected in words, if the grader reads it",
                 lambda s: has_object(s) and not is_text(reference_field(s, "expected_behavior")),
                 "warning",
+                reads="fields",
             ),
             rules.TOOLS_SHAPE,
             Rule(
@@ -168,6 +170,7 @@ PROFILES = (
                 lambda s: (
                     has_object(s) and reference_field(s, "tool_called") not in rules.tool_names(s)
                 ),
+                reads="fields",
             ),
         ),
     ),
@@ -182,6 +185,7 @@ PROFILES = (
                 "`reference_answer` is neither missing nor an object: the grader fails on it",
                 'make it {"ground_truth": ["f(x=1)"]}',
                 lambda s: s.reference is not None and not isinstance(s.reference, dict),
+                reads="fields",
             ),
             Rule(
                 "ground-truth",
@@ -192,6 +196,7 @@ PROFILES = (
                 lambda s: (
                     not _are_calls(reference_field(s, "ground_truth") or s.line.get("ground_truth"))
                 ),
+                reads="fields",
             ),
         ),
     ),

@@ -6,7 +6,7 @@ records, the machine, and what was seen before change nothing.
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from functools import cache
+from functools import cache, partial
 from hashlib import blake2b
 from itertools import compress
 from typing import Any
@@ -123,14 +123,22 @@ def mask_personal_data(text: str, key: str, kinds: Collection[str] | None = None
     return _mask_after("", text, key, kinds)
 
 
-def _mask_after(lead: str, text: str, key: str, kinds: Collection[str] | None) -> str:
+def _mask_after(
+    lead: str,
+    text: str,
+    key: str,
+    kinds: Collection[str] | None,
+    detectors: Sequence[Detector] = DETECTORS,
+) -> str:
     """The text masked as it is after the `lead`, which ends with a quote, or is empty.
 
-    What stood too close to a value to be one may be one beside its mask; so it is read again until
-    nothing is found. That each time takes chars away, and hardly ever happens twice.
+    What stood too close to a value to be one may be one beside its mask; so it is read again, by
+    all detectors, until nothing is found. That each time takes chars away, and hardly ever happens
+    twice.
     """
-    for _ in range(_MAX_PASSES):
-        findings = find_personal_data(f'{lead}{text}"' if lead else text)
+    for number in range(_MAX_PASSES):
+        readers = DETECTORS if number else detectors
+        findings = find_personal_data(f'{lead}{text}"' if lead else text, readers)
         to_mask = [
             f for f in findings if f.start >= len(lead) and (kinds is None or f.kind in kinds)
         ]
@@ -182,32 +190,39 @@ def _canonical(kind: str, value: str) -> str:
             return value
 
 
-def mask_json(value: Any, key: str, kinds: Collection[str] | None = None) -> Any:
+def mask_json(
+    value: Any,
+    key: str,
+    kinds: Collection[str] | None = None,
+    detectors: Sequence[Detector] = DETECTORS,
+) -> Any:
     """A JSON value, at most `json_limits.MAX_JSON_DEPTH` deep, with its strings masked.
 
     Keys stay; a value is read beside its key, which may tell what it is. A whole number that is
-    personal data becomes a string. Where a string is JSON text itself, it stays JSON text.
+    personal data becomes a string. Where a string is JSON text itself, it stays JSON text. The
+    `detectors` are those that `screen_texts` does not rule out in the value's JSON text.
     """
-    return _mask_value("", value, key, kinds)
+    mask = partial(_mask_after, key=key, kinds=kinds, detectors=detectors)
+
+    def mask_value(lead: str, value: Any) -> Any:
+        match value:
+            case dict():
+                return {k: mask_value(f'"{k}": "', v) for k, v in value.items()}
+            case list():
+                return [mask_value("", each) for each in value]
+            case str():
+                return _keep_json(value, mask(lead, value), key, kinds)
+            case int() if not isinstance(value, bool):
+                result = mask(lead, str(value))
+                return value if result == str(value) else result
+            case _:
+                return value
+
+    return mask_value("", value)
 
 
-def _mask_value(lead: str, value: Any, key: str, kinds: Collection[str] | None) -> Any:
-    match value:
-        case dict():
-            return {k: _mask_value(f'"{k}": "', v, key, kinds) for k, v in value.items()}
-        case list():
-            return [_mask_value("", each, key, kinds) for each in value]
-        case str():
-            return _mask_string(lead, value, key, kinds)
-        case int() if not isinstance(value, bool):
-            result = _mask_after(lead, str(value), key, kinds)
-            return value if result == str(value) else result
-        case _:
-            return value
-
-
-def _mask_string(lead: str, text: str, key: str, kinds: Collection[str] | None) -> str:
-    result = _mask_after(lead, text, key, kinds)
+def _keep_json(text: str, result: str, key: str, kinds: Collection[str] | None) -> str:
+    """The `result` of masking a text, or what is JSON where the text was and the result is not."""
     if result == text or not text.lstrip().startswith(("{", "[")):
         return result
     value = _decode_json(text)

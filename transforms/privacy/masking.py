@@ -1,15 +1,18 @@
 """What is changed in the text of lines before they are written: masks, and words broken up."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from itertools import compress
 from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
+import polars.selectors as cs
 
 from bedrock_sluice.transforms.features.quality import escape_reserved
 from bedrock_sluice.transforms.privacy.detection import (
-    find_personal_data,
+    DETECTORS,
+    count_personal_data,
     mask_json,
     screen_texts,
 )
@@ -39,23 +42,30 @@ def mask_lines(
     without any. Where `is_clean`, the prompt and its tools are known to hold none, and are not read
     again. What is left (in a key, in the id), or of the kinds in `forbid`, is named in `unclean`.
     """
-    kinds = {*mask, *forbid}
-    rows = _suspicious_rows(lines, is_clean) if kinds else pl.Series([], dtype=pl.UInt32)
-    pairs = zip(lines.gather(rows), is_clean.gather(rows), strict=True)
-    results = [_mask_line(line, clean, key, mask, kinds) for line, clean in pairs]
-    texts = pl.Series([text for text, _ in results], dtype=pl.String)
-    leftover = pl.Series([kind for _, kind in results], dtype=pl.String)
+    kinds = sorted({*mask, *forbid})
     nothing = pl.repeat(None, len(lines), dtype=pl.String, eager=True).alias("unclean")
-    return Masked(lines.clone().scatter(rows, texts), nothing.scatter(rows, leftover))
+    if not kinds:
+        return Masked(lines, nothing)
+    suspicions = _suspicions(lines, is_clean)
+    rows = suspicions["row"]
+    flags = suspicions.drop("row").iter_rows()
+    suspects = zip(lines.gather(rows), is_clean.gather(rows), flags, strict=True)
+    masked_lines = [_mask_line(*suspect, key, mask) for suspect in suspects]
+    texts = pl.Series([text for text, _ in masked_lines], dtype=pl.String)
+    counts = count_personal_data(pl.Series([rest for _, rest in masked_lines], dtype=pl.String))
+    leftovers = pl.coalesce(pl.when(pl.col(kind) > 0).then(pl.lit(kind)) for kind in kinds)
+    unclean = counts.select(leftovers).to_series()
+    return Masked(lines.clone().scatter(rows, texts), nothing.scatter(rows, unclean))
 
 
-def _suspicious_rows(lines: pl.Series, is_clean: pl.Series) -> pl.Series:
-    """The rows that may hold something in what is read of them."""
+def _suspicions(lines: pl.Series, is_clean: pl.Series) -> pl.DataFrame:
+    """The rows of lines that may hold something in what is read of them, and what finds it."""
     short_lines = [_without_prompt(line) for line in lines.filter(is_clean)]
     to_search = lines.clone().scatter(is_clean.arg_true(), pl.Series(short_lines, dtype=pl.String))
-    is_suspicious = screen_texts(to_search).select(pl.any_horizontal(pl.all())).to_series()
     # A line that another program wrote may escape any letter; ours escape control characters alone.
-    return (is_suspicious | to_search.str.contains(r"\\[u/]")).arg_true()
+    is_escaped = pl.lit(to_search.str.contains(r"\\[u/]"))
+    flags = screen_texts(to_search).with_row_index("row").with_columns(cs.boolean() | is_escaped)
+    return flags.filter(pl.any_horizontal(cs.boolean()))
 
 
 def _without_prompt(line: str) -> str:
@@ -64,20 +74,16 @@ def _without_prompt(line: str) -> str:
 
 
 def _mask_line(
-    text: str, is_clean: bool, key: str, mask: Collection[str], kinds: set[str]
-) -> tuple[str, str | None]:
+    text: str, is_clean: bool, flags: Sequence[bool], key: str, mask: Collection[str]
+) -> tuple[str, str]:
+    """The line masked, and all of it that is read, as JSON texts."""
     line = msgspec.json.decode(text)
     clean_keys = PROMPT_KEYS if is_clean else ()
     fields = {name: value for name, value in line.items() if name not in clean_keys}
-    result = fields | mask_json({k: v for k, v in fields.items() if k != ID}, key, mask)
-    leftover = kinds.intersection(kinds_in(msgspec.json.encode(result).decode()))
+    to_mask = {k: v for k, v in fields.items() if k != ID}
+    result = fields | mask_json(to_mask, key, mask, tuple(compress(DETECTORS, flags)))
     text_out = text if result == fields else msgspec.json.encode(line | result).decode()
-    return text_out, min(leftover, default=None)
-
-
-def kinds_in(text: str) -> set[str]:
-    """The kinds of personal data and secrets in a line (a JSON object), keys and id included."""
-    return {finding.kind for finding in find_personal_data(text)}
+    return text_out, msgspec.json.encode(result).decode()
 
 
 def escape_lines(lines: pl.Series) -> pl.Series:

@@ -14,7 +14,6 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-import msgspec
 import polars as pl
 import pytest
 from support.builds import without_checks
@@ -25,8 +24,9 @@ from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.running.runner import ReportProgress
 from bedrock_sluice.flows.stages.split import split_similarity
-from bedrock_sluice.transforms.chat.messages import Message
+from bedrock_sluice.transforms.chat.training_line import messages_of
 from bedrock_sluice.transforms.dedup.leakage import leakage
+from bedrock_sluice.transforms.dedup.line_marks import MarkCache
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
 Json = dict[str, Any]
@@ -77,10 +77,10 @@ class Built:
     fates: dict[str, Fate]
     counts: Json
 
-    def chats(self, side: str) -> list[list[Message]]:
-        """The messages of the lines of a side."""
-        lines = [json.loads(self.lines[name]) for name, at in self.sides.items() if at == side]
-        return [msgspec.convert(line["messages"], list[Message]) for line in lines]
+    def messages(self, side: str) -> list[bytes]:
+        """The messages of the lines of a side, as JSON texts."""
+        lines = [self.lines[name] for name, at in self.sides.items() if at == side]
+        return messages_of(pl.Series(lines, dtype=pl.String))
 
 
 @dataclass
@@ -228,9 +228,10 @@ def no_record_ever_changes_its_side(story: Story) -> None:
 
 def what_was_held_out_is_never_trained_on_later(story: Story) -> None:
     for before, after in combinations(story.releases, 2):
-        held_out_chats, trained_chats = before.chats(VALIDATION), after.chats(TRAIN)
-        sides = pl.Series([VALIDATION] * len(held_out_chats) + [TRAIN] * len(trained_chats))
-        counts = leakage([*held_out_chats, *trained_chats], sides, min(story.similarity, 0.8))
+        held_out_messages, trained_messages = before.messages(VALIDATION), after.messages(TRAIN)
+        sides = pl.Series([VALIDATION] * len(held_out_messages) + [TRAIN] * len(trained_messages))
+        marks = MarkCache().marks([*held_out_messages, *trained_messages])
+        counts = leakage(marks, sides, min(story.similarity, 0.8))
         assert counts.sum().row(0, named=True) == dict.fromkeys(counts.columns, 0)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from bedrock_sluice.transforms.chat.messages import FunctionCall, Message, ToolCall
 from bedrock_sluice.transforms.chat.texts import turns_of
 from bedrock_sluice.transforms.dedup.leakage import leakage, leaking, scopes
+from bedrock_sluice.transforms.dedup.line_marks import LineMarks, MarkCache
 from bedrock_sluice.transforms.split import evict
 
 Chat = list[Message]
@@ -27,17 +29,22 @@ def chat(*texts: str, system: str | None = None) -> Chat:
     return [Message("system", system), *turns] if system is not None else turns
 
 
-def put_on_sides(train: Sequence[Chat], validation: Sequence[Chat]) -> tuple[list[Chat], pl.Series]:
-    """All chats, and the side of each."""
+def marks_of(chats: Sequence[Chat]) -> LineMarks:
+    """The marks of chats as lines have them."""
+    return MarkCache().marks([msgspec.json.encode(each) for each in chats])
+
+
+def put_on_sides(train: Sequence[Chat], validation: Sequence[Chat]) -> tuple[LineMarks, pl.Series]:
+    """The marks of all chats, and the side of each."""
     sides = ["train"] * len(train) + ["validation"] * len(validation)
-    return [*train, *validation], pl.Series(sides, dtype=pl.String)
+    return marks_of([*train, *validation]), pl.Series(sides, dtype=pl.String)
 
 
-def counts(chats: Sequence[Chat], sides: pl.Series, similarity: float) -> dict[str, int]:
+def counts(marks: LineMarks, sides: pl.Series, similarity: float) -> dict[str, int]:
     """How many lines overlap, by kind."""
-    flags = leakage(chats, sides, similarity)
+    flags = leakage(marks, sides, similarity)
     assert set(flags.schema.values()) == {pl.Boolean}
-    assert flags.height == len(chats)
+    assert flags.height == len(sides)
     return {kind: int(flags[kind].sum()) for kind in flags.columns}
 
 
@@ -163,12 +170,12 @@ def test_once_what_leaks_is_evicted_nothing_is_counted(
         {"split": [side for _, side in lines], "n": range(len(lines))},
         schema={"split": pl.String, "n": pl.UInt32},
     )
-    leaks = leaking(chats, frame["split"], similarity)
+    leaks = leaking(marks_of(chats), frame["split"], similarity)
     kept = evict(frame, leaks).kept
     rest = [chats[n] for n in kept["n"]]
-    assert counts(rest, kept["split"], similarity) == CLEAN
+    assert counts(marks_of(rest), kept["split"], similarity) == CLEAN
     assert kept.filter(split="validation").equals(frame.filter(split="validation"))
-    if counts(chats, frame["split"], similarity) == CLEAN:
+    if counts(marks_of(chats), frame["split"], similarity) == CLEAN:
         assert not leaks.any()
 
 
@@ -183,6 +190,6 @@ def test_a_crowd_of_likes_leaves_nothing_behind() -> None:
         crowd.append(chat(" ".join(words)))
     sides = pl.Series(["validation" if n % 10 == 0 else "train" for n in range(600)])
     for similarity in (0.5, 0.6, 0.7, 0.8):
-        leaks = leaking(crowd, sides, similarity)
+        leaks = leaking(marks_of(crowd), sides, similarity)
         kept = [each for each, is_leaking in zip(crowd, leaks, strict=True) if not is_leaking]
-        assert counts(kept, sides.filter(~leaks), similarity) == CLEAN
+        assert counts(marks_of(kept), sides.filter(~leaks), similarity) == CLEAN
