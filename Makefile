@@ -56,6 +56,7 @@ bench: .venv/ready ## measure speed and memory, as ratios within one run
 	$(BIN)/python tests/bench/run.py
 	$(BIN)/python tests/bench/build.py
 	$(BIN)/python tests/bench/near.py
+	$(BIN)/python tests/bench/lines.py
 	$(BIN)/python tests/bench/privacy.py
 
 fuzz: .venv/ready ## read 100,000 mutated records: each is an exchange or has a reason

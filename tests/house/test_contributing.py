@@ -227,7 +227,8 @@ def add_check(tree: Tree) -> list[str]:
     tree.insert("expectations/suites/lines.json", r'"expectations": \[', CHECK)
     measures = "expectations/measures.py"
     tree.insert(measures, r"^LINE_MEASURES.* = \{", '\n    "is_tiny": pl.Boolean,')
-    tree.insert(measures, r'(?=^ +"has_schema": bool)', '        "is_tiny": len(chat) < 1000,\n')
+    column = '        "is_tiny": [len(line) < 1000 for line in lines],\n'
+    tree.insert(measures, r'(?=^ +"id_number": _number_ids)', column)
     case = '\n    "tiny_chats": [one_with("is_tiny", False)],'
     tree.insert("tests/expectations/test_gate.py", r"^BREAKS.* = \{", case)
     return ["tests/expectations/test_gate.py", "tests/expectations/test_measures.py"]
