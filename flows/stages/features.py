@@ -28,6 +28,9 @@ from bedrock_sluice.transforms.curate.prompt_features import (
     evaluation_overlaps,
 )
 from bedrock_sluice.transforms.dedup.contamination import SIMILARITY, index_evaluation
+from bedrock_sluice.transforms.dedup.sketches import PERMUTATIONS
+
+MAX_SKETCHES_IN_MEMORY = 2_000_000  # 384 MB
 
 Rows = NDArray[np.int64]
 
@@ -57,8 +60,10 @@ def compare_texts(context: BuildContext, exchanges: pl.Series, scope: str) -> Co
     they can be read at random, when the first of them is fetched: often nothing is to be compared.
     """
     column = f"{scope}_sketch"
-    pieces = context.exchanges.read((column,), exchanges)
-    sketches = [read_sketches(piece[column]) for piece in pieces]
+    sketches, start = _empty_sketches(context.work, len(exchanges)), 0
+    for piece in context.exchanges.read((column,), exchanges):
+        sketches[start : start + piece.height] = read_sketches(piece[column])
+        start += piece.height
 
     @cache
     def texts() -> Texts:
@@ -68,7 +73,19 @@ def compare_texts(context: BuildContext, exchanges: pl.Series, scope: str) -> Co
                 writer.write(compared_texts(piece["messages"], scope))
         return open_texts([path])
 
-    return ComparedTexts(np.concatenate(sketches), lambda rows: texts().fetch(rows))
+    return ComparedTexts(sketches, lambda rows: texts().fetch(rows))
+
+
+def _empty_sketches(folder: Path, number: int) -> Sketches:
+    """Return room for sketches: in memory, or if they are many, in a file that is mapped into it.
+
+    The system may take the memory of a mapped file back, and read the file again.
+    """
+    shape = number, PERMUTATIONS
+    if number <= MAX_SKETCHES_IN_MEMORY:
+        return np.empty(shape, np.uint32)
+    path = Path(mkdtemp(dir=folder), "sketches")
+    return np.asarray(np.memmap(path, np.uint32, "w+", shape=shape))
 
 
 @dataclass(frozen=True)

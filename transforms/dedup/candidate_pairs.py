@@ -22,6 +22,7 @@ SURE_DEVIATIONS = 2  # above the threshold: surely similar
 LEADERS = 8  # of a crowd, to which its members are compared
 NEIGHBOURS = 8  # in the order of the sketches, of a member that is surely like no leader
 ESTIMATED_AT_ONCE = 2_048  # pairs, whose sketches fit the processor's cache
+ROWS_AT_ONCE = 65_536  # of sketches that are read in a go
 
 Rows = NDArray[np.int64]
 Pairs = NDArray[np.int64]
@@ -55,28 +56,33 @@ def choose_bands(threshold: float) -> Bands:
 
 
 def candidate_pairs(
-    sketches: NDArray[np.uint32], threshold: float, scope: _Numbers | None = None
+    sketches: NDArray[np.uint32],
+    threshold: float,
+    scope: _Numbers | None = None,
+    order: Rows | None = None,
 ) -> Pairs:
-    """Unique pairs of rows i < j, in ascending order, that may be similar; one pair a row.
+    """Unique pairs of rows, in ascending order, that may be similar; one pair a row.
 
-    Rows stand in the order of rank. In each band all pairs of a bucket are candidates, but where
-    more than `MAX_WHOLE_BUCKET` rows share one. Of such a crowd the first row leads: each other is
-    paired with it, those that are surely like it are done, and the first of the rest leads next,
-    `LEADERS` times. Who is left is paired with its `NEIGHBOURS` in the order of the sketches, where
-    the estimate reaches the threshold. So pairs grow with the rows, and not with their square; what
-    may be missed are pairs of a crowd that are hardly similar enough. Everywhere an estimate that
-    lies too far below the threshold rules a pair out.
+    `order` has the rows by rank, as in each pair; without it, they stand so. The sketches may be a
+    file that is mapped into memory: few are copied at once. In each band all pairs of a bucket are
+    candidates, but where more than `MAX_WHOLE_BUCKET` rows share one. Of such a crowd the first row
+    leads: each other is paired with it, those that are surely like it are done, and the first of
+    the rest leads next, `LEADERS` times. Who is left is paired with its `NEIGHBOURS` in the order
+    of the sketches, where the estimate reaches the threshold. So pairs grow with the rows, and not
+    with their square; what may be missed are pairs of a crowd that are hardly similar enough.
+    Everywhere an estimate that lies too far below the threshold rules a pair out.
 
     Raises:
         ConfigError: the threshold is not between `MIN_THRESHOLD` and 1.
     """
     bands = choose_bands(threshold)
-    rows = np.flatnonzero((sketches != EMPTY).any(axis=1))
+    order = np.arange(len(sketches)) if order is None else order
+    rows = order[_have_words(sketches)[order]]
     number = max(1, len(sketches))
     codes = np.zeros(0, np.int64)
     for band in range(bands.number):
         columns = np.arange(band * bands.rows, (band + 1) * bands.rows)
-        keys = _keys(sketches, rows, columns, scope)
+        keys = _keys(sketches, columns, scope)[rows]
         band_pairs = _pairs_of_band(sketches, *_buckets(keys, rows), int(columns[0]), threshold)
         band_codes = [p[:, 0] * number + p[:, 1] for p in band_pairs]
         codes = unique_numbers(np.concatenate([codes, *band_codes]))
@@ -97,13 +103,22 @@ def estimate(sketches: NDArray[np.uint32], pairs: Pairs) -> NDArray[np.float64]:
     return shares
 
 
-def _keys(
-    sketches: NDArray[np.uint32], rows: Rows, columns: Rows, scope: _Numbers | None
-) -> _Numbers:
-    keys = np.zeros(len(rows), np.uint64) if scope is None else mix(scope[rows].astype(np.uint64))
-    for column in columns:
-        keys ^= sketches[rows, column]
-        mix(keys)
+def _have_words(sketches: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    have_words = np.empty(len(sketches), np.bool_)
+    for start in range(0, len(sketches), ROWS_AT_ONCE):
+        block = slice(start, start + ROWS_AT_ONCE)
+        have_words[block] = (sketches[block] != EMPTY).any(axis=1)
+    return have_words
+
+
+def _keys(sketches: NDArray[np.uint32], columns: Rows, scope: _Numbers | None) -> _Numbers:
+    number = len(sketches)
+    keys = np.zeros(number, np.uint64) if scope is None else mix(scope.astype(np.uint64))
+    for start in range(0, number, ROWS_AT_ONCE):
+        block = slice(start, start + ROWS_AT_ONCE)
+        for column in columns:
+            keys[block] ^= sketches[block, column]
+            mix(keys[block])
     return keys
 
 
@@ -148,9 +163,10 @@ def _pairs_of_band(
         yield pairs[shares >= hopeless]
         is_alone = shares < threshold + SURE_DEVIATIONS * deviation
         members, buckets = members[~is_first][is_alone], buckets[~is_first][is_alone]
-    order = _sketch_order(sketches, members, buckets, column)
-    for pairs in _close(members[order], buckets[order], NEIGHBOURS):
-        yield np.sort(pairs[estimate(sketches, pairs) >= threshold], axis=1)
+    places = _sketch_order(sketches, members, buckets, column)
+    for neighbours in _close(places, buckets[places], NEIGHBOURS):
+        pairs = members[np.sort(neighbours, axis=1)]
+        yield pairs[estimate(sketches, pairs) >= threshold]
 
 
 def _close(members: Rows, buckets: Rows, distance: int) -> Iterator[Pairs]:

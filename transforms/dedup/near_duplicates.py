@@ -63,9 +63,7 @@ def similar_pairs(
     are near nothing. Texts of one template are compared by what each says of its own, see
     `boilerplate`; again, where a template has templates inside.
     """
-    order = np.argsort(rank, kind="stable")
-    by_rank = None if scope is None else scope[order]
-    pairs = order[candidate_pairs(sketches[order], threshold, by_rank)]
+    pairs = candidate_pairs(sketches, threshold, scope, np.argsort(rank, kind="stable"))
     similar = Similar(*verify(pairs, fetch, threshold))
     own_similar = _without_boilerplate(similar, fetch, len(rank), threshold, MIN_CROWD)
     if scope is None:

@@ -52,6 +52,9 @@ def test_parts_deleted_after_they_were_listed_are_computed_again(
     monkeypatch.setattr(derive, "list_derived", list_and_delete)
     assert build_release(path) == release
     assert numbers == [len(before)]
+    if lake.startswith("s3://"):  # local copies were read; the next build misses their originals
+        monkeypatch.setattr(derive, "list_derived", list_derived)
+        assert build_release(path) == release
     assert len(list(open_store(lake).entries("derived/"))) == len(before)
 
 

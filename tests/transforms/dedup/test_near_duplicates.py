@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
+from tempfile import TemporaryFile
 
 import numpy as np
 import polars as pl
@@ -21,7 +22,7 @@ from bedrock_sluice.transforms.dedup.near_duplicates import (
     similar_pairs,
     verify,
 )
-from bedrock_sluice.transforms.dedup.sketches import sketch
+from bedrock_sluice.transforms.dedup.sketches import EMPTY, PERMUTATIONS, sketch
 from bedrock_sluice.transforms.errors import ConfigError
 
 Rows = NDArray[np.int64]
@@ -164,6 +165,29 @@ def test_one_template_gives_pairs_that_grow_with_its_texts(threshold: float) -> 
     duplicates = find(texts, threshold)
     assert duplicates.height == len(texts)
     assert duplicates["survivor"].unique().to_list() == [0]
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.8, 0.95]), st.booleans())
+def test_candidates_by_rank_are_those_of_sketches_that_stand_by_rank(
+    seed: int, threshold: float, is_scoped: bool
+) -> None:
+    """From a mapped file, too: sketches of crowds, of pairs, and of texts without words."""
+    dice = np.random.default_rng(seed)
+    number, limit = int(dice.integers(1, 600)), 2**32
+    crowds = dice.integers(0, limit, (int(dice.integers(1, 20)), PERMUTATIONS), dtype=np.uint32)
+    sketches = crowds[dice.integers(0, len(crowds), number)]
+    is_altered = dice.random(sketches.shape) < dice.choice([0.02, 0.1, 0.2])
+    sketches[is_altered] = dice.integers(0, limit, int(is_altered.sum()), dtype=np.uint32)
+    sketches[dice.random(number) < 0.02] = EMPTY
+    order = dice.permutation(number)
+    scope = dice.integers(0, 3, number).astype(np.uint64) if is_scoped else None
+    by_rank = candidate_pairs(sketches[order], threshold, None if scope is None else scope[order])
+    with TemporaryFile() as file:
+        mapped_sketches = np.memmap(file, np.uint32, "w+", shape=sketches.shape)
+        mapped_sketches[:] = sketches
+        pairs = candidate_pairs(np.asarray(mapped_sketches), threshold, scope, order)
+    assert len(pairs) == len(by_rank)
+    assert {*map(tuple, pairs.tolist())} == {*map(tuple, order[by_rank].tolist())}
 
 
 def test_pairs_inside_a_crowd_of_one_template_are_found() -> None:
