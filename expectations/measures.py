@@ -69,7 +69,7 @@ def decode_lines(texts: pl.Series) -> DecodedLines:
 def measure_lines(decoded_lines: DecodedLines, requirements: LineRequirements) -> pl.DataFrame:
     """One row of `LINE_MEASURES` for each line."""
     texts, lines = decoded_lines
-    columns = {
+    columns: dict[str, Sequence[object] | pl.Series] = {
         "id_number": _number_ids(lines),
         "has_answer": [bool(requirements.accepts(line)) for line in lines],  # of a plug-in: any
         "conforms": [bool(requirements.conforms(line)) for line in lines],

@@ -7,6 +7,7 @@ else.
 """
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,6 @@ from tempfile import TemporaryDirectory
 from time import process_time
 
 import msgspec
-from generate import write_logs
 
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
@@ -64,7 +64,10 @@ def main(number: int) -> None:
     """Make logs up, build a release of them several times, and print the report."""
     with TemporaryDirectory(prefix="sluice-bench-") as name:
         folder = Path(name)
-        write_logs(folder / "logs", int(number * RECORDS_PER_LINE))
+        generate = Path(__file__).with_name("generate.py")
+        records = int(number * RECORDS_PER_LINE)
+        command = [sys.executable, generate, folder / "logs", str(records)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         recipe = folder / "recipe.toml"
         recipe.write_text(RECIPE.format(lines=number), encoding="utf-8")
         results = [build_release(recipe) for _ in range(REPEATS)]

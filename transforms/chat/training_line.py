@@ -125,6 +125,6 @@ def line_tokens(lines: Sequence[TrainingLine]) -> pl.Series:
     tool_sizes = [len(msgspec.json.encode(each)) if each else 0 for each in tools]
     sizes += np.array(tool_sizes, np.int64)
     tokens = -(-sizes // BYTES_PER_TOKEN) + FRAME_TOKENS_PER_MESSAGE * counts
-    for row in np.flatnonzero(counts == 0):
+    for row in np.flatnonzero(counts == 0).tolist():
         tokens[row] = estimate_tokens(lines[row].chat(), tools[row] or ())
     return pl.Series(tokens, dtype=pl.Int64)
