@@ -186,6 +186,8 @@ def test_candidates_by_rank_are_those_of_sketches_that_stand_by_rank(
         mapped_sketches = np.memmap(file, np.uint32, "w+", shape=sketches.shape)
         mapped_sketches[:] = sketches
         pairs = candidate_pairs(np.asarray(mapped_sketches), threshold, scope, order)
+    standing = np.argsort(order)
+    assert (standing[pairs[:, 0]] < standing[pairs[:, 1]]).all()
     assert len(pairs) == len(by_rank)
     assert {*map(tuple, pairs.tolist())} == {*map(tuple, order[by_rank].tolist())}
 
