@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedrock_sluice.expectations.measures import decode_lines, measure_leakage
 from bedrock_sluice.transforms.chat.digests import conversation_marks, plain_text
 from bedrock_sluice.transforms.chat.messages import Message
 from bedrock_sluice.transforms.chat.texts import turns_of
@@ -73,6 +74,15 @@ def test_wrong_marks_are_found(fault: str) -> None:
     else:
         with pytest.raises(IntegrityError, match="differ from those of the lines"):
             cache.verify(messages)
+
+
+def test_marks_that_are_not_those_of_the_lines_stop_the_gate() -> None:
+    texts = [f'{{"messages":{encode(chat).decode()}}}' for chat in (CHAT, CHAT[:2])]
+    columns = {"split": ["train", "validation"], "group": ["a", "b"], "prompt_digest": ["a", "b"]}
+    cache, other = MarkCache(), MarkCache().marks([b"[]"])
+    cache.add(pl.Series([encode(CHAT).decode()]), other.paths, other.sketches)
+    with pytest.raises(IntegrityError, match="differ from those of the lines"):
+        measure_leakage(pl.DataFrame(columns), decode_lines(pl.Series(texts)), 0.8, None, cache)
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=4))
