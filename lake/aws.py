@@ -4,19 +4,24 @@ AWS's own messages may quote what was sent, and so the content of records: they 
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as UnreachableError
+from botocore.utils import parse_timestamp
 
 from bedrock_sluice.transforms.errors import OutsideError, SluiceError, TransientError
 
 ATTEMPTS_PER_REQUEST = 5
 CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 60
-MAX_CONNECTIONS = 32
+MAX_CONNECTIONS = 128  # kept open; a thread never waits for one
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": ATTEMPTS_PER_REQUEST},
@@ -82,10 +87,31 @@ def make_client(service: str, region: str | None = None, config: Config | None =
     """
     client_config = _CONFIG.merge(config) if config else _CONFIG
     try:
-        session: Any = boto3.session.Session()  # its type knows clients by literal names alone
+        settings = botocore.session.get_session()
+        parsers = settings.get_component("response_parser_factory")
+        parsers.set_parser_defaults(timestamp_parser=_parse_time)
+        # Typed as Any: its type knows clients by literal names alone.
+        session: Any = boto3.session.Session(botocore_session=settings)
         return session.client(service, region_name=region, config=client_config)
     except (BotoCoreError, ValueError) as error:
         raise unreachable_error(error, service) from None
+
+
+def _parse_time(value: object) -> datetime:
+    """Parse a time as botocore does, but fast where it is in the form that S3 writes.
+
+    Guessing its form takes botocore half of the time that a listing takes.
+    """
+    if isinstance(value, str):
+        with suppress(ValueError):  # botocore knows more forms
+            time = (
+                datetime.fromisoformat(value)
+                if value[:1].isdigit()
+                else parsedate_to_datetime(value)
+            )
+            if time.tzinfo is not None:
+                return time
+    return parse_timestamp(value)
 
 
 def error_code(error: ClientError) -> str:

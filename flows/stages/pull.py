@@ -1,7 +1,7 @@
 """Pull: fetch the log objects that the lake does not hold yet, and land them as Parquet parts."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -19,6 +19,7 @@ from bedrock_sluice.lake.logs.landed import (
     UNREAD,
     Batch,
     Held,
+    batch_runs,
     batches,
     missing,
     open_part,
@@ -35,7 +36,8 @@ from bedrock_sluice.transforms.errors import ConfigError, OutsideError
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.tables import landed_table
 
-FETCHERS = 4  # objects of one batch fetched at once
+FETCHERS = 16  # objects that a worker fetches at once; a run of batches bounds their bytes
+OBJECT_BYTES = 16 << 10  # what fetching an object costs, in bytes of one that take as long to land
 MAX_PACKED_BYTES = 256 << 20  # a larger log object is not fetched
 PIECE_BYTES = 16 << 20  # of bodies held before they are written, and read again, at once
 PIECE_ROWS = 4_096
@@ -72,15 +74,14 @@ def pull(source: Source, lake: Store, window: Window, report_progress: ReportPro
     parts = read_parts(lake, name, window)
     missing_objects = missing(source.objects(window), parts)
     places = Places(source.store.uri, lake.uri, (source.store.uri, *source.bodies), name)
-    size = sum(each.entry.size for each, _ in missing_objects)
+    runs = list(batch_runs(batches(missing_objects)))
+    cost = sum(each.entry.size + OBJECT_BYTES for each, _ in missing_objects)
     done_count = object_count = unread_total = 0
     report_progress(done_count, len(missing_objects))
-    for batch, (number, unread_count) in zip(
-        batches(missing_objects),
-        distribute(partial(_land, places), batches(missing_objects), size),
-        strict=True,
+    for run, (number, unread_count) in zip(
+        runs, distribute(partial(_land, places), runs, cost), strict=True
     ):
-        done_count += len(batch)
+        done_count += sum(map(len, run))
         object_count += number
         unread_total += unread_count
         report_progress(done_count, len(missing_objects))
@@ -92,27 +93,43 @@ def pull(source: Source, lake: Store, window: Window, report_progress: ReportPro
     return object_count
 
 
-def _land(places: Places, batch: Batch) -> tuple[int, int]:
-    """Land one batch as a part; returns how many objects it has, and how many can't be read."""
+def _land(places: Places, run: Sequence[Batch]) -> tuple[int, int]:
+    """Land each batch as a part; returns how many objects they have, and how many can't be read.
+
+    Objects of the next batches are fetched, and parts put, while one is decoded.
+    """
     logs, lake = reopen_store(places.logs), reopen_store(places.lake)
     bodies = Bodies([reopen_store(uri) for uri in places.bodies])
-    objects = list[Held]()
+    puts, landed_objects = list[Future[bool]](), list[Held]()
     with (
         TemporaryDirectory(prefix="sluice-pull-") as folder,
         ThreadPoolExecutor(FETCHERS) as pool,
     ):
-        path = Path(folder, "part.parquet")
-        with open_part(path) as part:
-            piece = Piece(part)
-            raws = pool.map(partial(_fetch, logs), (each for each, _ in batch))
-            for (each, waiting), raw in zip(batch, raws, strict=True):
-                if waiting is None or _count_waiting(each, raw, bodies) < waiting:
-                    objects.append(_hold(piece, each, raw, bodies))
-            piece.flush()
-            write_footer(part, objects)
-        if objects:
-            lake.put_new(part_key(places.source_name, batch[0][0].partition, objects), path)
-    return len(objects), sum(each.waiting == UNREAD for each in objects)
+        raws = pool.map(partial(_fetch, logs), (each for batch in run for each, _ in batch))
+        for number, batch in enumerate(run):
+            path = Path(folder, f"{number}.parquet")
+            if objects := _write_part(path, batch, raws, bodies):
+                key = part_key(places.source_name, batch[0][0].partition, objects)
+                puts.append(pool.submit(lake.put_new, key, path))
+                landed_objects += objects
+        for put in puts:
+            put.result()
+    return len(landed_objects), sum(each.waiting == UNREAD for each in landed_objects)
+
+
+def _write_part(
+    path: Path, batch: Batch, raws: Iterator[bytes | Reason], bodies: Bodies
+) -> list[Held]:
+    """Write what a batch holds to a file, taking the bytes of its objects; returns what that is."""
+    objects = list[Held]()
+    with open_part(path) as part:
+        piece = Piece(part)
+        for (each, waiting), raw in zip(batch, raws, strict=False):  # `raws` goes on after it
+            if waiting is None or _count_waiting(each, raw, bodies) < waiting:
+                objects.append(_hold(piece, each, raw, bodies))
+        piece.flush()
+        write_footer(part, objects)
+    return objects
 
 
 class Piece:

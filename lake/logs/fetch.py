@@ -21,8 +21,7 @@ def fetch(store: Store, entry: Entry) -> bytes:
     digests = set[bytes]()
     for _ in range(FETCH_ATTEMPTS):
         content = store.read(entry)
-        digest = sha256(content).digest()
-        if _is_proven(store, entry, content) or digest in digests:
+        if _is_proven(store, entry, content) or (digest := sha256(content).digest()) in digests:
             return content
         digests.add(digest)
         del content  # before the next one is read: it may be large

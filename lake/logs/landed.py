@@ -21,12 +21,13 @@ import pyarrow.parquet as pq
 
 from bedrock_sluice.lake.logs.source import LogObject, Source, Window, is_delivered
 from bedrock_sluice.lake.stores.store import Entry, Store
-from bedrock_sluice.transforms.errors import IntegrityError, OutsideError
+from bedrock_sluice.transforms.errors import IntegrityError
 from bedrock_sluice.transforms.tables import LANDED
 
 MAX_BATCH_BYTES = 4 << 20  # of compressed log objects in one part
 MAX_BATCH_OBJECTS = 256
 FOOTER_WORKERS = 16
+FOOTER_BYTES = 64 << 10  # of the end of a part, which mostly hold its whole footer
 NAME_DIGITS = 24
 SOURCE_DIGITS = 12
 LAYOUT = 2  # of the parts; those of another layout are not seen, and their logs are landed again
@@ -34,6 +35,7 @@ LAYOUT = 2  # of the parts; those of another layout are not seen, and their logs
 UNREAD = 1 << 30  # bodies that are waited for in an object that could not be read at all
 
 _FOOTER_KEY = b"sluice.objects"
+_MAGIC_BYTES, _FOOTER_END = 4, 8  # a Parquet file ends with the footer's length and `PAR1`
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -57,6 +59,7 @@ class Part:
 
 
 Batch = tuple[tuple[LogObject, int | None], ...]  # of one partition, for one part; see `missing`
+Run = tuple[Batch, ...]
 
 
 def source_name(source: Source) -> str:
@@ -81,6 +84,22 @@ def batches(log_objects: Iterable[tuple[LogObject, int | None]]) -> Iterator[Bat
         size += entry.size
     if batch:
         yield tuple(batch)
+
+
+def batch_runs(whole_batches: Iterable[Batch]) -> Iterator[Run]:
+    """Group batches that one worker lands in a row: several small ones, bounded as one is."""
+    run, size, number = list[Batch](), 0, 0
+    for batch in whole_batches:
+        batch_size = sum(each.entry.size for each, _ in batch)
+        is_full = size + batch_size > MAX_BATCH_BYTES or number + len(batch) > MAX_BATCH_OBJECTS
+        if run and is_full:
+            yield tuple(run)
+            run, size, number = [], 0, 0
+        run.append(batch)
+        size += batch_size
+        number += len(batch)
+    if run:
+        yield tuple(run)
 
 
 def part_key(source: str, partition: str, objects: Sequence[Held]) -> str:
@@ -148,14 +167,10 @@ def read_parts(lake: Store, source: str, window: Window) -> list[Part]:
 
 
 def _part(lake: Store, entry: Entry) -> Part:
-    path = lake.local(entry)
     try:
-        with path.open("rb") as file:
-            metadata = pq.read_metadata(file)
+        metadata = _read_footer(lake, entry)
         objects = msgspec.json.decode(metadata.metadata[_FOOTER_KEY], type=tuple[Held, ...])
         schema = metadata.schema.to_arrow_schema()
-    except PermissionError:
-        raise OutsideError(f"{path} may not be read; check its permissions") from None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
         raise _integrity_error(f"{lake.uri}/{entry.key}") from None
     # The name is the digest of the list: an altered list, or a file moved here, does not fit it.
@@ -164,6 +179,15 @@ def _part(lake: Store, entry: Entry) -> Part:
     if not (is_as_named and is_as_listed and schema.equals(LANDED)):
         raise _integrity_error(f"{lake.uri}/{entry.key}")
     return Part(entry, objects)
+
+
+def _read_footer(lake: Store, entry: Entry) -> pq.FileMetaData:
+    """The footer of a part: of its bytes, no more than the last ones are fetched."""
+    tail = lake.tail(entry, FOOTER_BYTES)
+    size = int.from_bytes(tail[-_FOOTER_END:-_MAGIC_BYTES], "little") + _FOOTER_END
+    if len(tail) < size <= entry.size:
+        tail = lake.tail(entry, size)
+    return pq.read_metadata(pa.BufferReader(tail))
 
 
 def _integrity_error(place: str | Path) -> IntegrityError:

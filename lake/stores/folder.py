@@ -104,6 +104,13 @@ class FolderStore:
     def adopt(self, entry: Entry, path: Path) -> None:
         """See `Store.adopt`; every object is a local file already."""
 
+    def tail(self, entry: Entry, size: int) -> bytes:
+        """See `Store.tail`."""
+        path = self.root / entry.key
+        with _as_store_error(path), path.open("rb") as file:
+            file.seek(max(entry.size - size, 0))
+            return file.read()
+
     def put_new(self, key: str, content: bytes | Path) -> bool:
         """See `Store.put_new`; the file and its name are on disk when this returns."""
         target = self.root / key

@@ -144,19 +144,35 @@ class S3Store:
         return sorted(prefixes)
 
     def read(self, entry: Entry) -> bytes:
-        """See `Store.read`. botocore tries requests again, but not the reading of a body."""
+        """See `Store.read`."""
+        return self._read(entry, entry.size)
+
+    def tail(self, entry: Entry, size: int) -> bytes:
+        """See `Store.tail`; a copy in the cache folder is read if there is one."""
+        path = self._copy(entry)
+        if not _is_copy(path, entry):
+            return self._read(entry, min(size, entry.size))
+        with path.open("rb") as file:
+            file.seek(max(entry.size - size, 0))
+            return file.read()
+
+    def _read(self, entry: Entry, size: int) -> bytes:
+        """The last bytes of an object. botocore tries requests again, but not reading a body."""
         for _ in range(READ_ATTEMPTS):
-            content = self._get(entry)
-            if content is not None and len(content) == entry.size:
+            content = self._get(entry, size)
+            if content is not None and len(content) == size:
                 return content
         message = "came over the network damaged or cut off, each time; run again"
         raise TransientError(f"{self.uri}/{entry.key} {message}")
 
-    def _get(self, entry: Entry) -> bytes | None:
+    def _get(self, entry: Entry, size: int) -> bytes | None:
         """The bytes that came, or None if they stopped coming or do not check out."""
-        key = self._prefix + entry.key
+        key, is_part = self._prefix + entry.key, size < entry.size
+        request = {"Bucket": self.bucket, "Key": key, "IfMatch": f'"{entry.etag}"'}
         with self._as_store_error(entry.key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key, IfMatch=f'"{entry.etag}"')
+            answer = self._client.get_object(
+                **request, **({"Range": f"bytes=-{size}"} if is_part else {})
+            )
         try:
             return answer["Body"].read()
         except (HTTPClientError, IncompleteReadError, FlexibleChecksumError):
@@ -165,7 +181,7 @@ class S3Store:
     def local(self, entry: Entry) -> Path:
         """See `Store.local`; a copy in the cache folder is taken if its size is right."""
         path = self._copy(entry)
-        if not (path.is_file() and path.stat().st_size == entry.size):
+        if not _is_copy(path, entry):
             with replaced_file(path) as file:
                 file.write(self.read(entry))
         return path
@@ -286,6 +302,10 @@ class _ContestedError(TransientError):
 
 class _TakenError(OutsideError):
     """A conditional write found the key taken."""
+
+
+def _is_copy(path: Path, entry: Entry) -> bool:
+    return path.is_file() and path.stat().st_size == entry.size
 
 
 def _private(folder: Path) -> Path:

@@ -72,6 +72,13 @@ class Store(Protocol):
         """Take a file with the bytes of a listed object, so that `local` need not fetch it."""
         ...
 
+    def tail(self, entry: Entry, size: int) -> bytes:
+        """The last `size` bytes of a listed, immutable object, or all if it has no more.
+
+        Raises: see `read`.
+        """
+        ...
+
     def put_new(self, key: str, content: bytes | Path) -> bool:
         """Create an object; False, and nothing changed, if the key is there already."""
         ...

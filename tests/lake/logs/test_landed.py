@@ -1,8 +1,10 @@
 """Landed parts: what one holds is told by its name and its footer, and by nothing else."""
 
+import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -13,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.lake.logs.landed import (
+    FOOTER_BYTES,
     MAX_BATCH_BYTES,
     MAX_BATCH_OBJECTS,
     Held,
     Part,
+    batch_runs,
     batches,
     choose_versions,
     missing,
@@ -29,6 +33,7 @@ from bedrock_sluice.lake.logs.landed import (
 )
 from bedrock_sluice.lake.logs.source import LogObject, Source, Window
 from bedrock_sluice.lake.stores.folder import FolderStore
+from bedrock_sluice.lake.stores.s3 import S3Store
 from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.transforms.errors import IntegrityError
 from bedrock_sluice.transforms.tables import LANDED, landed_table
@@ -81,6 +86,26 @@ def test_batches_are_bounded_and_of_one_partition(
     assert [len(batch) for batch in whole_batches] == cut
     assert [each for batch in whole_batches for each in batch] == expected
     assert all(len({each.partition for each, _ in batch}) == 1 for batch in whole_batches)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cut"),
+    [
+        ([], []),
+        ([1, 1, 1], [3]),
+        ([MAX_BATCH_BYTES // 2] * 3, [2, 1]),
+        ([3 * MAX_BATCH_BYTES, 1, 1, 3 * MAX_BATCH_BYTES], [1, 2, 1]),
+        ([0] * (MAX_BATCH_OBJECTS + 1), [MAX_BATCH_OBJECTS, 1]),
+    ],
+    ids=["none", "small", "bytes", "large ones alone", "number"],
+)
+def test_small_batches_are_landed_in_one_run(sizes: list[int], cut: list[int]) -> None:
+    """What a worker holds at once is bounded as one batch is, however many hours it has."""
+    hours = [log(size=size, partition=f"{n}") for n, size in enumerate(sizes)]
+    whole_batches = list(batches((each, None) for each in hours))
+    runs = list(batch_runs(whole_batches))
+    assert [len(run) for run in runs] == cut
+    assert [batch for run in runs for batch in run] == whole_batches
 
 
 def test_a_part_is_named_after_what_it_holds() -> None:
@@ -139,6 +164,33 @@ def test_a_part_gives_back_its_rows_and_its_objects(tmp_path: Path) -> None:
     table = pq.read_table(lake.local(read.entry))
     assert table.replace_schema_metadata(None).schema.equals(LANDED)
     assert table.equals(landed_table(ROWS))
+
+
+@pytest.mark.parametrize("number", [1, 2_000], ids=["short footer", "long footer"])
+def test_of_a_part_in_s3_only_the_footer_is_fetched(
+    bucket: str, tmp_path: Path, number: int
+) -> None:
+    """In one request, or in two if it is long; and in none if the part is in the cache."""
+    lake = S3Store(f"s3://{bucket}")
+    objects = [item(f"AWSLogs/{n}") for n in range(number)]
+    bodies = [token_hex(FOOTER_BYTES) for _ in range(4)]  # what can't be compressed
+    rows = [
+        {"object": each.key, "line": 1, "input_body": body}
+        for each, body in zip(objects, itertools.cycle(bodies), strict=False)
+    ]
+    land(lake, tmp_path, rows, *objects)
+    answers = list[int]()
+    lake._client.meta.events.register(
+        "after-call.s3.GetObject", lambda parsed, **_: answers.append(parsed["ContentLength"])
+    )
+    (read,) = read_parts(lake, "s", Window())
+    assert read.objects == tuple(objects)
+    assert answers[0] == min(read.entry.size, FOOTER_BYTES)
+    assert len(answers) == (1 if number == 1 else 2)
+    lake.local(read.entry)
+    answers.clear()
+    assert read_parts(lake, "s", Window()) == [read]
+    assert answers == []
 
 
 def test_the_same_rows_make_the_same_bytes(tmp_path: Path) -> None:

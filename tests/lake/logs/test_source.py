@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from moto.s3.models import s3_backends
 
 from bedrock_sluice.lake.logs.landed import source_name
 from bedrock_sluice.lake.logs.source import (
@@ -21,6 +22,7 @@ from bedrock_sluice.lake.stores.s3 import S3Store
 from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.transforms.errors import ConfigError
 
+ACCOUNT = "123456789012"  # moto's own
 EAST = "AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1"
 WEST = "AWSLogs/111122223333/BedrockModelInvocationLogs/us-west-2"
 OTHER = "AWSLogs/444455556666/BedrockModelInvocationLogs/us-east-1"
@@ -344,6 +346,32 @@ def test_no_more_than_the_range_is_listed_and_in_few_requests(
     list(Source(store, "AWSLogs/").objects(window))  # type: ignore[arg-type]
     expected = ["AWSLogs/"] if prefixes is None else [f"{EAST}/{prefix}" for prefix in prefixes]
     assert store.listed == expected
+
+
+@pytest.mark.parametrize(
+    ("since", "requests"),
+    [
+        # Accounts, Regions, years; then a day before, the month, and two days after it.
+        (datetime(2026, 10, 1, tzinfo=UTC), (1 + 2 + 2) + 2 * 4),
+        # 30 days, one before, and two after; the last of them is asked for its first instant.
+        (datetime(2026, 9, 15, tzinfo=UTC), (1 + 2 + 2) + 2 * 34),
+    ],
+    ids=["a month", "days of two months"],
+)
+def test_thirty_days_of_two_accounts_take_few_requests_to_list(
+    bucket: str, since: datetime, requests: int
+) -> None:
+    days = [since + timedelta(days=n) for n in range(-60, 90)]
+    for account in (EAST, OTHER):
+        for hour in [f"{day:%Y/%m/%d}/{n:02}" for day in days for n in range(24)]:
+            s3_backends[ACCOUNT]["aws"].put_object(bucket, f"{account}/{hour}/{NAME}", b"")
+    store, calls = S3Store(f"s3://{bucket}"), list[object]()
+    store._client.meta.events.register(
+        "before-call.s3.ListObjectsV2", lambda params, **_: calls.append(params)
+    )
+    window = Window(since, since + timedelta(days=30))
+    found_count = len(list(Source(store, "AWSLogs/").objects(window)))
+    assert (found_count, len(calls)) == (2 * (1 + 24 * 32), requests)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.utils import parse_timestamp
 from moto.s3.models import s3_backends
 
-from bedrock_sluice.lake.aws import ATTEMPTS_PER_REQUEST
+from bedrock_sluice.lake.aws import ATTEMPTS_PER_REQUEST, _parse_time
 from bedrock_sluice.lake.stores.s3 import READ_ATTEMPTS, S3Store
 from bedrock_sluice.lake.stores.store import Entry, ObjectRefusedError
 from bedrock_sluice.transforms.errors import (
@@ -38,6 +39,24 @@ def test_all_pages_of_a_listing_are_read(bucket: str, number: int) -> None:
     store = S3Store(f"s3://{bucket}/p")
     assert [entry.key for entry in store.entries()] == [f"{name}/x" for name in names]
     assert store.folders() == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2026-10-01T12:00:00.000Z", "2026-10-01T12:00:00Z", "Thu, 01 Oct 2026 12:00:00 GMT"),
+        *("2026-10-01T14:00:00+02:00", "20261001T120000Z", "1790856000", 1790856000),
+        *("Thu, 01 Oct 2026 12:00:00 -0000", "Oct 1 2026 12:00 UTC"),
+    ],
+)
+def test_times_are_those_that_botocore_reads(text: object) -> None:
+    assert _parse_time(text) == parse_timestamp(text)
+
+
+@pytest.mark.parametrize("text", ["2026-13-01T12:00:00Z", "no time", ""])
+def test_what_is_no_time_is_refused_as_botocore_does(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        _parse_time(text)
 
 
 @pytest.mark.parametrize(
