@@ -250,15 +250,17 @@ def landed_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     `body_digest` is computed here, where the bodies that were stored apart are known too.
     """
     columns = {name: [row.get(name) for row in rows] for name in LANDED.names}
-    columns["body_digest"] = [_body_digest(row) for row in rows]
+    columns["body_digest"] = list(
+        map(_body_digest, columns["request_id"], columns["input_body"], columns["output_body"])
+    )
     return pa.table(columns, schema=LANDED)
 
 
-def _body_digest(row: Mapping[str, Any]) -> str | None:
+def _body_digest(
+    request_id: str | None, input_body: str | None, output_body: str | None
+) -> str | None:
     """Return a digest that differs where two records of one id carry different bodies."""
-    if row.get("request_id") is None:
+    if request_id is None:
         return None
-    digest = blake2b(digest_size=BODY_DIGEST_BYTES)
-    for text in (row.get("input_body") or "", "\0", row.get("output_body") or ""):
-        digest.update(text.encode())
-    return digest.hexdigest()
+    content = f"{input_body or ''}\0{output_body or ''}".encode()
+    return blake2b(content, digest_size=BODY_DIGEST_BYTES).hexdigest()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from bedrock_sluice.flows.running.executor import distribute
 from bedrock_sluice.flows.running.runner import ReportProgress
-from bedrock_sluice.lake.logs.bodies import SIDES, Bodies
+from bedrock_sluice.lake.logs.bodies import Bodies
 from bedrock_sluice.lake.logs.fetch import fetch
 from bedrock_sluice.lake.logs.landed import (
     UNREAD,
@@ -34,7 +34,7 @@ from bedrock_sluice.lake.stores.store import ObjectRefusedError, Store
 from bedrock_sluice.transforms.decode.records import decode_rows
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.tables import landed_table
+from bedrock_sluice.transforms.tables import BODY_COLUMNS, landed_table
 
 FETCHERS = 16  # objects that a worker fetches at once; a run of batches bounds their bytes
 OBJECT_BYTES = 16 << 10  # what fetching an object costs, in bytes of one that take as long to land
@@ -143,7 +143,8 @@ class Piece:
     def add(self, row: Row) -> None:
         """Take a row, and write what has come together if it is much."""
         self._rows.append(row)
-        self._bytes += sum(len(row.get(f"{side}_body") or "") for side in SIDES)
+        for name in BODY_COLUMNS:
+            self._bytes += len(row.get(name) or "")
         if self._bytes > PIECE_BYTES or len(self._rows) == PIECE_ROWS:
             self.flush()
 

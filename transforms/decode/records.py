@@ -266,13 +266,11 @@ def _row(record: _Record) -> _Row:
 
 
 def _text(body: msgspec.Raw) -> str | None:
-    text = bytes(body)
-    if not text or text == b"null":
-        return None
     try:
-        return text.decode()
+        text = str(body, "utf-8")
     except UnicodeDecodeError:
         raise InputError(Reason.DECODE_BAD_ENCODING) from None
+    return text if text and text != "null" else None
 
 
 def as_utc(at: datetime) -> datetime:

@@ -16,12 +16,8 @@ from hypothesis import strategies as st
 
 from bedrock_sluice.lake.logs.landed import (
     FOOTER_BYTES,
-    MAX_BATCH_BYTES,
-    MAX_BATCH_OBJECTS,
     Held,
     Part,
-    batch_runs,
-    batches,
     choose_versions,
     missing,
     open_part,
@@ -63,49 +59,6 @@ def item(
 def part(name: str, *objects: Held) -> Part:
     """A part of the lake."""
     return Part(Entry(f"landed/s/{name}.parquet", 1, "e", NOON), objects)
-
-
-@pytest.mark.parametrize(
-    ("objects", "cut"),
-    [
-        ([], []),
-        ([log()], [1]),
-        ([log(size=MAX_BATCH_BYTES // 2)] * 3, [2, 1]),
-        ([log(size=MAX_BATCH_BYTES), log(size=1), log(size=1)], [1, 2]),
-        ([log(size=3 * MAX_BATCH_BYTES), log(size=3 * MAX_BATCH_BYTES)], [1, 1]),
-        ([log(size=0)] * (MAX_BATCH_OBJECTS + 1), [MAX_BATCH_OBJECTS, 1]),
-        ([log(partition="x"), log(partition="x"), log(partition="y")], [2, 1]),
-    ],
-    ids=["none", "one", "bytes", "exactly full", "too large alone", "number", "partitions"],
-)
-def test_batches_are_bounded_and_of_one_partition(
-    objects: Sequence[LogObject], cut: list[int]
-) -> None:
-    expected = [(each, None) for each in objects]
-    whole_batches = list(batches(expected))
-    assert [len(batch) for batch in whole_batches] == cut
-    assert [each for batch in whole_batches for each in batch] == expected
-    assert all(len({each.partition for each, _ in batch}) == 1 for batch in whole_batches)
-
-
-@pytest.mark.parametrize(
-    ("sizes", "cut"),
-    [
-        ([], []),
-        ([1, 1, 1], [3]),
-        ([MAX_BATCH_BYTES // 2] * 3, [2, 1]),
-        ([3 * MAX_BATCH_BYTES, 1, 1, 3 * MAX_BATCH_BYTES], [1, 2, 1]),
-        ([0] * (MAX_BATCH_OBJECTS + 1), [MAX_BATCH_OBJECTS, 1]),
-    ],
-    ids=["none", "small", "bytes", "large ones alone", "number"],
-)
-def test_small_batches_are_landed_in_one_run(sizes: list[int], cut: list[int]) -> None:
-    """What a worker holds at once is bounded as one batch is, however many hours it has."""
-    hours = [log(size=size, partition=f"{n}") for n, size in enumerate(sizes)]
-    whole_batches = list(batches((each, None) for each in hours))
-    runs = list(batch_runs(whole_batches))
-    assert [len(run) for run in runs] == cut
-    assert [batch for run in runs for batch in run] == whole_batches
 
 
 def test_a_part_is_named_after_what_it_holds() -> None:
@@ -181,7 +134,7 @@ def test_of_a_part_in_s3_only_the_footer_is_fetched(
     land(lake, tmp_path, rows, *objects)
     answers = list[int]()
     lake._client.meta.events.register(
-        "after-call.s3.GetObject", lambda parsed, **_: answers.append(parsed["ContentLength"])
+        "after-call.s3.GetObject", lambda **event: answers.append(event["parsed"]["ContentLength"])
     )
     (read,) = read_parts(lake, "s", Window())
     assert read.objects == tuple(objects)
