@@ -35,6 +35,7 @@ LAYOUT = 2  # of the parts; those of another layout are not seen, and their logs
 UNREAD = 1 << 30  # bodies that are waited for in an object that could not be read at all
 
 _FOOTER_KEY = b"sluice.objects"
+_REPETITIVE = ["account_id", "region", "model_id", "operation", "identity_arn", "object"]
 _MAGIC_BYTES, _FOOTER_END = 4, 8  # a Parquet file ends with the footer's length and `PAR1`
 
 
@@ -114,13 +115,17 @@ def _part_name(objects: Sequence[Held]) -> str:
 @contextmanager
 def open_part(path: Path) -> Iterator[pq.ParquetWriter]:
     """Write a part (schema `tables.LANDED`) to a local file, a table at a time."""
-    with pq.ParquetWriter(
-        path,
-        LANDED,
-        compression="zstd",
-        write_page_checksum=True,
-        use_dictionary=["account_id", "region", "model_id", "operation", "identity_arn", "object"],
-    ) as writer:
+    # Of a path, pyarrow first finds out the file system, which takes as long as a small part.
+    with (
+        pa.OSFile(str(path), "wb") as file,
+        pq.ParquetWriter(
+            file,
+            LANDED,
+            compression="zstd",
+            write_page_checksum=True,
+            use_dictionary=_REPETITIVE,
+        ) as writer,
+    ):
         yield writer
 
 

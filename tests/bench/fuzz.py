@@ -26,6 +26,7 @@ from typing import Any
 Json = dict[str, Any]
 
 TESTS = Path(__file__).parents[1]
+sys.path.insert(0, str(TESTS))  # for `support`
 MIB = 1 << 20
 MAX_PEAK_MIB = 512
 RSS_PER_MIB = MIB if sys.platform == "darwin" else 1024
