@@ -167,11 +167,11 @@ class S3Store:
 
     def _get(self, entry: Entry, size: int) -> bytes | None:
         """The bytes that came, or None if they stopped coming or do not check out."""
-        key, is_part = self._prefix + entry.key, size < entry.size
-        request = {"Bucket": self.bucket, "Key": key, "IfMatch": f'"{entry.etag}"'}
+        request: dict[str, Any] = {"Range": f"bytes=-{size}"} if size < entry.size else {}
+        key = self._prefix + entry.key
         with self._as_store_error(entry.key):
             answer = self._client.get_object(
-                **request, **({"Range": f"bytes=-{size}"} if is_part else {})
+                Bucket=self.bucket, Key=key, IfMatch=f'"{entry.etag}"', **request
             )
         try:
             return answer["Body"].read()
