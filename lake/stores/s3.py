@@ -245,8 +245,8 @@ class S3Store:
             )
         for fault in answer.get("Errors", ()):
             key = fault.get("Key", "").removeprefix(self._prefix)
-            response = {"Error": {"Code": fault.get("Code", "?")}}
-            raise self._to_store_error(ClientError(response, "DeleteObjects"), key)
+            error = ClientError({"Error": {"Code": fault.get("Code", "?")}}, "DeleteObjects")
+            raise self._to_store_error(error, key)
         if len(answer.get("Deleted", ())) != len(keys):
             raise TransientError(
                 f"{self.uri}/{keys[0]}: the answer to a deletion is not one of S3's; check for a "

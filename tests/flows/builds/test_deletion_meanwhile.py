@@ -12,6 +12,7 @@ from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.running.runner import ReportProgress, StageRunner, run_directly
 from bedrock_sluice.flows.stages import derive
+from bedrock_sluice.lake.derived import list_derived
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.transforms.errors import TransientError
@@ -41,7 +42,7 @@ def test_parts_deleted_after_they_were_listed_are_computed_again(
     path = recipe(swaps={'"lake"': f'"{lake}"'})
     release = build_release(path)
     before = [entry.key for entry in open_store(lake).entries("derived/")]
-    list_derived, numbers = derive.list_derived, list[int]()
+    numbers = list[int]()
 
     def list_and_delete(store: Store, fingerprint: str) -> Mapping[str, list[Entry]]:
         entries = list_derived(store, fingerprint)
