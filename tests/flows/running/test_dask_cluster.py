@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from distributed import LocalCluster
@@ -128,7 +128,8 @@ class Killer:
         return work(self._kill_worker if name == self._stage else lambda _count, _total: None)
 
     def _kill_worker(self, count: int, _total: int) -> None:
-        states = self._cluster.scheduler.workers
+        scheduler: Any = self._cluster.scheduler
+        states = scheduler.workers
         for nanny in self._cluster.workers.values():
             if not count or self.lost_tasks or nanny.worker_address not in states:
                 continue
@@ -185,9 +186,10 @@ def test_tasks_are_cancelled_when_nobody_waits_for_them(
 ) -> None:
     results = workers.in_order(time.sleep, [0.1] * 100)
     next(results)
-    tasks = two_workers.scheduler.tasks
+    scheduler: Any = two_workers.scheduler
+    tasks = scheduler.tasks
     assert tasks
-    results.close()  # as Ctrl-C does
+    del results  # closes it, as Ctrl-C does
     deadline = time.monotonic() + WAIT_SECONDS
     while tasks and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -228,9 +230,9 @@ def test_a_worker_with_other_code_refuses_its_tasks(
     no_worker: LocalCluster, other_code: Path
 ) -> None:
     dask = Path(sys.executable).with_name("dask")
-    command = [dask, "worker", no_worker.scheduler_address, "--no-dashboard", "--no-nanny"]
+    command = [str(dask), "worker", no_worker.scheduler_address, "--no-dashboard", "--no-nanny"]
     with subprocess.Popen(
-        [*command, "--local-directory", other_code / "work"],
+        [*command, "--local-directory", str(other_code / "work")],
         env=os.environ | {"PYTHONPATH": str(other_code)},
         stderr=subprocess.DEVNULL,
     ) as process:

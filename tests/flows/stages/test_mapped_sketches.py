@@ -9,6 +9,7 @@ from support.builds import without_checks
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.stages import features
+from bedrock_sluice.transforms.dedup.sketches import PERMUTATIONS
 
 
 def release_id(recipe: Path) -> str:
@@ -28,7 +29,7 @@ def test_a_release_is_the_same_with_sketches_in_a_file(
         return array
 
     monkeypatch.setattr(features, "MAX_SKETCHES_IN_MEMORY", 10)
-    monkeypatch.setattr(features.np, "memmap", note)
+    monkeypatch.setattr(np, "memmap", note)
     assert release_id(sums) == in_memory
     assert sizes
-    assert all(size % (4 * features.PERMUTATIONS) == 0 for size in sizes)
+    assert all(size % (4 * PERMUTATIONS) == 0 for size in sizes)
