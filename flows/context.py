@@ -105,7 +105,7 @@ class BuildContext:
         """
         recipe = self.recipe
         derivations = [Derivation(**rule.model_dump()) for rule in recipe.derive]
-        landed = find_landed(self.lake, self.source, recipe.window, derivations)
+        landed = find_landed(self.lake, self.source, recipe.window, derivations, self.work)
         if not landed.parts:
             since, until = recipe.window.since, recipe.window.until
             raise ConfigError(

@@ -8,6 +8,7 @@ Its name has the digest of its bytes, its footer that of the landed part's bytes
 one of them is wrong is not used.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ LIBRARIES = (
 )
 """What `transforms` imports and may decide the content; some are extras."""
 
+_FOOTER_END_BYTES = 8  # its size, and a magic number
 _LANDED_KEY = b"sluice.landed"
 _FINGERPRINT = re.compile(rf"[0-9a-f]{{{FINGERPRINT_DIGITS}}}")
 # A part that is damaged keeps its name, so the one that replaces it has a number at its end.
@@ -78,7 +80,7 @@ def list_derived(lake: Store, fingerprint: str) -> Mapping[str, list[Entry]]:
     """List the derived parts of a fingerprint by the key of their landed part."""
     root = f"{DERIVED_FOLDER}/{fingerprint}/"
     by_landed = dict[str, list[Entry]]()
-    for entry in lake.entries(root):
+    for entry in lake.entries(f"{root}landed/"):
         if match := _NAME.fullmatch(entry.key.removeprefix(root)):
             by_landed.setdefault(f"{match['landed']}.parquet", []).append(entry)
     return by_landed
@@ -98,6 +100,21 @@ def digest_of(path: Path) -> str:
     """Return the digest of a file's bytes (hex)."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
+
+
+def footer_digest(path: Path) -> str:
+    """Return the digest of the footer of a Parquet file (hex); empty if there is none.
+
+    All pages have checksums. So what is read of a file is as it was written if its footer is.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(-_FOOTER_END_BYTES, os.SEEK_END)
+            size = int.from_bytes(file.read(4), "little")
+            file.seek(-_FOOTER_END_BYTES - size, os.SEEK_END)
+            return sha256(file.read()).hexdigest()[:DIGEST_DIGITS]
+    except OSError:
+        return ""
 
 
 def is_sound(path: Path, key: str, landed_digest: str) -> bool:

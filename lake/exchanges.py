@@ -1,6 +1,6 @@
-"""The exchanges of one build: rows of derived parts, in local files.
+"""The exchanges of one build: rows of derived parts, and of compacted days, in local files.
 
-The exchanges are numbered from 0 through all the parts, and frames carry these numbers (column
+Exchanges are numbered from 0 through all the parts, and frames carry these numbers (column
 `exchange`) in place of the texts.
 """
 
@@ -19,8 +19,12 @@ from numpy.typing import NDArray
 
 from bedrock_sluice.transforms.curate.derived_rows import DERIVED
 from bedrock_sluice.transforms.errors import TransientError
+from bedrock_sluice.transforms.tables import TEXT_COLUMNS
 
 BATCH_ROWS = 2_048  # of exchanges with their texts, in memory at once
+
+NARROW = pa.schema([field for field in DERIVED if field.name not in TEXT_COLUMNS])
+"""The columns of derived parts without the texts."""
 
 Rows = NDArray[np.int64]
 
@@ -34,17 +38,41 @@ Block = TypeVar("Block", bound=_Block)
 
 
 class ExchangeFile(NamedTuple):
-    """A derived part in a local file, and the rows there that are exchanges of this build."""
+    """A local file, and the rows there that are exchanges of this build."""
 
     path: Path
     rows: Rows  # ascending
 
 
+class ExchangePart(NamedTuple):
+    """The number of a derived part, and the rows there that are exchanges of this build."""
+
+    number: int
+    rows: Rows  # ascending
+
+
+class PartFiles(Protocol):
+    """The local files of derived parts."""
+
+    def open(self, number: int) -> Path:
+        """Return the file of a part; its footer is as it was written."""
+        ...
+
+    def repair(self, number: int) -> Path:
+        """Compute a part anew, whose file was removed or is damaged."""
+        ...
+
+
 @dataclass(slots=True)
 class ExchangeFiles:
-    """The files of exchanges of a build, in the order of the numbers."""
+    """The files of exchanges of a build, in the order of the numbers.
 
-    files: list[ExchangeFile] = field(default_factory=list)
+    `days` have the columns `NARROW`, `parts` have the texts too.
+    """
+
+    days: list[ExchangeFile] = field(default_factory=list)
+    parts: list[ExchangePart] = field(default_factory=list)
+    files: PartFiles = field(default_factory=dict)  # type: ignore[arg-type]
 
     def read(self, columns: Sequence[str], exchanges: pl.Series) -> Iterator[pl.DataFrame]:
         """Read columns (`DERIVED`) of the exchanges with these numbers, by number, in pieces.
@@ -54,21 +82,49 @@ class ExchangeFiles:
         """
         numbers = exchanges.sort()
         none = pa.schema([DERIVED.field(name) for name in columns]).empty_table()
-        pieces = (read_rows(path, columns, rows) for path, rows in self.rows_by_file(exchanges))
+        if set(columns) <= set(NARROW.names):
+            pieces = (read_rows(p, columns, rows) for p, rows in _select(self.days, numbers))
+        else:
+            pieces = (self._read_part(p, columns) for p in _select(self.parts, numbers))
         start = 0
         for piece in chain([none], chain.from_iterable(pieces)):
             here = numbers.slice(start, piece.num_rows)
             yield pl.DataFrame(piece).with_columns(exchange=here)
             start += piece.num_rows
 
+    def _read_part(self, part: ExchangePart, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        row_count = 0
+        try:
+            for batch in read_rows(self.files.open(part.number), columns, part.rows):
+                yield batch
+                row_count += batch.num_rows
+        except TransientError:
+            path = self.files.repair(part.number)
+            yield from read_rows(path, columns, part.rows[row_count:])
+
     def rows_by_file(self, exchanges: pl.Series) -> Iterator[ExchangeFile]:
-        """Yield each file that has some of these exchanges, with their rows there."""
-        numbers, first = exchanges.sort().to_numpy(), 0
-        for file in self.files:
-            start, end = numbers.searchsorted([first, first + len(file.rows)])
-            if end > start:
-                yield ExchangeFile(file.path, file.rows[numbers[start:end] - first])
-            first += len(file.rows)
+        """Yield each file with texts that has some of these exchanges, with their rows there."""
+        for number, rows in _select(self.parts, exchanges.sort()):
+            yield ExchangeFile(self.files.open(number), rows)
+
+    def repair_all(self, columns: Sequence[str]) -> None:
+        """Compute each part anew in which one of these columns can't be read."""
+        for part in self.parts:
+            for _ in self._read_part(part, columns):
+                pass
+
+
+Source = TypeVar("Source", ExchangeFile, ExchangePart)
+
+
+def _select(sources: Sequence[Source], numbers: pl.Series) -> Iterator[Source]:
+    """Yield each of the sources that has some of these exchanges (ascending), with their rows."""
+    ascending, first = numbers.to_numpy(), 0
+    for source in sources:
+        start, end = ascending.searchsorted([first, first + len(source.rows)])
+        if end > start:
+            yield source._replace(rows=source.rows[ascending[start:end] - first])
+        first += len(source.rows)
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:

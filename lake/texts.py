@@ -1,6 +1,6 @@
 """Texts on local disk, in Arrow files that are mapped into memory and read at random."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,3 +64,30 @@ def open_texts(paths: Sequence[Path]) -> Texts:
         for number in range(file.num_record_batches):
             chunks += file.get_batch(number).columns
     return Texts(chunks, np.cumsum([0, *map(len, chunks)]))
+
+
+class LazyTexts:
+    """Numbered texts that are read when they are first fetched, and then kept on disk.
+
+    `read` reads the texts with some numbers (ascending), in pieces.
+    """
+
+    def __init__(
+        self, folder: Path, size: int, read: Callable[[NDArray[np.int64]], Iterable[pl.Series]]
+    ) -> None:
+        self._folder, self._read = folder, read
+        self._paths = list[Path]()
+        self._texts = open_texts([])
+        self._places = np.full(size, -1)  # among the texts that were read; -1: not yet
+
+    def fetch(self, rows: NDArray[np.int64]) -> pl.Series:
+        """Return the texts with these numbers, in the order of the numbers."""
+        missing = np.unique(rows[self._places[rows] < 0])
+        if len(missing):
+            self._paths.append(self._folder / f"{len(self._paths)}")
+            with write_texts(self._paths[-1]) as writer:
+                for texts in self._read(missing):
+                    writer.write(texts)
+            self._places[missing] = self._texts.starts[-1] + np.arange(len(missing))
+            self._texts = open_texts(self._paths)
+        return self._texts.fetch(self._places[rows])

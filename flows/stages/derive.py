@@ -1,6 +1,6 @@
 """The stage `derive`: the derived part of each landed part, from the lake or computed now."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,15 +13,19 @@ from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.running.executor import distribute, in_order
 from bedrock_sluice.flows.running.runner import ReportProgress
+from bedrock_sluice.lake.compacted import CompactedDay, Member, list_compacted
 from bedrock_sluice.lake.derived import (
     digest_of,
     fingerprint,
+    footer_digest,
     is_sound,
     list_derived,
     open_derived,
     put_derived,
 )
+from bedrock_sluice.lake.exchanges import NARROW, read_columns
 from bedrock_sluice.lake.logs.landed import read_rows
+from bedrock_sluice.lake.logs.landed_window import LandedDay
 from bedrock_sluice.lake.stores.opening import reopen_store
 from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.transforms.curate.derived_rows import DeriveOptions, derive_rows
@@ -47,36 +51,135 @@ class Derivation:
     options: DeriveOptions
 
 
+@dataclass(frozen=True)
+class DerivedDay:
+    """The derived parts of one day that a build uses, and the file of their narrow columns."""
+
+    day: LandedDay
+    numbers: list[int]  # of the landed parts
+    file: CompactedDay
+
+
 def derive(
     context: BuildContext, parts: Collection[int], report_progress: ReportProgress
-) -> dict[int, Path]:
-    """Return a local file of the derived part of each of these landed parts, by number.
+) -> list[DerivedDay]:
+    """Return the derived parts of these landed parts, by day.
 
     What the lake does not have, or has damaged, is computed and put there.
     """
-    landed, options = context.landed, derive_options(context.recipe)
-    derivation = Derivation(context.lake.uri, fingerprint(options), options)
-    entries = list_derived(context.lake, derivation.fingerprint)
-    tasks = [
-        DeriveTask(number, part.part.entry, entries.get(part.part.entry.key, []))
-        for number, part in enumerate(landed.parts)
-        if number in parts
+    files = DerivedFiles(context)
+    context.exchanges.files = files
+    numbers_by_day = [[number for number in day.numbers if number in parts] for day in files.days]
+    known_days = [
+        files.find_day(day, numbers) if numbers else None
+        for day, numbers in zip(files.days, numbers_by_day, strict=True)
     ]
-    # Hashing and fetching release the lock of the interpreter, so threads are enough.
-    paths = dict[int, Path]()
-    for task, path in zip(tasks, in_order(partial(_find, context.lake), tasks, 0), strict=True):
-        if path is not None:
-            paths[task.number] = path
-            report_progress(len(paths), len(tasks))
-    missing = [task for task in tasks if task.number not in paths]
-    size = sum(task.landed.size for task in missing)
-    reopen_store.cache_clear()
-    new_parts = list[Entry]()
-    for entry in distribute(partial(compute_derived, derivation), missing, size):
-        new_parts.append(entry)
-        report_progress(len(paths) + len(new_parts), len(tasks))
-    files = in_order(context.lake.local, new_parts, 0)
-    return paths | {task.number: path for task, path in zip(missing, files, strict=True)}
+    missing = [
+        number
+        for numbers, day in zip(numbers_by_day, known_days, strict=True)
+        for number in numbers
+        if day is None
+    ]
+    files.open_parts(missing, report_progress)
+    days = list[DerivedDay]()
+    for day, numbers, day_file in zip(files.days, numbers_by_day, known_days, strict=True):
+        if numbers:
+            days.append(DerivedDay(day, numbers, day_file or files.compact(day, numbers)))
+    return days
+
+
+class DerivedFiles:
+    """The derived parts of a build: where they are, and how to compute them."""
+
+    def __init__(self, context: BuildContext) -> None:
+        options = derive_options(context.recipe)
+        self.days = context.landed.days
+        self._landed, self._lake, self._work = context.landed.parts, context.lake, context.work
+        self._derivation = Derivation(context.lake.uri, fingerprint(options), options)
+        self._entries = list_derived(context.lake, self._derivation.fingerprint)
+        kind = f"{self._derivation.fingerprint}/days/{context.landed.source_name}"
+        self._compacted = list_compacted(context.lake, kind, NARROW)
+        self._paths = dict[int, Path]()
+        self._footers = dict[int, Member]()  # of parts that were not opened yet
+
+    def find_day(self, day: LandedDay, numbers: Sequence[int]) -> CompactedDay | None:
+        """Return the compacted day of these parts, if the lake has it."""
+        if day.folder is None:
+            return None
+        day_file = self._compacted.find(day.folder, self._identities(numbers))
+        if day_file is not None:
+            self._footers |= dict(zip(numbers, day_file.members, strict=True))
+        return day_file
+
+    def _identities(self, numbers: Sequence[int]) -> list[str]:
+        """What changes if a landed part, or one of its derived parts, is written to."""
+        entries = [
+            entry
+            for number in numbers
+            for entry in (
+                self._landed[number].part.entry,
+                *self._entries.get(self._landed[number].part.entry.key, []),
+            )
+        ]
+        return [f"{entry.key} {entry.etag}" for entry in entries]
+
+    def open_parts(self, numbers: Sequence[int], report_progress: ReportProgress) -> None:
+        """Verify the derived parts of these landed parts, and compute those that are missing."""
+        tasks = [self._task(number) for number in numbers]
+        # Hashing and fetching release the lock of the interpreter, so threads are enough.
+        paths = in_order(partial(_find, self._lake), tasks, 0)
+        for task, path in zip(tasks, paths, strict=True):
+            if path is not None:
+                self._paths[task.number] = path
+                report_progress(len(self._paths), len(tasks))
+        self._compute([task for task in tasks if task.number not in self._paths], report_progress)
+
+    def _task(self, number: int) -> DeriveTask:
+        entry = self._landed[number].part.entry
+        return DeriveTask(number, entry, self._entries.get(entry.key, []))
+
+    def _compute(self, tasks: Sequence[DeriveTask], report_progress: ReportProgress) -> None:
+        if not tasks:
+            return
+        size = sum(task.landed.size for task in tasks)
+        number, total = len(self._paths), len(self._paths) + len(tasks)
+        reopen_store.cache_clear()
+        new_parts = list[Entry]()
+        for entry in distribute(partial(compute_derived, self._derivation), tasks, size):
+            new_parts.append(entry)
+            report_progress(number + len(new_parts), total)
+        files = in_order(self._lake.local, new_parts, 0)
+        self._paths |= {task.number: path for task, path in zip(tasks, files, strict=True)}
+        self._entries = list_derived(self._lake, self._derivation.fingerprint)
+
+    def compact(self, day: LandedDay, numbers: Sequence[int]) -> CompactedDay:
+        """Copy the narrow columns of parts that were opened into one file."""
+        parts = (
+            (Member(table.num_rows, footer_digest(path)), table)
+            for path in (self._paths[number] for number in numbers)
+            for table in (read_columns(path, NARROW.names),)
+        )
+        day_file = self._compacted.make(self._work / f"day-{numbers[0]:06}.parquet", parts)
+        if day.folder:
+            self._compacted.put(day.folder, self._identities(numbers), day_file)
+        return day_file
+
+    def open(self, number: int) -> Path:
+        """Return the local file of a derived part; its footer is as it was written."""
+        if number not in self._paths:
+            entries = self._entries[self._landed[number].part.entry.key]
+            paths = (self._lake.local(entry) for entry in entries)
+            footer = self._footers[number].footer
+            path = next((each for each in paths if footer_digest(each) == footer), None)
+            if path is None:
+                return self.repair(number)
+            self._paths[number] = path
+        return self._paths[number]
+
+    def repair(self, number: int) -> Path:
+        """Compute a derived part anew, whose file was removed or is damaged."""
+        self._compute([self._task(number)], lambda _count, _total: None)
+        return self._paths[number]
 
 
 def derive_options(recipe: Recipe) -> DeriveOptions:

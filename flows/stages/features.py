@@ -3,7 +3,7 @@
 Part of the stage `curate`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.running.executor import in_order
 from bedrock_sluice.lake.exchanges import read_rows
-from bedrock_sluice.lake.texts import Texts, open_texts, write_texts
+from bedrock_sluice.lake.texts import LazyTexts
 from bedrock_sluice.transforms.chat.texts import compared_texts
 from bedrock_sluice.transforms.curate.derived_rows import read_sketches
 from bedrock_sluice.transforms.curate.prompt_features import (
@@ -29,6 +29,7 @@ from bedrock_sluice.transforms.curate.prompt_features import (
 )
 from bedrock_sluice.transforms.dedup.contamination import SIMILARITY, index_evaluation
 from bedrock_sluice.transforms.dedup.sketches import PERMUTATIONS
+from bedrock_sluice.transforms.errors import TransientError
 
 MAX_SKETCHES_IN_MEMORY = 2_000_000  # 384 MB
 
@@ -56,24 +57,21 @@ def add_features(context: BuildContext, prompts: pl.DataFrame) -> pl.DataFrame:
 def compare_texts(context: BuildContext, exchanges: pl.Series, scope: str) -> ComparedTexts:
     """Return the sketches of prompts, and a way to fetch their texts.
 
-    Rows are those of the exchanges in ascending order. The texts are written to a file, from which
-    they can be read at random, when the first of them is fetched: often nothing is to be compared.
+    Rows are those of the exchanges in ascending order. A text is read when it is first fetched:
+    most of them never are.
     """
-    column = f"{scope}_sketch"
+    column, numbers = f"{scope}_sketch", exchanges.sort()
     sketches, start = _empty_sketches(context.work, len(exchanges)), 0
-    for piece in context.exchanges.read((column,), exchanges):
+    for piece in context.exchanges.read((column,), numbers):
         sketches[start : start + piece.height] = read_sketches(piece[column])
         start += piece.height
 
-    @cache
-    def texts() -> Texts:
-        path = Path(mkdtemp(dir=context.work), "texts")
-        with write_texts(path) as writer:
-            for piece in context.exchanges.read(("messages",), exchanges):
-                writer.write(compared_texts(piece["messages"], scope))
-        return open_texts([path])
+    def read(rows: Rows) -> Iterator[pl.Series]:
+        for piece in context.exchanges.read(("messages",), numbers.gather(rows)):
+            yield compared_texts(piece["messages"], scope)
 
-    return ComparedTexts(sketches, lambda rows: texts().fetch(rows))
+    texts = LazyTexts(Path(mkdtemp(dir=context.work)), len(numbers), read)
+    return ComparedTexts(sketches, texts.fetch)
 
 
 def _empty_sketches(folder: Path, number: int) -> Sketches:
@@ -107,12 +105,20 @@ def find_overlaps(context: BuildContext, exchanges: pl.Series) -> pl.Series:
     path = context.work / "evaluation.parquet"
     context.evaluation.items.write_parquet(path)
     similarity = options.near_duplicates or SIMILARITY
-    tasks = [
-        OverlapTask(file.path, file.rows, path, similarity)
-        for file in context.exchanges.rows_by_file(exchanges)
-    ]
-    size = sum(task.path.stat().st_size for task in tasks)
-    return pl.concat([nothing, *in_order(overlaps_of_part, tasks, size)])
+
+    def read_overlaps() -> pl.Series:
+        tasks = [
+            OverlapTask(file.path, file.rows, path, similarity)
+            for file in context.exchanges.rows_by_file(exchanges)
+        ]
+        size = sum(task.path.stat().st_size for task in tasks)
+        return pl.concat([nothing, *in_order(overlaps_of_part, tasks, size)])
+
+    try:
+        return read_overlaps()
+    except TransientError:  # a worker could not read a file
+        context.exchanges.repair_all(PROMPT_COLUMNS)
+        return read_overlaps()
 
 
 def overlaps_of_part(task: OverlapTask) -> pl.Series:

@@ -1,7 +1,7 @@
 """The stage `normalise`: selected records to exchanges, which are rows of derived parts."""
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -10,15 +10,17 @@ import pyarrow as pa
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.running.executor import in_order
 from bedrock_sluice.flows.running.runner import ReportProgress
-from bedrock_sluice.flows.stages.derive import derive
-from bedrock_sluice.lake.exchanges import ExchangeFile, read_columns
-from bedrock_sluice.lake.logs.landed_window import PartReader
+from bedrock_sluice.flows.stages.derive import DerivedDay, derive
+from bedrock_sluice.lake.compacted import CompactedDay
+from bedrock_sluice.lake.exchanges import ExchangeFile, ExchangePart, read_columns
+from bedrock_sluice.lake.logs.landed_window import LandedWindow
 from bedrock_sluice.transforms.curate.derived_rows import DERIVED
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.readers.normalise import READ_COLUMNS
 from bedrock_sluice.transforms.tables import EXCHANGES, RECORD_KEY, TEXT_COLUMNS
 
 _LANDED_COLUMNS = [name for name in EXCHANGES.names if name not in READ_COLUMNS]
+_PLACE = ("part", "row", "row_of_day")
 _DERIVED_COLUMNS = ["reason", "detail", *(n for n in READ_COLUMNS if n not in TEXT_COLUMNS)]
 
 
@@ -29,59 +31,72 @@ def normalise(
 
     Kept rows have all columns of exchanges but the texts, and their number as `exchange`.
     """
-    landed = context.landed
-    objects = [(each.key, n) for n, part in enumerate(landed.parts) for each in part.objects]
+    objects = [(o.key, n) for n, part in enumerate(context.landed.parts) for o in part.objects]
     parts = pl.DataFrame(objects, schema={"object": pl.String, "part": pl.UInt32}, orient="row")
-    keys_by_part = {
-        number: keys
-        for (number,), keys in records.select(RECORD_KEY)
-        .join(parts, on="object")
-        .partition_by("part", as_dict=True, include_key=False)
-        .items()
-    }
-    paths = derive(context, keys_by_part.keys(), report_progress)
-    tasks = [
-        PartTask(reader, paths[number], keys_by_part[number])
-        for number, reader in enumerate(landed.readers())
-        if number in paths
-    ]
-    results = list(in_order(read_part, tasks, 0))
+    keys = records.select(RECORD_KEY).join(parts, on="object")
+    days = derive(context, frozenset(keys["part"].unique()), report_progress)
+    tasks = [DayTask(context.landed, each, _of_parts(keys, each.numbers)) for each in days]
+    results = list(in_order(read_day, tasks, 0))
     is_exchange = pl.col("reason").is_null()
-    context.exchanges.files = [
-        ExchangeFile(task.path, result.filter(is_exchange)["row"].to_numpy().astype(np.int64))
-        for task, result in zip(tasks, results, strict=True)
+    rows_by_day = [result.filter(is_exchange) for result in results]
+    context.exchanges.days = [
+        ExchangeFile(each.file.path, rows["row_of_day"].to_numpy())
+        for each, rows in zip(days, rows_by_day, strict=True)
     ]
-    rows = pl.concat([_no_rows(), *results])
+    context.exchanges.parts = [
+        ExchangePart(number, rows["row"].to_numpy())
+        for each in rows_by_day
+        for (number,), rows in each.partition_by("part", as_dict=True).items()
+    ]
+    rows = pl.concat([_no_rows(), *(each.drop(*_PLACE) for each in results)])
     return FilterResult(
         kept=rows.filter(is_exchange).with_row_index("exchange"),
         rejected=rows.filter(~is_exchange).select(*RECORD_KEY, "request_id", "reason", "detail"),
     )
 
 
-@dataclass(frozen=True)
-class PartTask:
-    """A landed part, its derived part, and which records (`object, line`) of it to read."""
+def _of_parts(keys: pl.DataFrame, numbers: Sequence[int]) -> pl.DataFrame:
+    return keys.filter(pl.col("part").is_between(numbers[0], numbers[-1]))
 
-    reader: PartReader
-    path: Path
+
+@dataclass(frozen=True)
+class DayTask:
+    """A day of a window, its derived parts, and which records (`object, line, part`) to read."""
+
+    landed: LandedWindow
+    derived_day: DerivedDay
     records: pl.DataFrame
 
 
-def read_part(task: PartTask) -> pl.DataFrame:
-    """Read the columns of these records but the texts, with their `row` in the derived part.
+def read_day(task: DayTask) -> pl.DataFrame:
+    """Read the columns of these records but the texts, with their place: the columns `_PLACE`.
 
-    Records without an exchange have a `reason`.
+    `row` is that in the derived part of the landed part number `part`, `row_of_day` that in the
+    compacted day. Records without an exchange have a `reason`.
     """
-    # Rows are matched by position, so those of log objects that are not read count too.
-    reader = replace(task.reader, objects=None)
-    landed = pl.concat([pl.DataFrame(table) for table in reader.read(_LANDED_COLUMNS)])
-    derived_rows = pl.DataFrame(read_columns(task.path, _DERIVED_COLUMNS))
-    rows = pl.concat([landed, derived_rows], how="horizontal").with_row_index("row")
-    return rows.join(task.records, on=RECORD_KEY, how="semi", maintain_order="left")
+    day, day_file = task.derived_day.day, task.derived_day.file
+    landed = pl.DataFrame(task.landed.read_day(day, _LANDED_COLUMNS))
+    places = _number_rows(day.numbers, day.file)
+    rows = pl.concat([landed, places], how="horizontal").join(
+        task.records, on=[*RECORD_KEY, "part"], how="semi", maintain_order="left"
+    )
+    of_day = _number_rows(task.derived_day.numbers, day_file).with_row_index("row_of_day")
+    rows = rows.join(of_day, on=["part", "row"], how="left", maintain_order="left", validate="1:1")
+    rows = rows.with_columns(pl.col("row_of_day").cast(pl.Int64))
+    columns = pl.DataFrame(read_columns(day_file.path, _DERIVED_COLUMNS))
+    return pl.concat([rows, columns[rows["row_of_day"]]], how="horizontal")
+
+
+def _number_rows(numbers: Sequence[int], day_file: CompactedDay) -> pl.DataFrame:
+    """Return the `part` and the `row` there of each row of a compacted day."""
+    sizes = [member.rows for member in day_file.members]
+    parts = np.repeat(np.array(numbers, np.uint32), sizes)
+    rows = [np.zeros(0, np.int64), *map(np.arange, sizes)]
+    return pl.DataFrame({"part": parts, "row": np.concatenate(rows)})
 
 
 def _no_rows() -> pl.DataFrame:
-    """Return the columns of `read_part` without rows: of a window none may be selected."""
+    """Return the columns of exchanges without rows: of a window none may be selected."""
     fields = [EXCHANGES.field(name) for name in _LANDED_COLUMNS]
     fields += [DERIVED.field(name) for name in _DERIVED_COLUMNS]
-    return pl.DataFrame(pa.schema(fields).empty_table()).with_row_index("row")
+    return pl.DataFrame(pa.schema(fields).empty_table())

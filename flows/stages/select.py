@@ -1,5 +1,6 @@
 """The stage `select`: which records of the window the recipe takes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -8,10 +9,13 @@ from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.lake.duck import query
 from bedrock_sluice.sql import statement
 from bedrock_sluice.transforms.metadata_filter import describe, parse_filter
-from bedrock_sluice.transforms.tables import BODY_COLUMNS, LANDED
 
 MAX_TAG_KEYS = 20  # that a report lists
-_NARROW_LANDED = tuple(name for name in LANDED.names if name not in BODY_COLUMNS)
+_TAG_COLUMNS = ("reason", "timestamp", "request_metadata")
+_SELECT_COLUMNS = (
+    *("object", "line", "request_id", "detail", "body_digest", "operation", "model_id"),
+    *_TAG_COLUMNS,
+)
 
 
 def select(context: BuildContext) -> pl.DataFrame:
@@ -25,7 +29,7 @@ def select(context: BuildContext) -> pl.DataFrame:
         "models": list(section.models),
         "clauses": [[test.as_parameter() for test in clause] for clause in clauses],
     }
-    records = _query(context, "select_v1", parameters)
+    records = _query(context, "select_v1", _SELECT_COLUMNS, parameters)
     failures = {n: f"fails {describe(clause)}" for n, clause in enumerate(clauses, start=1)}
     failed_clause = pl.col("failed_clause").replace_strict(
         failures, default=None, return_dtype=pl.String
@@ -40,11 +44,13 @@ def tag_coverage(context: BuildContext) -> dict[str | None, int]:
     """
     window = context.recipe.window
     parameters = {"since": window.since, "until": window.until, "max_keys": MAX_TAG_KEYS}
-    return dict(_query(context, "tag_coverage_v1", parameters).iter_rows())
+    return dict(_query(context, "tag_coverage_v1", _TAG_COLUMNS, parameters).iter_rows())
 
 
-def _query(context: BuildContext, name: str, parameters: dict[str, Any]) -> pl.DataFrame:
-    """The answer of a statement over the landed rows of the window, without their bodies."""
+def _query(
+    context: BuildContext, name: str, columns: Sequence[str], parameters: dict[str, Any]
+) -> pl.DataFrame:
+    """The answer of a statement over these columns of the landed rows of the window."""
     problems = list[Exception]()
-    landed = context.landed.stream(_NARROW_LANDED, problems)
+    landed = context.landed.stream(columns, problems)
     return query(statement(name), {"landed": landed}, parameters, problems)

@@ -1,12 +1,24 @@
 """The landed records of a window, as a build reads them: newest versions, derived tags added."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from bedrock_sluice.lake.compacted import (
+    CompactedDay,
+    CompactedDays,
+    Member,
+    day_folder,
+    list_compacted,
+)
+from bedrock_sluice.lake.exchanges import read_columns
 from bedrock_sluice.lake.logs.landed import (
     Held,
     Part,
@@ -18,32 +30,10 @@ from bedrock_sluice.lake.logs.landed import (
 from bedrock_sluice.lake.logs.source import Source, Window
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.derived_metadata import Derivation, columns_needed, derive_tags
-from bedrock_sluice.transforms.tables import LANDED
+from bedrock_sluice.transforms.tables import BODY_COLUMNS, LANDED
 
-
-@dataclass(frozen=True)
-class PartReader:
-    """Reads one part: its local file, the log objects to take (None: all), tags to derive.
-
-    It can be sent to another process.
-    """
-
-    path: Path
-    objects: list[str] | None
-    derivations: Sequence[Derivation]
-
-    def read(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Read columns of the rows (schema `tables.LANDED`), a row group at a time.
-
-        Raises:
-            IntegrityError: the part is damaged.
-        """
-        if not self.derivations:
-            yield from read_rows(self.path, columns, self.objects)
-            return
-        sources = {*columns, "request_metadata", *columns_needed(self.derivations)}
-        for rows in read_rows(self.path, sorted(sources), self.objects):
-            yield derive_tags(pl.DataFrame(rows), self.derivations).select(columns).to_arrow()
+READERS = 4  # days compacted at once
+NARROW_LANDED = pa.schema([field for field in LANDED if field.name not in BODY_COLUMNS])
 
 
 @dataclass(frozen=True)
@@ -53,14 +43,41 @@ class LandedPart:
     part: Part
     objects: list[Held]
 
+    @property
+    def identity(self) -> str:
+        """What changes if the part is landed anew, or its file is written to."""
+        return f"{self.part.entry.key} {self.part.entry.etag}"
+
+    def keys_to_read(self) -> pa.Array | None:
+        """Return the keys of the objects to read; None if that is all of them."""
+        is_whole = len(self.objects) == len(self.part.objects)
+        return None if is_whole else pa.array([each.key for each in self.objects], pa.string())
+
+
+@dataclass(frozen=True)
+class LandedDay:
+    """The parts of one day (their numbers in the window), and the file of their narrow columns.
+
+    `folder` is None where the parts do not lie in folders by the hour.
+    """
+
+    folder: str | None
+    numbers: Sequence[int]
+    file: CompactedDay
+
 
 @dataclass(frozen=True)
 class LandedWindow:
-    """The parts to read for a window, by key; each has at least one log object to read."""
+    """The parts to read for a window, by key; each has at least one log object to read.
+
+    `work` is a folder for files of this process.
+    """
 
     lake: Store
+    source_name: str
     parts: list[LandedPart]
     derivations: Sequence[Derivation]
+    work: Path
 
     def objects(self) -> list[Held]:
         """Return the log objects to read, by key."""
@@ -70,17 +87,81 @@ class LandedWindow:
         """Return the compressed size of the parts."""
         return sum(each.part.entry.size for each in self.parts)
 
-    def readers(self) -> Iterator[PartReader]:
-        """Yield a reader for each part; parts are fetched from the lake as they are needed."""
-        for each in self.parts:
-            is_whole = len(each.objects) == len(each.part.objects)
-            keys = None if is_whole else [landed_object.key for landed_object in each.objects]
-            yield PartReader(self.lake.local(each.part.entry), keys, self.derivations)
+    @cached_property
+    def days(self) -> list[LandedDay]:
+        """The days of the window, in the order of the parts.
+
+        Raises:
+            IntegrityError: a part is damaged.
+        """
+        folders = [day_folder(each.part.entry.key) for each in self.parts]
+        known_days = list_compacted(self.lake, f"landed/{self.source_name}", NARROW_LANDED)
+        groups = groupby(range(len(self.parts)), key=folders.__getitem__)
+        days = [(folder, list(numbers)) for folder, numbers in groups]
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(lambda day: self._open_day(known_days, *day), days))
+
+    def _open_day(
+        self, days: CompactedDays, folder: str | None, numbers: Sequence[int]
+    ) -> LandedDay:
+        parts = [self.parts[number] for number in numbers]
+        identities = [each.identity for each in parts]
+        day_file = days.find(folder, identities) if folder else None
+        if day_file is None:
+            day_file = days.make(
+                self.work / f"landed-{numbers[0]:06}.parquet",
+                map(self._read_narrow, parts),
+            )
+            if folder:
+                days.put(folder, identities, day_file)
+        return LandedDay(folder, numbers, day_file)
+
+    def _read_narrow(self, part: LandedPart) -> tuple[Member, pa.Table]:
+        path = self.lake.local(part.part.entry)
+        table = pa.concat_tables(read_rows(path, NARROW_LANDED.names, None))
+        return Member(table.num_rows), table
+
+    def read_day(self, day: LandedDay, columns: Sequence[str]) -> pa.Table:
+        """Read columns (schema `LANDED`) of all rows of a day, with derived tags.
+
+        Those of log objects that are not to be read are among them.
+
+        Raises:
+            IntegrityError: a part is damaged.
+            TransientError: the file of the day was removed or is damaged.
+        """
+        sources = set(columns)
+        if self.derivations and "request_metadata" in sources:
+            sources |= columns_needed(self.derivations)
+        names = sorted(sources)
+        if sources.isdisjoint(BODY_COLUMNS):
+            tables = [read_columns(day.file.path, names)]
+        else:
+            paths = [self.lake.local(self.parts[number].part.entry) for number in day.numbers]
+            tables = [table for path in paths for table in read_rows(path, names, None)]
+        if self.derivations and "request_metadata" in sources:
+            frames = [derive_tags(pl.DataFrame(table), self.derivations) for table in tables]
+            tables = [frame.select(columns).to_arrow() for frame in frames]
+        schema = pa.schema([LANDED.field(name) for name in columns])
+        return pa.concat_tables([table.select(columns).cast(schema) for table in tables])
+
+    def _read_wanted(self, day: LandedDay, columns: Sequence[str]) -> pa.Table:
+        """Read columns of the rows of a day that are to be read."""
+        keys_by_part = [self.parts[number].keys_to_read() for number in day.numbers]
+        if all(keys is None for keys in keys_by_part):
+            return self.read_day(day, columns)
+        table, start, pieces = self.read_day(day, [*{*columns, "object"}]), 0, list[pa.Table]()
+        for member, keys in zip(day.file.members, keys_by_part, strict=True):
+            rows = table.slice(start, member.rows)
+            if keys is not None:
+                rows = rows.filter(pc.is_in(rows["object"], value_set=keys))
+            pieces.append(rows.select(columns))
+            start += member.rows
+        return pa.concat_tables(pieces)
 
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
         """Read columns of all rows into one frame."""
-        tables = (table for reader in self.readers() for table in reader.read(columns))
-        return pl.concat([pl.DataFrame(table) for table in tables])
+        return pl.concat([pl.DataFrame(self._read_wanted(day, columns)) for day in self.days])
 
     def stream(self, columns: Sequence[str], problems: list[Exception]) -> pa.RecordBatchReader:
         """Return columns of all rows as a stream of record batches, for DuckDB.
@@ -88,14 +169,12 @@ class LandedWindow:
         DuckDB replaces an exception of its input by one of its own, so what is raised while the
         stream is read is added to `problems`.
         """
-        readers = list(self.readers())
-        schema = pa.schema([LANDED.field(name) for name in columns])
+        days, schema = self.days, pa.schema([LANDED.field(name) for name in columns])
 
         def batches() -> Iterator[pa.RecordBatch]:
             try:
-                for reader in readers:
-                    for table in reader.read(columns):
-                        yield from table.cast(schema).to_batches()
+                for day in days:
+                    yield from self._read_wanted(day, columns).combine_chunks().to_batches()
             except Exception as error:
                 problems.append(error)
                 raise
@@ -104,15 +183,18 @@ class LandedWindow:
 
 
 def find_landed(
-    lake: Store, source: Source, window: Window, derivations: Sequence[Derivation]
+    lake: Store, source: Source, window: Window, derivations: Sequence[Derivation], work: Path
 ) -> LandedWindow:
     """Find the parts of a lake that hold log objects of a source for a window.
+
+    `work` is a folder for files of this process.
 
     Raises:
         IntegrityError: a file in the lake is not a part as Sluice wrote it.
         OutsideError: a part may not be read.
     """
-    parts = read_parts(lake, source_name(source), window)
+    name = source_name(source)
+    parts = read_parts(lake, name, window)
     versions = choose_versions(parts)
     landed = list[LandedPart]()
     for part in parts:
@@ -121,4 +203,4 @@ def find_landed(
             landed_object for landed_object in newest if landed_object.key.startswith(source.below)
         ]:
             landed.append(LandedPart(part, objects))
-    return LandedWindow(lake, landed, derivations)
+    return LandedWindow(lake, name, landed, derivations, work)

@@ -1,11 +1,12 @@
 """Makes up Bedrock invocation logs for the benchmark: for one number of records, the same bytes.
 
-    python tests/bench/generate.py FOLDER RECORDS
+    python tests/bench/generate.py FOLDER RECORDS [DAYS]
 
-Writes gzip objects in Bedrock's layout below FOLDER/AWSLogs, a third of the records in each of
-three dialects, about 2.5 KB a record, and prints what it wrote as JSON. Of 100 records 27 carry
-`env: prod`, 5 repeat an earlier question, 8 repeat one with a few words changed, and one holds an
-address or a key.
+Writes gzip objects in Bedrock's layout below FOLDER/AWSLogs, one for each hour: 500 records in
+each, or, with DAYS, the same share of the records in each hour of these days. A third of the
+records is in each of three dialects, about 2.5 KB a record. Of 100 records 27 carry `env: prod`, 5
+repeat an earlier question, 8 repeat one with a few words changed, and one holds an address or a
+key. Prints what it wrote as JSON.
 """
 
 import gzip
@@ -22,7 +23,7 @@ from typing import Any
 SEED = 20_261_001
 START = datetime(2026, 10, 1, tzinfo=UTC)
 RECORDS_PER_OBJECT = 500  # each object is an hour of its own
-SECONDS_PER_RECORD = 7
+HOUR_SECONDS = 3_600
 WORDS = 20_000
 COMMON_WORDS = 100  # the higher, the less the text repeats itself: packed, about a third is left
 SYSTEM_WORDS, HISTORY_WORDS, QUESTION_WORDS, ANSWER_WORDS = 55, 40, 75, 65
@@ -116,11 +117,11 @@ DIALECTS = (
 )
 
 
-def record(writer: Writer, number: int) -> Json:
-    """One invocation log record."""
+def record(writer: Writer, number: int, seconds: int) -> Json:
+    """One invocation log record, of so many seconds after the first."""
     operation, model, bodies = DIALECTS[number % len(DIALECTS)]
     request, response = bodies(writer.system, writer.turns(number))
-    at = START + timedelta(seconds=number * SECONDS_PER_RECORD)
+    at = START + timedelta(seconds=seconds)
     return {
         "schemaType": "ModelInvocationLog",
         "schemaVersion": "1.0",
@@ -154,21 +155,23 @@ def line(value: Json) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
-def objects(records: int) -> Iterator[tuple[str, bytes]]:
+def objects(records: int, hours: int) -> Iterator[tuple[str, bytes]]:
     """Key and decompressed bytes of each log object."""
     writer = Writer()
-    for first in range(0, records, RECORDS_PER_OBJECT):
-        numbers = range(first, min(first + RECORDS_PER_OBJECT, records))
-        raw = "".join(line(record(writer, number)) for number in numbers).encode()
-        at = START + timedelta(hours=first // RECORDS_PER_OBJECT + 1)
+    for hour in range(hours):
+        numbers = range(hour * records // hours, (hour + 1) * records // hours)
+        seconds = (number * hours * HOUR_SECONDS // records for number in numbers)
+        raw = "".join(line(record(writer, *each)) for each in zip(numbers, seconds, strict=True))
+        at = START + timedelta(hours=hour + 1)
         folder = f"AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/{at:%Y/%m/%d/%H}"
-        yield f"{folder}/{at:%Y%m%dT%H%M%S}000Z_{first:016x}.json.gz", raw
+        yield f"{folder}/{at:%Y%m%dT%H%M%S}000Z_{numbers.start:016x}.json.gz", raw.encode()
 
 
-def write_logs(folder: Path, records: int) -> dict[str, int]:
+def write_logs(folder: Path, records: int, days: int | None) -> dict[str, int]:
     """Write the objects below a folder; returns how many, and their bytes."""
+    hours = 24 * days if days else -(-records // RECORDS_PER_OBJECT)
     totals = {"records": records, "objects": 0, "raw_bytes": 0, "gzip_bytes": 0}
-    for key, raw in objects(records):
+    for key, raw in objects(records, hours):
         path = folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         gzip_bytes = gzip.compress(raw, compresslevel=6, mtime=0)
@@ -180,4 +183,5 @@ def write_logs(folder: Path, records: int) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(write_logs(Path(sys.argv[1]), int(sys.argv[2]))) + "\n")
+    days = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    sys.stdout.write(json.dumps(write_logs(Path(sys.argv[1]), int(sys.argv[2]), days)) + "\n")

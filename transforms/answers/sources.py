@@ -124,8 +124,14 @@ class AnswerContext:
 
     def tabulate_references(self, pairs: Iterable[tuple[int, Reference | None]]) -> pl.DataFrame:
         """Return `EXCHANGE_REFERENCES` of pairs of an exchange and its reference."""
-        rows = [{"exchange": number, **self.encode_reference(answer)} for number, answer in pairs]
-        return pl.DataFrame(rows, schema=EXCHANGE_REFERENCES)
+        numbers, forms, references = list[int](), list[str | None](), list[str | None]()
+        for number, answer in pairs:
+            reference = self.encode_reference(answer)
+            numbers.append(number)
+            references.append(reference["reference_answer"])
+            forms.append(reference["form"])
+        columns = {"exchange": numbers, "reference_answer": references, "form": forms}
+        return pl.DataFrame(columns, schema=EXCHANGE_REFERENCES)
 
     def answers_by_exchange(self, pieces: Iterable[pl.DataFrame]) -> pl.DataFrame:
         """Return answers (schema `ANSWERS`) from pieces of `EXCHANGE_REFERENCES`."""

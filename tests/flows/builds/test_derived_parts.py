@@ -1,12 +1,14 @@
 """Derived parts: a build is the same with any, without any, and whatever is wrong with them."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+import pyarrow.parquet as pq
 import pytest
 from support.builds import without_checks
 from support.logs import Json
@@ -16,6 +18,7 @@ from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.stages import derive
 from bedrock_sluice.lake.stores.store import Entry
+from bedrock_sluice.transforms.curate.derived_rows import DERIVED
 
 OTHER_FILTER = '[select]\noperations = ["Converse"]\n'
 Damage = Callable[[Path, Random], None]
@@ -55,7 +58,11 @@ class World(NamedTuple):
     lake: Path
 
     def derived_parts(self) -> list[Path]:
-        return sorted((self.lake / "derived").rglob("*.parquet"))
+        return sorted((self.lake / "derived").glob("*/landed/**/*.parquet"))
+
+    def compacted_days(self) -> list[Path]:
+        days = (self.lake / "derived").rglob("*.parquet")
+        return sorted({*days} - {*self.derived_parts()})
 
     def build(self) -> list[dict[str, bytes]]:
         """Build both anew; return the files of their releases."""
@@ -119,6 +126,59 @@ def test_a_release_is_the_same_whatever_derived_parts_there_are(
         assert computed_parts == []
     shutil.rmtree(world.lake / "derived")
     assert world.build() == first
+
+
+def rot(path: Path, dice: Random) -> None:
+    """Flip a bit as a disk does: the time of the file's last change stays."""
+    status = path.stat()
+    flip_a_bit(path, dice)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_rots_on_disk_is_never_trusted(world: World, seed: int) -> None:
+    dice, first = Random(seed), world.build()
+    for path in world.compacted_days() if seed % 2 else world.derived_parts():
+        rot(path, dice)
+    assert world.build() == first
+    for path in world.compacted_days():
+        rot(path, dice)
+    assert world.build() == first
+
+
+def test_a_part_whose_texts_rot_is_computed_anew(world: World, computed_parts: list[str]) -> None:
+    first = world.build()
+    for path in world.derived_parts():
+        status, content = path.stat(), bytearray(path.read_bytes())
+        column = pq.read_metadata(path).row_group(0).column(DERIVED.names.index("messages"))
+        content[column.data_page_offset + column.total_compressed_size // 2] ^= 1
+        path.write_bytes(content)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    computed_parts.clear()
+    assert world.build() == first
+    assert len(set(computed_parts)) == 4
+    computed_parts.clear()
+    assert world.build() == first  # the lake was repaired
+    assert computed_parts == []
+
+
+def test_compacted_days_are_made_once_and_again_when_a_part_is_new(
+    world: World, records: MakeRecords, write_logs: WriteLogs
+) -> None:
+    def days() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in world.compacted_days()}
+
+    world.build()
+    before = days()
+    assert before
+    world.build()
+    assert days() == before
+    write_logs(world.lake.with_name("logs"), [[*records(7)]], "2026/10/01/20")
+    later = world.build()
+    assert days().keys() > before.keys()
+    for path in world.compacted_days():
+        path.unlink()
+    assert world.build() == later
 
 
 def test_settings_that_decide_the_content_have_derived_parts_of_their_own(
