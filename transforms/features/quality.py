@@ -136,13 +136,14 @@ def _longest_run_shares(texts: pl.Series) -> pl.Series:
 def _longest_runs(text: str, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """The length of the longest run of one character in each of the texts that `text` joins."""
     characters = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-    starts = np.cumsum(lengths) - lengths
-    is_first = np.ones(len(characters), np.bool_)  # of a run
-    np.not_equal(characters[1:], characters[:-1], out=is_first[1:])
-    is_first[starts] = True
-    firsts = np.flatnonzero(is_first)
-    runs = np.diff(firsts, append=len(characters))
-    longest: NDArray[np.int64] = np.maximum.reduceat(runs, np.searchsorted(firsts, starts))
+    ends = np.cumsum(lengths)
+    is_repeat = characters[1:] == characters[:-1]
+    is_repeat[ends[:-1] - 1] = False  # the next text begins there
+    repeats = np.flatnonzero(is_repeat)
+    firsts = np.flatnonzero(np.diff(repeats, prepend=-2) > 1)
+    longest = np.ones(len(lengths), np.int64)
+    texts = np.searchsorted(ends, repeats[firsts], side="right")
+    np.maximum.at(longest, texts, np.diff(firsts, append=len(repeats)) + 1)
     return longest
 
 
