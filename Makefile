@@ -56,6 +56,7 @@ bench: .venv/ready ## measure speed and memory, as ratios within one run
 	$(BIN)/python tests/bench/run.py
 	$(BIN)/python tests/bench/build.py
 	$(BIN)/python tests/bench/objects.py
+	$(BIN)/python tests/bench/derive.py
 	$(BIN)/python tests/bench/near.py
 	$(BIN)/python tests/bench/lines.py
 	$(BIN)/python tests/bench/privacy.py
