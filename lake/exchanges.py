@@ -63,6 +63,15 @@ class PartFiles(Protocol):
         ...
 
 
+class _NoFiles:
+    """The files of a build that has no exchanges."""
+
+    def open(self, number: int) -> Path:
+        raise LookupError(number)
+
+    repair = open
+
+
 @dataclass(slots=True)
 class ExchangeFiles:
     """The files of exchanges of a build, in the order of the numbers.
@@ -72,7 +81,7 @@ class ExchangeFiles:
 
     days: list[ExchangeFile] = field(default_factory=list)
     parts: list[ExchangePart] = field(default_factory=list)
-    files: PartFiles = field(default_factory=dict)  # type: ignore[arg-type]
+    files: PartFiles = field(default_factory=_NoFiles)
 
     def read(self, columns: Sequence[str], exchanges: pl.Series) -> Iterator[pl.DataFrame]:
         """Read columns (`DERIVED`) of the exchanges with these numbers, by number, in pieces.
