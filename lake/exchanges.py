@@ -69,7 +69,8 @@ class _NoFiles:
     def open(self, number: int) -> Path:
         raise LookupError(number)
 
-    repair = open
+    def repair(self, number: int) -> Path:
+        raise LookupError(number)
 
 
 @dataclass(slots=True)
