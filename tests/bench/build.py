@@ -1,9 +1,10 @@
 """Measures whole builds: `make bench`, or `python tests/bench/build.py [--records N] [--script]`.
 
 Each measurement is a program of its own, from its start to its end: the hand-made floor
-(`floor.py`), `sluice build` with an empty lake, builds from the same lake with another recipe, and
-one that finds one day more than the lake has. With `--script`, also what a user would write
-(`script.py`). Peak memory is that of the largest process. Compare numbers of one run only.
+(`floor.py`), `sluice build` with an empty lake, and builds from the same lake with another recipe;
+then, with as many records in 31 days of 24 hours, a build of 30 days and the night after it. With
+`--script`, also what a user would write (`script.py`). Peak memory is that of the largest process.
+Compare numbers of one run only. With `--out`, they are also written as JSON, for `chart.py`.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
+WINDOW_DAYS = 30
 RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 RECIPE = """\
 name = "bench"
@@ -89,7 +91,7 @@ def build(folder: Path, **changes: object) -> Run:
     return run(*module, "build", "recipe.toml", "--json", folder=folder)
 
 
-def measurements(folder: Path, *, has_script: bool) -> Iterator[tuple[str, Run]]:
+def measurements(folder: Path, records: int, *, has_script: bool) -> Iterator[tuple[str, Run]]:
     """Run everything, in turn."""
     programs = ["floor", "script"] if has_script else ["floor"]
     for name in programs:
@@ -97,12 +99,20 @@ def measurements(folder: Path, *, has_script: bool) -> Iterator[tuple[str, Run]]
     yield "first build", build(folder)
     for name, changes in REBUILDS.items():
         yield name, build(folder, **changes)
+    shutil.rmtree(folder / "lake")
+    shutil.rmtree(folder / "logs")
+    generate(folder, records, WINDOW_DAYS + 1)
     last_day = max((folder / "logs").glob("AWSLogs/*/*/*/*/*/*"))
     last_day.rename(folder / "last_day")
-    shutil.rmtree(folder / "lake")
-    build(folder)
+    yield "30 days", build(folder)
     (folder / "last_day").rename(last_day)
-    yield "one day more", build(folder)
+    yield "night of day 31", build(folder)
+
+
+def generate(folder: Path, records: int, days: int | None = None) -> Json:
+    """Make logs up; return what they are."""
+    numbers = [str(number) for number in (records, days) if number]
+    return run(HERE / "generate.py", "logs", *numbers, folder=folder).result
 
 
 def report(workload: Json, runs: Mapping[str, Run]) -> Iterator[str]:
@@ -123,19 +133,23 @@ def report(workload: Json, runs: Mapping[str, Run]) -> Iterator[str]:
             yield f"{name}, seconds of stages: {stages}"
 
 
-def main(records: int, *, has_script: bool) -> None:
+def main(records: int, *, has_script: bool, out: Path | None) -> None:
     """Make logs up, measure everything, print the report."""
     with TemporaryDirectory(prefix="sluice-bench-") as name:
         folder = Path(name)
-        workload = run(HERE / "generate.py", "logs", str(records), folder=folder).result
-        runs = dict(measurements(folder, has_script=has_script))
+        workload = generate(folder, records)
+        runs = dict(measurements(folder, records, has_script=has_script))
     for line in report(workload, runs):
         sys.stdout.write(f"{line}\n")
+    if out:
+        facts = {n: {"seconds": each.seconds, "stages": each.stages} for n, each in runs.items()}
+        out.write_text(json.dumps({"records": workload["records"], "runs": facts}), "utf-8")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--script", action="store_true", help="measure `script.py`, too")
+    parser.add_argument("--out", type=Path, help="write the seconds to this file, as JSON")
     options = parser.parse_args()
-    main(options.records, has_script=options.script)
+    main(options.records, has_script=options.script, out=options.out)
