@@ -39,7 +39,7 @@ def split(context: BuildContext, prompts: pl.DataFrame, earlier: SplitHistory) -
     links = [
         link_groups(prompts, "conversation"),
         link_beginnings(paths),
-        _near_links(context, prompts, earlier_lines["root"], earlier_marks),
+        _near_links(context, prompts, earlier_lines, earlier_marks),
     ]
     assigned_prompts = split_prompts(
         prompts,
@@ -58,7 +58,7 @@ def split(context: BuildContext, prompts: pl.DataFrame, earlier: SplitHistory) -
 
 
 def _near_links(
-    context: BuildContext, prompts: pl.DataFrame, earlier_roots: pl.Series, earlier_marks: LineMarks
+    context: BuildContext, prompts: pl.DataFrame, earlier_lines: pl.DataFrame, marks: LineMarks
 ) -> pl.DataFrame:
     """The links (`LINKS`) between what asks nearly the same, under any system message.
 
@@ -67,16 +67,27 @@ def _near_links(
     ordered_prompts = prompts.sort("exchange")
     sketches, fetch_new = compare_texts(context, ordered_prompts["exchange"], "turns")
     first = ordered_prompts.height
+    # Most lines of earlier releases are asked again: what is near them is near the prompt, too.
+    asked_again = _identities(ordered_prompts, sketches)
+    earlier = _identities(earlier_lines, marks.sketches).with_row_index("row")
+    earlier_rows = earlier.join(asked_again, on=asked_again.columns, how="anti")["row"].sort()
 
     def fetch(rows: NDArray[np.int64]) -> pl.Series:
         new, old = rows[rows < first], rows[rows >= first] - first
-        return pl.concat([fetch_new(new), earlier_marks.fetch(old)])
+        return pl.concat([fetch_new(new), marks.fetch(earlier_rows.to_numpy()[old])])
 
-    every = np.concatenate([sketches, earlier_marks.sketches])
+    every = np.concatenate([sketches, marks.sketches[earlier_rows.to_numpy()]])
     pairs = pairs_to_keep_together(every, fetch, split_similarity(context))
-    roots = pl.concat([ordered_prompts["root"], earlier_roots])
+    roots = pl.concat([ordered_prompts["root"], earlier_lines["root"].gather(earlier_rows)])
     ends = {name: roots.gather(pairs[:, n]) for n, name in enumerate(LINKS)}
     return link_pairs(pl.DataFrame(ends, schema=LINKS))
+
+
+def _identities(rows: pl.DataFrame, sketches: NDArray[np.uint32]) -> pl.DataFrame:
+    """Return columns that are equal where rows have one root and say the same."""
+    texts = [row.tobytes() for row in sketches]
+    conversation = pl.col("path").list.last().alias("conversation")
+    return rows.select("root", conversation, sketch=pl.Series(texts, dtype=pl.Binary))
 
 
 def keep_apart(context: BuildContext, result: FilterResult, earlier: SplitHistory) -> FilterResult:
