@@ -31,16 +31,14 @@ def draw(table: pl.DataFrame) -> alt.Chart:
     stages = table["stage"].unique(maintain_order=True)
     ranks = {stage: rank for rank, stage in enumerate(stages)}
     numbered = table.with_columns(rank=pl.col("stage").replace_strict(ranks))
-    return (
-        alt.Chart(numbered, width=WIDTH)
-        .mark_bar()
-        .encode(
-            x=alt.X("sum(seconds):Q", title="seconds"),
-            y=alt.Y("program:N", sort=None, title=None),
-            color=alt.Color("stage:N", sort=stages.to_list(), scale=alt.Scale(scheme="tableau10")),
-            order="rank:Q",
-        )
+    bars: alt.Chart = alt.Chart(numbered, width=WIDTH).mark_bar()
+    chart: alt.Chart = bars.encode(
+        x=alt.X("sum(seconds):Q", title="seconds"),
+        y=alt.Y("program:N", sort=None, title=None),
+        color=alt.Color("stage:N", sort=stages.to_list(), scale=alt.Scale(scheme="tableau10")),
+        order="rank:Q",
     )
+    return chart
 
 
 if __name__ == "__main__":

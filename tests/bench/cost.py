@@ -8,15 +8,16 @@ little. docs/scale.md shows a result.
 import argparse
 import os
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 from unittest.mock import patch
 
-from build import FIRST, RECIPE
-from generate import write_logs
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.build import FIRST, RECIPE, generate
 
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
@@ -31,7 +32,7 @@ class Meter:
     """Runs stages, and adds up the CPU seconds of each."""
 
     def __init__(self) -> None:
-        self.seconds = Counter[str]()
+        self.seconds = defaultdict[str, float](float)
 
     def __call__(self, name: str, work: Callable[[ReportProgress], T]) -> T:
         """See `StageRunner`."""
@@ -48,7 +49,7 @@ def folder_bytes(folder: Path) -> int:
 
 def costs(folder: Path, records: int) -> Iterator[tuple[str, float, str]]:
     """Yield what is measured, how much of it a million records need, and its unit."""
-    raw_bytes = write_logs(folder / "logs", records)["raw_bytes"]
+    workload = generate(folder, records)
     (folder / "recipe.toml").write_text(RECIPE.format_map(FIRST), encoding="utf-8")
     meter = Meter()
     # With one processor, in_order starts threads instead of processes.
@@ -57,14 +58,14 @@ def costs(folder: Path, records: int) -> Iterator[tuple[str, float, str]]:
     for stage, seconds in meter.seconds.items():
         yield stage, seconds * MILLION / records, "CPU s"
     sizes = {
-        "log objects, decompressed": raw_bytes,
+        "log objects, decompressed": int(workload["raw_bytes"]),
         "log objects": folder_bytes(folder / "logs"),
         "landed parts": folder_bytes(folder / "lake" / "landed"),
         "derived parts": folder_bytes(folder / "lake" / "derived"),
         "files of the release": folder_bytes(Path(release.uri)),
     }
-    for name, size in sizes.items():
-        yield name, size / records, "MB"
+    for what, size in sizes.items():
+        yield what, size / records, "MB"
 
 
 def main(records: int) -> None:

@@ -66,7 +66,7 @@ def main(number: int) -> None:
         folder = Path(name)
         generate = Path(__file__).with_name("generate.py")
         records = int(number * RECORDS_PER_LINE)
-        command = [sys.executable, generate, folder / "logs", str(records)]
+        command = [sys.executable, str(generate), str(folder / "logs"), str(records)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         recipe = folder / "recipe.toml"
         recipe.write_text(RECIPE.format(lines=number), encoding="utf-8")

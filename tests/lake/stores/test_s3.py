@@ -49,7 +49,7 @@ def test_all_pages_of_a_listing_are_read(bucket: str, number: int) -> None:
         *("Thu, 01 Oct 2026 12:00:00 -0000", "Oct 1 2026 12:00 UTC"),
     ],
 )
-def test_times_are_those_that_botocore_reads(text: object) -> None:
+def test_times_are_those_that_botocore_reads(text: Any) -> None:
     assert _parse_time(text) == parse_timestamp(text)
 
 
