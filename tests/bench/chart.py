@@ -30,8 +30,8 @@ def draw(table: pl.DataFrame) -> alt.Chart:
     """Return bars in the order of the table."""
     stages = table["stage"].unique(maintain_order=True)
     ranks = {stage: rank for rank, stage in enumerate(stages)}
-    numbered = table.with_columns(rank=pl.col("stage").replace_strict(ranks))
-    bars: alt.Chart = alt.Chart(numbered, width=WIDTH).mark_bar()
+    with_ranks = table.with_columns(rank=pl.col("stage").replace_strict(ranks))
+    bars: alt.Chart = alt.Chart(with_ranks, width=WIDTH).mark_bar()
     chart: alt.Chart = bars.encode(
         x=alt.X("sum(seconds):Q", title="seconds"),
         y=alt.Y("program:N", sort=None, title=None),
