@@ -36,7 +36,7 @@ from bedrock_sluice.transforms.errors import (
 ROOT = Path(__file__).parents[3]
 PARTS = 8  # of the lake: one for each hour of the logs
 WAIT_SECONDS = 120
-FROZEN_SECONDS = 0.5  # what a stopped worker sent before arrives meanwhile
+PATIENCE_SECONDS = 30
 CANARY = "jane.doe@example.com"
 
 T = TypeVar("T")
@@ -118,7 +118,10 @@ def test_two_workers_build_the_release_that_one_machine_builds(
 
 
 class Killer:
-    """Runs stages; when the stage first reports results, kills a worker that is at work."""
+    """Runs stages; kills a worker that was given tasks of one stage before they are done.
+
+    The worker is frozen first, so that it does not finish them before.
+    """
 
     def __init__(self, cluster: LocalCluster, stage: str) -> None:
         self._cluster = cluster
@@ -126,18 +129,24 @@ class Killer:
         self.lost_tasks = 0
 
     def __call__(self, name: str, work: Callable[[ReportProgress], T]) -> T:
-        return work(self._kill_worker if name == self._stage else lambda _count, _total: None)
+        if name != self._stage:
+            return run_directly(name, work)
+        nanny = next(iter(self._cluster.workers.values()))
+        os.kill(nanny.pid, signal.SIGSTOP)
+        killer = threading.Thread(target=self._kill_at_work, args=(nanny.worker_address, nanny.pid))
+        killer.start()
+        try:
+            return run_directly(name, work)
+        finally:
+            killer.join()
 
-    def _kill_worker(self, count: int, _total: int) -> None:
+    def _kill_at_work(self, address: str, process_id: int) -> None:
         scheduler: Any = self._cluster.scheduler
-        states = scheduler.workers
-        for nanny in self._cluster.workers.values():
-            if not count or self.lost_tasks or nanny.worker_address not in states:
-                continue
-            os.kill(nanny.pid, signal.SIGSTOP)
-            time.sleep(FROZEN_SECONDS)
-            self.lost_tasks = len(states[nanny.worker_address].processing)
-            os.kill(nanny.pid, signal.SIGKILL if self.lost_tasks else signal.SIGCONT)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self.lost_tasks and time.monotonic() < deadline:
+            time.sleep(0.05)
+            self.lost_tasks = len(scheduler.workers[address].processing)
+        os.kill(process_id, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("stage", ["pull", "normalise"])
