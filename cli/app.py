@@ -19,7 +19,6 @@ from bedrock_sluice.cli.operations import doctor, gc, schema, serve, validate
 from bedrock_sluice.cli.rewards import check, estimate, grade, grader
 from bedrock_sluice.cli.training import approve, status, train
 from bedrock_sluice.cli.version import show_version
-from bedrock_sluice.flows.running.imports import without
 from bedrock_sluice.transforms.errors import ExitCode
 
 app = typer.Typer(
@@ -78,8 +77,7 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` sets it
             signal.signal(number, _stop)
     try:
-        with without("pandas"):  # pyarrow would import it, to make its first array of anything
-            app()
+        app()
     except BaseException as error:
         if _signals and not _is_outcome(error):
             sys.exit(report_signal(_signals[0]))

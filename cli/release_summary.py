@@ -59,6 +59,8 @@ def show_release(release: Release) -> None:
             if change.lines
         ]
         people.print(f"lines since {manifest.parent}: {', '.join(counts) or 'no change'}")
+    elif manifest.parent:
+        people.print(f"the release before, {manifest.parent}, can't be read to compare with it")
     for check in failed_checks(release):
         color = "red" if check.severity == "fail" else "yellow"
         people.print(f"[{color}]{check.result}[/] {check.name}: ", end="")

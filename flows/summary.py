@@ -15,7 +15,7 @@ def summary(release: Release) -> dict[str, Any]:
     """What `build --json` prints; `failed_checks` are those that made the gate say no.
 
     `checks` are all that did not pass, as they stand in `checks.json`. `changes` counts the lines
-    that differ from those of the release before, null if there is none.
+    that differ from those of the release before, null if there is none, or it can't be read.
     """
     checks = failed_checks(release)
     manifest, comparison = release.manifest, compare_with_parent(release)

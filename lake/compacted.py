@@ -14,26 +14,22 @@ deleted at any time. It is used if its name has the digest of its bytes.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bedrock_sluice.lake.derived import DIGEST_DIGITS, NAME_END, digest_of, name_end
 from bedrock_sluice.lake.stores.store import DERIVED_FOLDER, Entry, Store
 from bedrock_sluice.transforms.errors import TransientError
 
 FORMAT = 1  # of the files
-DIGEST_DIGITS = 24
 ROW_GROUP_ROWS = 65_536
 
 _MEMBERS_KEY = b"sluice.members"
-# A file that is damaged keeps its name, so the one that replaces it has a number at its end.
-_NAME = re.compile(
-    rf"(?P<stem>.+-[0-9a-f]{{{DIGEST_DIGITS}}})-(?P<digest>[0-9a-f]{{{DIGEST_DIGITS}}})"
-    r"(?:-\d+)?\.parquet"
-)
+_NAME = re.compile(rf"(?P<stem>.+-[0-9a-f]{{{DIGEST_DIGITS}}}){NAME_END}")
 _DAY = re.compile(r"landed/[^/]+/(?P<folder>[^/]+/[^/]+/\d{4}/\d\d/\d\d)/\d\d/[^/]+")
 
 
@@ -92,9 +88,7 @@ class CompactedDays:
     def put(self, day: str, keys: Sequence[str], day_file: CompactedDay) -> None:
         """Put a compacted day into the lake, for later builds."""
         stem = _stem(day, keys)
-        unsound_entries = self.entries.get(stem, [])
-        number = f"-{len(unsound_entries)}" if unsound_entries else ""
-        name = f"{stem}-{_digest_of(day_file.path)}{number}.parquet"
+        name = f"{stem}-{name_end(day_file.path, self.entries.get(stem, []))}"
         self.lake.put_new(f"{DERIVED_FOLDER}/{self.kind}/{name}", day_file.path)
 
 
@@ -118,16 +112,11 @@ def _stem(day: str, keys: Sequence[str]) -> str:
     return f"{day}-{sha256(msgspec.json.encode([FORMAT, keys])).hexdigest()[:DIGEST_DIGITS]}"
 
 
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()[:DIGEST_DIGITS]
-
-
 def _read_members(path: Path, key: str, schema: pa.Schema) -> tuple[Member, ...] | None:
     """Return the members of a sound file; None if it is not as it was written."""
     match = _NAME.fullmatch(key.rpartition("/")[2])
     try:
-        if match is None or _digest_of(path) != match["digest"]:
+        if match is None or digest_of(path)[:DIGEST_DIGITS] != match["digest"]:
             return None
         metadata = pq.read_metadata(path)
         if not metadata.schema.to_arrow_schema().equals(schema):

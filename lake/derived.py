@@ -39,10 +39,9 @@ LIBRARIES = (
 _FOOTER_END_BYTES = 8  # its size, and a magic number
 _LANDED_KEY = b"sluice.landed"
 _FINGERPRINT = re.compile(rf"[0-9a-f]{{{FINGERPRINT_DIGITS}}}")
-# A part that is damaged keeps its name, so the one that replaces it has a number at its end.
-_NAME = re.compile(
-    rf"(?P<landed>.+)-(?P<digest>[0-9a-f]{{{DIGEST_DIGITS}}})(?:-(?P<number>\d+))?\.parquet"
-)
+NAME_END = rf"-(?P<digest>[0-9a-f]{{{DIGEST_DIGITS}}})(?:-(?P<number>\d+))?\.parquet"
+_NAME_END = re.compile(f"{NAME_END}$")
+_NAME = re.compile(f"(?P<landed>.+){NAME_END}")
 
 
 def fingerprint(options: DeriveOptions) -> str:
@@ -94,6 +93,17 @@ def list_fingerprints(lake: Store) -> list[str]:
 def list_all(lake: Store, fingerprint: str) -> list[Entry]:
     """List all files under a fingerprint, also those of another format."""
     return list(lake.entries(f"{DERIVED_FOLDER}/{fingerprint}/"))
+
+
+def name_end(path: Path, unsound: Sequence[Entry]) -> str:
+    """Return the end of the name of a new file, `<digest>[-<number>].parquet`.
+
+    The number is above those of the `unsound` files that it replaces, and that keep their names:
+    `sluice gc` may have deleted some of them.
+    """
+    ends = [match for entry in unsound if (match := _NAME_END.search(entry.key))]
+    number = f"-{max(int(end['number'] or 0) for end in ends) + 1}" if ends else ""
+    return f"{digest_of(path)[:DIGEST_DIGITS]}{number}.parquet"
 
 
 def digest_of(path: Path) -> str:
@@ -157,12 +167,7 @@ def put_derived(
         TransientError: the part was removed at once.
     """
     stem = landed_key.removesuffix(".parquet")
-    # A number above all others: `sluice gc` deletes the parts that were replaced.
-    names = [match for entry in unsound if (match := _NAME.fullmatch(entry.key))]
-    numbers = [int(match["number"] or 0) for match in names]
-    number = f"-{max(numbers) + 1}" if numbers else ""
-    digest = digest_of(path)[:DIGEST_DIGITS]
-    key = f"{DERIVED_FOLDER}/{fingerprint}/{stem}-{digest}{number}.parquet"
+    key = f"{DERIVED_FOLDER}/{fingerprint}/{stem}-{name_end(path, unsound)}"
     lake.put_new(key, path)
     entry = lake.entry(key)
     if entry is None:

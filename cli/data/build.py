@@ -19,9 +19,11 @@ def build(
 ) -> None:
     """Fetch new logs and build a release. Exits 1 if the gate rejects it."""
     announce("build", recipe)
+    from bedrock_sluice.flows.running.imports import spare_pandas
     from bedrock_sluice.flows.running.suite_process import start_suites
 
-    start_suites()
+    start_suites()  # before all that is imported here: it takes longest
+    spare_pandas()
     from bedrock_sluice.cli.progress import ProgressRunner
     from bedrock_sluice.cli.release_summary import show_outcome
     from bedrock_sluice.flows.context import open_context

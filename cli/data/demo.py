@@ -22,9 +22,11 @@ def demo(
 ) -> None:
     """Generate sample logs and build a release from them."""
     announce("demo", out)
+    from bedrock_sluice.flows.running.imports import spare_pandas
     from bedrock_sluice.flows.running.suite_process import start_suites
 
-    start_suites()
+    start_suites()  # before all that is imported here: it takes longest
+    spare_pandas()
     from bedrock_sluice.cli.console import people
     from bedrock_sluice.cli.progress import ProgressRunner
     from bedrock_sluice.cli.release_summary import show_outcome

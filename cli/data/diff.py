@@ -44,6 +44,7 @@ def diff(
 
 
 def _show(comparison: "Comparison") -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from bedrock_sluice.cli.console import people
@@ -56,7 +57,7 @@ def _show(comparison: "Comparison") -> None:
     changes.add_column("lines", justify="right")
     changes.add_column("for example")
     for name, change in comparison.changes.items():
-        examples = printable(", ".join(change.examples[:2]))
+        examples = escape(printable(", ".join(change.examples[:2])))
         changes.add_row(name.replace("_", " "), f"{change.lines:,}", examples)
         for fate, number in change.fates.items():
             when = "before" if name == "added" else "after"
@@ -68,7 +69,7 @@ def _show(comparison: "Comparison") -> None:
         shifts.add_column(heading, justify="right")
     shifts.add_column("verdict")
     for each in comparison.shifts:
-        middles = [printable(_middle(value)) for value in (each.before, each.after)]
+        middles = [escape(printable(_middle(value))) for value in (each.before, each.after)]
         measure = each.measure.replace("_", " ")
         shifts.add_row(
             measure, *middles, f"{each.index:.2f}", f"{each.by_chance:.2f}", each.verdict

@@ -6,7 +6,7 @@ import polars as pl
 from bedrock_sluice.lake.releases.release import Release, open_release
 from bedrock_sluice.transforms.chat.messages import chat_of, json_text
 from bedrock_sluice.transforms.chat.texts import last_user_text
-from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.errors import SluiceError
 from bedrock_sluice.transforms.review.comparison import COMPARED_LINES, Comparison, compare
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
@@ -28,19 +28,18 @@ def compare_releases(before: Release, after: Release, *, has_words: bool = False
 
 
 def compare_with_parent(release: Release) -> Comparison | None:
-    """Compare a release with the one before it; None if there is none, or it was removed.
+    """Compare a release with the one before it; None if there is none, or it can't be read.
 
-    Raises:
-        IntegrityError: a file of one of them is missing or was changed.
+    A release that has been published is shown, whatever became of the one before.
     """
     parent = release.manifest.parent
     if parent is None:
         return None
     try:
         before = open_release(f"{release.lake.uri}/releases/{release.name}/{parent}")
-    except ConfigError:
+        return compare_releases(before, release)
+    except SluiceError:
         return None
-    return compare_releases(before, release)
 
 
 def _read_lines(release: Release) -> pl.DataFrame:

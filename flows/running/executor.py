@@ -16,7 +16,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from bedrock_sluice.flows.running.imports import hide
+from bedrock_sluice.flows.running.imports import spare_pandas
 from bedrock_sluice.transforms.errors import TransientError
 
 THREADS = 8
@@ -141,7 +141,7 @@ def _start_method() -> str:
 def _settle() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends the pool
-    hide("pandas")  # pyarrow would import it, to make its first array of anything
+    spare_pandas()
     gc.set_threshold(OBJECTS_PER_COLLECTION)  # millions of objects, hardly a cycle among them
     # Let malloc keep what is freed: fetching it anew for each object takes a sixth of the time.
     # Only glibc has the setting, and only it needs it.

@@ -26,9 +26,16 @@ def postponing(*modules: str) -> Iterator[None]:
         yield
 
 
-def hide(*packages: str) -> None:
-    """Import as if these packages were not installed, from now on."""
-    sys.meta_path.insert(0, _Absent(packages))
+def spare_pandas() -> None:
+    """Keep pyarrow from importing pandas, which it does to make its first array of anything.
+
+    It looks for pandas only once. Whoever imports it afterwards, such as a template of a user, gets
+    it as ever, and pyarrow converts from and to it.
+    """
+    with without("pandas"):
+        import pyarrow as pa  # noqa: PLC0415 - it takes long, and most commands do without
+
+        pa.array([0])
 
 
 class _Absent(MetaPathFinder):

@@ -83,10 +83,6 @@ class LandedWindow:
         """Return the log objects to read, by key."""
         return sorted((each for part in self.parts for each in part.objects), key=lambda o: o.key)
 
-    def size_bytes(self) -> int:
-        """Return the compressed size of the parts."""
-        return sum(each.part.entry.size for each in self.parts)
-
     @cached_property
     def days(self) -> list[LandedDay]:
         """The days of the window, in the order of the parts.

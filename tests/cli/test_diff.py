@@ -64,6 +64,36 @@ def test_a_line_on_the_other_side_is_an_alarm(
     assert sluice("diff", second, second).code == 0
 
 
+def test_ids_are_shown_as_they_are(
+    first: str,
+    tmp_path: Path,
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    write_logs: WriteLogs,
+    record: MakeRecord,
+) -> None:
+    """They come from callers, and are no markup for the terminal."""
+    new = record(
+        request_id="[/][link=x]me", ask="What is 2 plus 900? End with #### and the number."
+    )
+    write_logs(tmp_path / "logs", [[new]], hour="2026/10/01/13")
+    result = sluice("diff", first, sluice("build", recipe()).out.strip())
+    assert (result.code, "[/][link=x]me" in result.err) == (0, True)
+
+
+def test_a_build_is_shown_though_the_release_before_is_damaged(
+    first: str, recipe: WriteRecipe, sluice: RunSluice
+) -> None:
+    fates = Path(first, "fates.parquet")
+    fates.chmod(0o644)
+    fates.write_bytes(b"")
+    path = recipe("[curate]\nmax_prompt_tokens = 4000")
+    build = sluice("build", path)
+    assert (build.code, Path(build.out.strip(), "manifest.json").exists()) == (0, True)
+    assert "can't be read to compare" in build.err
+    assert json.loads(sluice("build", path, "--json").out)["changes"] is None
+
+
 def test_a_changed_file_is_found(first: str, sluice: RunSluice) -> None:
     fates = Path(first, "train.jsonl")
     fates.chmod(0o644)

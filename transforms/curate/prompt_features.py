@@ -51,7 +51,6 @@ def prompt_features(
     """
     nothing = pl.Series([None] * texts.height, dtype=pl.String)
     language = tell_languages(texts["last_user"]) if has_languages else nothing
-    # Secrets are searched in the JSON text, so that names of arguments are seen beside values.
     columns = [measure_quality(texts), count_personal_data(prompts), language.to_frame("language")]
     sketches = {scope: sketch(texts[scope]) for scope in scopes}
     return PromptFeatures(pl.concat(columns, how="horizontal"), sketches)

@@ -103,8 +103,7 @@ def _hold(raw: bytes) -> bytes | None:
     total = lines = 0
     for chunk in _chunks(raw):
         total += len(chunk)
-        if total > MAX_OBJECT_LINES:  # fewer bytes are not more lines
-            lines += chunk.count(b"\n") + chunk.count(_SEAM_START)
+        lines += chunk.count(b"\n") + chunk.count(_SEAM_START)
         if total > MAX_OBJECT_BYTES or lines > MAX_OBJECT_LINES:
             detail = f"more than {MAX_OBJECT_BYTES} bytes or {MAX_OBJECT_LINES} lines"
             raise InputError(Reason.PULL_OBJECT_TOO_LARGE, detail)
