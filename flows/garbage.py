@@ -5,7 +5,7 @@ releases and the registry are not.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bedrock_sluice.flows.recipe import Recipe, load_folder, load_recipe
 from bedrock_sluice.flows.stages.derive import derive_options
+from bedrock_sluice.lake.compacted import list_by_folder
 from bedrock_sluice.lake.derived import (
     digest_of,
     fingerprint,
@@ -34,6 +35,7 @@ class Cause(StrEnum):
     OTHER_FINGERPRINT = "other_fingerprint"
     NO_LANDED_PART = "no_landed_part"
     REPLACED = "replaced"
+    OUTDATED_DAY = "outdated_day"
     INTERRUPTED = "interrupted"
 
 
@@ -114,25 +116,48 @@ def find_garbage(lake: Store, recipes: Iterable[Recipe], limit: datetime) -> Sur
         if name not in fingerprints and (entries := list_all(lake, name)):
             is_young = any(entry.modified >= limit for entry in entries)
             garbage.append(Garbage(Cause.OTHER_FINGERPRINT, name, is_young, entries))
-
-    # Derived parts first: those of a landed part that is put meanwhile are not listed then.
-    derived_parts = {name: list_derived(lake, name) for name in fingerprints}
-    landed = {entry.key: entry for entry in lake.entries("landed/")}
     in_use, groups = list[Entry](), defaultdict[tuple[Cause, str | None, bool], list[Entry]](list)
-    for name, parts in derived_parts.items():
-        for key, entries in parts.items():
-            for entry, cause in _find_causes(lake, landed.get(key), entries):
-                if cause is None:
-                    in_use.append(entry)
-                else:
-                    groups[cause, name, entry.modified >= limit].append(entry)
-    for entry in lake.leftovers():
-        groups[Cause.INTERRUPTED, None, entry.modified >= limit].append(entry)
+    for owner, entry, cause in _find_causes(lake, fingerprints):
+        if cause is None:
+            in_use.append(entry)
+        else:
+            groups[cause, owner, entry.modified >= limit].append(entry)
     garbage += [Garbage(*group, entries) for group, entries in groups.items()]
     return Survey(in_use, garbage)
 
 
 def _find_causes(
+    lake: Store, fingerprints: Sequence[str]
+) -> Iterator[tuple[str | None, Entry, Cause | None]]:
+    """Yield the fingerprint of each file (None without one), the file, and why it is garbage.
+
+    A compacted day has other parts than builds look for if one of them was landed after it.
+    """
+    # Before the landed parts: what is computed of one that is put meanwhile is not listed then.
+    parts = [(name, each) for name in fingerprints for each in list_derived(lake, name).items()]
+    owners = (None, *fingerprints)
+    days = [(owner, each) for owner in owners for each in list_by_folder(lake, owner).items()]
+    landed, last_landed = dict[str, Entry](), dict[str, datetime]()
+    for entry in lake.entries("landed/"):
+        landed[entry.key] = entry
+        day = entry.key.rsplit("/", 2)[0]
+        last_landed[day] = max(entry.modified, last_landed.get(day, entry.modified))
+
+    for name, (key, entries) in parts:
+        for entry, cause in _find_causes_of_parts(lake, landed.get(key), entries):
+            yield name, entry, cause
+    for owner, (day, entries) in days:
+        for entry in entries:
+            if day not in last_landed:
+                yield owner, entry, Cause.NO_LANDED_PART
+            else:
+                is_outdated = entry.modified < last_landed[day]
+                yield owner, entry, (Cause.OUTDATED_DAY if is_outdated else None)
+    for entry in lake.leftovers():
+        yield None, entry, Cause.INTERRUPTED
+
+
+def _find_causes_of_parts(
     lake: Store, landed: Entry | None, entries: list[Entry]
 ) -> Iterator[tuple[Entry, Cause | None]]:
     """Yield each derived part of a landed part, and why it is not needed; None if it may be."""

@@ -102,6 +102,20 @@ def list_compacted(lake: Store, kind: str, schema: pa.Schema) -> CompactedDays:
     return CompactedDays(lake, kind, schema, entries)
 
 
+def list_by_folder(lake: Store, fingerprint: str | None) -> Mapping[str, list[Entry]]:
+    """List the compacted days of all sources by the folder of their landed parts, of one day.
+
+    They are those of derived parts with a fingerprint; None for those of landed parts.
+    """
+    root = f"{DERIVED_FOLDER}/{fingerprint}/days/" if fingerprint else f"{DERIVED_FOLDER}/landed/"
+    entries = dict[str, list[Entry]]()
+    for entry in lake.entries(root):
+        if match := _NAME.fullmatch(entry.key.removeprefix(root)):
+            folder = match["stem"].rpartition("-")[0]
+            entries.setdefault(f"landed/{folder}", []).append(entry)
+    return entries
+
+
 def day_folder(landed_key: str) -> str | None:
     """Return `account/region/YYYY/MM/DD` of a landed part; None outside of the hour folders."""
     match = _DAY.fullmatch(landed_key)

@@ -25,6 +25,7 @@ EXPLANATIONS = {
     "other_fingerprint": "other version or settings",
     "no_landed_part": "landed part is gone",
     "replaced": "damaged, and replaced",
+    "outdated_day": "compacted before parts of its day came",
     "interrupted": "interrupted write",
 }
 """By the cause of garbage."""

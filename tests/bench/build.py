@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 HERE = Path(__file__).parent
 WINDOW_DAYS = 30
 RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
-RECIPE = """\
+BASE = """\
 name = "bench"
 lake = "lake"
 [source]
@@ -31,11 +31,13 @@ uri = "logs"
 [template]
 name = "qa"
 history = true
-[select.metadata]
-equals = {{ env = "{env}" }}
+"""
+RECIPE = f"""\
+{BASE}[select.metadata]
+equals = {{{{ env = "{{env}}" }}}}
 [curate]
 conversations = "each"
-near_duplicates = {threshold}
+near_duplicates = {{threshold}}
 """
 FIRST: Mapping[str, object] = {"env": "prod", "threshold": 0.8}
 REBUILDS: Mapping[str, Mapping[str, object]] = {

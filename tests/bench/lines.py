@@ -7,7 +7,6 @@ else.
 """
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,10 @@ from time import process_time
 
 import msgspec
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.build import BASE, generate
+
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.running.runner import ReportProgress, T
@@ -23,17 +26,7 @@ from bedrock_sluice.flows.running.runner import ReportProgress, T
 STAGES = ("render", "gate")
 RECORDS_PER_LINE = 1.25  # some are duplicates
 REPEATS = 3  # the best of which counts
-RECIPE = """\
-name = "bench"
-lake = "lake"
-[source]
-uri = "logs"
-[template]
-name = "qa"
-history = true
-[split]
-max_lines = {lines}
-"""
+RECIPE = BASE + "[split]\nmax_lines = {lines}\n"
 
 
 def build_release(recipe: Path) -> tuple[dict[str, float], list[bytes]]:
@@ -64,10 +57,7 @@ def main(number: int) -> None:
     """Make logs up, build a release of them several times, and print the report."""
     with TemporaryDirectory(prefix="sluice-bench-") as name:
         folder = Path(name)
-        generate = Path(__file__).with_name("generate.py")
-        records = int(number * RECORDS_PER_LINE)
-        command = [sys.executable, str(generate), str(folder / "logs"), str(records)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        generate(folder, int(number * RECORDS_PER_LINE))
         recipe = folder / "recipe.toml"
         recipe.write_text(RECIPE.format(lines=number), encoding="utf-8")
         results = [build_release(recipe) for _ in range(REPEATS)]

@@ -127,7 +127,8 @@ def test_what_only_a_recipe_needs_that_is_not_named_is_listed_and_deleted(
     assert (facts["files"], facts["bytes"], facts["deleted"]) == (number, size, False)
     assert (garbage["cause"], garbage["fingerprint"]) == ("other_fingerprint", other)
     assert (garbage["files"], garbage["bytes"], garbage["young"]) == (number, size, False)
-    assert facts["in_use"]["files"] == PARTS
+    derived_files = {key for key in before if key.startswith("derived/")}
+    assert facts["in_use"]["files"] == len(derived_files) - number > PARTS
 
     text = sluice("gc", world.first, *NOW).err
     assert other in text
@@ -141,12 +142,32 @@ def test_what_only_a_recipe_needs_that_is_not_named_is_listed_and_deleted(
 
 
 @in_a_folder
+def test_compacted_days_to_which_parts_came_are_deleted(
+    world: World, sluice: RunSluice, write_logs: WriteLogs, records: MakeRecords
+) -> None:
+    build_release(world.first)
+    before = world.files()
+    first_days = {key for key in before if re.search(r"/\d\d-[0-9a-f]+-[0-9a-f]+\.parquet", key)}
+    late_records: list[Json | bytes] = [*records(40 * PARTS + 10)[-10:]]
+    write_logs(world.first.parent / "logs", [late_records], "2026/10/01/23")
+    release = build_release(world.first)
+
+    (garbage, other) = json.loads(sluice("gc", world.first, *NOW, "--json").out)["garbage"]
+    assert (garbage["cause"], other["cause"]) == ("outdated_day", "outdated_day")
+    assert sluice("gc", world.first, *NOW, "--delete").code == 0
+    assert len(first_days) == 2  # of landed and of derived parts
+    assert before.keys() - world.files().keys() == first_days
+    assert build_release(world.first) == release
+    assert "nothing to delete" in sluice("gc", world.first, *NOW).err
+
+
+@in_a_folder
 def test_the_parts_of_a_fingerprint_stay_as_long_as_one_of_them_is_young(
     world: World, sluice: RunSluice
 ) -> None:
     build_release(world.second)
     before, folder = world.files(), Path(world.lake, "derived")
-    age(folder, days=8)
+    age(Path(world.lake), days=8)
     (fingerprint,) = by_fingerprint(before)
     next(path for path in (folder / fingerprint).rglob("*.parquet")).touch()
     result = sluice("gc", world.first, "--delete", "--json")
@@ -155,10 +176,10 @@ def test_the_parts_of_a_fingerprint_stay_as_long_as_one_of_them_is_young(
     assert (garbage["files"], garbage["young"]) == (len(keys), True)
     assert "nothing to delete" in sluice("gc", world.first, "--delete").err
     assert world.files() == before
-    age(folder, days=6)
+    age(Path(world.lake), days=6)
     sluice("gc", world.first, "--delete")
     assert world.files() == before
-    age(folder, days=8)
+    age(Path(world.lake), days=8)
     sluice("gc", world.first, "--delete")
     assert world.files() == {key: before[key] for key in before if key not in keys}
     assert not (folder / garbage["fingerprint"]).exists()
