@@ -1,0 +1,1 @@
+"""Pages for reviewers: one HTML file each, which loads nothing and is safe to open."""

@@ -1,0 +1,105 @@
+"""Render one page: self-contained, escaped, and the same bytes for the same values.
+
+A page is a template that extends `base.html.j2`. Its style, and its script if it has one, stand in
+the page; the Content-Security-Policy names their digests, so a browser runs and loads nothing else.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterable
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from bedrock_sluice.transforms.printable import printable
+
+STYLE = "page.css"
+TITLE_CHARACTERS = 120  # in the margin of a printed page
+
+
+def render_page(template: str, *, title: str, script: str = "", **values: object) -> str:
+    """Return the HTML of a template beside this file, which extends `base.html.j2`.
+
+    `title` is the title of the window, and stands on each printed page. `script` is JavaScript of
+    ours, or nothing; the page must be complete without it. `values` are the template's variables.
+    All text in them is escaped; only `markupsafe.Markup` is taken as HTML.
+    """
+    style = f"{_resource(STYLE)}\n{_running_title(title)}\n"
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            title=title,
+            policy=_policy(style, script),
+            style=Markup(style),  # noqa: S704 - ours; the title in it is escaped for CSS
+            script=Markup(script),  # noqa: S704 - ours
+            **values,
+        )
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """Return the Content-Security-Policy of a page with this style and this script."""
+    parts = ["default-src 'none'", f"style-src '{_source(style)}'", "img-src data:"]
+    if script:
+        parts.append(f"script-src '{_source(script)}'")
+    return "; ".join([*parts, "base-uri 'none'", "form-action 'none'"])
+
+
+def _source(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _running_title(title: str) -> str:
+    """Return the CSS that prints the title and the page number on each page."""
+    text = printable(title)[:TITLE_CHARACTERS]
+    content = "".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):06x}" for c in text)
+    return (
+        f'@page {{ @top-left {{ content: "{content}" }} '
+        '@top-right { content: counter(page) " / " counter(pages) } }'
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_make_printable,
+        loader=FunctionLoader(_resource),
+    )
+    # jinja's own `join` returns escaped text, which `finalize` would leave as it is.
+    environment.filters["join"] = _join
+    environment.filters["number"] = format_number
+    environment.filters["percent"] = format_percent
+    return environment
+
+
+def _resource(name: str) -> str:
+    """Return the text of a file beside this one; `name` comes from code, never from data."""
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _make_printable(value: object) -> object:
+    """Replace control and bidirectional characters, which no browser should get."""
+    return printable(value) if type(value) is str else value
+
+
+def _join(values: Iterable[object], separator: str = ", ") -> str:
+    return separator.join(str(value) for value in values)
+
+
+def format_number(number: float | None) -> str:
+    """Return a number with separators of thousands, four digits of a fraction; – for none."""
+    if number is None:
+        return "–"
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.4g}"
+
+
+def format_percent(share: float | None) -> str:
+    """Return a share from 0 to 1 in percent, with one decimal; – for none."""
+    return "–" if share is None else f"{share:.1%}"
