@@ -1,0 +1,1 @@
+"""The services behind `support.control_plane`, one a file."""
