@@ -19,6 +19,7 @@ from bedrock_sluice.cli.operations import doctor, gc, schema, serve, validate
 from bedrock_sluice.cli.rewards import check, estimate, grade, grader
 from bedrock_sluice.cli.training import approve, status, train
 from bedrock_sluice.cli.version import show_version
+from bedrock_sluice.flows.running.memory import collect_rarely
 from bedrock_sluice.transforms.errors import ExitCode
 
 app = typer.Typer(
@@ -73,6 +74,7 @@ app.add_typer(graders, name="grader", rich_help_panel="Rewards")
 
 def main() -> None:
     """Run the command line, and exit with the code that the outcome calls for."""
+    collect_rarely()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` sets it
             signal.signal(number, _stop)

@@ -23,6 +23,7 @@ from bedrock_sluice.lake.derived import (
     list_derived,
     list_fingerprints,
 )
+from bedrock_sluice.lake.releases.history_marks import list_marks
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, Store
 from bedrock_sluice.transforms.errors import ConfigError, TransientError
@@ -36,6 +37,7 @@ class Cause(StrEnum):
     NO_LANDED_PART = "no_landed_part"
     REPLACED = "replaced"
     OUTDATED_DAY = "outdated_day"
+    EARLIER_RELEASE = "earlier_release"
     INTERRUPTED = "interrupted"
 
 
@@ -153,8 +155,21 @@ def _find_causes(
             else:
                 is_outdated = entry.modified < last_landed[day]
                 yield owner, entry, (Cause.OUTDATED_DAY if is_outdated else None)
+    for name in fingerprints:
+        for entry, cause in _find_causes_of_marks(lake, name):
+            yield name, entry, cause
     for entry in lake.leftovers():
         yield None, entry, Cause.INTERRUPTED
+
+
+def _find_causes_of_marks(lake: Store, fingerprint: str) -> Iterator[tuple[Entry, Cause | None]]:
+    """Yield each file of marks; builds read those beside the last release of each name."""
+    marks = list_marks(lake, fingerprint)
+    last = {release.split("/")[0]: release for release in sorted(marks)}
+    for release, entries in marks.items():
+        is_last = last[release.split("/")[0]] == release
+        for entry in entries:
+            yield entry, (None if is_last else Cause.EARLIER_RELEASE)
 
 
 def _find_causes_of_parts(

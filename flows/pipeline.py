@@ -15,7 +15,7 @@ from bedrock_sluice.flows.stages.answer import answer
 from bedrock_sluice.flows.stages.curate import curate
 from bedrock_sluice.flows.stages.gate import gate
 from bedrock_sluice.flows.stages.grade import drop_zero_variance, try_grader
-from bedrock_sluice.flows.stages.lineage import split_history
+from bedrock_sluice.flows.stages.lineage import keep_marks, split_history
 from bedrock_sluice.flows.stages.normalise import normalise
 from bedrock_sluice.flows.stages.publish import BuildFacts, Outcome, publish
 from bedrock_sluice.flows.stages.pull import pull
@@ -23,6 +23,7 @@ from bedrock_sluice.flows.stages.render import render
 from bedrock_sluice.flows.stages.select import select, tag_coverage
 from bedrock_sluice.flows.stages.split import keep_apart, split
 from bedrock_sluice.lake.releases.release import Release
+from bedrock_sluice.lake.releases.split_history import SplitHistory
 from bedrock_sluice.rewards.readiness_report import facts as readiness_facts
 from bedrock_sluice.transforms.facts.release_facts import MetadataFacts
 from bedrock_sluice.transforms.fates import UNREADABLE, Ledger, conserve, partition
@@ -37,6 +38,7 @@ class Prepared:
     candidate_responses: pl.DataFrame
     ledger: Ledger
     facts: BuildFacts
+    earlier: SplitHistory
 
 
 def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Prepared:
@@ -89,7 +91,7 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
         slices=curation.slices,
         answers=replace(answers.facts, lines_with_instruction=int(lines["is_instructed"].sum())),
     )
-    return Prepared(records, lines, candidates, ledger, facts)
+    return Prepared(records, lines, candidates, ledger, facts, earlier)
 
 
 def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Release:
@@ -123,4 +125,6 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
         gate_result=gate_result,
         readiness=readiness_facts(grading.readiness) if grading else None,
     )
-    return run_stage("release", lambda _: publish(context, outcome))
+    release = run_stage("release", lambda _: publish(context, outcome))
+    run_stage("marks", lambda _: keep_marks(context, release, lines, preparation.earlier))
+    return release

@@ -26,6 +26,7 @@ EXPLANATIONS = {
     "no_landed_part": "landed part is gone",
     "replaced": "damaged, and replaced",
     "outdated_day": "compacted before parts of its day came",
+    "earlier_release": "marks beside an earlier release",
     "interrupted": "interrupted write",
 }
 """By the cause of garbage."""

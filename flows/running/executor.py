@@ -1,7 +1,6 @@
 """Work in parallel, results in order: threads for little work, processes where that pays."""
 
 import ctypes
-import gc
 import os
 import signal
 import sys
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from bedrock_sluice.flows.running.imports import spare_pandas
+from bedrock_sluice.flows.running.memory import collect_rarely
 from bedrock_sluice.transforms.errors import TransientError
 
 THREADS = 8
 WAITING_PER_WORKER = 2  # tasks handed out ahead; bounds what is held at once
 MIN_PROCESS_BYTES = 16 << 20  # compressed; below it, starting processes takes longer than the work
-OBJECTS_PER_COLLECTION = 100_000
 KEPT_BYTES = 64 << 20  # by a worker, of freed memory
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _THREADED = frozenset({"boto3", "duckdb", "polars", "prefect", "pyarrow"})
@@ -142,7 +141,7 @@ def _settle() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends the pool
     spare_pandas()
-    gc.set_threshold(OBJECTS_PER_COLLECTION)  # millions of objects, hardly a cycle among them
+    collect_rarely()
     # Let malloc keep what is freed: fetching it anew for each object takes a sixth of the time.
     # Only glibc has the setting, and only it needs it.
     libc = ctypes.CDLL(None)

@@ -19,7 +19,6 @@ from bedrock_sluice.flows.running.executor import in_order
 from bedrock_sluice.lake.exchanges import read_rows
 from bedrock_sluice.lake.texts import LazyTexts
 from bedrock_sluice.transforms.chat.texts import compared_texts
-from bedrock_sluice.transforms.curate.derived_rows import read_sketches
 from bedrock_sluice.transforms.curate.prompt_features import (
     FEATURES,
     PROMPT_COLUMNS,
@@ -28,7 +27,7 @@ from bedrock_sluice.transforms.curate.prompt_features import (
     evaluation_overlaps,
 )
 from bedrock_sluice.transforms.dedup.contamination import SIMILARITY, index_evaluation
-from bedrock_sluice.transforms.dedup.sketches import PERMUTATIONS
+from bedrock_sluice.transforms.dedup.sketches import PERMUTATIONS, read_sketches
 from bedrock_sluice.transforms.errors import TransientError
 
 MAX_SKETCHES_IN_MEMORY = 2_000_000  # 384 MB

@@ -6,10 +6,16 @@ from hashlib import sha256
 import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.stages.derive import derive_options
+from bedrock_sluice.lake.derived import fingerprint
+from bedrock_sluice.lake.releases.history_marks import put_marks, read_marks
 from bedrock_sluice.lake.releases.manifest import InputObject, Inputs, Manifest
 from bedrock_sluice.lake.releases.registry import find_built, trained_on
+from bedrock_sluice.lake.releases.release import Release
 from bedrock_sluice.lake.releases.split_history import SplitHistory, read_split_history
+from bedrock_sluice.transforms.chat.training_line import messages_of
 from bedrock_sluice.transforms.curate.trained_before import as_excluded, registry_facts
+from bedrock_sluice.transforms.split import VALIDATION
 
 
 def inputs_of(context: BuildContext) -> Inputs:
@@ -68,4 +74,25 @@ def split_history(context: BuildContext, trained_before: Sequence[str]) -> Split
 
     own = find_built(context.lake, name, None, is_same_build)
     only = own.manifest.earlier_releases if own else None
-    return read_split_history(context.lake, name, rules, only)
+    history = read_split_history(context.lake, name, rules, only)
+    if history.last:
+        release = f"{name}/{history.last}"
+        context.marks.load(read_marks(context.lake, _fingerprint(context), release))
+    return history
+
+
+def keep_marks(
+    context: BuildContext, release: Release, lines: pl.DataFrame, earlier: SplitHistory
+) -> None:
+    """Keep the marks of what the next release of this name is compared with, beside this release.
+
+    These are its `lines`, and those that an earlier release held out.
+    """
+    held_out = earlier.lines.filter(split=VALIDATION)["json"]
+    marks = context.marks.table(messages_of(pl.concat([lines["json"], held_out])))
+    name = f"{release.name}/{release.id}"
+    put_marks(context.lake, _fingerprint(context), name, marks, context.work)
+
+
+def _fingerprint(context: BuildContext) -> str:
+    return fingerprint(derive_options(context.recipe))

@@ -7,7 +7,7 @@ from bedrock_sluice.rewards.conformance.line_rules import LineRules
 from bedrock_sluice.rewards.line import instruct
 from bedrock_sluice.rewards.line import render as render_lines
 from bedrock_sluice.transforms.chat.training_line import TrainingLine, line_tokens
-from bedrock_sluice.transforms.curate.derived_rows import read_sketches
+from bedrock_sluice.transforms.dedup.sketches import read_sketches
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.privacy.kinds import SECRETS
 from bedrock_sluice.transforms.privacy.masking import escape_lines, mask_lines

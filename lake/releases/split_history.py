@@ -29,11 +29,12 @@ class SplitHistory(NamedTuple):
     """What earlier releases (ids) decided.
 
     `sides` (`SIDES`) has the side of every root that ever had a line. `lines` (`HELD_OR_LAST`) are
-    the lines that were ever held out, and those that the last release trained on: what is nearly
-    the same belongs to them.
+    the lines that were ever held out, and those that the `last` release (None: there is none)
+    trained on: what is nearly the same belongs to them.
     """
 
     releases: list[str]
+    last: str | None
     sides: pl.DataFrame
     lines: pl.DataFrame
 
@@ -63,6 +64,7 @@ def read_split_history(
     sides = [each.select(SIDES.names()) for each in provenance.values()]
     return SplitHistory(
         releases=[each.id for each in releases],
+        last=last.id if last else None,
         sides=pl.concat([SIDES.to_frame(), *sides]).unique().sort("root", "split"),
         lines=pl.concat([HELD_OR_LAST.to_frame(), *lines]).unique().sort("root", "json", "split"),
     )

@@ -152,11 +152,13 @@ def test_compacted_days_to_which_parts_came_are_deleted(
     write_logs(world.first.parent / "logs", [late_records], "2026/10/01/23")
     release = build_release(world.first)
 
-    (garbage, other) = json.loads(sluice("gc", world.first, *NOW, "--json").out)["garbage"]
-    assert (garbage["cause"], other["cause"]) == ("outdated_day", "outdated_day")
+    garbage = json.loads(sluice("gc", world.first, *NOW, "--json").out)["garbage"]
+    causes = [each["cause"] for each in garbage if each["cause"] != "earlier_release"]
+    assert causes == ["outdated_day", "outdated_day"]
     assert sluice("gc", world.first, *NOW, "--delete").code == 0
     assert len(first_days) == 2  # of landed and of derived parts
-    assert before.keys() - world.files().keys() == first_days
+    deleted_keys = before.keys() - world.files().keys()
+    assert {key for key in deleted_keys if "/lines/" not in key} == first_days
     assert build_release(world.first) == release
     assert "nothing to delete" in sluice("gc", world.first, *NOW).err
 

@@ -18,17 +18,15 @@ from bedrock_sluice.transforms.chat.texts import prompt_texts
 from bedrock_sluice.transforms.curate.prompt_features import (
     FEATURES,
     PROMPT_COLUMNS,
-    Sketches,
     prompt_features,
 )
 from bedrock_sluice.transforms.curate.rules import PROMPT_RULES
-from bedrock_sluice.transforms.dedup.sketches import PERMUTATIONS
+from bedrock_sluice.transforms.dedup.sketches import SKETCH_BYTES, sketch_array
 from bedrock_sluice.transforms.fates import apply_rules
 from bedrock_sluice.transforms.readers.normalise import READ_COLUMNS, normalise
 from bedrock_sluice.transforms.tables import EXCHANGES
 
 PIECE_BYTES = 2 << 20  # of messages: measuring them takes many times as much
-SKETCH_BYTES = np.dtype(np.uint32).itemsize * PERMUTATIONS
 SCOPES = ("turns", "last_user")  # the texts of a prompt that can be sketched
 
 _ARROW_TYPES = {
@@ -113,24 +111,12 @@ def _features(prompts: pl.DataFrame, chats: Sequence[Exchange], options: DeriveO
             has_languages=options.has_languages,
         )
         arrays = [columns[name].to_arrow().cast(schema.field(name).type) for name in FEATURES]
-        arrays += [_sketch_array(sketches.get(scope), end - start) for scope in SCOPES]
+        nothing = pa.nulls(end - start, pa.binary(SKETCH_BYTES))
+        arrays += [
+            sketch_array(sketches[scope]) if scope in sketches else nothing for scope in SCOPES
+        ]
         tables.append(pa.table(arrays, schema=schema))
     return pa.concat_tables(tables).combine_chunks()
-
-
-def _sketch_array(sketches: Sketches | None, number: int) -> pa.Array:
-    kind = pa.binary(SKETCH_BYTES)
-    if sketches is None:
-        return pa.nulls(number, kind)
-    # In one byte order, so that every machine writes the same.
-    numbers = pa.py_buffer(sketches.astype("<u4").tobytes())
-    return pa.FixedSizeBinaryArray.from_buffers(kind, number, [None, numbers])
-
-
-def read_sketches(column: pl.Series) -> Sketches:
-    """Return the sketches of a column without nulls, a row each."""
-    values = b"".join(column)
-    return np.frombuffer(values, "<u4").astype(np.uint32).reshape(-1, PERMUTATIONS)
 
 
 def _places(rows: NDArray[np.int64], size: int) -> pa.Array:

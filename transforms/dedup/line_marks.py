@@ -17,12 +17,27 @@ from bedrock_sluice.transforms.chat.digests import conversation_marks, plain_tex
 from bedrock_sluice.transforms.chat.messages import Message
 from bedrock_sluice.transforms.chat.texts import turns_of
 from bedrock_sluice.transforms.chat.training_line import read_chat
-from bedrock_sluice.transforms.dedup.sketches import PERMUTATIONS, sketch
+from bedrock_sluice.transforms.dedup.sketches import (
+    PERMUTATIONS,
+    SKETCH_BYTES,
+    read_sketches,
+    sketch,
+    sketch_array,
+)
 from bedrock_sluice.transforms.errors import IntegrityError
 
 NO_RESPONSE = Message("assistant", "")
 DIGEST_BYTES = 16
 MAX_VERIFIED = 256  # messages
+
+MARKS = pa.schema(
+    [
+        pa.field("messages_digest", pa.binary(DIGEST_BYTES)),
+        pa.field("path", pa.list_(pa.uint64())),
+        pa.field("sketch", pa.binary(SKETCH_BYTES)),
+    ]
+)
+"""Marks by the digest of the messages, one row each, to be kept in a file."""
 
 Sketches = NDArray[np.uint32]
 
@@ -66,6 +81,19 @@ class MarkCache:
         self._paths = [pl.concat(self._paths, rechunk=True)]
         self._sketches = [np.concatenate(self._sketches)]
         return LineMarks(self._paths[0].gather(rows), self._sketches[0][rows], fetch)
+
+    def load(self, marks: pa.Table) -> None:
+        """Add marks that `table` gave."""
+        frame = pl.DataFrame(marks)
+        self._add(frame["messages_digest"].to_list(), frame["path"], read_sketches(frame["sketch"]))
+
+    def table(self, messages: Sequence[bytes]) -> pa.Table:
+        """Return the marks of messages (schema `MARKS`), the same for the same set of messages."""
+        by_digest = {_digest(text): text for text in messages}
+        digests = sorted(by_digest)
+        marks = self.marks([by_digest[digest] for digest in digests])
+        columns = [pa.array(digests), marks.paths.to_arrow(), sketch_array(marks.sketches)]
+        return pa.table(columns, names=MARKS.names).cast(MARKS)
 
     def verify(self, messages: Sequence[bytes]) -> None:
         """Compute the marks of some of the messages anew: those that are kept must be the same.

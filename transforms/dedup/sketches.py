@@ -2,11 +2,13 @@
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bedrock_sluice.transforms.dedup.shingles import WIDTH, Shingles, chunks, grams, mix, words
 
 PERMUTATIONS = 48  # numbers of a sketch, of 4 bytes each
+SKETCH_BYTES = np.dtype(np.uint32).itemsize * PERMUTATIONS
 EMPTY = np.uint32(0xFFFFFFFF)  # each number of the sketch of a text without words
 
 _SEEDS = mix(np.arange(1, 2 * PERMUTATIONS + 1, dtype=np.uint64))
@@ -38,3 +40,16 @@ def _sketch_into(rows: NDArray[np.uint32], of: Shingles) -> None:
         np.add(permutation, shift, out=permutation)
         np.minimum.reduceat(permutation, starts, out=row)
     rows[nonempty] = least.T
+
+
+def sketch_array(sketches: NDArray[np.uint32]) -> pa.Array:
+    """Return sketches as bytes, `SKETCH_BYTES` each; every machine writes the same."""
+    numbers = pa.py_buffer(sketches.astype("<u4").tobytes())
+    kind = pa.binary(SKETCH_BYTES)
+    return pa.FixedSizeBinaryArray.from_buffers(kind, len(sketches), [None, numbers])
+
+
+def read_sketches(column: pl.Series) -> NDArray[np.uint32]:
+    """Return the sketches of a column of `sketch_array` without nulls, a row each."""
+    values = b"".join(column)
+    return np.frombuffer(values, "<u4").astype(np.uint32).reshape(-1, PERMUTATIONS)

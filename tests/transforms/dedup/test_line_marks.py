@@ -3,6 +3,7 @@
 import msgspec
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,11 +12,19 @@ from bedrock_sluice.expectations.measures import decode_lines, measure_leakage
 from bedrock_sluice.transforms.chat.digests import conversation_marks, plain_text
 from bedrock_sluice.transforms.chat.messages import Message
 from bedrock_sluice.transforms.chat.texts import turns_of
-from bedrock_sluice.transforms.dedup.line_marks import MAX_VERIFIED, NO_RESPONSE, MarkCache
+from bedrock_sluice.transforms.dedup.line_marks import (
+    MARKS,
+    MAX_VERIFIED,
+    NO_RESPONSE,
+    MarkCache,
+)
 from bedrock_sluice.transforms.dedup.sketches import sketch
 from bedrock_sluice.transforms.errors import IntegrityError
 
 CHAT = [Message("system", "s"), Message("user", "Which  town\nis it?"), Message("user", "Bern?")]
+
+
+PATH = MARKS.field("path").type
 
 
 def encode(chat: list[Message]) -> bytes:
@@ -44,6 +53,21 @@ def test_marks_serve_for_the_same_bytes_alone() -> None:
     again = cache.marks([text.encode()])  # what was computed did not move what was there
     assert again.paths.to_list() == [[1, 2]]
     assert np.array_equal(again.sketches, other)
+
+
+def test_marks_from_a_table_serve_for_the_same_bytes_alone() -> None:
+    chats = [CHAT, [], CHAT[:2]]
+    messages = [*map(encode, chats), encode(CHAT)]
+    table = MarkCache().table(messages)
+    assert (table.schema, table.num_rows) == (MARKS, 3)
+    assert MarkCache().table(messages[::-1]) == table
+    cache, other_table = MarkCache(), table.set_column(1, "path", pa.array([[1], [2], [3]], PATH))
+    cache.load(other_table)
+    marks = cache.marks([*messages, b"[7]"])
+    assert sorted(marks.paths.to_list()[:3]) == [[1], [2], [3]]
+    assert marks.paths.to_list()[3:] == [marks.paths.to_list()[0], []]
+    assert np.array_equal(marks.sketches, MarkCache().marks([*messages, b"[7]"]).sketches)
+    assert cache.table([]) == MARKS.empty_table()
 
 
 def test_no_messages_have_no_marks() -> None:
