@@ -1,10 +1,11 @@
 """Releases in Python: building, opening and reading them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from msgspec import to_builtins
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 SIDES = ("train", "validation")
+PaperName = Literal["card", "croissant", "summary", "statement"]
 
 
 class Release:
@@ -118,6 +120,41 @@ class Release:
     def provenance(self) -> pl.DataFrame:
         """Where each line comes from; see provenance.parquet in docs/release.md."""
         return pl.read_parquet(self.file("provenance.parquet"), glob=False)
+
+    def write_papers(
+        self,
+        folder: str | Path,
+        *,
+        only: Sequence[PaperName] = (),
+        recipe: str | Path | None = None,
+        data: bool = False,
+        force: bool = False,
+    ) -> list[Path]:
+        """Write documents about the release into a folder, as `sluice papers` does.
+
+        `recipe` is read for its section `[papers]`, instead of that of the build. With `data`, the
+        lines are copied too. Files with different content are replaced only with `force`.
+
+            >>> paths = release.write_papers("papers", data=True)
+            >>> paths[0].name
+            'README.md'
+
+        Raises:
+            SluiceError: a file exists with different content, or the recipe is wrong.
+        """
+        from bedrock_sluice.flows.papers.kinds import Paper
+        from bedrock_sluice.flows.papers.papers import write_papers
+        from bedrock_sluice.flows.recipe import load_recipe
+
+        result = write_papers(
+            self._release,
+            Path(folder),
+            kinds=[Paper(name) for name in only],
+            recipe=load_recipe(Path(recipe)) if recipe else None,
+            has_data=data,
+            force=force,
+        )
+        return [Path(result.folder, name) for name in result.files]
 
     def to_datasets(self) -> "DatasetDict":
         """Return `train` and `validation` as Hugging Face datasets, in memory.

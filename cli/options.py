@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 
-def _check_recipe(context: typer.Context, path: Path | None) -> Path | None:
+def check_recipe(context: typer.Context, path: Path | None) -> Path | None:
     """Report an error in the recipe at once: the libraries of a build take seconds to load."""
     if path is not None and not context.resilient_parsing:
         from bedrock_sluice.flows.recipe import load_recipe
@@ -18,7 +18,7 @@ def _check_recipe(context: typer.Context, path: Path | None) -> Path | None:
 
 _RECIPE_HELP = "The recipe, a TOML file."
 RecipePath = Annotated[
-    Path, typer.Argument(metavar="RECIPE", help=_RECIPE_HELP, callback=_check_recipe)
+    Path, typer.Argument(metavar="RECIPE", help=_RECIPE_HELP, callback=check_recipe)
 ]
 # For `sluice doctor`, which reports a wrong recipe as one of its findings.
 UncheckedRecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help=_RECIPE_HELP)]
@@ -29,7 +29,7 @@ JobRecipe = Annotated[
     Path | None,
     typer.Option(
         help="Read the job settings from this recipe instead of that of the build.",
-        callback=_check_recipe,
+        callback=check_recipe,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

@@ -13,6 +13,7 @@ import msgspec
 from pydantic import ValidationError, model_validator
 
 from bedrock_sluice.flows.recipe.errors import RecipeError, explain, line_of, unknown
+from bedrock_sluice.flows.recipe.papers_section import PapersSection
 from bedrock_sluice.flows.recipe.sections import (
     AnswerSection,
     CurateSection,
@@ -62,6 +63,7 @@ class Recipe(Section):
     split: SplitSection = SplitSection()
     grader: GraderSection | None = None
     train: TrainSection | None = None
+    papers: PapersSection | None = None
 
     @model_validator(mode="after")
     def _knows_the_metadata_key(self) -> Self:
@@ -130,10 +132,10 @@ class Recipe(Section):
 def recipe_digest(content: Mapping[str, Any]) -> str:
     """SHA-256 of what decides the data, wherever lake, logs, labels and grader lie.
 
-    Job settings ([train]) are left out, and a grader that no build tries. `content` is the recipe
-    as its manifest holds it: one of an older version keeps its digest.
+    Job settings ([train]), [papers] and a grader that no build tries are left out. `content` is the
+    recipe as its manifest holds it: one of an older version keeps its digest.
     """
-    hashed_keys = {k: v for k, v in content.items() if k not in ("lake", "train")}
+    hashed_keys = {k: v for k, v in content.items() if k not in ("lake", "papers", "train")}
     grader = hashed_keys.get("grader", {})
     if not grader.get("in_gate", "python" in grader):  # see `GraderSection.is_in_gate`
         hashed_keys.pop("grader", None)

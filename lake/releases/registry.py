@@ -113,6 +113,16 @@ class Use:
     objects: Mapping[str, Entry]
 
     @property
+    def digest(self) -> str:
+        """The digest of the release."""
+        return self.stem.rpartition("/")[2]
+
+    @property
+    def last_number(self) -> int:
+        """The number of the last request; 0 if none followed the reservation."""
+        return max(self._numbers("job"), default=0)
+
+    @property
     def claims(self) -> list[Claim]:
         """The claims that may still lead to a job; none once the job is registered."""
         if _REGISTERED_NAME in self.objects:
@@ -123,7 +133,7 @@ class Use:
     @property
     def next_number(self) -> int:
         """The number of the claim of whoever asks for the job now: an open one is shared."""
-        last = max(self._numbers("job"), default=0)
+        last = self.last_number
         is_open = _REGISTERED_NAME in self.objects or any(claim.number for claim in self.claims)
         return last if is_open else last + 1
 
@@ -164,7 +174,7 @@ class Use:
         Raises:
             IntegrityError: it is not what was written.
         """
-        last = max(self._numbers("job"), default=0) if number is None else number
+        last = self.last_number if number is None else number
         name = f"job-{last}.json"
         return self._read(name, JobRequest) if name in self.objects else None
 
@@ -190,6 +200,15 @@ class Use:
         """
         name = f"started-{number}.json"
         return self._read(name, JobStart) if name in self.objects else None
+
+    def claim_end(self, number: int) -> JobEnd | None:
+        """How the job of the n-th claim ended; None if it may still run, or is the registered one.
+
+        Raises:
+            IntegrityError: it is not what was written.
+        """
+        names = [f"{kind}-{number}.json" for kind in ("released", "refused")]
+        return next((self._read(name, JobEnd) for name in names if name in self.objects), None)
 
     def failed_jobs(self) -> int:
         """How many jobs there were that came to nothing.

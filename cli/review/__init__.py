@@ -1,0 +1,1 @@
+"""Commands about releases for the people who decide on them."""
