@@ -16,7 +16,7 @@ from bedrock_sluice.cli.data import build, convert, demo, diff, explain, pull
 from bedrock_sluice.cli.failures import report_error, report_signal
 from bedrock_sluice.cli.log import LogFormat, LogLevel, configure_logging
 from bedrock_sluice.cli.operations import doctor, gc, schema, serve, validate
-from bedrock_sluice.cli.review import papers
+from bedrock_sluice.cli.review import papers, trace
 from bedrock_sluice.cli.rewards import check, estimate, grade, grader
 from bedrock_sluice.cli.training import approve, status, train
 from bedrock_sluice.cli.version import show_version
@@ -58,7 +58,7 @@ def configure(
 PANELS = {
     "Data": (demo, build, pull, convert, explain, diff),
     "Rewards": (check, grade, estimate),
-    "Review": (papers,),
+    "Review": (papers, trace),
     "Training": (approve, train, status),
     "Operations": (validate, schema, doctor, serve, gc),
 }

@@ -82,7 +82,7 @@ def _describe(facts: PaperFacts) -> Json:
     optional = {
         "license": settings.license,
         "url": settings.url,
-        "datePublished": settings.published and settings.published.isoformat(),
+        "datePublished": settings.publication_date and settings.publication_date.isoformat(),
         "creator": provider,
         "publisher": provider,
         "inLanguage": list(facts.languages) or None,
@@ -176,7 +176,7 @@ def _rai_fields(facts: PaperFacts) -> Json:
         action: [kind for kind, each in recipe.privacy.actions().items() if each == action]
         for action in ACTIONS
     }
-    examined = f"{release.curation.prompts:,} prompts were examined"
+    scope = f"{release.curation.prompts:,} prompts were examined"
     limits = [
         *find_gaps(facts),
         "The prompts come from the users of one application.",
@@ -203,7 +203,7 @@ def _rai_fields(facts: PaperFacts) -> Json:
         ],
         "rai:dataLimitations": limits,
         "rai:personalSensitiveInformation": [
-            f"{', '.join(names)}: {ACTIONS[action]}; {examined}"
+            f"{', '.join(names)}: {ACTIONS[action]}; {scope}"
             for action, names in kinds.items()
             if names
         ],

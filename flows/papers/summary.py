@@ -38,8 +38,8 @@ def render_summary(facts: PaperFacts) -> bytes:
     models = [job for job in facts.jobs if job.model_arn]
     requests = [job.request.request for job in models or facts.jobs]
     actions = recipe.privacy.actions()
-    dropped = release.counts.dropped
-    blocked = (Reason.CURATE_GUARDRAIL_INPUT, Reason.CURATE_GUARDRAIL_OUTPUT)
+    drops = release.counts.dropped
+    guardrail_reasons = (Reason.CURATE_GUARDRAIL_INPUT, Reason.CURATE_GUARDRAIL_OUTPUT)
     return render(
         "summary.md.j2",
         facts=facts,
@@ -54,7 +54,7 @@ def render_summary(facts: PaperFacts) -> bytes:
         latest=f"{facts.last:%m/%Y}" if facts.last else None,
         tables=len(recipe.answer.labels) + len(recipe.answer.feedback),
         model_answers=count_model_answers(facts),
-        blocked=sum(dropped.get(reason.value, 0) for reason in blocked),
+        blocked=sum(drops.get(reason.value, 0) for reason in guardrail_reasons),
         treatments=[
             (action, [kind for kind, each in actions.items() if each == action])
             for action in sorted(set(actions.values()))

@@ -18,5 +18,5 @@ class PapersSection(Section):
     provider: Text | None = None  # who answers for the dataset: a company, a team
     contact: Text | None = None
     url: Text | None = None  # where the dataset is published
-    published: date | None = None
+    publication_date: date | None = None
     languages: tuple[Annotated[str, Field(pattern="^[a-z]{2,3}$")], ...] = ()  # ISO 639

@@ -28,7 +28,7 @@ title = "Sums of a tutor"
 license = "cc-by-4.0"
 contact = "data@example.org"
 languages = ["en"]
-published = 2026-11-03
+publication_date = 2026-11-03
 """
 
 
@@ -144,8 +144,8 @@ def test_the_card_counts_what_the_manifest_counts(facts: PaperFacts) -> None:
     card = render_papers(facts)["README.md"].decode()
     manifest = facts.manifest
     for stage in manifest.stages:
-        dropped = stage.input - stage.kept
-        assert f"| `{stage.stage}` | {stage.input:,} | {dropped:,} | {stage.kept:,} |" in card
+        drops = stage.input - stage.kept
+        assert f"| `{stage.stage}` | {stage.input:,} | {drops:,} | {stage.kept:,} |" in card
     for source, number in manifest.answers.lines_by_source.items():
         assert f"| `{source}` | {number:,} |" in card
     header = front_matter(card.encode())
@@ -218,12 +218,12 @@ def test_the_command_reads_the_settings_of_a_recipe(
     recipe = tmp_path / "recipe.toml"
     recipe.write_text((Path(release.uri).parents[3] / "recipe.toml").read_text() + SETTINGS)
     out = tmp_path / "out"
-    ran = sluice("papers", release.uri, "--out", out, "--recipe", recipe, "--data")
-    assert ran.code == 0
-    assert ran.out.splitlines() == [
+    result = sluice("papers", release.uri, "--out", out, "--recipe", recipe, "--data")
+    assert result.code == 0
+    assert result.out.splitlines() == [
         str(out / name) for name in (*PAPERS, "train.jsonl", "validation.jsonl")
     ]
-    assert "training-data-summary.md: 1" in ran.err
+    assert "training-data-summary.md: 1" in result.err
     card = (out / "README.md").read_bytes()
     header = front_matter(card)
     assert (header["license"], header["pretty_name"]) == ("cc-by-4.0", "Sums of a tutor")
@@ -252,9 +252,9 @@ def test_papers_are_the_same_each_time_and_are_not_overwritten_once_edited(
     edited_card = tmp_path / "out" / "README.md"
     edited_card.write_text("mine")
     (tmp_path / "out" / "training-data-summary.md").unlink()
-    ran = sluice(*arguments)
-    assert ran.code == 2
-    assert "README.md: exists with different content" in ran.err
+    result = sluice(*arguments)
+    assert result.code == 2
+    assert "README.md: exists with different content" in result.err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["README.md"]
     assert sluice(*arguments, "--force").code == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == files
