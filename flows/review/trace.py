@@ -226,10 +226,10 @@ def _follow_records(chain: _Chain, release: Release) -> pl.DataFrame:
         nonlocal places
         inputs = manifest.inputs.objects
         landed_inputs = find_inputs(release.lake, inputs, recipe_of(release).window)
-        if landed_inputs.missing:
+        if missing := landed_inputs.missing:
             raise IntegrityError(
-                f"the lake does not hold {len(landed_inputs.missing):,} of {len(inputs):,} log objects "
-                f"with their digests: {_some(landed_inputs.missing)}"
+                f"the lake does not hold {len(missing):,} of {len(inputs):,} log objects with "
+                f"their digests: {_some(missing)}"
             )
         places = landed_inputs.read_places()
         return f"the lake holds all {len(inputs):,} log objects with their digests"
