@@ -1,13 +1,14 @@
 """The stage `derive`: the derived part of each landed part, from the lake or computed now."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.recipe import Recipe
@@ -31,6 +32,10 @@ from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.transforms.curate.derived_rows import DeriveOptions, derive_rows
 from bedrock_sluice.transforms.errors import TransientError
 from bedrock_sluice.transforms.tables import LANDED
+
+MAX_RUN_BYTES = 1 << 20  # of landed parts that are derived in a row, unless one has more
+MAX_RUN_PARTS = 256
+TOGETHER_BYTES = 4 << 20  # of landed rows, from which on they are derived without the next ones
 
 
 @dataclass(frozen=True)
@@ -145,8 +150,9 @@ class DerivedFiles:
         number, total = len(self._paths), len(self._paths) + len(tasks)
         reopen_store.cache_clear()
         new_parts = list[Entry]()
-        for entry in distribute(partial(compute_derived, self._derivation), tasks, size):
-            new_parts.append(entry)
+        runs = task_runs(tasks)
+        for entries in distribute(partial(compute_derived, self._derivation), runs, size):
+            new_parts += entries
             report_progress(number + len(new_parts), total)
         files = in_order(self._lake.local, new_parts, 0)
         self._paths |= {task.number: path for task, path in zip(tasks, files, strict=True)}
@@ -208,24 +214,72 @@ def _find(lake: Store, task: DeriveTask) -> Path | None:
     return None
 
 
-def compute_derived(derivation: Derivation, task: DeriveTask) -> Entry:
-    """Compute the derived part of a landed part and put it into the lake.
+def task_runs(tasks: Iterable[DeriveTask]) -> Iterator[list[DeriveTask]]:
+    """Group tasks that one worker does in a row: several small ones, bounded in bytes."""
+    run, size = list[DeriveTask](), 0
+    for task in tasks:
+        if run and (size + task.landed.size > MAX_RUN_BYTES or len(run) == MAX_RUN_PARTS):
+            yield run
+            run, size = [], 0
+        run.append(task)
+        size += task.landed.size
+    if run:
+        yield run
+
+
+def compute_derived(derivation: Derivation, run: Sequence[DeriveTask]) -> list[Entry]:
+    """Compute the derived parts of landed parts and put them into the lake.
 
     Raises:
-        IntegrityError: the landed part is damaged.
+        IntegrityError: a landed part is damaged.
     """
-    lake = reopen_store(derivation.lake)
-    landed = lake.local(task.landed)
+    lake, entries = reopen_store(derivation.lake), list[Entry]()
+    landed = [lake.local(task.landed) for task in run]
+    tables = chain.from_iterable(
+        ((number, table) for table in read_rows(path, LANDED.names, None))
+        for number, path in enumerate(landed)
+    )
+    derived = _derive_together(tables, derivation.options)
     with TemporaryDirectory(prefix="sluice-derive-") as folder:
         path = Path(folder, "derived.parquet")
-        with open_derived(path, digest_of(landed)) as writer:
-            for table in read_rows(landed, LANDED.names, None):
-                _write_rows(writer, table, derivation.options)
-                del table  # it may be large; the next one is read without it
-        pa.default_memory_pool().release_unused()
-        return put_derived(lake, derivation.fingerprint, task.landed.key, path, task.entries)
+        for number, pieces in groupby(derived, itemgetter(0)):
+            with open_derived(path, digest_of(landed[number])) as writer:
+                for _, piece in pieces:
+                    writer.write_table(piece)
+                    del piece  # it may be large; the next one is computed without it
+            pa.default_memory_pool().release_unused()
+            task, name = run[number], derivation.fingerprint
+            entries.append(put_derived(lake, name, task.landed.key, path, task.entries))
+    return entries
 
 
-# A function of its own, so that its tables are freed before the next one is read.
-def _write_rows(writer: pq.ParquetWriter, landed: pa.Table, options: DeriveOptions) -> None:
-    writer.write_table(derive_rows(landed, options))
+def _derive_together(
+    tables: Iterable[tuple[int, pa.Table]], options: DeriveOptions
+) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the derived rows of each landed table, beside the number of its part.
+
+    To derive few rows takes as long as to derive hundreds: small tables are derived as one.
+    """
+    batch, size = list[tuple[int, pa.Table]](), 0
+    for number, table in tables:
+        batch.append((number, table))
+        size += table.nbytes
+        del table
+        if size >= TOGETHER_BYTES:
+            yield from _derive_batch(batch, options)
+            batch, size = [], 0
+    yield from _derive_batch(batch, options)
+
+
+def _derive_batch(
+    batch: list[tuple[int, pa.Table]], options: DeriveOptions
+) -> Iterator[tuple[int, pa.Table]]:
+    places = [(number, table.num_rows) for number, table in batch]
+    if not batch:
+        return
+    landed = pa.concat_tables([table for _, table in batch])
+    batch.clear()
+    rows, start = derive_rows(landed, options), 0
+    for number, row_count in places:
+        yield number, rows.slice(start, row_count)
+        start += row_count

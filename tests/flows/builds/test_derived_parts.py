@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -81,9 +81,9 @@ def computed_parts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys of the landed parts that are derived while a test runs, in order."""
     keys, compute = list[str](), derive.compute_derived
 
-    def note(derivation: derive.Derivation, task: derive.DeriveTask) -> Entry:
-        keys.append(task.landed.key)
-        return compute(derivation, task)
+    def note(derivation: derive.Derivation, run: Sequence[derive.DeriveTask]) -> list[Entry]:
+        keys.extend(task.landed.key for task in run)
+        return compute(derivation, run)
 
     monkeypatch.setattr(derive, "compute_derived", note)
     return keys
