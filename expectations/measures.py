@@ -235,6 +235,12 @@ def measure_sources(answers: AnswerFacts) -> pl.DataFrame:
     return pl.DataFrame([counts, percent], schema=SOURCE_MEASURES)
 
 
+def measure_regions(regions: pl.Series, allowed_regions: Sequence[str]) -> pl.DataFrame:
+    """Return for each line whether its record was logged in another Region than is allowed."""
+    is_allowed = regions.is_in(allowed_regions).fill_null(value=False)
+    return pl.DataFrame({"other_region": ~is_allowed})
+
+
 def _is_on_both_sides(lines: pl.DataFrame, column: str) -> pl.Series:
     return lines.select(pl.col("split").n_unique().over(column) > 1).to_series()
 

@@ -14,11 +14,13 @@ from bedrock_sluice.flows.running.executor import keep_processes
 from bedrock_sluice.flows.running.executor_setting import PROCESSES, open_executor
 from bedrock_sluice.lake.evaluation import Evaluation, read_evaluation
 from bedrock_sluice.lake.exchanges import ExchangeFiles
+from bedrock_sluice.lake.exclusions import ExclusionList, read_exclusions
 from bedrock_sluice.lake.labels import Labels, read_labels
 from bedrock_sluice.lake.logs.landed_window import LandedWindow, find_landed
 from bedrock_sluice.lake.logs.source import Source, open_source
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import Store
+from bedrock_sluice.lake.tombstones import read_digests
 from bedrock_sluice.rewards.conformance.profile import Profile
 from bedrock_sluice.rewards.profiles import profile_named
 from bedrock_sluice.rewards.running.process import LocalGrader
@@ -27,6 +29,7 @@ from bedrock_sluice.transforms.dedup.line_marks import MarkCache
 from bedrock_sluice.transforms.derived_metadata import Derivation
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.features.languages import check_languages
+from bedrock_sluice.transforms.rights.settings import Exclusion
 
 MINUTE = "%Y-%m-%d %H:%M"  # how messages and the report write a time
 
@@ -78,6 +81,26 @@ class BuildContext:
         section = self.recipe.answer.feedback
         return [read_labels(uri, self.base, kind="feedback table") for uri in section]
 
+    @cached_property
+    def exclusion_lists(self) -> list[ExclusionList]:
+        """The exclusion lists that the recipe names."""
+        rights = self.recipe.rights
+        if rights is None:
+            return []
+        subjects = rights.subjects()
+        return [read_exclusions(uri, self.base, subjects) for uri in rights.exclude_files]
+
+    @cached_property
+    def exclusions(self) -> list[Exclusion]:
+        """All exclusions, those in the recipe first."""
+        own = self.recipe.rights.exclusions() if self.recipe.rights else []
+        return [*own, *(each for table in self.exclusion_lists for each in table.exclusions)]
+
+    @cached_property
+    def forgotten_digests(self) -> frozenset[str]:
+        """The digests of the requests that were forgotten in this lake."""
+        return read_digests(self.lake)
+
     def open_all(self) -> None:
         """Open all that the recipe names, before it all takes time.
 
@@ -85,7 +108,7 @@ class BuildContext:
             ConfigError: one of them is not there, or broken.
         """
         _ = self.lake, self.source
-        _ = self.labels, self.feedback, self.evaluation
+        _ = self.labels, self.feedback, self.evaluation, self.exclusions
         check_languages(self.recipe.quality.languages)
         grader = self.recipe.grader
         if grader and grader.python:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.hints import check_selected
+from bedrock_sluice.flows.rights.records import check_records
 from bedrock_sluice.flows.running.runner import StageRunner, run_directly
 from bedrock_sluice.flows.running.stage_log import LoggedLedger
 from bedrock_sluice.flows.running.suite_process import start_suites
@@ -59,6 +60,12 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
     readable = ledger.enter("pull", records.height, partition(records, UNREADABLE))
     selection = ledger.enter("select", readable.height, partition(readable))
 
+    rights = None
+    if section := context.recipe.rights:
+        check = partial(check_records, context, section, selection)
+        rights = run_stage("rights", lambda _: check())
+        selection = ledger.enter("rights", selection.height, rights.result)
+
     result = run_stage("normalise", partial(normalise, context, selection))
     exchanges = ledger.enter("normalise", selection.height, result)
 
@@ -90,6 +97,7 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
         curation=curation.facts,
         slices=curation.slices,
         answers=replace(answers.facts, lines_with_instruction=int(lines["is_instructed"].sum())),
+        rights=rights.facts_of(lines) if rights else None,
     )
     return Prepared(records, lines, candidates, ledger, facts, earlier)
 
@@ -112,7 +120,8 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
         lines = ledger.enter("grade", lines.height, result)
 
     gate_result = run_stage(
-        "gate", lambda _: gate(context, lines, ledger.count, grading, facts.answers)
+        "gate",
+        lambda _: gate(context, lines, ledger.count, grading, facts.answers),
     )
 
     fates = ledger.close(lines)

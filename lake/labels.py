@@ -125,7 +125,12 @@ def _jsonl(content: bytes, name: str) -> _Numbered:
             yield number, row
 
 
-def _csv(content: bytes, name: str) -> _Numbered:
+def csv_rows(content: bytes, name: str) -> _Numbered:
+    """Yield the rows of a CSV file with the numbers of their lines; an empty cell is None.
+
+    Raises:
+        ConfigError: it is not CSV in UTF-8; the message begins with `name` and the line.
+    """
     lines = csv.reader(StringIO(_text(content, name), newline=""), strict=True)
     header = None
     start = 1
@@ -195,6 +200,6 @@ def _parquet(content: bytes, name: str) -> _Numbered:
 
 _READERS: dict[str, Callable[[bytes, str], _Numbered]] = {
     ".jsonl": _jsonl,
-    ".csv": _csv,
+    ".csv": csv_rows,
     ".parquet": _parquet,
 }

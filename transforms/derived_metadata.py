@@ -40,6 +40,11 @@ def model_name(model_id: pl.Expr) -> pl.Expr:
     return model_id.str.split("/").list.last()
 
 
+def model_family(model_id: pl.Expr) -> pl.Expr:
+    """The family of a model, such as `amazon.nova-lite`; null where an id has another form."""
+    return model_id.str.extract(_FAMILY, 1)
+
+
 def columns_needed(derivations: Sequence[Derivation]) -> set[str]:
     """The landed columns that the derivations read."""
     of_source = {"model_family": "model_id", "system_prompt": "input_body"}
@@ -66,7 +71,7 @@ def _text(landed: pl.DataFrame, each: Derivation) -> pl.Expr:
         prints = [system_fingerprint(body) for body in landed["input_body"]]
         text = pl.lit(pl.Series(prints, dtype=pl.String))
     elif each.source == "model_family":
-        text = pl.col("model_id").str.extract(_FAMILY, 1)
+        text = model_family(pl.col("model_id"))
     else:
         text = pl.col(each.source)
     return text.str.extract(each.pattern, 1) if each.pattern else text

@@ -75,6 +75,15 @@ class Reason(StrEnum):
         "an earlier record has the same id but different bodies",
     )
 
+    RIGHTS_FORGOTTEN = "rights_forgotten", "it was forgotten with `sluice forget`"
+    RIGHTS_NO_CONSENT = (
+        "rights_no_consent",
+        "its request metadata does not have the consent that the recipe asks for",
+    )
+    RIGHTS_OPTED_OUT = "rights_opted_out", "its request metadata opts out of training"
+    RIGHTS_EXCLUDED = "rights_excluded", "an entry of the recipe's exclusions matches it"
+    RIGHTS_REGION = "rights_region", "it was logged in a Region that the recipe does not allow"
+
     CURATE_ERROR = "curate_error", "the call failed"
     CURATE_NO_BODY = "curate_no_body", "the bodies were not logged"
     CURATE_EMBEDDING = "curate_embedding", "call of an embedding model, which returns no text"
@@ -169,6 +178,10 @@ class Reason(StrEnum):
     ANSWER_CONFLICT = "answer_conflict", "its labels contradict each other"
     ANSWER_REJECTED = "answer_rejected", "its logged response was judged wrong by people"
     ANSWER_DISAGREEMENT = "answer_disagreement", "the responses to its prompt do not agree enough"
+    RIGHTS_REFERENCE_MODEL = (
+        "rights_reference_model",
+        "its answer would be a response of a model that may not teach the base model",
+    )
     ANSWER_UNFIT = "answer_unfit", "the template's grader cannot read its answer"
     SPLIT_JOINED_VALIDATION = (
         "split_joined_validation",

@@ -22,6 +22,9 @@ AnswerSource = Literal["labels", "feedback", "metadata", "agreement", "extracted
 TRUST: tuple[AnswerSource, ...] = get_args(AnswerSource)
 """All sources of answers, the most trusted first."""
 
+RESPONSE_SOURCES: tuple[AnswerSource, ...] = ("agreement", "extracted", "logged")
+"""The sources whose answers are responses of models; those of the others are people's own."""
+
 MINIMUM_SHARE = 0.6  # of the responses to a prompt that must agree on an answer
 MINIMUM_RESPONSES = 2
 

@@ -222,6 +222,7 @@ LINES = Table(
 STAGES: Mapping[str, Table] = {
     "pull": RECORDS,
     "select": RECORDS,
+    "rights": RECORDS,
     "normalise": READ_EXCHANGES,
     "curate": PROMPTS,
     "answer": ANSWERED,

@@ -14,6 +14,7 @@ from pydantic import ValidationError, model_validator
 
 from bedrock_sluice.flows.recipe.errors import RecipeError, explain, line_of, unknown
 from bedrock_sluice.flows.recipe.papers_section import PapersSection
+from bedrock_sluice.flows.recipe.rights_section import RightsSection
 from bedrock_sluice.flows.recipe.sections import (
     AnswerSection,
     CurateSection,
@@ -34,11 +35,13 @@ from bedrock_sluice.lake.logs.source import Window
 from bedrock_sluice.rewards.profiles import profiles
 from bedrock_sluice.rewards.templates.base import template_named, template_names
 from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.settings import RESPONSE_SOURCES, select_trusted_sources
 
 PATHS = {
     "source": ("uri", "bodies"),
     "answer": ("labels", "feedback"),
     "grader": ("lambda_arn",),
+    "rights": ("exclude_files",),
 }
 """Where things lie: no part of what a recipe asks for."""
 
@@ -56,6 +59,7 @@ class Recipe(Section):
     derive: tuple[DeriveSection, ...] = ()
     normalise: NormaliseSection = NormaliseSection()
     select: SelectSection = SelectSection()
+    rights: RightsSection | None = None
     curate: CurateSection = CurateSection()
     quality: QualitySection = QualitySection()
     privacy: PrivacySection = PrivacySection()
@@ -64,6 +68,32 @@ class Recipe(Section):
     grader: GraderSection | None = None
     train: TrainSection | None = None
     papers: PapersSection | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_base_model(cls, content: Any) -> Any:
+        """The model that is trained decides about answers, so it is a part of [rights]."""
+        match content:
+            case {"rights": dict() as rights, "train": {"model": str() as model}}:
+                return {**content, "rights": {"base_model": model, **rights}}
+            case _:
+                return content
+
+    @model_validator(mode="after")
+    def _knows_the_base_model(self) -> Self:
+        """Only then it is known whose responses may teach it."""
+        if self.rights is None:
+            return self
+        sources = select_trusted_sources(self.answer.sources, self.answer.minimum_trust)
+        if not self.rights.base_model and set(sources) & set(RESPONSE_SOURCES):
+            raise ValueError(
+                "[rights] needs base_model, or [train] a model: answers come from responses of "
+                "models, whose providers may forbid to train others on them"
+            )
+        region = self.train.region if self.train else None
+        if region and self.rights.regions and region not in self.rights.regions:
+            raise ValueError(f"[train] region: {region} is not one of the regions of [rights]")
+        return self
 
     @model_validator(mode="after")
     def _knows_the_metadata_key(self) -> Self:

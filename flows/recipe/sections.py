@@ -313,6 +313,7 @@ class TrainSection(Section):
     """The job. `hyper_parameters` are those of Bedrock's `rftConfig`, in Bedrock's words."""
 
     model: Text
+    region: Text | None = None  # where the job runs; default: that of the AWS settings
     role_arn: Text
     output_uri: Text
     data_uri: Text | None = None  # an s3:// prefix for the lines, where the lake is a folder

@@ -27,7 +27,8 @@ from bedrock_sluice.transforms.answers.table_usage import table_usage
 from bedrock_sluice.transforms.facts.release_facts import AnswerFacts, SourceUsage
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.reasons import Reason
-from bedrock_sluice.transforms.settings import select_trusted_sources
+from bedrock_sluice.transforms.rights.reference_models import name_reference_models
+from bedrock_sluice.transforms.settings import RESPONSE_SOURCES, select_trusted_sources
 
 OWN_SOURCES = ("labels", "feedback", "metadata")
 """Sources of answers that do not rest on the logged response alone."""
@@ -50,8 +51,9 @@ def answer(
 ) -> AnswerResult:
     """Find the reference answer of each prompt.
 
-    `exchanges` are all that were read, `candidate_responses` those that may give an answer;
-    `logged_ids` are the request ids of all records, whatever became of them.
+    `exchanges` are all that were read, `candidate_responses` those whose response is good: it may
+    be an answer, unless an unlisted model gave it. `logged_ids` are the request ids of all records,
+    whatever became of them.
 
     Raises:
         ConfigError: no source has an answer for any prompt.
@@ -60,7 +62,7 @@ def answer(
     answer_context = AnswerContext(
         prompts,
         exchanges,
-        candidate_responses,
+        candidate_responses.filter("has_good_response"),
         lambda rows: context.exchanges.read(("response",), rows["exchange"]),
         context.template,
     )
@@ -80,6 +82,9 @@ def answer(
         for name in sources_in_use
     ]
     result = _with_tools(context, choose_answers(prompts, answers_by_source))
+    if {*sources_in_use} & {*RESPONSE_SOURCES, "feedback"}:
+        unlisted = candidate_responses.filter("is_unlisted_response")
+        result = name_reference_models(result, unlisted)
     sources = {
         name: _usage(context, name, table, result, logged_ids) for name, table in tables.items()
     }

@@ -6,6 +6,7 @@ from itertools import chain
 import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.rights.references import mark_unlisted_responses
 from bedrock_sluice.flows.stages.answer import with_labels
 from bedrock_sluice.flows.stages.features import add_features, compare_texts
 from bedrock_sluice.flows.stages.lineage import excluded_prompts
@@ -79,7 +80,8 @@ class Curated:
 def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     """Drop what cannot teach, what says the same again, and what must not be trained on."""
     options = context.recipe.curate
-    with_label = with_labels(context, with_response_flags(exchanges))
+    with_flags = mark_unlisted_responses(context, with_response_flags(exchanges))
+    with_label = with_labels(context, with_flags)
     filters = Filters(_with_conversations(context, with_label))
     filters.pass_on(
         drop_unteachable(
@@ -98,7 +100,9 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
             drop_bursts(filters.kept, labelled_ids, max_burst=most, burst_minutes=minutes)
         )
     # After bursts are dropped: of each burst, only the first record's response counts.
-    candidate_responses = filters.kept.filter("has_good_response")
+    candidate_responses = filters.kept.filter(
+        pl.col("has_good_response") | pl.col("is_unlisted_response")
+    )
     filters.pass_on(drop_exact_duplicates(filters.kept))
     with_features = add_features(context, filters.kept)
     is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)

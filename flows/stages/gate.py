@@ -13,10 +13,12 @@ from bedrock_sluice.expectations.measures import (
     measure_leakage,
     measure_lines,
     measure_readiness,
+    measure_regions,
     measure_sources,
     measure_split,
 )
 from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.rights.records import regions_of
 from bedrock_sluice.flows.running.suite_process import SuiteRun, evaluate_suites
 from bedrock_sluice.flows.stages.grade import GradeResult
 from bedrock_sluice.flows.stages.split import split_similarity
@@ -85,6 +87,9 @@ def gate(
     if answers.sources:
         names = pl.Series(list(answers.sources))
         runs.append(SuiteRun("answers", measure_sources(answers), limits, names))
+    if recipe.rights and recipe.rights.fails_other_regions:
+        regions = measure_regions(regions_of(context, lines), recipe.rights.regions)
+        runs.append(SuiteRun("rights", regions, {}, lines["request_id"]))
     certificate = LeakageCertificate(
         exact=int(leaks["exact"].sum()),
         prefix=int(leaks["prefix"].sum()),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from hashlib import sha256
 
+import msgspec
 import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
@@ -15,7 +16,10 @@ from bedrock_sluice.lake.releases.release import Release
 from bedrock_sluice.lake.releases.split_history import SplitHistory, read_split_history
 from bedrock_sluice.transforms.chat.training_line import messages_of
 from bedrock_sluice.transforms.curate.trained_before import as_excluded, registry_facts
+from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.rights.tombstones import find_forgotten
 from bedrock_sluice.transforms.split import VALIDATION
+from bedrock_sluice.transforms.tables import RECORD_KEY
 
 
 def inputs_of(context: BuildContext) -> Inputs:
@@ -31,7 +35,23 @@ def inputs_of(context: BuildContext) -> Inputs:
         feedback_sha256=[table.sha256 for table in context.feedback],
         evaluation_sha256=context.evaluation.sha256,
         grader_sha256=_grader_sha256(context),
+        exclusions_sha256=[table.sha256 for table in context.exclusion_lists],
+        forgotten_sha256=_forgotten_sha256(context),
     )
+
+
+def _forgotten_sha256(context: BuildContext) -> str | None:
+    """Return the digest of the places of all forgotten records of the window; None without any."""
+    digests = context.forgotten_digests
+    if not digests:
+        return None
+    rows = context.landed.read([*RECORD_KEY, "request_id", "reason"])
+    is_marked = (rows["reason"] == Reason.RIGHTS_FORGOTTEN.value).fill_null(value=False)
+    is_forgotten = is_marked | pl.Series(
+        find_forgotten(rows["request_id"], digests), dtype=pl.Boolean
+    )
+    places = rows.filter(is_forgotten).select(RECORD_KEY).sort(RECORD_KEY)
+    return sha256(msgspec.json.encode(places.rows())).hexdigest() if places.height else None
 
 
 def _grader_sha256(context: BuildContext) -> str | None:

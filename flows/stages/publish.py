@@ -34,6 +34,7 @@ from bedrock_sluice.transforms.facts.release_facts import (
     Slice,
     StageCounts,
 )
+from bedrock_sluice.transforms.facts.rights_facts import RightsFacts
 from bedrock_sluice.transforms.release_content import (
     count_fates,
     encode_lines,
@@ -61,6 +62,7 @@ class BuildFacts:
     curation: CurationFacts
     slices: list[Slice]
     answers: AnswerFacts
+    rights: RightsFacts | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,7 @@ def _manifest(context: BuildContext, outcome: Outcome, files: Mapping[str, Path]
         answers=replace(facts.answers, lines_by_source=gate_result.lines_by_source),
         leakage=gate_result.leakage,
         readiness=outcome.readiness,
+        rights=facts.rights,
         versions=_versions(context),
     )
 

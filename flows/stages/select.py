@@ -9,6 +9,7 @@ from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.lake.duck import query
 from bedrock_sluice.sql import statement
 from bedrock_sluice.transforms.metadata_filter import describe, parse_filter
+from bedrock_sluice.transforms.rights.tombstones import mark_forgotten
 
 MAX_TAG_KEYS = 20  # that a report lists
 _TAG_COLUMNS = ("reason", "timestamp", "request_metadata")
@@ -34,7 +35,8 @@ def select(context: BuildContext) -> pl.DataFrame:
     failed_clause = pl.col("failed_clause").replace_strict(
         failures, default=None, return_dtype=pl.String
     )
-    return records.with_columns(pl.coalesce("detail", failed_clause)).drop("failed_clause")
+    records = records.with_columns(pl.coalesce("detail", failed_clause)).drop("failed_clause")
+    return mark_forgotten(records, context.forgotten_digests)
 
 
 def tag_coverage(context: BuildContext) -> dict[str | None, int]:

@@ -19,8 +19,9 @@ from bedrock_sluice.transforms.facts.release_facts import (
     StageCounts,
     UnknownShape,
 )
+from bedrock_sluice.transforms.facts.rights_facts import RightsFacts
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+\.[a-z]+$")]
@@ -53,6 +54,8 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Label and feedback tables are in the order of the recipe, evaluation sets by their path or URI
     in it. `grader_sha256` is the digest of the file of a local grader, None without one.
+    Exclusion lists are in the order of the recipe. `forgotten_sha256` is the digest of the places
+    (log object and line) of forgotten records of the window, None without any.
     """
 
     objects: list[InputObject] = []
@@ -60,6 +63,8 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     feedback_sha256: list[str] = []
     evaluation_sha256: dict[str, str] = {}
     grader_sha256: str | None = None
+    exclusions_sha256: list[str] = []
+    forgotten_sha256: str | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,11 +76,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     digest of the rules of the split. `delivered_later` counts log objects that came too late to be
     read. `earlier_releases` are the ids of those whose split was continued, `trained_before` of
     those whose prompts were dropped because jobs of the lineage were trained on them. `readiness`
-    is None if the build did not run the grader. `versions` are those of Python, Sluice and the
+    is None if the build did not run the grader, `rights` if the recipe has no such section. `versions` are those of Python, Sluice and the
     libraries that decide bytes.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[2, 3] = SCHEMA_VERSION  # 3 only has fields in addition
     name: str
     id: str
     digest: Digest
@@ -96,5 +101,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     answers: AnswerFacts = AnswerFacts()
     leakage: LeakageCertificate = LeakageCertificate()
     readiness: ReadinessFacts | None = None
+    rights: RightsFacts | None = None
     files: dict[FileName, FileFacts]
     versions: dict[str, str] = {}

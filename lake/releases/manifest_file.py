@@ -27,7 +27,7 @@ def decode_manifest(content: bytes, place: str) -> Manifest:
         version = msgspec.json.decode(content, type=_Version).schema_version
         if version == 1:
             return msgspec.json.decode(content, type=ManifestV1).upgrade()
-        if version == SCHEMA_VERSION:
+        if 1 < version <= SCHEMA_VERSION:
             return msgspec.json.decode(content, type=Manifest)
     except (ValueError, RecursionError) as error:
         # The library names the field and the types, never a value; of broken JSON, the position.

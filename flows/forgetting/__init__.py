@@ -1,0 +1,1 @@
+"""Forgetting records: where they are in a lake, and taking them out."""

@@ -1,0 +1,1 @@
+"""What may be trained on: consent, exclusions, Regions, and whose answers teach which model."""
