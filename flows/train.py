@@ -32,7 +32,8 @@ def train(release: str, dry_run: bool = False, recipe: str | None = None) -> str
 
     def work() -> str | Request:
         current = load_recipe(Path(recipe)) if recipe else None
-        job = prepare(open_release(release), current)
+        base = Path(recipe).absolute().parent if recipe else None
+        job = prepare(open_release(release), current, base)
         return job.request() if dry_run else train_on(job)
 
     return run_as_task("train", lambda _: work())

@@ -103,7 +103,7 @@ def _moment(value: object, position: str) -> datetime | None:
 
 
 def _csv(content: bytes, name: str) -> Iterator[tuple[int, Row]]:
-    """Yield the rows; blank cells are no values."""
+    """Yield the rows; blank cells count as missing."""
     for number, row in csv_rows(content, name):
         cells = {key: cell.strip() or None for key, cell in row.items() if isinstance(cell, str)}
         yield number, dict.fromkeys(row) | cells

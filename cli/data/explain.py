@@ -38,7 +38,9 @@ def explain(  # noqa: PLR0913, PLR0917 - options of the command line
         raise typer.BadParameter("give either REQUEST_ID or --reason")
     from bedrock_sluice.cli.console import people, print_json
     from bedrock_sluice.flows.review.explanation import find_fates, find_reason, find_release
+    from bedrock_sluice.lake.tombstones import find_moment
     from bedrock_sluice.transforms.errors import ExitCode
+    from bedrock_sluice.transforms.rights.tombstones import request_digest
 
     source = find_release(recipe, release)
     if reason is not None:
@@ -50,13 +52,17 @@ def explain(  # noqa: PLR0913, PLR0917 - options of the command line
         facts = {"request_id": request_id}
         records = source.manifest.counts.records
         message = f"no record of that id among the {records:,} of release {source.id}"
+        if at := find_moment(source.lake, {request_digest(request_id or "")}):
+            facts["forgotten_at"] = at
+            message = f"it was forgotten on {at:%Y-%m-%d}: no later build uses it"
     if as_json:
         print_json({"release": source.uri, **facts, "fates": fates})
     else:
         _show(source, fates)
-    if reason is not None or not fates:
+    is_forgotten = "forgotten_at" in facts
+    if reason is not None or not fates or is_forgotten:
         people.print(message, markup=False)
-    if not fates:
+    if not fates and not is_forgotten:
         raise SystemExit(ExitCode.CHECK_FAILED)
 
 

@@ -30,7 +30,9 @@ def train(
     from bedrock_sluice.flows.training.job import prepare, train_on
     from bedrock_sluice.lake.releases.release import open_release
 
-    job = prepare(open_release(release), load_recipe(recipe) if recipe else None)
+    current = load_recipe(recipe) if recipe else None
+    base = recipe.absolute().parent if recipe else None
+    job = prepare(open_release(release), current, base)
     if dry_run:
         print_json(job.request())
         return

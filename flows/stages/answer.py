@@ -83,8 +83,8 @@ def answer(
     ]
     result = _with_tools(context, choose_answers(prompts, answers_by_source))
     if {*sources_in_use} & {*RESPONSE_SOURCES, "feedback"}:
-        unlisted = candidate_responses.filter("is_unlisted_response")
-        result = name_reference_models(result, unlisted)
+        unlisted_responses = candidate_responses.filter("is_unlisted_response")
+        result = name_reference_models(result, unlisted_responses)
     sources = {
         name: _usage(context, name, table, result, logged_ids) for name, table in tables.items()
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -26,14 +26,17 @@ from bedrock_sluice.lake.logs.landed import (
     part_key,
     read_parts,
     source_name,
+    with_erasures,
     write_footer,
 )
 from bedrock_sluice.lake.logs.source import LogObject, Source, Window
 from bedrock_sluice.lake.stores.opening import reopen_store
 from bedrock_sluice.lake.stores.store import ObjectRefusedError, Store
+from bedrock_sluice.lake.tombstones import read_digests
 from bedrock_sluice.transforms.decode.records import decode_rows
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.rights.tombstones import erased_row, is_forgotten
 from bedrock_sluice.transforms.tables import BODY_COLUMNS, landed_table
 
 FETCHERS = 16  # objects that a worker fetches at once; a run of batches bounds their bytes
@@ -54,6 +57,7 @@ class Places:
     lake: str
     bodies: tuple[str, ...]
     source_name: str
+    forgotten_digests: frozenset[str] = frozenset()
 
 
 def pull(source: Source, lake: Store, window: Window, report_progress: ReportProgress) -> int:
@@ -74,6 +78,7 @@ def pull(source: Source, lake: Store, window: Window, report_progress: ReportPro
     parts = read_parts(lake, name, window)
     missing_objects = missing(source.objects(window), parts)
     places = Places(source.store.uri, lake.uri, (source.store.uri, *source.bodies), name)
+    places = replace(places, forgotten_digests=read_digests(lake))
     runs = list(batch_runs(batches(missing_objects)))
     cost = sum(each.entry.size + OBJECT_BYTES for each, _ in missing_objects)
     done_count = object_count = unread_total = 0
@@ -108,7 +113,7 @@ def _land(places: Places, run: Sequence[Batch]) -> tuple[int, int]:
         raws = pool.map(partial(_fetch, logs), (each for batch in run for each, _ in batch))
         for number, batch in enumerate(run):
             path = Path(folder, f"{number}.parquet")
-            if objects := _write_part(path, batch, raws, bodies):
+            if objects := _write_part(path, batch, raws, bodies, places.forgotten_digests):
                 key = part_key(places.source_name, batch[0][0].partition, objects)
                 puts.append(pool.submit(lake.put_new, key, path))
                 landed_objects += objects
@@ -118,7 +123,11 @@ def _land(places: Places, run: Sequence[Batch]) -> tuple[int, int]:
 
 
 def _write_part(
-    path: Path, batch: Batch, raws: Iterator[bytes | Reason], bodies: Bodies
+    path: Path,
+    batch: Batch,
+    raws: Iterator[bytes | Reason],
+    bodies: Bodies,
+    forgotten_digests: frozenset[str],
 ) -> list[Held]:
     """Write what a batch holds to a file, taking the bytes of its objects; returns what that is."""
     objects = list[Held]()
@@ -126,7 +135,7 @@ def _write_part(
         piece = Piece(part)
         for (each, waiting), raw in zip(batch, raws, strict=False):  # `raws` goes on after it
             if waiting is None or _count_waiting(each, raw, bodies) < waiting:
-                objects.append(_hold(piece, each, raw, bodies))
+                objects.append(_hold(piece, each, raw, bodies, forgotten_digests))
         piece.flush()
         write_footer(part, objects)
     return objects
@@ -174,10 +183,23 @@ def _count_waiting(each: LogObject, raw: bytes | Reason, bodies: Bodies) -> int:
     return UNREAD if raw in REFUSALS else bodies.count_waiting(_decode(each, raw))
 
 
-def _hold(piece: Piece, each: LogObject, raw: bytes | Reason, bodies: Bodies) -> Held:
-    """Write the rows of one object with their bodies; returns what the part holds of it."""
+def _hold(
+    piece: Piece,
+    each: LogObject,
+    raw: bytes | Reason,
+    bodies: Bodies,
+    forgotten_digests: frozenset[str],
+) -> Held:
+    """Write the rows of one object with their bodies; returns what the part holds of it.
+
+    Of a forgotten record only its place is written.
+    """
     rows = waiting = 0
+    erasures = list[int]()
     for row in map(bodies.resolve, _decode(each, raw)):
+        if forgotten_digests and is_forgotten(row.get("request_id"), forgotten_digests):
+            erasures.append(row["line"])
+            row = erased_row(row)  # noqa: PLW2901 - its content must not be written
         waiting += row.get("reason") in (Reason.PULL_BODY_MISSING, *REFUSALS)
         rows += 1
         piece.add(row)
@@ -185,4 +207,5 @@ def _hold(piece: Piece, each: LogObject, raw: bytes | Reason, bodies: Bodies) ->
     entry = each.entry
     waiting = UNREAD if raw in REFUSALS else waiting
     digest = sha256(raw if isinstance(raw, bytes) else b"").hexdigest()
-    return Held(entry.key, entry.etag, entry.size, entry.modified, digest, rows, waiting)
+    version = Held(entry.key, entry.etag, entry.size, entry.modified, digest, rows, waiting)
+    return with_erasures(version, erasures)

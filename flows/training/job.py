@@ -7,12 +7,19 @@ asks Bedrock how jobs ended, and writes that down.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from bedrock_sluice.flows.recipe import Recipe
-from bedrock_sluice.flows.training.approval import check_passed, find_approvals, job_recipe
+from bedrock_sluice.flows.rights.recheck import check_region, check_rights
+from bedrock_sluice.flows.training.approval import (
+    check_passed,
+    find_approvals,
+    job_recipe,
+    recipe_of,
+)
 from bedrock_sluice.flows.training.refusals import (
     STATUS_OPERATION,
     explain_refusals,
@@ -68,14 +75,16 @@ class Job:
         return job_request(self.release, self.recipe, self.data_uri, attempt)
 
 
-def prepare(release: Release, current: Recipe | None = None) -> Job:
+def prepare(release: Release, current: Recipe | None = None, base: Path | None = None) -> Job:
     """Everything short of starting the job; a dry run ends here. Changes nothing anywhere.
 
-    `current` is the recipe as it is now; without it, the job settings are those of the build.
+    `current` is the recipe as it is now, and `base` its folder; without it, the job settings are
+    those of the build.
 
     Raises:
-        RefusedError: the release was rejected, nobody has approved it, its job may cost more than
-            the budget or would skip too many lines, or an older version built it.
+        RefusedError: the release was rejected, nobody has approved it, some of its lines must not
+            be used any more, its job may cost more than the budget or would skip too many lines, or
+            an older version built it.
         IntegrityError: the release or its approval is not what was written.
         ConfigError: the recipe can't be trained with.
     """
@@ -87,6 +96,7 @@ def prepare(release: Release, current: Recipe | None = None) -> Job:
             f"{release.uri} is not approved; let somebody read its report, then run "
             f"sluice approve {release.uri} --by NAME"
         )
+    check_rights(release, recipe_of(release), current, base)
     train = train_section(recipe)
     job = Job(release, recipe, lines_uri(release, train))
     job.request()  # all of these are asked only for what they raise
@@ -114,7 +124,7 @@ def train_on(job: Job, client_of: Callable[[str | None], BedrockClient] | None =
     """
     client_of = client_of or bedrock_client
     settle(job.release.lake, job.recipe.lineage, client_of)
-    return start(job, client_of(None))
+    return start(job, client_of(train_section(job.recipe).region))
 
 
 def start(job: Job, client: BedrockClient) -> str:
@@ -124,10 +134,12 @@ def start(job: Job, client: BedrockClient) -> str:
     prompts are free again; after any other failure there may be a job, and they stay reserved.
 
     Raises:
-        RefusedError: a job of this release with other settings was asked for, or is done.
+        RefusedError: a job of this release with other settings was asked for, or is done; or
+            `[rights]` does not allow the Region.
         ConfigError, OutsideError, TransientError: Bedrock refused the request, or was not reached.
         IntegrityError: something stored is not what was written.
     """
+    check_region(job.recipe.rights, client.meta.region_name)
     release, lineage, request = job.release, job.recipe.lineage, job.request()
     name = f"{release.name}/{release.id}"
     job_record = JobRequest(name, request["jobName"], client.meta.region_name, request)

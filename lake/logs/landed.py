@@ -18,6 +18,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from bedrock_sluice.lake.logs.source import LogObject, Source, Window, is_delivered
 from bedrock_sluice.lake.stores.store import Entry, Store
@@ -49,6 +50,19 @@ class Held(msgspec.Struct, frozen=True):
     sha256: str
     rows: int
     waiting: int = 0  # bodies that were stored apart, and were not there yet
+    erasures: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET  # lines of forgotten records
+
+    @property
+    def erasure_count(self) -> int:
+        """How many of its records were forgotten."""
+        return len(self.erasures or ())
+
+
+def with_erasures(version: Held, lines: Iterable[int]) -> Held:
+    """Return a log object from which forgotten records, by their lines, were taken as well."""
+    if all_lines := tuple(sorted({*(version.erasures or ()), *lines})):
+        return replace(version, erasures=all_lines)
+    return version
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +165,7 @@ def read_rows(
                 yield table if is_wanted is None else table.filter(is_wanted)
                 del table  # it may be large; the next one is read without it
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
-        raise _integrity_error(path) from None
+        raise integrity_error(path) from None
 
 
 def read_parts(lake: Store, source: str, window: Window) -> list[Part]:
@@ -177,12 +191,12 @@ def _part(lake: Store, entry: Entry) -> Part:
         objects = msgspec.json.decode(metadata.metadata[_FOOTER_KEY], type=tuple[Held, ...])
         schema = metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
-        raise _integrity_error(f"{lake.uri}/{entry.key}") from None
+        raise integrity_error(f"{lake.uri}/{entry.key}") from None
     # The name is the digest of the list: an altered list, or a file moved here, does not fit it.
     is_as_named = entry.key.rpartition("/")[2] == _part_name(objects)
     is_as_listed = metadata.num_rows == sum(each.rows for each in objects)
     if not (is_as_named and is_as_listed and schema.equals(LANDED)):
-        raise _integrity_error(f"{lake.uri}/{entry.key}")
+        raise integrity_error(f"{lake.uri}/{entry.key}")
     return Part(entry, objects)
 
 
@@ -195,7 +209,8 @@ def _read_footer(lake: Store, entry: Entry) -> pq.FileMetaData:
     return pq.read_metadata(pa.BufferReader(tail))
 
 
-def _integrity_error(place: str | Path) -> IntegrityError:
+def integrity_error(place: str | Path) -> IntegrityError:
+    """Return the error that a file is not a landed part, or is damaged."""
     return IntegrityError(
         f"{place} is not a landed part as Sluice wrote it: it is damaged or another file. "
         "Delete it, and pull again"
@@ -219,11 +234,15 @@ def missing(
 
 
 def choose_versions(parts: Sequence[Part]) -> Mapping[str, list[Held]]:
-    """Which part (by its key) each object is read from: the newest version that is most whole."""
-    newest = dict[str, tuple[tuple[datetime, str, int, str], Held]]()
+    """Which part (by its key) each object is read from: the newest version that is most whole.
+
+    Of two that are equally whole, it is the one from which more forgotten records were taken.
+    """
+    newest = dict[str, tuple[tuple[datetime, str, int, int, str], Held]]()
     for part in parts:
         for version in part.objects:
-            rank = (version.modified, version.etag, -version.waiting, part.entry.key)
+            wholeness = (-version.waiting, version.erasure_count)
+            rank = (version.modified, version.etag, *wholeness, part.entry.key)
             if version.key not in newest or newest[version.key][0] < rank:
                 newest[version.key] = (rank, version)
     by_part = dict[str, list[Held]]()

@@ -76,11 +76,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     digest of the rules of the split. `delivered_later` counts log objects that came too late to be
     read. `earlier_releases` are the ids of those whose split was continued, `trained_before` of
     those whose prompts were dropped because jobs of the lineage were trained on them. `readiness`
-    is None if the build did not run the grader, `rights` if the recipe has no such section. `versions` are those of Python, Sluice and the
-    libraries that decide bytes.
+    is None if the build did not run the grader, `rights` if the recipe has no such section.
+    `versions` are those of Python, Sluice and the libraries that decide bytes. Version 3 has fields
+    in addition to version 2, which are absent there.
     """
 
-    schema_version: Literal[2, 3] = SCHEMA_VERSION  # 3 only has fields in addition
+    schema_version: Literal[2, 3] = SCHEMA_VERSION
     name: str
     id: str
     digest: Digest

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from bedrock_sluice.lake.releases.release import MANIFEST, Release, list_manifests, open_release
+from bedrock_sluice.lake.releases.removals import removed_releases
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.errors import IntegrityError
 from bedrock_sluice.transforms.split import SIDES, TRAIN, VALIDATION
@@ -51,7 +52,9 @@ def read_split_history(
     releases = [open_release(f"{lake.uri}/{folder}") for folder in folders]
     releases = [each for each in releases if each.manifest.split_rules == rules]
     if only is not None:
-        if missing := sorted(set(only) - {each.id for each in releases}):
+        # Those that `sluice forget` removed decide nothing any more.
+        only = set(only) - removed_releases(lake, name)
+        if missing := sorted(only - {each.id for each in releases}):
             raise IntegrityError(
                 f"{lake.uri} has lost the release {missing[0]} of {name}, whose split this one was "
                 "first built on; put it back"

@@ -10,9 +10,10 @@ from stat import S_ISREG
 from bedrock_sluice.lake.files import TEMPORARY_PREFIX, is_leftover, write_new
 from bedrock_sluice.lake.stores.store import (
     DERIVED_FOLDER,
+    Area,
     Entry,
     ObjectRefusedError,
-    is_derived,
+    is_below,
 )
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError, TransientError
 from bedrock_sluice.transforms.reasons import Reason
@@ -124,16 +125,16 @@ class FolderStore:
                 with suppress(FileNotFoundError):
                     yield _entry(path.relative_to(self.root).as_posix(), path)
 
-    def delete(self, entries: Collection[Entry]) -> None:
-        """See `Store.delete`; folders below `derived/` that become empty are removed, too."""
-        top = self.root / DERIVED_FOLDER
+    def delete(self, entries: Collection[Entry], area: Area = DERIVED_FOLDER) -> None:
+        """See `Store.delete`; folders below `area` that become empty are removed, too."""
+        top = self.root / area
         real_top = top.resolve()
         for entry in entries:
             folder, _, name = entry.key.rpartition("/")
-            # A link could lead from `derived/` to another folder of the lake.
-            is_below = (self.root / folder).resolve().is_relative_to(real_top)
+            # A link could lead from `area` to another folder of the lake.
+            is_inside = (self.root / folder).resolve().is_relative_to(real_top)
             is_temporary = name.startswith(TEMPORARY_PREFIX)
-            if not is_temporary and not (is_derived(entry.key) and is_below):
+            if not is_temporary and not (is_below(area, entry.key) and is_inside):
                 raise ValueError(entry.key)
         for entry in entries:
             path = self.root / entry.key

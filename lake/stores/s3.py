@@ -21,10 +21,12 @@ from botocore.exceptions import (
 from bedrock_sluice.lake.aws import error_code, make_client, remedy, status_code, unreachable_error
 from bedrock_sluice.lake.files import replaced_file
 from bedrock_sluice.lake.stores.store import (
+    DERIVED_FOLDER,
     S3_SCHEME,
+    Area,
     Entry,
     ObjectRefusedError,
-    is_derived,
+    is_below,
 )
 from bedrock_sluice.transforms.errors import (
     ConfigError,
@@ -50,7 +52,7 @@ _GONE = frozenset({"NoSuchKey", "PreconditionFailed", "412"})
 _DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "403", "Forbidden"})
 _ARCHIVED = "InvalidObjectState"  # of storage classes whose objects must be restored first
 _POLICY = "check the policy (s3:ListBucket, s3:GetObject, s3:PutObject, kms:Decrypt)"
-_DELETE_POLICY = "check the policy (s3:DeleteObject below derived/)"
+_DELETE_POLICY = "check the policy (s3:DeleteObject for this key)"
 _KMS = "KMS."  # how codes begin that are about the key of one object
 _TAKEN = frozenset({"PreconditionFailed", "412"})
 _CONTENT_TYPES = {
@@ -229,11 +231,13 @@ class S3Store:
         """See `Store.leftovers`; an object is put by one request, which leaves nothing behind."""
         return iter(())
 
-    def delete(self, entries: Collection[Entry]) -> None:
-        """See `Store.delete`."""
+    def delete(self, entries: Collection[Entry], area: Area = DERIVED_FOLDER) -> None:
+        """See `Store.delete`; copies in the cache folder are deleted, too."""
         keys = [entry.key for entry in entries]
-        if not all(map(is_derived, keys)):
-            raise ValueError(next(key for key in keys if not is_derived(key)))
+        if wrong_keys := [key for key in keys if not is_below(area, key)]:
+            raise ValueError(wrong_keys[0])
+        for entry in entries:
+            self._copy(entry).unlink(missing_ok=True)
         for start in range(0, len(keys), DELETE_KEYS):
             self._delete(keys[start : start + DELETE_KEYS])
 

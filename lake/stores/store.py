@@ -4,13 +4,16 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 from bedrock_sluice.transforms.errors import OutsideError
 from bedrock_sluice.transforms.reasons import Reason
 
 S3_SCHEME = "s3://"
-DERIVED_FOLDER = "derived"  # what can be computed again: only keys below it can be deleted
+DERIVED_FOLDER: Final = "derived"  # what can be computed again
+
+Area = Literal["derived", "landed", "releases"]
+"""The folders of a lake below which objects can be deleted, and nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,8 @@ class Store(Protocol):
         """Temporary files that interrupted writes left, by key; not those of a running write."""
         ...
 
-    def delete(self, entries: Collection[Entry]) -> None:
-        """Delete objects below `derived/`, and leftovers; it is not an error if they are gone.
+    def delete(self, entries: Collection[Entry], area: Area = DERIVED_FOLDER) -> None:
+        """Delete objects below `area`, and leftovers; it is not an error if they are gone.
 
         Raises:
             ValueError: a key is neither, and nothing was deleted.
@@ -96,7 +99,7 @@ class Store(Protocol):
         ...
 
 
-def is_derived(key: str) -> bool:
-    """Whether a key is one below `derived/`, without a step up or an empty one on its way."""
+def is_below(area: Area, key: str) -> bool:
+    """Whether a key is one below `area`, without a step up or an empty one on its way."""
     folder, *names = key.split("/")
-    return folder == DERIVED_FOLDER and bool(names) and not {"", ".", ".."} & set(names)
+    return folder == area and bool(names) and not {"", ".", ".."} & set(names)

@@ -51,14 +51,14 @@ def _matches(model: str, pattern: str) -> bool:
     return any(fnmatchcase(name, pattern) for name in (model, model.rpartition("/")[2]))
 
 
-def name_reference_models(result: FilterResult, unlisted: pl.DataFrame) -> FilterResult:
-    """Give the prompts that have no answer only because of `unlisted` responses their own reason.
+def name_reference_models(result: FilterResult, unlisted_responses: pl.DataFrame) -> FilterResult:
+    """Give prompts their own reason that have no answer only because of `unlisted_responses`.
 
-    `unlisted` are the responses (`exchange, prompt_digest, model_id`) of models that may not teach
-    the base model. `detail` is the model.
+    These are responses (`exchange, prompt_digest, model_id`) of models that may not teach the base
+    model. `detail` is the model.
     """
     name = model_name(pl.col("model_id")).fill_null("no model id")
-    models = unlisted.group_by("prompt_digest").agg(model=name.min())
+    models = unlisted_responses.group_by("prompt_digest").agg(model=name.min())
     rows = result.rejected.join(models, on="prompt_digest", how="left", maintain_order="left")
     is_concerned = pl.col("model").is_not_null() & pl.col("reason").is_in(_UNANSWERED)
     rejected = rows.with_columns(

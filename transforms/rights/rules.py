@@ -19,12 +19,7 @@ def drop_without_rights(
     `exclusions` has the schema `EXCLUSIONS`. Rejected rows say more in `detail`: the metadata key,
     the place of the entry, or the Region, and never a value of the metadata.
     """
-    subjects = records.select(
-        "timestamp",
-        tenant=_metadata(rules.tenant_key),
-        caller="identity_arn",
-        contract=_metadata(rules.contract_key),
-    )
+    subjects = records.select(subjects_of(rules))
     rows = records.with_columns(excluded_by=find_excluded(subjects, exclusions))
     consent, opt_out = _metadata(rules.consent_key), _metadata(rules.opt_out_key)
     is_other_region = ~pl.col("region").is_in(rules.regions).fill_null(value=False)
@@ -52,6 +47,16 @@ def drop_without_rights(
     rejected = result.rejected.with_columns(detail=pl.coalesce(details))
     kept = result.kept.with_columns(reason=pl.lit(None, pl.String))
     return FilterResult(kept.drop("excluded_by"), rejected.drop("excluded_by"))
+
+
+def subjects_of(rules: RightsRules) -> list[pl.Expr]:
+    """Return the columns of landed rows that `find_excluded` compares: subjects and time."""
+    return [
+        pl.col("timestamp"),
+        _metadata(rules.tenant_key).alias("tenant"),
+        pl.col("identity_arn").alias("caller"),
+        _metadata(rules.contract_key).alias("contract"),
+    ]
 
 
 def _metadata(key: str | None) -> pl.Expr:

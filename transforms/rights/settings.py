@@ -34,8 +34,8 @@ class Exclusion:
 class RightsRules:
     """What a recipe asks of each record; a key that is None, or no Regions, ask nothing.
 
-    A value of `consent_key` other than `consent_values` is no consent, and a value of `opt_out_key`
-    other than `not_opted_out` opts out. Without the key, a record is dropped if `needs_consent` or
+    A value of `consent_key` other than `consent_values` is not consent. One of `opt_out_key` other
+    than `not_opted_out` opts out. Without the key, a record is dropped if `needs_consent` or
     `needs_opt_out` says so. Records of other Regions than `regions` are dropped if
     `drops_other_regions`.
     """

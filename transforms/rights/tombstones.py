@@ -1,11 +1,13 @@
 """Which records were forgotten: told by digests of their ids, which reveal no id."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
+from typing import Any
 
 import polars as pl
 
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.tables import RECORD_KEY
 
 
 def request_digest(request_id: str) -> str:
@@ -15,7 +17,17 @@ def request_digest(request_id: str) -> str:
 
 def find_forgotten(request_ids: Iterable[str | None], digests: Collection[str]) -> list[bool]:
     """Return for each request id (None: none) whether its digest is one of these."""
-    return [each is not None and request_digest(each) in digests for each in request_ids]
+    return [is_forgotten(each, digests) for each in request_ids]
+
+
+def is_forgotten(request_id: str | None, digests: Collection[str]) -> bool:
+    """Return whether the digest of a request id (None: none) is one of these."""
+    return request_id is not None and request_digest(request_id) in digests
+
+
+def erased_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is left of a landed row once its record is forgotten: its place."""
+    return {**{key: row[key] for key in RECORD_KEY}, "reason": Reason.RIGHTS_FORGOTTEN.value}
 
 
 def mark_forgotten(records: pl.DataFrame, digests: Collection[str]) -> pl.DataFrame:

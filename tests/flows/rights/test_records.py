@@ -117,7 +117,7 @@ acme*,,,,,a wildcard is none for tenants
 """
 INLINE = f"""\
 exclude = [
-    {{ tenant = "acme", from = 2026-10-01T14:00:00+02:00, until = 2026-10-01T18:00:00, note = "left" }},
+    {{ tenant = "acme", from = 2026-10-01T14:00:00+02:00, until = 2026-10-01T18:00:00 }},
     {{ caller = "arn:aws:sts::*:assumed-role/batch/*" }},
     {{ contract = "c-1" }},
     {{ tenant = "{HOSTILE}" }},

@@ -1,6 +1,7 @@
 """The manifest: every schema version is read, and nothing else is taken for a manifest.
 
 `data/` has two manifests of one build: version 1 by the last Sluice that wrote it, and version 2.
+Version 3 is version 2 with its new fields.
 """
 
 from collections.abc import Callable
@@ -22,15 +23,16 @@ from bedrock_sluice.transforms.errors import ExitCode, IntegrityError
 Json = dict[str, Any]
 PLACE = "lake/releases/tutor/x/manifest.json"
 DATA = Path(__file__).parent / "data"
-VERSION_1, VERSION_2 = (
-    (DATA / f"manifest-version-{version}.json").read_bytes() for version in (1, 2)
+VERSION_1, VERSION_2, VERSION_3 = (
+    (DATA / f"manifest-version-{version}.json").read_bytes() for version in (1, 2, 3)
 )
 
 
 def test_version_1_is_read_as_version_2_of_the_same_build() -> None:
     old, new = decode_manifest(VERSION_1, PLACE), decode_manifest(VERSION_2, PLACE)
     assert old.files.pop("report.html") != new.files.pop("report.html")  # its words have changed
-    assert old == new
+    assert (old.schema_version, new.schema_version) == (SCHEMA_VERSION, 2)
+    assert old == replace(new, schema_version=SCHEMA_VERSION)
     # Each part has something in it, so that its equality says something.
     assert old.readiness is not None
     assert old.curation.label_conflicts is not None
@@ -39,7 +41,9 @@ def test_version_1_is_read_as_version_2_of_the_same_build() -> None:
 
 
 def test_a_manifest_is_written_as_it_was_read() -> None:
-    assert encode_manifest(decode_manifest(VERSION_2, PLACE)) == VERSION_2
+    assert encode_manifest(decode_manifest(VERSION_3, PLACE)) == VERSION_3
+    version_2 = replace(decode_manifest(VERSION_3, PLACE), schema_version=2, rights=None)
+    assert version_2 == decode_manifest(VERSION_2, PLACE)
 
 
 @pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 99, 0, -1])
