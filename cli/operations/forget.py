@@ -105,13 +105,13 @@ def _show(result: "Survey", requests: int, *, delete: bool) -> None:
         people.print(printable(text), markup=False)
 
     action = "removed from" if delete else "would be removed from"
-    say(f"{requests:,} requests, {result.requests:,} of them landed in this lake")
+    say(f"requests: {requests:,}, of which landed in this lake: {result.requests:,}")
     parts, files = len(result.landed), len(result.derived_files)
-    say(f"  {action} {parts:,} landed parts, and {files:,} derived files")
+    say(f"  {action} landed parts: {parts:,}, and derived files: {files:,}")
     for release in result.releases:
         if release.is_removable:
             verb = "removed" if delete else "would be removed"
-            say(f"  {verb}: release {release.uri} ({release.lines:,} lines)")
+            say(f"  {verb}: release {release.uri} (lines: {release.lines:,})")
     _show_elsewhere("labels that name them; delete these rows", result.labels, say)
     _show_elsewhere("log objects, which are not in the lake", result.log_objects, say)
     _show_elsewhere("bodies stored apart, which are not in the lake", result.bodies, say)
@@ -133,7 +133,7 @@ def _show_elsewhere(title: str, names: "Sequence[str]", say: Any) -> None:
 
 def _show_blocking(release: "ReleaseHolding", say: Any) -> None:
     approvers = ", ".join(release.approved_by) or "nobody"
-    say(f"  still held by {release.uri}: {release.lines:,} lines, approved by {approvers}")
+    say(f"  still held by {release.uri}: lines: {release.lines:,}, approved by {approvers}")
     for job in release.jobs:
         say(f"    job {job.job_arn or job.name or 'unknown'}: {job.status}")
         if job.model_arn:

@@ -48,8 +48,8 @@ def check_rights(
     digests = read_digests(release.lake)
     if digests and (number := sum(find_forgotten(ids, digests))):
         raise RefusedError(
-            f"{number:,} lines of {release.uri} are of records that were forgotten since it was "
-            "built; build again, and approve the new release"
+            f"{release.uri} has lines of records that were forgotten since it was built "
+            f"({number:,}); build again, and approve the new release"
         )
     rights = (current or recipe_of_build).rights
     if current and _rules(current.rights) != _rules(recipe_of_build.rights):
@@ -63,7 +63,7 @@ def check_rights(
     recipe = current or recipe_of_build
     if exclusions and (number := _count_excluded(release, recipe, ids, exclusions)):
         raise RefusedError(
-            f"{number:,} lines of {release.uri} are of records that are excluded by now; build "
+            f"{release.uri} has lines of records that are excluded by now ({number:,}); build "
             "again, and approve the new release"
         )
 
@@ -120,8 +120,8 @@ def _count_excluded(
     frame = pl.concat([pl.DataFrame(schema=_SUBJECTS), *rows])
     if missing := ids.n_unique() - frame["request_id"].n_unique():
         raise RefusedError(
-            f"the records of {missing:,} lines of {release.uri} are not landed any more, so that "
-            "nothing tells whether they are excluded; pull them again, or build again"
+            f"{release.uri} has lines whose records are not landed any more ({missing:,}), so "
+            "their exclusions cannot be checked; pull them again, or build again"
         )
     is_excluded = find_excluded(frame, tabulate(exclusions)).is_not_null()
     return frame.filter(is_excluded)["request_id"].n_unique()

@@ -249,7 +249,7 @@ def test_approved_releases_and_trained_models_stay_and_are_named(
     result = sluice(*command)
     text = " ".join(result.err.split())
     assert result.code == 1
-    assert f"still held by {release.uri}: 1 lines, approved by Ada" in text
+    assert f"still held by {release.uri}: lines: 1, approved by Ada" in text
     assert f"job {JOB}: reserved" in text
     use = find_use(release, "sums")
     assert use

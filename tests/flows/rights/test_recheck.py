@@ -59,12 +59,12 @@ UNCHANGED: Change = ("sums.toml", "", "")
         (
             ("left.csv", "nobody,", f"{TENANT},2026-10-01T12:00:04"),
             1,
-            "2 lines of RELEASE are of records that are excluded by now; build again",
+            "RELEASE has lines of records that are excluded by now (2); build again",
         ),
         (
             ("sums.toml", "exclude_files", f'exclude = [{{ tenant = "{TENANT}" }}]\nexclude_files'),
             1,
-            "50 lines of RELEASE are of records that are excluded by now",
+            "RELEASE has lines of records that are excluded by now (50)",
         ),
         (
             ("sums.toml", "amazon.nova-lite-v1:0", "amazon.nova-pro-v1:0"),
@@ -105,7 +105,7 @@ def test_forgotten_records_and_lists_that_cannot_be_found_stop_the_job(
     assert sluice("forget", lake, "--request-id", "request-7", "--delete").code == 1
     result = sluice("train", release, "--recipe", path, "--dry-run")
     assert result.code == 1
-    expected = f"1 lines of {release} are of records that were forgotten since it was built"
+    expected = f"{release} has lines of records that were forgotten since it was built (1)"
     assert expected in " ".join(result.err.split())
 
 
