@@ -12,7 +12,9 @@ from bedrock_sluice.flows.forgetting.survey import (
     find_landed,
     survey,
 )
+from bedrock_sluice.lake.derived import list_fingerprints
 from bedrock_sluice.lake.logs.erasure import put_erased
+from bedrock_sluice.lake.releases.history_marks import list_marks
 from bedrock_sluice.lake.releases.registry import PROVENANCE_FILE
 from bedrock_sluice.lake.releases.release import MANIFEST, REPORT
 from bedrock_sluice.lake.releases.removals import record_removal
@@ -46,7 +48,11 @@ def forget(target: Target, digests: Collection[str], at: datetime) -> Survey:
 
 
 def _remove_release(lake: Store, release: ReleaseHolding) -> None:
-    record_removal(lake, *release.uri.rsplit("/", 2)[1:])
+    name, release_id = release.uri.rsplit("/", 2)[1:]
+    record_removal(lake, name, release_id)
+    for fingerprint in list_fingerprints(lake):
+        for marks in list_marks(lake, fingerprint, f"{name}/{release_id}").values():
+            lake.delete(marks)
     for entry in sorted(release.entries, key=_deletion_rank):
         lake.delete([entry], "releases")
 
