@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from bedrock_sluice.cli.data import build, convert, demo, diff, explain, pull
+from bedrock_sluice.cli.data import build, convert, demo, diff, explain, pull, report
 from bedrock_sluice.cli.failures import report_error, report_signal
 from bedrock_sluice.cli.log import LogFormat, LogLevel, configure_logging
 from bedrock_sluice.cli.operations import doctor, forget, gc, schema, serve, validate
@@ -56,7 +56,7 @@ def configure(
 
 
 PANELS = {
-    "Data": (demo, build, pull, convert, explain, diff),
+    "Data": (demo, build, pull, convert, explain, diff, report),
     "Rewards": (check, grade, estimate),
     "Review": (papers, trace),
     "Training": (approve, train, status),

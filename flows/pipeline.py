@@ -28,6 +28,7 @@ from bedrock_sluice.lake.releases.split_history import SplitHistory
 from bedrock_sluice.rewards.readiness_report import facts as readiness_facts
 from bedrock_sluice.transforms.facts.release_facts import MetadataFacts
 from bedrock_sluice.transforms.fates import UNREADABLE, Ledger, conserve, partition
+from bedrock_sluice.transforms.review.slices import count_slices
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Prepared:
     """The lines of a build before the gate, and what its release has to state about them."""
 
     records: pl.DataFrame
+    exchanges: pl.DataFrame
     lines: pl.DataFrame
     candidate_responses: pl.DataFrame
     ledger: Ledger
@@ -95,11 +97,10 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
             matched_without_key=int(selection["lacks_negated_key"].sum()),
         ),
         curation=curation.facts,
-        slices=curation.slices,
         answers=replace(answers.facts, lines_with_instruction=int(lines["is_instructed"].sum())),
         rights=rights.facts_of(lines) if rights else None,
     )
-    return Prepared(records, lines, candidates, ledger, facts, earlier)
+    return Prepared(records, exchanges, lines, candidates, ledger, facts, earlier)
 
 
 def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Release:
@@ -131,6 +132,7 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
         fates=fates,
         stages=ledger.stages,
         facts=facts,
+        slices=count_slices(preparation.exchanges, lines),
         gate_result=gate_result,
         readiness=readiness_facts(grading.readiness) if grading else None,
     )

@@ -31,6 +31,9 @@ MINIMUM_RESPONSES = 2
 Share = Literal["even", "proportional"]
 """How strata share the lines of a dataset that is too large."""
 
+Content = Literal["masked", "full", "none"]
+"""What a report shows of the text of lines: personal data and secrets masked, all, or nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:

@@ -23,6 +23,7 @@ from bedrock_sluice.flows.recipe.sections import (
     NormaliseSection,
     PrivacySection,
     QualitySection,
+    ReportSection,
     Section,
     SelectSection,
     SourceSection,
@@ -45,6 +46,9 @@ PATHS = {
 }
 """Where things lie: no part of what a recipe asks for."""
 
+NOT_DECISIVE = ("lake", "papers", "report", "train")
+"""Sections and keys that decide nothing about the data."""
+
 CUSTOM = "custom"  # the template
 SPLIT_FORMAT = 1  # of the names of roots: with another, no earlier side is known again
 
@@ -65,6 +69,7 @@ class Recipe(Section):
     privacy: PrivacySection = PrivacySection()
     answer: AnswerSection = AnswerSection()
     split: SplitSection = SplitSection()
+    report: ReportSection = ReportSection()
     grader: GraderSection | None = None
     train: TrainSection | None = None
     papers: PapersSection | None = None
@@ -160,12 +165,17 @@ class Recipe(Section):
 
 
 def recipe_digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 of what decides the data, wherever lake, logs, labels and grader lie.
+    """SHA-256 of `decisive_part`: one of an older version keeps its digest."""
+    content = decisive_part(content)
+    return sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
-    Job settings ([train]), [papers] and a grader that no build tries are left out. `content` is the
-    recipe as its manifest holds it: one of an older version keeps its digest.
+
+def decisive_part(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a recipe decides the data, wherever lake, logs, labels and grader lie.
+
+    Job settings ([train]), [papers], [report], and a grader that no build tries are left out. `content` is the recipe as its manifest holds it.
     """
-    hashed_keys = {k: v for k, v in content.items() if k not in ("lake", "papers", "train")}
+    hashed_keys = {k: v for k, v in content.items() if k not in NOT_DECISIVE}
     grader = hashed_keys.get("grader", {})
     if not grader.get("in_gate", "python" in grader):  # see `GraderSection.is_in_gate`
         hashed_keys.pop("grader", None)
@@ -173,7 +183,7 @@ def recipe_digest(content: Mapping[str, Any]) -> str:
         hashed_keys[section] = {
             k: v for k, v in hashed_keys[section].items() if k not in PATHS[section]
         }
-    return sha256(msgspec.json.encode(hashed_keys, order="deterministic")).hexdigest()
+    return hashed_keys
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -45,6 +45,7 @@ from bedrock_sluice.transforms.settings import (
     MINIMUM_SHARE,
     AnswerSource,
     ConflictRule,
+    Content,
     Policy,
     QualityLimits,
     select_trusted_sources,
@@ -307,6 +308,12 @@ class GraderSection(Section):
     def is_in_gate(self) -> bool:
         """Whether a build runs it."""
         return self.in_gate if self.in_gate is not None else self.python is not None
+
+
+class ReportSection(Section):
+    """What the page for reviewers shows; it decides nothing about the data."""
+
+    content: Content = "masked"  # of the text of lines: all, nothing, or personal data masked
 
 
 class TrainSection(Section):

@@ -3,7 +3,7 @@
 import msgspec
 import polars as pl
 
-from bedrock_sluice.lake.releases.release import Release, open_release
+from bedrock_sluice.lake.releases.release import Release, ReleaseFiles, open_release
 from bedrock_sluice.transforms.chat.messages import chat_of, json_text
 from bedrock_sluice.transforms.chat.texts import last_user_text
 from bedrock_sluice.transforms.errors import SluiceError
@@ -13,7 +13,9 @@ from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 _PROVENANCE = ("id", "prompt_digest", "duplicates", "model_id", "reference_source")
 
 
-def compare_releases(before: Release, after: Release, *, has_words: bool = False) -> Comparison:
+def compare_releases(
+    before: ReleaseFiles, after: ReleaseFiles, *, has_words: bool = False
+) -> Comparison:
     """Compare the lines of two releases, whose files are verified.
 
     Raises:
@@ -42,7 +44,7 @@ def compare_with_parent(release: Release) -> Comparison | None:
         return None
 
 
-def _read_lines(release: Release) -> pl.DataFrame:
+def _read_lines(release: ReleaseFiles) -> pl.DataFrame:
     """Read the lines of a release (`COMPARED_LINES`)."""
     rows = list[dict[str, object]]()
     for side in (TRAIN, VALIDATION):

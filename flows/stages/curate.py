@@ -12,11 +12,9 @@ from bedrock_sluice.flows.stages.features import add_features, compare_texts
 from bedrock_sluice.flows.stages.lineage import excluded_prompts
 from bedrock_sluice.transforms.answers.sources import labelled_requests
 from bedrock_sluice.transforms.curate.caps import (
-    caller,
     cap_identities,
     cap_systems,
     drop_bursts,
-    shares,
 )
 from bedrock_sluice.transforms.curate.conversations import (
     choose_turns,
@@ -35,11 +33,10 @@ from bedrock_sluice.transforms.curate.rules import (
 from bedrock_sluice.transforms.curate.trained_before import drop_trained, registry_facts
 from bedrock_sluice.transforms.dedup.leakage import scopes
 from bedrock_sluice.transforms.dedup.near_duplicates import choose_survivors, similar_pairs
-from bedrock_sluice.transforms.facts.release_facts import CurationFacts, LabelConflicts, Slice
+from bedrock_sluice.transforms.facts.release_facts import CurationFacts, LabelConflicts
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.features.quality import quality_rules
 from bedrock_sluice.transforms.privacy.kinds import KINDS
-from bedrock_sluice.transforms.sampling import stratum
 from bedrock_sluice.transforms.settings import select_trusted_sources
 from bedrock_sluice.transforms.split import name_roots
 
@@ -73,7 +70,6 @@ class Curated:
     result: FilterResult
     candidate_responses: pl.DataFrame
     facts: CurationFacts
-    slices: list[Slice]
     trained_before: list[str]
 
 
@@ -136,7 +132,7 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     result = FilterResult(filters.kept, pl.concat(filters.rejected))
     facts = _facts(with_features, label_conflicts)
     trained_before = registry_facts(trained_prompts)
-    return Curated(result, candidate_responses, facts, _slices(with_features), trained_before)
+    return Curated(result, candidate_responses, facts, trained_before)
 
 
 def _labelled_requests(context: BuildContext, exchanges: pl.DataFrame) -> pl.Series:
@@ -173,9 +169,3 @@ def _facts(prompts: pl.DataFrame, label_conflicts: LabelConflicts | None) -> Cur
         bidi_characters=int((prompts["bidi_characters"] > 0).sum()),
         label_conflicts=label_conflicts,
     )
-
-
-def _slices(prompts: pl.DataFrame) -> list[Slice]:
-    """Return the largest slices of the prompts, for the report."""
-    slices = shares(prompts, [stratum("model_id"), caller(), "system_digest", stratum("length")])
-    return [Slice(**row) for row in slices.iter_rows(named=True)]

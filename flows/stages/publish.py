@@ -11,14 +11,15 @@ import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from bedrock_sluice.expectations.checks import encode_checks, is_passed
-from bedrock_sluice.expectations.report import ReportFacts, render_report
-from bedrock_sluice.flows.context import MINUTE, BuildContext
+from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.review.report import report_of_draft
 from bedrock_sluice.flows.stages.gate import GateResult
 from bedrock_sluice.flows.stages.lineage import inputs_of
 from bedrock_sluice.lake.logs.source import partition_of
 from bedrock_sluice.lake.releases.manifest import Manifest
 from bedrock_sluice.lake.releases.release import (
     REPORT,
+    SLICES,
     Release,
     draft_manifest,
     file_digests,
@@ -31,7 +32,6 @@ from bedrock_sluice.transforms.facts.release_facts import (
     AnswerFacts,
     CurationFacts,
     MetadataFacts,
-    Slice,
     StageCounts,
 )
 from bedrock_sluice.transforms.facts.rights_facts import RightsFacts
@@ -60,29 +60,44 @@ class BuildFacts:
     trained_before: list[str]
     metadata: MetadataFacts
     curation: CurationFacts
-    slices: list[Slice]
     answers: AnswerFacts
     rights: RightsFacts | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The result of a build: its lines, the fate of every record, the checks, and the facts."""
+    """The result of a build: its lines, the fate of every record, the checks, and the facts.
+
+    `slices` is for reviewers (`slices.SLICES`).
+    """
 
     lines: pl.DataFrame
     fates: pl.DataFrame
     stages: Sequence[StageCounts]
     facts: BuildFacts
+    slices: pl.DataFrame
     gate_result: GateResult
     readiness: ReadinessFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A release that is about to be published: its files lie in a folder."""
+
+    manifest: Manifest
+    folder: Path
+
+    def file(self, name: str) -> Path:
+        """Return one of its files."""
+        return self.folder / name
 
 
 def publish(context: BuildContext, outcome: Outcome) -> Release:
     """Write an outcome as a release; the same outcome publishes the same one."""
     files = _write(context, outcome)
     manifest = _manifest(context, outcome, files)
-    page = render_report(_report_facts(context, outcome, manifest), outcome.gate_result.checks)
     files[REPORT] = context.work / REPORT
+    page = report_of_draft(Draft(manifest, context.work), context.lake)
     files[REPORT].write_text(page, encoding="utf-8")
     all_files = {**manifest.files, REPORT: file_facts(files[REPORT])}
     return publish_files(context.lake, replace(manifest, files=all_files), files)
@@ -131,34 +146,14 @@ def _write(context: BuildContext, outcome: Outcome) -> dict[str, Path]:
     for name, content in texts.items():
         (context.work / name).write_bytes(content)
     salt = context.recipe.split.salt
-    tables = {"fates.parquet": outcome.fates, "provenance.parquet": provenance_of(lines, salt)}
+    tables = {
+        "fates.parquet": outcome.fates,
+        "provenance.parquet": provenance_of(lines, salt),
+        SLICES: outcome.slices,
+    }
     for name, frame in tables.items():
         pq.write_table(frame.to_arrow(), context.work / name, compression="zstd")
     return {name: context.work / name for name in (*texts, *tables)}
-
-
-def _report_facts(context: BuildContext, outcome: Outcome, manifest: Manifest) -> ReportFacts:
-    window = context.recipe.window
-    return ReportFacts(
-        name=manifest.name,
-        id=manifest.id,
-        digest=manifest.digest,
-        verdict=manifest.verdict,
-        approve=f"sluice approve LAKE/releases/{manifest.name}/{manifest.id} --by NAME",
-        template=context.recipe.template.name,
-        since=f"{window.since:{MINUTE}}" if window.since else None,
-        until=f"{window.until:{MINUTE}}" if window.until else None,
-        privacy=context.recipe.privacy.actions(),
-        counts=manifest.counts,
-        stages=manifest.stages,
-        metadata=manifest.metadata,
-        unknown_shapes=manifest.unknown_shapes,
-        curation=manifest.curation,
-        slices=outcome.facts.slices,
-        answers=manifest.answers,
-        leakage=manifest.leakage,
-        readiness=manifest.readiness,
-    )
 
 
 def _until(context: BuildContext) -> str:

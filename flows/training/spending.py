@@ -7,7 +7,7 @@ import polars as pl
 
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.recipe.sections import TrainSection
-from bedrock_sluice.lake.releases.release import Release
+from bedrock_sluice.lake.releases.release import Release, ReleaseFiles
 from bedrock_sluice.rewards.estimate import (
     MAX_PROMPT,
     Estimate,
@@ -37,7 +37,7 @@ class _Line(msgspec.Struct):
 _LINE = msgspec.json.Decoder(_Line)
 
 
-def estimate_release(release: Release, recipe: Recipe) -> Estimate:
+def estimate_release(release: ReleaseFiles, recipe: Recipe) -> Estimate:
     """What the job of `[train]` takes over the lines of a release, without those that it skips.
 
     Raises:
@@ -86,7 +86,7 @@ def check_lengths(release: Release, train: TrainSection) -> str:
     return message if skip_count else "no line is over maxPromptLength"
 
 
-def _prompt_tokens(release: Release, side: str) -> pl.Series:
+def _prompt_tokens(release: ReleaseFiles, side: str) -> pl.Series:
     with release.file(f"{side}.jsonl").open("rb") as file:
         lines = [_LINE.decode(line) for line in file]
     return pl.Series([estimate_tokens(line.messages, line.tools) for line in lines], dtype=pl.Int64)

@@ -210,6 +210,11 @@ def partition_of(key: str) -> str:
     return partition if _hour(partition) else LOOSE
 
 
+def hour_of(key: str) -> datetime | None:
+    """The hour (UTC) in which a log object was delivered, by its key; None if it has none."""
+    return _hour(partition_of(key))
+
+
 def _hour(partition: str) -> datetime | None:
     """When the hour of a partition starts; None where it has none, or one that no clock shows."""
     try:

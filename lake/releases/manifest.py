@@ -71,7 +71,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The content of `manifest.json`.
 
     `id` is `<until-date>-<first 12 digits of the digest>`, and `digest` covers `recipe_digest` and
-    all files but the report. `recipe_digest` covers the part of the recipe that decides the lines.
+    all files that hold data. `recipe_digest` covers the part of the recipe that decides the lines.
     `parent` is the id of the newest earlier release with the same name and `split_rules`, the
     digest of the rules of the split. `delivered_later` counts log objects that came too late to be
     read. `earlier_releases` are the ids of those whose split was continued, `trained_before` of

@@ -1,20 +1,21 @@
 """Releases: immutable folders in the lake that exist when their manifest does.
 
 releases/<name>/<until-date>-<12 hex of the digest>/
-    train.jsonl  validation.jsonl  checks.json  fates.parquet  provenance.parquet  report.html
+    train.jsonl  validation.jsonl  checks.json  fates.parquet  provenance.parquet
+    slices.parquet  report.html
     manifest.json      written last, and only if it is not there yet
 
 approvals/<name>/<release id>/<12 hex of the approver>.json     one approval by one person
 
-The digest covers what decides the data: the recipe without its job settings, and every file but the
-report, which is made from the others and names the digest. The manifest covers every file, and an
-approval covers the manifest.
+The digest covers what decides the data: the recipe without its job settings, and every file but
+`FOR_PEOPLE`. The manifest covers every file, and an approval covers the manifest.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -25,10 +26,24 @@ from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, Store
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError
 
 MANIFEST = "manifest.json"
-REPORT = "report.html"
+REPORT, SLICES = "report.html", "slices.parquet"
+FOR_PEOPLE = (REPORT, SLICES)
+"""Files that only show what the others hold, or where it came from: not part of the digest."""
+
 ID_DIGITS = 12
 
 _RESTORE = "do not use this release; restore the file from a copy, or build the release again"
+
+
+class ReleaseFiles(Protocol):
+    """A release, or one that is about to be published."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """Its manifest."""
+
+    def file(self, name: str) -> Path:
+        """Return a local file with the bytes of one of its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +126,8 @@ def file_digests(files: Mapping[str, Path]) -> dict[str, FileFacts]:
 
 
 def release_digest(recipe_digest: str, files: Mapping[str, FileFacts]) -> str:
-    """Return the digest of a release: over that of its recipe and of every file but the report."""
-    hashes = {name: facts.sha256 for name, facts in files.items() if name != REPORT}
+    """Return the digest of a release: over that of its recipe and of the files that hold data."""
+    hashes = {name: facts.sha256 for name, facts in files.items() if name not in FOR_PEOPLE}
     content = {"recipe": recipe_digest, "files": hashes}
     return sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
@@ -145,8 +160,8 @@ def draft_manifest(  # noqa: PLR0913 - each by its name
 def publish(lake: Store, manifest: Manifest, files: Mapping[str, Path]) -> Release:
     """Write the files, then the manifest; publishing the same again changes nothing.
 
-    A release that exists keeps its report and its manifest: a later version may word the one
-    differently, and the other may hold other job settings.
+    A release that exists keeps its files for people and its manifest: a later version may word the
+    former differently, and the latter may hold other job settings.
 
     Raises:
         IntegrityError: A file of that name exists already with different content.
@@ -154,7 +169,7 @@ def publish(lake: Store, manifest: Manifest, files: Mapping[str, Path]) -> Relea
     folder = _folder(manifest.name, manifest.id)
     exists = lake.entry(folder + MANIFEST) is not None
     for name, path in files.items():
-        if not (exists and name == REPORT):
+        if not (exists and name in FOR_PEOPLE):
             put_same(lake, folder + name, path, manifest.files[name].sha256)
     lake.put_new(folder + MANIFEST, encode_manifest(manifest))
     return _read(lake, folder)

@@ -10,7 +10,6 @@ here, before anything is counted or chosen:
   prompts stay under it is a keyed hash, so they can't be crafted to stay without the salt.
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 import polars as pl
@@ -19,14 +18,8 @@ from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.split import in_stable_order
 
-MAX_SHARES = 10  # of one slice
-
 _SESSION = r"^(arn:[^:]*:sts::[^:]*:assumed-role/[^/]+)/.*$"
 _SINGLE_SIGN_ON = ":assumed-role/AWSReservedSSO_"
-
-SHARES = pl.Schema(
-    {"slice": pl.String, "value": pl.String, "records": pl.UInt32, "share": pl.Float64}
-)
 
 
 def caller() -> pl.Expr:
@@ -96,22 +89,3 @@ def _partition(decisions: pl.DataFrame, reason: Reason, scratch: list[str]) -> F
         kept=kept.drop("is_rejected", "survivor", strict=False),
         rejected=rejected.drop("is_rejected").with_columns(reason=pl.lit(reason.value)),
     )
-
-
-def shares(
-    frame: pl.DataFrame, slices: Sequence[str | pl.Expr], most: int = MAX_SHARES
-) -> pl.DataFrame:
-    """The `most` frequent values of each slice (a column), with their share of all (`SHARES`).
-
-    Values are what the logs hold: for the report alone. A null stands for rows without a value.
-    """
-    values = frame.select(slices)
-    tallies = [
-        values.group_by(pl.col(name).cast(pl.String).alias("value"))
-        .agg(records=pl.len())
-        .sort("records", "value", descending=[True, False], nulls_last=True)
-        .head(most)
-        .with_columns(slice=pl.lit(name), share=pl.col("records") / frame.height)
-        for name in values.columns
-    ]
-    return pl.concat([SHARES.to_frame(), *(each.select(SHARES.names()) for each in tallies)])

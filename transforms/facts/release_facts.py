@@ -132,15 +132,3 @@ class LeakageCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     near: int = 0
     group: int = 0
     evaluation: int = 0
-
-
-class Slice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One frequent value of a slice of the prompts, None for prompts without a value.
-
-    Values are metadata of the logs: they are for the report alone, never for the manifest.
-    """
-
-    slice: str
-    value: str | None
-    records: int
-    share: float

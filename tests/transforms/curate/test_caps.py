@@ -10,12 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_sluice.transforms.curate.caps import (
-    SHARES,
     caller,
     cap_identities,
     cap_systems,
     drop_bursts,
-    shares,
 )
 from bedrock_sluice.transforms.fates import FilterResult
 
@@ -209,21 +207,3 @@ def test_bursts_are_what_a_look_at_each_window_finds(
     calm = [m for m in minutes if m not in within]
     kept = result.kept["timestamp"].to_list()
     assert sorted(kept) == [NOON + timedelta(minutes=m) for m in sorted([*calm, *firsts])]
-
-
-def test_shares_name_the_most_frequent_values_of_each_slice() -> None:
-    values = [("c", None), ("a", "s"), ("a", None), ("b", None)]
-    frame = records([{"identity_arn": who, "system_digest": system} for who, system in values])
-    frequencies = shares(frame, ["identity_arn", pl.col("system_digest").alias("system")], most=2)
-    assert frequencies.schema == SHARES
-    assert frequencies.rows() == [
-        ("identity_arn", "a", 2, 0.5),
-        ("identity_arn", "b", 1, 0.25),
-        ("system", None, 3, 0.75),
-        ("system", "s", 1, 0.25),
-    ]
-
-
-def test_shares_of_nothing_are_none() -> None:
-    assert shares(records([]), ["identity_arn"]).rows() == []
-    assert shares(records([{}]), []).rows() == []

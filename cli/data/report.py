@@ -1,0 +1,71 @@
+"""`sluice report`: the page from which a reviewer decides about a release."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bedrock_sluice.cli.options import epilog
+from bedrock_sluice.transforms.settings import Content
+
+EPILOG = epilog(
+    "sluice report tutor.toml",
+    "sluice report lake/releases/tutor/2026-11-01-527776e00615 --out review.html --no-open",
+)
+
+
+def report(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RELEASE|RECIPE",
+            help="<lake>/releases/<name>/<id>: a path or s3:// URI; or a recipe (*.toml), which "
+            "stands for its newest release.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Write the page to this file; default: a temporary file.")
+    ] = None,
+    content: Annotated[
+        Content | None,
+        typer.Option(
+            help="Text of lines: with personal data and secrets masked, in full, or none; "
+            "default: as the recipe says."
+        ),
+    ] = None,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Do not open the page in a browser.")
+    ] = False,
+) -> None:
+    """Write the report of a release, with all decisions up to now, and open it in a browser."""
+    import webbrowser
+
+    from bedrock_sluice.cli.console import print_result
+    from bedrock_sluice.flows.recipe import load_recipe
+    from bedrock_sluice.flows.review.explanation import find_release
+    from bedrock_sluice.flows.review.report import report_of
+    from bedrock_sluice.lake.files import replaced_file
+    from bedrock_sluice.lake.releases.release import open_release
+
+    if source.endswith(".toml"):
+        recipe = Path(source)
+        release = find_release(recipe, None)
+        content = content or load_recipe(recipe).report.content
+    else:
+        release = open_release(source)
+    page = report_of(release, content)
+    path = out or _temporary_file(f"{release.name}-{release.id}")
+    with replaced_file(path) as file:
+        file.write(page.encode())
+    if not no_open:
+        webbrowser.open(path.absolute().as_uri())
+    print_result(str(path))
+
+
+def _temporary_file(name: str) -> Path:
+    from tempfile import mkstemp
+
+    number, path = mkstemp(prefix=f"sluice-{name}-", suffix=".html")
+    os.close(number)
+    return Path(path)

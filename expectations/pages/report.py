@@ -1,0 +1,223 @@
+"""The report of a release: the page from which a reviewer decides. Every value is escaped.
+
+Each section is a template `sections/<name>.html.j2` that reads the field of `ReportFacts` with its
+name. A section whose field is None or empty is left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bedrock_sluice.expectations.checks import Check
+from bedrock_sluice.expectations.pages.page import render_page
+from bedrock_sluice.transforms.facts.readiness_facts import ReadinessFacts
+from bedrock_sluice.transforms.facts.release_facts import (
+    AnswerFacts,
+    CountByName,
+    Counts,
+    LeakageCertificate,
+    StageCounts,
+    UnknownShape,
+)
+from bedrock_sluice.transforms.review.comparison import Comparison
+from bedrock_sluice.transforms.review.completeness import HourFacts
+from bedrock_sluice.transforms.review.drops import Cluster, ReasonFacts
+from bedrock_sluice.transforms.review.lines_to_read import LineToRead
+from bedrock_sluice.transforms.review.slices import SliceFacts
+
+SECTIONS = {
+    "about": "What this release is",
+    "funnel": "From records to lines",
+    "changes": "Changes",
+    "slices": "Who and what is in it",
+    "duplicates": "Duplicates and conversations",
+    "answers": "Reference answers",
+    "readiness": "Is there a reward to learn from?",
+    "personal_data": "Personal data and secrets",
+    "leakage": "Leakage",
+    "completeness": "Completeness of the logs",
+    "lines": "Lines to read",
+    "origin": "Provenance, and how to reproduce",
+}
+"""The sections below the verdict, in the order of the page: field and template, and heading."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """A decision of a person about the release: what they decided, when (UTC), and a note."""
+
+    by: str
+    decision: str
+    at: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """The recipe in words, the window, and the estimate of a training job, in lines of text."""
+
+    template: str
+    window: str
+    rules: Sequence[str]
+    estimate: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funnel:
+    """The stages, and the reasons of all drops, the most frequent first."""
+
+    stages: Sequence[StageCounts]
+    reasons: Sequence[ReasonFacts]
+    matched_without_key: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """The comparison with an earlier release: the last approved one, or else the one before."""
+
+    base: str
+    is_approved: bool
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicates:
+    """The prompts and the conversations that stand for most others; `label_conflicts` are prompts
+    that are near duplicates but have different labels."""
+
+    prompts: Sequence[Cluster]
+    conversations: Sequence[Cluster]
+    label_conflicts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Where the reference answers come from; `trust` are all sources, the most trusted first."""
+
+    facts: AnswerFacts
+    trust: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalData:
+    """Prompts by kind of personal data and secrets, what the recipe does about each kind."""
+
+    prompts: int
+    by_kind: CountByName
+    actions: Mapping[str, str]
+    hidden_characters: int
+    bidi_characters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completeness:
+    """What is missing in the logs; `unreadable` are quarantined records."""
+
+    objects: int
+    hours: HourFacts | None
+    delivered_later: int
+    records: int
+    records_without_metadata: int
+    records_by_key: CountByName
+    unreadable: int
+    unknown_shapes: Sequence[UnknownShape]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinesToRead:
+    """A sample of the lines, and whether their personal data is masked for this page."""
+
+    rows: Sequence[LineToRead]
+    total: int
+    is_masked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a release was made of and by; `recipe` is the part that decides the data, as JSON."""
+
+    parent: str | None
+    recipe_digest: str
+    recipe: str
+    objects: int
+    object_bytes: int
+    tables: Mapping[str, str]
+    earlier_releases: Sequence[str]
+    trained_before: Sequence[str]
+    files: Mapping[str, tuple[str, int]]
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFacts:
+    """What the report shows: the release, its checks, and one field for each of `SECTIONS`.
+
+    `place` is the path or URI of the release, as commands take it.
+    """
+
+    name: str
+    id: str
+    digest: str
+    verdict: str
+    place: str
+    counts: Counts
+    checks: Sequence[Check]
+    signatures: Sequence[Signature]
+    about: About
+    funnel: Funnel
+    changes: Changes | None
+    slices: Sequence[SliceFacts]
+    duplicates: Duplicates | None
+    answers: Answers
+    readiness: ReadinessFacts | None
+    personal_data: PersonalData | None
+    leakage: LeakageCertificate
+    completeness: Completeness
+    lines: LinesToRead | None
+    origin: Origin
+
+
+def render_report(facts: ReportFacts) -> str:
+    """Return the report as HTML, which depends on the facts alone: no clock, no place."""
+    titles = dict(SECTIONS)
+    if facts.changes:
+        what = "the last approved release" if facts.changes.is_approved else "the release before"
+        titles["changes"] = f"Changes since {what}"
+    return render_page(
+        "report.html.j2",
+        title=f"{facts.name} · {facts.id}",
+        release=facts,
+        sections={name: title for name, title in titles.items() if getattr(facts, name)},
+        failures=[check for check in facts.checks if check.result == "failed"],
+        warnings=[check for check in facts.checks if check.result == "warned"],
+        passes=[check for check in facts.checks if check.passed],
+        leaks=LEAKS,
+        row_uses=ROW_USES,
+        changes=CHANGES,
+    )
+
+
+LEAKS = {
+    "exact": "lines of train that ask what a line of validation asks",
+    "prefix": "lines that are the beginning of a line of the other side",
+    "near": "lines of train that are near duplicates of a line of validation",
+    "group": "groups with lines on both sides",
+    "evaluation": "lines that overlap an evaluation set",
+}
+
+ROW_USES = {
+    "with_effect": "used",
+    "not_selected": "for requests that were not selected",
+    "unknown": "for requests that are not in the logs",
+    "unreadable": "without an answer that the template reads",
+    "late": "given too late",
+    "without_time": "without a time",
+    "without_effect": "overruled by other rows or sources",
+}
+
+CHANGES = {
+    "added": "new",
+    "removed": "no longer there",
+    "answer_changed": "with another reference answer",
+    "moved": "on the other side of the split",
+    "rewritten": "with another text",
+}
