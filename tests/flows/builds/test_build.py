@@ -22,6 +22,7 @@ FILES = {
     "checks.json",
     "fates.parquet",
     "provenance.parquet",
+    "slices.parquet",
     "report.html",
 }
 

@@ -1,0 +1,266 @@
+"""The report: failures first, empty sections left out, and no value that becomes code."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from support.html import Page, active_nodes
+
+from bedrock_sluice.expectations.checks import Check, Limit, Severity
+from bedrock_sluice.expectations.pages.report import (
+    CHANGES,
+    LEAKS,
+    ROW_USES,
+    SECTIONS,
+    About,
+    Answers,
+    Changes,
+    Completeness,
+    Duplicates,
+    Funnel,
+    LinesToRead,
+    Origin,
+    PersonalData,
+    ReportFacts,
+    Signature,
+    render_report,
+)
+from bedrock_sluice.transforms.facts.readiness_facts import (
+    Finding,
+    Length,
+    Problems,
+    ReadinessFacts,
+    Scores,
+    WithinPrompts,
+)
+from bedrock_sluice.transforms.facts.release_facts import (
+    AnswerFacts,
+    Counts,
+    LeakageCertificate,
+    SourceUsage,
+    StageCounts,
+    TableRows,
+    UnknownShape,
+)
+from bedrock_sluice.transforms.review import comparison
+from bedrock_sluice.transforms.review.completeness import Gap, HourFacts
+from bedrock_sluice.transforms.review.drops import Cluster, ReasonFacts
+from bedrock_sluice.transforms.review.lines_to_read import LineToRead, Turn
+from bedrock_sluice.transforms.review.slices import SliceFacts, SliceValue
+
+NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
+EVENTS = ("onload", "onerror", "onclick", "onmouseover", "onfocus", "ontoggle")
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "<ScRiPt src=https://example.com/x.js></sCrIpT>",
+    *(f'"><img src=x {event}=alert(1)>' for event in EVENTS),
+    *(f"' {event}='alert(1)" for event in EVENTS),
+    *(f"<svg {event}=alert(1)>" for event in EVENTS),
+    "</td></table><svg><script>alert(1)</script></svg>",
+    "</style><iframe src=javascript:alert(1)>",
+    "</title><base href=https://example.com/>",
+    "</pre></code></details><form action=https://example.com><input>",
+    "</summary><object data=x></object>",
+    "</h2></section></main><embed src=x>",
+    '<meta http-equiv="refresh" content="0;url=https://example.com">',
+    "<link rel=stylesheet href=https://example.com/x.css>",
+    "<a href=javascript:alert(1)>approve</a>",
+    "<a href=https://example.com>",
+    "javascript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "{{ 7 * 7 }}{% raw %}",
+    "{% include 'page.css' %}",
+    "${alert(1)}`",
+    "&lt;script&gt;&#x3c;b&#62;",
+    "<!--",
+    "--><script>alert(1)</script>",
+    "]]><script>alert(1)</script>",
+    '"; } body { background: url(https://example.com) } @page { content: "',
+    "<math><mtext></mtext><mglyph><style><!--</style><img src=x onerror=alert(1)>",
+    "<template><script>alert(1)</script></template>",
+    '<details open ontoggle=alert(1)>"',
+]
+
+
+def check(text: str, severity: Severity = "fail", *, is_passed: bool = False) -> Check:
+    """A check in which every text is `text`."""
+    return Check(
+        name=text,
+        message=text,
+        severity=severity,
+        passed=is_passed,
+        measured=16.25,
+        limit=Limit(5, 15),
+        unit=text,
+        examples=[text, text],
+        hint=text,
+    )
+
+
+def readiness(text: str) -> ReadinessFacts:
+    """The readiness of a grader in which every text is `text`."""
+    return ReadinessFacts(
+        verdict=text,
+        findings=[Finding(text, text)],
+        warnings=[Finding(text, text)],
+        responses=9,
+        prompts=8,
+        circular=1,
+        mean_response_tokens=None,
+        scores=Scores(0.5, 0.1, (0.0, 1.0), (1, 2), (0.0, 1.0), 0.1, 0.2, 0.9),
+        problems=Problems(0.5, 0.0, ((text, 3),)),
+        length=Length(9, None, "unknown", text),
+        within_prompts=WithinPrompts(3, 0.5, 0.1),
+        repeat=None,
+    )
+
+
+def changes(text: str) -> Changes:
+    """Changes in which every text is `text`."""
+    lines = comparison.LinesChanged(3, [text], {text: 3})
+    return Changes(
+        base=text,
+        is_approved=True,
+        comparison=comparison.Comparison(
+            lines_before=8,
+            lines_after=5,
+            equal_lines=2,
+            changes=dict.fromkeys(comparison.CHANGES, lines),
+            shifts=[comparison.Shift(text, 0.3, 0.1, "shifted far", text, text)],
+            words=[comparison.WordShift(text, 0.1, 0.2, 5.0)],
+        ),
+    )
+
+
+def facts(text: str, checks: Sequence[Check] = ()) -> ReportFacts:
+    """Facts in which every text is `text`."""
+    cluster = Cluster(text, text, 4, {text: 4}, [text])
+    line = LineToRead(
+        text, text, text, text, [Turn(text, text, [text])], text, {text: text}, [text]
+    )
+    rows = TableRows(**dict.fromkeys(TableRows.__struct_fields__, 9_001))
+    return ReportFacts(
+        name=text,
+        id=text,
+        digest=text,
+        verdict="passed",
+        place=text,
+        counts=Counts(records=12_345, train=4, validation=1),
+        checks=checks or [check(text), check(text, is_passed=True)],
+        signatures=[Signature(by=text, decision=text, at=text, note=text)],
+        about=About(template=text, window=text, rules=[text], estimate=[text]),
+        funnel=Funnel(
+            stages=[StageCounts(stage=text, input=12_345, kept=5, rejected={text: 12_340})],
+            reasons=[ReasonFacts(text, text, text, 12_340, 0.99, [text])],
+            matched_without_key=2,
+        ),
+        changes=changes(text),
+        slices=[
+            SliceFacts(text, is_key, 3, [SliceValue(text, 5, 4, 0.5, 0.8)])
+            for is_key in (True, False)
+        ],
+        duplicates=Duplicates(prompts=[cluster], conversations=[cluster], label_conflicts=3),
+        answers=Answers(
+            facts=AnswerFacts(
+                prompts=10_000,
+                sources={text: SourceUsage(9_001, rows)},
+                lines_by_source={text: 4, "logged": 1},
+                lines_with_instruction=3,
+            ),
+            trust=[text, "logged"],
+        ),
+        readiness=readiness(text),
+        personal_data=PersonalData(
+            prompts=9,
+            by_kind={text: 1},
+            actions={text: text},
+            hidden_characters=1,
+            bidi_characters=1,
+        ),
+        leakage=LeakageCertificate(),
+        completeness=Completeness(
+            objects=3,
+            hours=HourFacts(NOON, NOON, 5, 2, [Gap(NOON, 2)]),
+            delivered_later=1,
+            records=12_345,
+            records_without_metadata=3,
+            records_by_key={text: 7},
+            unreadable=2,
+            unknown_shapes=[UnknownShape(text, 2)],
+        ),
+        lines=LinesToRead(rows=[line], total=5, is_masked=True),
+        origin=Origin(
+            parent=text,
+            recipe_digest=text,
+            recipe=text,
+            objects=3,
+            object_bytes=9,
+            tables={text: text},
+            earlier_releases=[text],
+            trained_before=[text],
+            files={text: (text, 7)},
+            versions={text: text, "bedrock-sluice": text},
+        ),
+    )
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_texts_stay_texts(hostile: str) -> None:
+    text = render_report(facts(hostile))
+    page, plain = Page(text), Page(render_report(facts("zqx")))
+    assert active_nodes(text) == []
+    assert page.tags == plain.tags
+    assert [name for name, _ in page.attributes] == [name for name, _ in plain.attributes]
+    assert page.text.lower() == plain.text.lower().replace("zqx", hostile.lower())
+
+
+def test_hostile_payloads_are_forty() -> None:
+    assert len(set(HOSTILE)) >= 40
+
+
+def test_failures_stand_first_with_what_was_measured_and_what_to_do() -> None:
+    checks = [
+        check("fine", is_passed=True),
+        check("doubtful", "warn"),
+        check("broken"),
+    ]
+    text = Page(render_report(replace(facts("zqx", checks), verdict="rejected"))).text
+    assert "Rejected:\n1 of 3 checks failed" in text
+    assert "Broken: measured: 16.25 broken; limit: 5 to 15. This release can be read" in text
+    assert text.index("What to do: broken") < text.index("What to do: doubtful")
+    assert text.index("What to do: doubtful") < text.index("1 checks passed")
+    assert "What to do: fine" not in text
+    assert "sluice approve" not in text
+
+
+def test_an_empty_section_is_left_out() -> None:
+    full = facts("zqx")
+    empty = replace(
+        full,
+        changes=None,
+        slices=[],
+        duplicates=None,
+        readiness=None,
+        personal_data=None,
+        lines=None,
+    )
+    texts = [Page(render_report(each)).text for each in (full, empty)]
+    titles = [SECTIONS[name] for name in ("slices", "duplicates", "readiness", "personal_data")]
+    for title in (*titles, "Changes since the last approved release", SECTIONS["lines"]):
+        assert title in texts[0]
+        assert title not in texts[1]
+    assert SECTIONS["leakage"] in texts[1]
+
+
+def test_the_report_says_why_it_is_smaller_than_the_last() -> None:
+    text = Page(render_report(facts("zqx"))).text
+    assert "5 lines instead of 8, 3 fewer" in text
+    assert "3 now: zqx" in text
+
+
+def test_the_report_has_words_for_each_count() -> None:
+    assert set(LEAKS) == set(LeakageCertificate.__struct_fields__)
+    assert set(ROW_USES) == set(TableRows.__struct_fields__) - {"rows"}
+    assert set(CHANGES) == set(comparison.CHANGES)
