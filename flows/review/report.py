@@ -187,13 +187,13 @@ def _slices(release: ReleaseFiles, mask_key: str, content: Content) -> list[Slic
     manifest = release.manifest
     if SLICES not in manifest.files:
         return []
-    selected = next((s.kept for s in manifest.stages if s.stage == "normalise"), 0)
+    readable = next((s.kept for s in manifest.stages if s.stage == "normalise"), 0)
     lines = manifest.counts.train + manifest.counts.validation
     slices = pl.read_parquet(release.file(SLICES), glob=False)
     if content != "full":
         masks = [None if v is None else mask_personal_data(v, mask_key) for v in slices["value"]]
         slices = slices.with_columns(value=pl.Series(masks, dtype=pl.String))
-    return slice_facts(slices, selected, lines)
+    return slice_facts(slices, readable, lines)
 
 
 def _sources(manifest: Manifest) -> list[str]:

@@ -60,7 +60,7 @@ def test_each_script_gives_a_result(
     assert len(result)
 
 
-@pytest.mark.parametrize("name", ["fates", "provenance"])
+@pytest.mark.parametrize("name", ["fates", "provenance", "slices"])
 def test_the_page_names_the_columns_of_each_table(name: str, release: Path) -> None:
     columns = set(pl.read_parquet_schema(release / f"{name}.parquet"))
     assert section(f"`{name}.parquet`") == columns

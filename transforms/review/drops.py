@@ -75,10 +75,10 @@ def largest_clusters(fates: pl.DataFrame, reasons: tuple[Reason, ...]) -> list[C
     )
     links = drops.unique("request_id", keep="first").select(survivor="request_id", later="survivor")
     for _ in range(MAX_SURVIVORS):
-        linked = drops.join(links, on="survivor", how="left", maintain_order="left")
-        if linked["later"].null_count() == linked.height:
+        with_later = drops.join(links, on="survivor", how="left", maintain_order="left")
+        if with_later["later"].null_count() == with_later.height:
             break
-        drops = linked.with_columns(survivor=pl.coalesce("later", "survivor")).drop("later")
+        drops = with_later.with_columns(survivor=pl.coalesce("later", "survivor")).drop("later")
     clusters = (
         drops.group_by("survivor", maintain_order=True)
         .agg(
