@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bedrock_sluice.conversion import Conversion, convert
     from bedrock_sluice.files import FileCheck, check, validate
-    from bedrock_sluice.release import Explanation, Release, build, explain, open_release
+    from bedrock_sluice.release import Explanation, Release, build, explain, open_release, trace
     from bedrock_sluice.transforms.errors import ExitCode, SluiceError
 
     __version__: str
@@ -26,6 +26,7 @@ __all__ = [  # noqa: RUF022 - in the order of a reader's questions
     "Release",
     "explain",
     "Explanation",
+    "trace",
     "convert",
     "Conversion",
     "check",
@@ -39,7 +40,14 @@ __all__ = [  # noqa: RUF022 - in the order of a reader's questions
 _HOMES = {
     "bedrock_sluice.conversion": ("Conversion", "convert"),
     "bedrock_sluice.files": ("FileCheck", "check", "validate"),
-    "bedrock_sluice.release": ("Explanation", "Release", "build", "explain", "open_release"),
+    "bedrock_sluice.release": (
+        "Explanation",
+        "Release",
+        "build",
+        "explain",
+        "open_release",
+        "trace",
+    ),
     "bedrock_sluice.transforms.errors": ("ExitCode", "SluiceError"),
 }
 

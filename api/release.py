@@ -245,6 +245,36 @@ def open_release(uri: str | Path) -> Release:
     return Release(lake_releases.open_release(str(uri)))
 
 
+def trace(
+    target: Release | str,
+    lake: str | Path | None = None,
+    *,
+    request_ids: Sequence[str] = (),
+    records: bool = False,
+) -> dict[str, Any]:
+    """Trace a model or a job (an ARN), or a release, to its log objects and records.
+
+    The result is what `sluice trace --json` prints; docs/papers.md describes it. An ARN needs the
+    `lake` whose registry has the job. A broken link is in the result, and raises no error.
+
+        >>> from bedrock_sluice import trace
+        >>> all(link["ok"] for link in trace(release)["links"])
+        True
+
+    Raises:
+        SluiceError: there is no such release, or no job with that ARN.
+    """
+    from bedrock_sluice.flows.review.trace import trace as trace_target
+    from bedrock_sluice.lake.stores.opening import open_store
+
+    uri = target.uri if isinstance(target, Release) else target
+    store = open_store(str(lake)) if lake else None
+    result: dict[str, Any] = to_builtins(
+        trace_target(uri, store, request_ids=request_ids, has_records=records)
+    )
+    return result
+
+
 def explain(source: Release | str | Path, request_id: str) -> list[Explanation]:
     """Explain what happened to a record; several explanations if it was delivered several times.
 
