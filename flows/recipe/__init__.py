@@ -173,7 +173,8 @@ def recipe_digest(content: Mapping[str, Any]) -> str:
 def decisive_part(content: Mapping[str, Any]) -> dict[str, Any]:
     """What of a recipe decides the data, wherever lake, logs, labels and grader lie.
 
-    Job settings ([train]), [papers], [report], and a grader that no build tries are left out. `content` is the recipe as its manifest holds it.
+    Job settings ([train]), [papers], [report], and a grader that no build tries are left out.
+    `content` is the recipe as its manifest holds it.
     """
     hashed_keys = {k: v for k, v in content.items() if k not in NOT_DECISIVE}
     grader = hashed_keys.get("grader", {})

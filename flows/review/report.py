@@ -1,6 +1,7 @@
 """The report of a release, made from its own files and from what was decided about it since."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -30,7 +31,7 @@ from bedrock_sluice.flows.training.approval import find_approvals
 from bedrock_sluice.flows.training.spending import estimate_release
 from bedrock_sluice.lake.logs.source import hour_of
 from bedrock_sluice.lake.releases.manifest import Manifest
-from bedrock_sluice.lake.releases.release import SLICES, Release, ReleaseFiles, open_release
+from bedrock_sluice.lake.releases.release import REPORT, SLICES, Release, ReleaseFiles, open_release
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.rewards.estimate import summary_lines
 from bedrock_sluice.transforms.errors import SluiceError
@@ -43,7 +44,7 @@ from bedrock_sluice.transforms.review.drops import (
     largest_clusters,
 )
 from bedrock_sluice.transforms.review.lines_to_read import LineToRead, choose_lines, read_line
-from bedrock_sluice.transforms.review.slices import SliceFacts, slice_facts
+from bedrock_sluice.transforms.review.slices import MAX_KEYS, SliceFacts, slice_facts
 from bedrock_sluice.transforms.settings import TRUST, Content
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
@@ -87,6 +88,7 @@ def collect(
     recipe = _recipe_of(manifest)
     content = content or (recipe.report.content if recipe else "masked")
     mask_key = recipe.split.salt if recipe else ""
+    mask = str if content == "full" else partial(mask_personal_data, key=mask_key)
     fates = pl.read_parquet(release.file(FATES), glob=False)
     label_conflicts = manifest.curation.label_conflicts
     duplicates = Duplicates(
@@ -111,13 +113,13 @@ def collect(
             matched_without_key=manifest.metadata.matched_without_key,
         ),
         changes=_changes(release, lake, has_words=content != "none"),
-        slices=_slices(release, mask_key, content),
+        slices=_slices(release, mask),
         duplicates=duplicates if has_duplicates else None,
         answers=Answers(facts=manifest.answers, trust=_sources(manifest)),
         readiness=manifest.readiness,
         personal_data=_personal_data(manifest, recipe),
         leakage=manifest.leakage,
-        completeness=_completeness(manifest),
+        completeness=_completeness(manifest, mask),
         lines=_lines(release, content, mask_key),
         origin=_origin(manifest),
     )
@@ -183,16 +185,18 @@ def _ancestors(lake: Store, manifest: Manifest) -> list[Release]:
     return ancestors
 
 
-def _slices(release: ReleaseFiles, mask_key: str, content: Content) -> list[SliceFacts]:
+def _slices(release: ReleaseFiles, mask: Callable[[str], str]) -> list[SliceFacts]:
     manifest = release.manifest
     if SLICES not in manifest.files:
         return []
     readable = next((s.kept for s in manifest.stages if s.stage == "normalise"), 0)
     lines = manifest.counts.train + manifest.counts.validation
     slices = pl.read_parquet(release.file(SLICES), glob=False)
-    if content != "full":
-        masks = [None if v is None else mask_personal_data(v, mask_key) for v in slices["value"]]
-        slices = slices.with_columns(value=pl.Series(masks, dtype=pl.String))
+    values = {
+        name: pl.Series([None if v is None else mask(v) for v in slices[name]], dtype=pl.String)
+        for name in ("slice", "value")
+    }
+    slices = slices.with_columns(**values)
     return slice_facts(slices, readable, lines)
 
 
@@ -214,7 +218,10 @@ def _personal_data(manifest: Manifest, recipe: Recipe | None) -> PersonalData | 
     )
 
 
-def _completeness(manifest: Manifest) -> Completeness:
+def _completeness(manifest: Manifest, mask: Callable[[str], str]) -> Completeness:
+    counts = manifest.metadata.records_by_key.items()
+    frequent_first = sorted(counts, key=lambda pair: (-pair[1], pair[0]))[:MAX_KEYS]
+    keys = {mask(key): number for key, number in frequent_first}
     hours = [hour_of(each.object) for each in manifest.inputs.objects]
     return Completeness(
         objects=len(manifest.inputs.objects),
@@ -222,7 +229,7 @@ def _completeness(manifest: Manifest) -> Completeness:
         delivered_later=manifest.delivered_later,
         records=manifest.counts.records,
         records_without_metadata=manifest.metadata.without_keys,
-        records_by_key=manifest.metadata.records_by_key,
+        records_by_key=keys,
         unreadable=sum(manifest.counts.quarantined.values()),
         unknown_shapes=manifest.unknown_shapes,
     )
@@ -275,6 +282,10 @@ def _origin(manifest: Manifest) -> Origin:
         tables=tables,
         earlier_releases=manifest.earlier_releases,
         trained_before=manifest.trained_before,
-        files={name: (facts.sha256, facts.bytes) for name, facts in manifest.files.items()},
+        files={
+            name: (facts.sha256, facts.bytes)
+            for name, facts in manifest.files.items()
+            if name != REPORT
+        },
         versions=manifest.versions,
     )

@@ -17,7 +17,9 @@ from bedrock_sluice.flows.stages.gate import GateResult
 from bedrock_sluice.flows.stages.lineage import inputs_of
 from bedrock_sluice.lake.logs.source import partition_of
 from bedrock_sluice.lake.releases.manifest import Manifest
+from bedrock_sluice.lake.releases.manifest_file import decode_manifest, encode_manifest
 from bedrock_sluice.lake.releases.release import (
+    MANIFEST,
     REPORT,
     SLICES,
     Release,
@@ -97,7 +99,9 @@ def publish(context: BuildContext, outcome: Outcome) -> Release:
     files = _write(context, outcome)
     manifest = _manifest(context, outcome, files)
     files[REPORT] = context.work / REPORT
-    page = report_of_draft(Draft(manifest, context.work), context.lake)
+    # As it is read back, with its keys in order: so the page is the same whenever it is made.
+    as_published = decode_manifest(encode_manifest(manifest), MANIFEST)
+    page = report_of_draft(Draft(as_published, context.work), context.lake)
     files[REPORT].write_text(page, encoding="utf-8")
     all_files = {**manifest.files, REPORT: file_facts(files[REPORT])}
     return publish_files(context.lake, replace(manifest, files=all_files), files)

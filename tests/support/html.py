@@ -9,6 +9,41 @@ LOADING = {"src", "srcset", "action", "formaction", "data", "poster", "backgroun
 RUNNING = {"iframe", "object", "embed", "base", "form", "link", "applet", "frame", "foreignobject"}
 
 
+EVENTS = ("onload", "onerror", "onclick", "onmouseover", "onfocus", "ontoggle")
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "<ScRiPt src=https://example.com/x.js></sCrIpT>",
+    *(f'"><img src=x {event}=alert(1)>' for event in EVENTS),
+    *(f"' {event}='alert(1)" for event in EVENTS),
+    *(f"<svg {event}=alert(1)>" for event in EVENTS),
+    "</td></table><svg><script>alert(1)</script></svg>",
+    "</style><iframe src=javascript:alert(1)>",
+    "</title><base href=https://example.com/>",
+    "</pre></code></details><form action=https://example.com><input>",
+    "</summary><object data=x></object>",
+    "</h2></section></main><embed src=x>",
+    '<meta http-equiv="refresh" content="0;url=https://example.com">',
+    "<link rel=stylesheet href=https://example.com/x.css>",
+    "<a href=javascript:alert(1)>approve</a>",
+    "<a href=https://example.com>",
+    "javascript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "{{ 7 * 7 }}{% raw %}",
+    "{% include 'page.css' %}",
+    "${alert(1)}`",
+    "&lt;script&gt;&#x3c;b&#62;",
+    "<!--",
+    "--><script>alert(1)</script>",
+    "]]><script>alert(1)</script>",
+    '"; } body { background: url(https://example.com) } @page { content: "',
+    "<math><mtext></mtext><mglyph><style><!--</style><img src=x onerror=alert(1)>",
+    "<template><script>alert(1)</script></template>",
+    '<details open ontoggle=alert(1)>"',
+]
+"""Payloads of 40 kinds: none may become an element, an attribute, a link or a rule."""
+
+
 class Page(HTMLParser):
     """The elements, attributes and texts of a page."""
 
