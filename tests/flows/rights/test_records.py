@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import polars as pl
@@ -227,7 +228,7 @@ def test_responses_teach_only_models_that_the_matrix_lists(
     }
     logs = [log_record(name, modelId=model) for name, model in models.items()]
     # The same question, answered by two models: the answer that may teach survives.
-    twin = {"ask": "What is 2 plus 2? End with #### and the number.", "reply": "#### 4"}
+    twin: dict[str, Any] = {"ask": "What is 2 plus 2? End with #### and the number."}
     logs += [
         make_record(**twin, request_id="twin-own"),
         make_record(

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from bedrock_sluice.lake import files
 from bedrock_sluice.lake.files import STALE_SECONDS, TEMPORARY_PREFIX
 from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.lake.stores.s3 import DELETE_KEYS, S3Store
-from bedrock_sluice.lake.stores.store import Entry, Store
+from bedrock_sluice.lake.stores.store import Area, Entry, Store
 from bedrock_sluice.transforms.errors import OutsideError, SluiceError, TransientError
 
 Failing = Callable[..., tuple[S3Store, Any]]
@@ -37,6 +38,20 @@ def test_to_delete_twice_is_no_error(store: Store) -> None:
     store.delete(entries)
     store.delete([])
     assert list(store.entries()) == []
+
+
+@pytest.mark.parametrize("area", ["landed", "releases"])
+def test_only_what_lies_below_the_area_that_is_named_is_deleted(store: Store, area: Area) -> None:
+    inside = put(store, f"{area}/x/y/a")
+    outside = put(store, "approvals/a", "derived/a", f"{area}2/a")
+    with pytest.raises(ValueError, match="approvals/a"):
+        store.delete([*inside, *outside], area)
+    with pytest.raises(ValueError, match=f"{area}/x/y/a"):
+        store.delete(inside)
+    with pytest.raises(ValueError, match=r"\.\./approvals/a"):
+        store.delete([replace(inside[0], key=f"{area}/../approvals/a")], area)
+    store.delete(inside, area)
+    assert list(store.entries()) == outside
 
 
 @pytest.mark.parametrize(
