@@ -16,7 +16,7 @@ from bedrock_sluice.cli.data import build, convert, demo, diff, explain, pull, r
 from bedrock_sluice.cli.failures import report_error, report_signal
 from bedrock_sluice.cli.log import LogFormat, LogLevel, configure_logging
 from bedrock_sluice.cli.operations import doctor, forget, gc, schema, serve, validate
-from bedrock_sluice.cli.review import papers, trace
+from bedrock_sluice.cli.review import papers, review, trace
 from bedrock_sluice.cli.rewards import check, estimate, grade, grader
 from bedrock_sluice.cli.training import approve, status, train
 from bedrock_sluice.cli.version import show_version
@@ -72,6 +72,11 @@ for panel, modules in PANELS.items():
 graders = typer.Typer(help="Export the graders that come with Sluice.", no_args_is_help=True)
 graders.command("export", epilog=grader.EPILOG)(grader.export)
 app.add_typer(graders, name="grader", rich_help_panel="Rewards")
+
+reviews = typer.Typer(help="Judge single lines of a release.", no_args_is_help=True)
+reviews.command("sheet", epilog=review.SHEET_EPILOG)(review.sheet)
+reviews.command("apply", epilog=review.APPLY_EPILOG)(review.apply)
+app.add_typer(reviews, name="review", rich_help_panel="Training")
 
 
 def main() -> None:

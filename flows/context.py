@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import polars as pl
+
 from bedrock_sluice.flows.recipe import Recipe, load_recipe
 from bedrock_sluice.flows.running.executor import keep_processes
 from bedrock_sluice.flows.running.executor_setting import PROCESSES, open_executor
@@ -18,10 +20,12 @@ from bedrock_sluice.lake.exclusions import ExclusionList, read_exclusions
 from bedrock_sluice.lake.labels import Labels, read_labels
 from bedrock_sluice.lake.logs.landed_window import LandedWindow, find_landed
 from bedrock_sluice.lake.logs.source import Source, open_source
+from bedrock_sluice.lake.reviews import StoredReview, read_reviews
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.lake.tombstones import read_digests
 from bedrock_sluice.rewards.conformance.profile import Profile
+from bedrock_sluice.rewards.corrections import decide_by_template
 from bedrock_sluice.rewards.profiles import profile_named
 from bedrock_sluice.rewards.running.process import LocalGrader
 from bedrock_sluice.rewards.templates.base import Template, template_named
@@ -29,6 +33,7 @@ from bedrock_sluice.transforms.dedup.line_marks import MarkCache
 from bedrock_sluice.transforms.derived_metadata import Derivation
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.features.languages import check_languages
+from bedrock_sluice.transforms.review.verdicts import VoteRules, tabulate_verdicts
 from bedrock_sluice.transforms.rights.settings import Exclusion
 
 MINUTE = "%Y-%m-%d %H:%M"  # how messages and the report write a time
@@ -108,7 +113,7 @@ class BuildContext:
             ConfigError: one of them is not there, or broken.
         """
         _ = self.lake, self.source
-        _ = self.labels, self.feedback, self.evaluation, self.exclusions
+        _ = self.labels, self.feedback, self.evaluation, self.exclusions, self.reviews
         check_languages(self.recipe.quality.languages)
         grader = self.recipe.grader
         if grader and grader.python:
@@ -118,6 +123,25 @@ class BuildContext:
     def evaluation(self) -> Evaluation:
         """The evaluation sets that the recipe names."""
         return read_evaluation(self.recipe.curate.against, self.base)
+
+    @cached_property
+    def reviews(self) -> list[StoredReview]:
+        """The reviews of earlier releases of this name, which decide about lines of the next.
+
+        Raises:
+            IntegrityError: a record was changed after it was written.
+        """
+        return read_reviews(self.lake, self.recipe.name)
+
+    @cached_property
+    def review_decisions(self) -> pl.DataFrame:
+        """What the reviews decide about prompts (`DECISIONS`), by the rules of `[answer]`."""
+        options = self.recipe.answer
+        return decide_by_template(
+            tabulate_verdicts(self.reviews),
+            self.template,
+            VoteRules(options.conflicts, options.labelled_before),
+        )
 
     @cached_property
     def landed(self) -> LandedWindow:

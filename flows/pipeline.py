@@ -12,7 +12,7 @@ from bedrock_sluice.flows.rights.records import check_records
 from bedrock_sluice.flows.running.runner import StageRunner, run_directly
 from bedrock_sluice.flows.running.stage_log import LoggedLedger
 from bedrock_sluice.flows.running.suite_process import start_suites
-from bedrock_sluice.flows.stages.answer import answer
+from bedrock_sluice.flows.stages.answer import answer, drop_rejected
 from bedrock_sluice.flows.stages.curate import curate
 from bedrock_sluice.flows.stages.gate import gate
 from bedrock_sluice.flows.stages.grade import drop_zero_variance, try_grader
@@ -70,6 +70,9 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
 
     result = run_stage("normalise", partial(normalise, context, selection))
     exchanges = ledger.enter("normalise", selection.height, result)
+    if context.reviews:
+        result = run_stage("review", lambda _: drop_rejected(context, exchanges))
+        exchanges = ledger.enter("review", exchanges.height, result)
 
     curation = run_stage("curate", lambda _: curate(context, exchanges))
     prompts = ledger.enter("curate", exchanges.height, curation.result)

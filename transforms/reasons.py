@@ -74,6 +74,11 @@ class Reason(StrEnum):
         "select_conflicting_request",
         "an earlier record has the same id but different bodies",
     )
+    REVIEW_REJECTED = (
+        "review_rejected",
+        "a reviewer judged its answer wrong, and gave no correction that the template reads",
+    )
+    REVIEW_CONFLICT = "review_conflict", "reviewers contradict each other about its answer"
 
     RIGHTS_FORGOTTEN = "rights_forgotten", "it was forgotten with `sluice forget`"
     RIGHTS_NO_CONSENT = (

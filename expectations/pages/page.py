@@ -19,21 +19,24 @@ STYLE = "page.css"
 TITLE_CHARACTERS = 120  # in the margin of a printed page
 
 
-def render_page(template: str, *, title: str, script: str = "", **values: object) -> str:
+def render_page(
+    template: str, *, title: str, script: str = "", style: str = "", **values: object
+) -> str:
     """Return the HTML of a template beside this file, which extends `base.html.j2`.
 
     `title` is the title of the window, and stands on each printed page. `script` is JavaScript of
-    ours, or nothing; the page must be complete without it. `values` are the template's variables.
+    ours, or nothing; the page must be complete without it. `style` is CSS of ours that follows that
+    of all pages. `values` are the template's variables.
     All text in them is escaped; only `markupsafe.Markup` is taken as HTML.
     """
-    style = f"{_resource(STYLE)}\n{_running_title(title)}\n"
+    css = f"{page_resource(STYLE)}\n{style}{_running_title(title)}\n"
     return (
         _environment()
         .get_template(template)
         .render(
             title=title,
-            policy=_policy(style, script),
-            style=Markup(style),  # noqa: S704 - ours; the title in it is escaped for CSS
+            policy=_policy(css, script),
+            style=Markup(css),  # noqa: S704 - ours; the title in it is escaped for CSS
             script=Markup(script),  # noqa: S704 - ours
             **values,
         )
@@ -70,7 +73,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_make_printable,
-        loader=FunctionLoader(_resource),
+        loader=FunctionLoader(page_resource),
     )
     # jinja's own `join` returns escaped text, which `finalize` would leave as it is.
     environment.filters["join"] = _join
@@ -79,7 +82,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _resource(name: str) -> str:
+def page_resource(name: str) -> str:
     """Return the text of a file beside this one; `name` comes from code, never from data."""
     return (files(__package__) / name).read_text(encoding="utf-8")
 

@@ -1,6 +1,9 @@
-"""The stage `answer`: each prompt's reference answer, from the first source that has one."""
+"""The stage `answer`: each prompt's reference answer, from the first source that has one.
 
-from collections.abc import Callable
+Before it, the stage `review` drops the prompts that reviewers of earlier releases rejected.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -9,11 +12,12 @@ import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.hints import check_answered
-from bedrock_sluice.transforms.answers.choice import choose_answers
+from bedrock_sluice.transforms.answers.choice import ANSWERS, choose_answers
 from bedrock_sluice.transforms.answers.extract import Extraction
 from bedrock_sluice.transforms.answers.feedback import FeedbackResult, Scale, feedback_answers
 from bedrock_sluice.transforms.answers.json_path import parse_path
 from bedrock_sluice.transforms.answers.sources import (
+    NO_PASSTHROUGH,
     REQUEST_ID,
     AnswerContext,
     SourceResult,
@@ -25,8 +29,9 @@ from bedrock_sluice.transforms.answers.sources import (
 )
 from bedrock_sluice.transforms.answers.table_usage import table_usage
 from bedrock_sluice.transforms.facts.release_facts import AnswerFacts, SourceUsage
-from bedrock_sluice.transforms.fates import FilterResult, apply_rules
+from bedrock_sluice.transforms.fates import FilterResult, apply_rules, partition
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.review.verdicts import REVIEW
 from bedrock_sluice.transforms.rights.reference_models import name_reference_models
 from bedrock_sluice.transforms.settings import RESPONSE_SOURCES, select_trusted_sources
 
@@ -40,6 +45,14 @@ class AnswerResult:
 
     result: FilterResult
     facts: AnswerFacts
+
+
+def drop_rejected(context: BuildContext, exchanges: pl.DataFrame) -> FilterResult:
+    """Drop each exchange whose prompt reviewers rejected: its duplicates too, of any day."""
+    reasons = context.review_decisions.select("prompt_digest", "reason")
+    rows = exchanges.join(reasons, on="prompt_digest", how="left", maintain_order="left")
+    result = partition(rows)
+    return FilterResult(result.kept.drop("reason"), result.rejected)
 
 
 def answer(
@@ -81,6 +94,7 @@ def answer(
         (name, tables[name].answers if name in tables else other_sources[name]())
         for name in sources_in_use
     ]
+    answers_by_source = _with_corrections(context, answer_context, answers_by_source)
     result = _with_tools(context, choose_answers(prompts, answers_by_source))
     if {*sources_in_use} & {*RESPONSE_SOURCES, "feedback"}:
         unlisted_responses = candidate_responses.filter("is_unlisted_response")
@@ -94,6 +108,31 @@ def answer(
     check_answered(context, answer_context, result, answers_by_source, sources)
     facts = AnswerFacts(prompts=prompts.height, sources=dict(sorted(sources.items())))
     return AnswerResult(result, facts)
+
+
+def _with_corrections(
+    context: BuildContext,
+    answer_context: AnswerContext,
+    answers_by_source: Sequence[tuple[str, pl.DataFrame]],
+) -> list[tuple[str, pl.DataFrame]]:
+    """Put the corrections of reviewers before all other sources.
+
+    Passthrough fields stay those of the answer that was corrected.
+    """
+    if not context.reviews:
+        return list(answers_by_source)
+    corrections = answer_context.answers_by_digest(
+        context.review_decisions.drop_nulls("reference_answer").with_columns(
+            passthrough=NO_PASSTHROUGH, problem=pl.lit(None, pl.String)
+        )
+    )
+    others = [ANSWERS.to_frame(), *(answers for _, answers in answers_by_source)]
+    fields = pl.concat(each.select(REQUEST_ID, "passthrough") for each in others)
+    first = fields.drop_nulls().unique(REQUEST_ID, keep="first", maintain_order=True)
+    with_fields = corrections.drop("passthrough").join(
+        first, on=REQUEST_ID, how="left", maintain_order="left"
+    )
+    return [(REVIEW, with_fields), *answers_by_source]
 
 
 def _usage(
@@ -180,6 +219,7 @@ def with_labels(context: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
 
     sources = select_trusted_sources(options.sources, options.minimum_trust)
     answers_by_source = [(source, answers(source)) for source in sources if source in OWN_SOURCES]
+    answers_by_source = _with_corrections(context, answer_context, answers_by_source)
     if not answers_by_source:
         return exchanges.with_columns(label=pl.lit(None, pl.String))
     with_answer = choose_answers(exchanges.select("request_id"), answers_by_source).kept

@@ -37,6 +37,7 @@ def inputs_of(context: BuildContext) -> Inputs:
         grader_sha256=_grader_sha256(context),
         exclusions_sha256=[table.sha256 for table in context.exclusion_lists],
         forgotten_sha256=_forgotten_sha256(context),
+        reviews_sha256=sorted(review.sha256 for review in context.reviews),
     )
 
 

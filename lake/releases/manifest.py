@@ -56,6 +56,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     in it. `grader_sha256` is the digest of the file of a local grader, None without one.
     Exclusion lists are in the order of the recipe. `forgotten_sha256` is the digest of the places
     (log object and line) of forgotten records of the window, None without any.
+    `reviews_sha256` are the digests of the reviews in the lake, in ascending order.
     """
 
     objects: list[InputObject] = []
@@ -65,6 +66,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grader_sha256: str | None = None
     exclusions_sha256: list[str] = []
     forgotten_sha256: str | None = None
+    reviews_sha256: list[str] = []
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,11 +21,11 @@ from bedrock_sluice.transforms.answers.sources import (
     WRONG_ANSWERS,
     AnswerContext,
     ColumnType,
-    Reference,
     Row,
     SourceResult,
     concat_pieces,
     find_unmatched_keys,
+    reference_from_correction,
 )
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.reasons import Reason
@@ -86,7 +86,11 @@ def feedback_answers(
     for row, is_right in ratings:
         if row[REQUEST_ID] in ids:
             correction = row.get("corrected_answer")
-            reference = None if correction is None else _read_correction(context, correction)
+            reference = (
+                None
+                if correction is None
+                else reference_from_correction(context.reference_format, correction)
+            )
             records.append(
                 {
                     "request_id": row[REQUEST_ID],
@@ -115,15 +119,6 @@ def feedback_answers(
     )
     wrong = verdicts.filter(pl.col("is_disputed") | ~pl.col("is_right"))
     return FeedbackResult(source, wrong.select(list(WRONG_ANSWERS)))
-
-
-def _read_correction(context: AnswerContext, correction: object) -> Reference | None:
-    """Read a correction: people write the whole answer, or only the value that matters."""
-    if isinstance(correction, str):
-        reference = context.reference_format.from_text(correction)
-        if reference is not None:
-            return reference
-    return context.from_value(correction)
 
 
 def _events(context: AnswerContext, rows: pl.DataFrame) -> pl.DataFrame:

@@ -100,18 +100,12 @@ class AnswerContext:
         """
         if reference is None:
             return {"reference_answer": None, "form": None}
-        key = _canonical_json(self.reference_format.comparison_key(reference))
-        form = blake2b(key, digest_size=FORM_BYTES).hexdigest()
-        return {"reference_answer": _canonical_json(reference).decode(), "form": form}
+        text, form = encode_reference(self.reference_format, reference)
+        return {"reference_answer": text, "form": form}
 
     def from_value(self, value: object) -> Reference | None:
         """Make a reference from one value: an object with all fields of a label, or the answer."""
-        if isinstance(value, dict):
-            return self.reference_format.from_fields(value)
-        reference = self.reference_format.from_fields({"answer": value, "final_answer": value})
-        if reference is None and isinstance(value, str):
-            return self.reference_format.from_text(value)
-        return reference
+        return reference_from_value(self.reference_format, value)
 
     def read_references(self, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """Read the references in the responses of rows, as pieces of `EXCHANGE_REFERENCES`."""
@@ -148,6 +142,34 @@ class AnswerContext:
         """Return answers (schema `ANSWERS`) from one row per `prompt_digest`."""
         prompts = self.prompts.select(REQUEST_ID, "prompt_digest")
         return prompts.join(answers, on="prompt_digest").select(ANSWERS.names())
+
+
+def encode_reference(reference_format: ReferenceFormat, reference: Reference) -> tuple[str, str]:
+    """Return the JSON of a reference, and its form: a digest, equal for what the grader equates."""
+    key = _canonical_json(reference_format.comparison_key(reference))
+    form = blake2b(key, digest_size=FORM_BYTES).hexdigest()
+    return _canonical_json(reference).decode(), form
+
+
+def reference_from_value(reference_format: ReferenceFormat, value: object) -> Reference | None:
+    """Make a reference from one value: an object with all fields of a label, or the answer."""
+    if isinstance(value, dict):
+        return reference_format.from_fields(value)
+    reference = reference_format.from_fields({"answer": value, "final_answer": value})
+    if reference is None and isinstance(value, str):
+        return reference_format.from_text(value)
+    return reference
+
+
+def reference_from_correction(
+    reference_format: ReferenceFormat, correction: object
+) -> Reference | None:
+    """Make a reference from a correction: people write the whole answer, or only its value."""
+    if isinstance(correction, str):
+        reference = reference_format.from_text(correction)
+        if reference is not None:
+            return reference
+    return reference_from_value(reference_format, correction)
 
 
 def concat_pieces(pieces: Iterable[pl.DataFrame], schema: Mapping[str, ColumnType]) -> pl.DataFrame:
