@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bedrock_sluice.expectations.checks import Check
+from bedrock_sluice.expectations.pages.charts import Chart, draw_days, draw_lengths, draw_rewards
 from bedrock_sluice.expectations.pages.page import render_page
 from bedrock_sluice.transforms.facts.readiness_facts import ReadinessFacts
 from bedrock_sluice.transforms.facts.release_facts import (
@@ -28,6 +29,7 @@ SECTIONS = {
     "about": "What this release is",
     "funnel": "From records to lines",
     "changes": "Changes",
+    "sizes": "Days and lengths",
     "slices": "Who and what is in it",
     "duplicates": "Duplicates and conversations",
     "answers": "Reference answers",
@@ -77,6 +79,14 @@ class Changes:
     base: str
     is_approved: bool
     comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """The lines of each day (day, train, validation), and the length of each prompt in tokens."""
+
+    days: Sequence[tuple[str, int, int]]
+    lengths: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +175,7 @@ class ReportFacts:
     about: About
     funnel: Funnel
     changes: Changes | None
+    sizes: Sizes | None
     slices: Sequence[SliceFacts]
     duplicates: Duplicates | None
     answers: Answers
@@ -193,7 +204,20 @@ def render_report(facts: ReportFacts) -> str:
         leaks=LEAKS,
         row_uses=ROW_USES,
         changes=CHANGES,
+        charts=_charts(facts),
     )
+
+
+def _charts(facts: ReportFacts) -> dict[str, Chart]:
+    """Draw what has many bars; the others are bars in tables."""
+    charts = dict[str, Chart]()
+    if facts.sizes:
+        charts["days"] = draw_days(facts.sizes.days)
+        charts["lengths"] = draw_lengths(facts.sizes.lengths)
+    if facts.readiness and facts.readiness.scores:
+        scores = facts.readiness.scores
+        charts["rewards"] = draw_rewards(scores.histogram, scores.edges)
+    return charts
 
 
 LEAKS = {

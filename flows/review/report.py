@@ -22,13 +22,14 @@ from bedrock_sluice.expectations.pages.report import (
     PersonalData,
     ReportFacts,
     Signature,
+    Sizes,
     render_report,
 )
 from bedrock_sluice.flows.recipe import Recipe, decisive_part
 from bedrock_sluice.flows.review.comparison import compare_releases
 from bedrock_sluice.flows.review.recipe_words import recipe_in_words, window_in_words
 from bedrock_sluice.flows.training.approval import find_approvals
-from bedrock_sluice.flows.training.spending import estimate_release
+from bedrock_sluice.flows.training.spending import estimate_release, prompt_tokens
 from bedrock_sluice.lake.logs.source import hour_of
 from bedrock_sluice.lake.releases.manifest import Manifest
 from bedrock_sluice.lake.releases.release import REPORT, SLICES, Release, ReleaseFiles, open_release
@@ -113,6 +114,7 @@ def collect(
             matched_without_key=manifest.metadata.matched_without_key,
         ),
         changes=_changes(release, lake, has_words=content != "none"),
+        sizes=_sizes(release),
         slices=_slices(release, mask),
         duplicates=duplicates if has_duplicates else None,
         answers=Answers(facts=manifest.answers, trust=_sources(manifest)),
@@ -183,6 +185,24 @@ def _ancestors(lake: Store, manifest: Manifest) -> list[Release]:
         ancestors.append(open_release(f"{lake.uri}/releases/{manifest.name}/{manifest.parent}"))
         manifest = ancestors[-1].manifest
     return ancestors
+
+
+def _sizes(release: ReleaseFiles) -> Sizes | None:
+    provenance = pl.read_parquet(
+        release.file(PROVENANCE), columns=["timestamp", "split"], glob=False
+    )
+    if provenance.is_empty():
+        return None
+    days = (
+        provenance.group_by(pl.col("timestamp").dt.strftime("%Y-%m-%d").alias("day"))
+        .agg(
+            train=(pl.col("split") == TRAIN).sum(), validation=(pl.col("split") == VALIDATION).sum()
+        )
+        .drop_nulls()
+        .sort("day")
+    )
+    lengths = [prompt_tokens(release, side) for side in (TRAIN, VALIDATION)]
+    return Sizes(days=days.rows(), lengths=pl.concat(lengths).to_list())
 
 
 def _slices(release: ReleaseFiles, mask: Callable[[str], str]) -> list[SliceFacts]:

@@ -48,9 +48,9 @@ def estimate_release(release: ReleaseFiles, recipe: Recipe) -> Estimate:
     template = template_named(recipe.template.name, recipe.template.options())
     readiness = release.manifest.readiness
     rollouts = read_rollouts(recipe.train.hyper_parameters)
-    train = _prompt_tokens(release, TRAIN)
+    train = prompt_tokens(release, TRAIN)
     fitting = fitting_prompts(train, recipe.train.hyper_parameters)
-    held_out = _prompt_tokens(release, VALIDATION) if recipe.train.validation else None
+    held_out = prompt_tokens(release, VALIDATION) if recipe.train.validation else None
     return estimate(
         fitting,
         rollouts,
@@ -71,7 +71,7 @@ def check_lengths(release: Release, train: TrainSection) -> str:
     """
     if MAX_PROMPT not in train.hyper_parameters:
         return "no limit (maxPromptLength)"
-    tokens = _prompt_tokens(release, TRAIN)
+    tokens = prompt_tokens(release, TRAIN)
     remaining = fitting_prompts(tokens, train.hyper_parameters).len()
     skip_count = tokens.len() - remaining
     message = (
@@ -86,7 +86,8 @@ def check_lengths(release: Release, train: TrainSection) -> str:
     return message if skip_count else "no line is over maxPromptLength"
 
 
-def _prompt_tokens(release: ReleaseFiles, side: str) -> pl.Series:
+def prompt_tokens(release: ReleaseFiles, side: str) -> pl.Series:
+    """Return the estimated tokens of each line of one side of a release."""
     with release.file(f"{side}.jsonl").open("rb") as file:
         lines = [_LINE.decode(line) for line in file]
     return pl.Series([estimate_tokens(line.messages, line.tools) for line in lines], dtype=pl.Int64)

@@ -105,12 +105,11 @@ def _count(values: pl.DataFrame, name: str, *, is_metadata: bool) -> pl.DataFram
 def slice_facts(slices: pl.DataFrame, records: int, lines: int) -> list[SliceFacts]:
     """Return `SLICES` with shares of so many selected records and lines.
 
-    A slice in which all records have the same value, or none, tells nothing and is left out, except
-    for that of days.
+    A slice in which no record has a value is left out.
     """
     facts = list[SliceFacts]()
     for (name, is_metadata), table in slices.group_by("slice", "is_metadata", maintain_order=True):
-        if table.height < 2 and name != "day":
+        if table["values"][0] == 0:
             continue
         rows = [
             SliceValue(
