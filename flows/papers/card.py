@@ -6,9 +6,10 @@ from typing import Final
 
 from msgspec.structs import asdict
 
-from bedrock_sluice.expectations.report import LEAKS
+from bedrock_sluice.expectations.pages.report import LEAKS
 from bedrock_sluice.flows.papers.facts import PaperFacts
 from bedrock_sluice.flows.papers.markdown import MAX_ITEMS, Markdown, render
+from bedrock_sluice.flows.review.recipe_words import recipe_in_words, window_in_words
 from bedrock_sluice.transforms.reasons import Reason
 
 NAME: Final = "README.md"
@@ -32,11 +33,6 @@ SOURCES = {
     "logged": "the model's response",
 }
 MODEL_SOURCES = ("feedback", "agreement", "extracted", "logged")  # a model wrote the answer
-CONVERSATIONS = {
-    "last": "Of a conversation, the last prompt is kept.",
-    "first": "Of a conversation, the first prompt is kept.",
-    "each": "Of a conversation, every prompt is kept.",
-}
 ACTIONS = {
     "drop": "prompts with it are dropped",
     "mask": "masked",
@@ -62,7 +58,9 @@ def render_card(facts: PaperFacts) -> bytes:
         size_category=next((name for limit, name in _SIZES if facts.lines < limit), _SIZES[-1][1]),
         tags=[*tags, "rejected"] if release.verdict == "rejected" else tags,
         period=describe_period(facts),
-        window=describe_window(facts),
+        window=window_in_words(facts.recipe),
+        recipe_words=recipe_in_words(facts.recipe),
+        rights_drops=count_rights_drops(facts),
         reasons=sorted(reasons.items(), key=lambda item: (-item[1], item[0])),
         leakage=[
             (Markdown(LEAKS[name]), number) for name, number in asdict(release.leakage).items()
@@ -71,7 +69,6 @@ def render_card(facts: PaperFacts) -> bytes:
         gaps=find_gaps(facts),
         FIELDS=FIELDS,
         SOURCES=SOURCES,
-        CONVERSATIONS=CONVERSATIONS,
         ACTIONS=ACTIONS,
         REASONS={reason.value: reason.message for reason in Reason},
         MAX_ITEMS=MAX_ITEMS,
@@ -91,12 +88,10 @@ def describe_period(facts: PaperFacts) -> str:
     return f"{facts.first:%Y-%m-%d} to {facts.last:%Y-%m-%d} (UTC)"
 
 
-def describe_window(facts: PaperFacts) -> str:
-    """Say which window of record time the recipe asks for."""
-    window = facts.recipe.window
-    start = f"from {window.since:%Y-%m-%d %H:%M}" if window.since else "from the first record"
-    end = f"until {window.until:%Y-%m-%d %H:%M}" if window.until else "to the last"
-    return f"{start} {end} (UTC)"
+def count_rights_drops(facts: PaperFacts) -> int:
+    """Count the records that were dropped for their rights: consent, exclusions, Regions."""
+    drops = facts.manifest.counts.dropped
+    return sum(number for reason, number in drops.items() if reason.startswith("rights_"))
 
 
 def find_gaps(facts: PaperFacts) -> list[str]:
@@ -121,6 +116,6 @@ def _license(license_text: str | None) -> tuple[str, str | None]:
     """Return the license of the front matter, and a name for one that is not an SPDX id."""
     if license_text is None:
         return _UNKNOWN_LICENSE, None
-    if _LICENSE_ID.fullmatch(license_text):
-        return license_text, None
+    if _LICENSE_ID.fullmatch(license_text.lower()):
+        return license_text.lower(), None
     return _OTHER_LICENSE, license_text

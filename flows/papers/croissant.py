@@ -13,10 +13,10 @@ from bedrock_sluice.flows.papers.card import (
     FIELDS,
     SOURCES,
     count_model_answers,
-    describe_window,
     find_gaps,
 )
 from bedrock_sluice.flows.papers.facts import PaperFacts
+from bedrock_sluice.flows.review.recipe_words import window_in_words
 from bedrock_sluice.transforms.printable import printable
 
 NAME: Final = "croissant.json"
@@ -189,7 +189,7 @@ def _rai_fields(facts: PaperFacts) -> Json:
     times = [f"{t:%Y-%m-%dT%H:%M:%SZ}" for t in (facts.first, facts.last) if t]
     fields: Json = {
         "rai:dataCollection": (
-            f"Model invocation logs of Amazon Bedrock, {describe_window(facts)}; "
+            f"Model invocation logs of Amazon Bedrock, from {window_in_words(recipe)}; "
             f"{release.counts.records:,} records were read, and {facts.lines:,} became lines."
         ),
         "rai:dataCollectionType": ["Software collection"],

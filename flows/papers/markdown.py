@@ -13,7 +13,7 @@ MAX_VALUE_CHARS = 200  # of a value from outside; the rest is cut off
 MAX_ITEMS = 20  # of a list of such values
 PLACEHOLDER = "TO COMPLETE"
 
-_SYNTAX = re.compile(r"([\\`*_\[\]<>#|~&$]|:(?=//))")
+_SYNTAX = re.compile(r"([\\`*_\[\]<>#|~&$]|:(?=//)|(?<=www)\.)")
 _BLOCK_START = re.compile(r"^((?:\d+(?=[.)]))?)([-+=.)])")
 
 

@@ -94,13 +94,15 @@ def _statement(facts: PaperFacts, predicate_type: str, predicate: Json) -> Json:
 
 def _dependencies(facts: PaperFacts) -> list[Json]:
     inputs, recipe = facts.manifest.inputs, facts.recipe
-    section = recipe.grader
+    section, rights, forgotten = recipe.grader, recipe.rights, inputs.forgotten_sha256
     grader = section.python.rpartition(":")[0] if section and section.python else ""
     return [
         *(_log_object(recipe.source.uri, each) for each in inputs.objects),
         *_tables("labels", recipe.answer.labels, inputs.labels_sha256),
         *_tables("feedback", recipe.answer.feedback, inputs.feedback_sha256),
         *_tables("evaluation", inputs.evaluation_sha256, inputs.evaluation_sha256.values()),
+        *_tables("exclusions", rights.exclude_files if rights else (), inputs.exclusions_sha256),
+        *(_tables("forgotten", ["forgotten"], [forgotten]) if forgotten else ()),
         *(_tables("grader", [grader], [inputs.grader_sha256]) if inputs.grader_sha256 else []),
     ]
 
@@ -126,7 +128,7 @@ def _tables(kind: str, names: Iterable[str], digests: Iterable[str]) -> list[Jso
             "digest": {"sha256": digest},
             "annotations": {"kind": kind},
         }
-        for name, digest in zip(names, digests, strict=True)
+        for name, digest in zip(names, digests, strict=False)  # none in old manifests
     ]
 
 

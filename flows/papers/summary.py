@@ -12,6 +12,7 @@ from bedrock_sluice.flows.papers.card import (
     MODEL_SOURCES,
     SOURCES,
     count_model_answers,
+    count_rights_drops,
     describe_period,
 )
 from bedrock_sluice.flows.papers.facts import PaperFacts
@@ -59,6 +60,7 @@ def render_summary(facts: PaperFacts) -> bytes:
             (action, [kind for kind, each in actions.items() if each == action])
             for action in sorted(set(actions.values()))
         ],
+        rights_drops=count_rights_drops(facts),
         overlaps=sum(astuple(release.leakage)),
         SOURCES=SOURCES,
         MODEL_SOURCES=MODEL_SOURCES,

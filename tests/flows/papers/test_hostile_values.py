@@ -65,9 +65,8 @@ def papers_with(facts: PaperFacts, value: str) -> dict[str, bytes]:
     )
     recipe = facts.recipe
     sections = {
-        "select": recipe.select.model_copy(
-            update={"models": (value,), "metadata": {"equals": {value: value}}}
-        ),
+        "select": recipe.select.model_copy(update={"models": (value,), "operations": (value,)}),
+        "split": recipe.split.model_copy(update={"strata": (value,), "group_by": (value,)}),
         "template": recipe.template.model_copy(update={"name": value}),
     }
     shape = facts.fields["id"]
