@@ -37,11 +37,19 @@ def explain(  # noqa: PLR0913, PLR0917 - options of the command line
     if (request_id is None) == (reason is None):
         raise typer.BadParameter("give either REQUEST_ID or --reason")
     from bedrock_sluice.cli.console import people, print_json
-    from bedrock_sluice.flows.review.explanation import find_fates, find_reason, find_release
-    from bedrock_sluice.lake.tombstones import find_moment
+    from bedrock_sluice.flows.review.explanation import (
+        find_fates,
+        find_reason,
+        find_release,
+        find_tombstone,
+    )
     from bedrock_sluice.transforms.errors import ExitCode
-    from bedrock_sluice.transforms.rights.tombstones import request_digest
 
+    if request_id is not None and (at := find_tombstone(recipe, request_id)):
+        if as_json:
+            print_json({"request_id": request_id, "forgotten_at": at, "fates": []})
+        people.print(f"forgotten on {at:%Y-%m-%d}: no later build uses this record", markup=False)
+        return
     source = find_release(recipe, release)
     if reason is not None:
         total, fates = find_reason(source, reason, number)
@@ -52,17 +60,13 @@ def explain(  # noqa: PLR0913, PLR0917 - options of the command line
         facts = {"request_id": request_id}
         records = source.manifest.counts.records
         message = f"no record of that id among the {records:,} of release {source.id}"
-        if at := find_moment(source.lake, {request_digest(request_id or "")}):
-            facts["forgotten_at"] = at
-            message = f"it was forgotten on {at:%Y-%m-%d}: no later build uses it"
     if as_json:
         print_json({"release": source.uri, **facts, "fates": fates})
     else:
         _show(source, fates)
-    is_forgotten = "forgotten_at" in facts
-    if reason is not None or not fates or is_forgotten:
+    if reason is not None or not fates:
         people.print(message, markup=False)
-    if not fates and not is_forgotten:
+    if not fates:
         raise SystemExit(ExitCode.CHECK_FAILED)
 
 

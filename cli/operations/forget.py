@@ -107,7 +107,8 @@ def _show(result: "Survey", requests: int, *, delete: bool) -> None:
     action = "removed from" if delete else "would be removed from"
     say(f"requests: {requests:,}, of which landed in this lake: {result.requests:,}")
     parts, files = len(result.landed), len(result.derived_files)
-    say(f"  {action} landed parts: {parts:,}, and derived files: {files:,}")
+    if parts or files:
+        say(f"  {action} landed parts: {parts:,}, and derived files: {files:,}")
     for release in result.releases:
         if release.is_removable:
             verb = "removed" if delete else "would be removed"
@@ -117,7 +118,10 @@ def _show(result: "Survey", requests: int, *, delete: bool) -> None:
     _show_elsewhere("bodies stored apart, which are not in the lake", result.bodies, say)
     for release in result.blocking:
         _show_blocking(release, say)
-    if not delete:
+    is_clean = not (result.landed or result.derived_files or result.releases)
+    if is_clean:
+        say("nothing in this lake holds one of them")
+    elif not delete:
         say("nothing was changed: run again with --delete")
 
 

@@ -19,6 +19,7 @@ from bedrock_sluice.transforms.facts.release_facts import (
     StageCounts,
     UnknownShape,
 )
+from bedrock_sluice.transforms.facts.rights_facts import RightsFacts
 from bedrock_sluice.transforms.review.comparison import Comparison
 from bedrock_sluice.transforms.review.completeness import HourFacts
 from bedrock_sluice.transforms.review.drops import Cluster, ReasonFacts
@@ -35,6 +36,7 @@ SECTIONS = {
     "answers": "Reference answers",
     "readiness": "Is there a reward to learn from?",
     "personal_data": "Personal data and secrets",
+    "rights": "Rights and consent",
     "leakage": "Leakage",
     "completeness": "Completeness of the logs",
     "lines": "Lines to read",
@@ -181,6 +183,7 @@ class ReportFacts:
     answers: Answers
     readiness: ReadinessFacts | None
     personal_data: PersonalData | None
+    rights: RightsFacts | None
     leakage: LeakageCertificate
     completeness: Completeness
     lines: LinesToRead | None

@@ -1,5 +1,6 @@
 """Explanation of a record: what happened to it in a release, and why."""
 
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from pydantic import ValidationError
 from bedrock_sluice.flows.recipe import Recipe, load_recipe
 from bedrock_sluice.lake.releases.release import Release, list_manifests, open_release
 from bedrock_sluice.lake.stores.opening import open_store
+from bedrock_sluice.lake.tombstones import find_moment
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.reasons import Reason
+from bedrock_sluice.transforms.rights.tombstones import request_digest
 
 Fate = dict[str, Any]
 
@@ -38,6 +41,12 @@ def find_fates(release: Release, request_id: str) -> list[Fate]:
     """Return the fates of a request id, explained; more than one if it was delivered again."""
     fates = _read_rows(release, "fates.parquet", request_id)
     return [fate | _explain(release, fate) for fate in fates]
+
+
+def find_tombstone(path: Path, request_id: str) -> datetime | None:
+    """Return when a request was forgotten in the lake of a recipe; None if it was not."""
+    lake = open_store(load_recipe(path).lake, path.absolute().parent)
+    return find_moment(lake, {request_digest(request_id)})
 
 
 def find_release(path: Path, name: str | None) -> Release:

@@ -120,6 +120,7 @@ def collect(
         answers=Answers(facts=manifest.answers, trust=_sources(manifest)),
         readiness=manifest.readiness,
         personal_data=_personal_data(manifest, recipe),
+        rights=manifest.rights,
         leakage=manifest.leakage,
         completeness=_completeness(manifest, mask),
         lines=_lines(release, content, mask_key),

@@ -45,6 +45,7 @@ from bedrock_sluice.transforms.facts.release_facts import (
     TableRows,
     UnknownShape,
 )
+from bedrock_sluice.transforms.facts.rights_facts import RightsFacts
 from bedrock_sluice.transforms.review import comparison
 from bedrock_sluice.transforms.review.completeness import Gap, HourFacts
 from bedrock_sluice.transforms.review.drops import Cluster, ReasonFacts
@@ -150,6 +151,14 @@ def facts(text: str, checks: Sequence[Check] = ()) -> ReportFacts:
             hidden_characters=1,
             bidi_characters=1,
         ),
+        rights=RightsFacts(
+            records=1_234,
+            exclusions=3,
+            exclusions_used=2,
+            other_regions=7,
+            base_model=text,
+            responses_by_model={text: 4},
+        ),
         leakage=LeakageCertificate(),
         completeness=Completeness(
             objects=3,
@@ -222,10 +231,12 @@ def test_an_empty_section_is_left_out() -> None:
         duplicates=None,
         readiness=None,
         personal_data=None,
+        rights=None,
         lines=None,
     )
     texts = [Page(render_report(each)).text for each in (full, empty)]
-    titles = [SECTIONS[name] for name in ("slices", "duplicates", "readiness", "personal_data")]
+    names = ("slices", "duplicates", "readiness", "personal_data", "rights")
+    titles = [SECTIONS[name] for name in names]
     for title in (*titles, "Changes since the last approved release", SECTIONS["lines"]):
         assert title in texts[0]
         assert title not in texts[1]
@@ -236,6 +247,13 @@ def test_the_report_says_why_it_is_smaller_than_the_last() -> None:
     text = Page(render_report(facts("zqx"))).text
     assert "5 lines instead of 8, 3 fewer" in text
     assert "3 now: zqx" in text
+
+
+def test_the_report_says_what_was_checked_of_rights() -> None:
+    text = Page(render_report(facts("zqx"))).text
+    assert "1,234 selected records" in text
+    assert "3 entries, of which 2 match a record" in text
+    assert "7 records were kept that were logged in Regions which the recipe does not" in text
 
 
 def test_the_report_has_words_for_each_count() -> None:
