@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +16,7 @@ from bedrock_sluice.transforms.errors import IntegrityError
 
 if TYPE_CHECKING:
     from great_expectations.core.batch_definition import BatchDefinition
+    from pandas import DataFrame
 
 MAX_EXAMPLES = 10
 
@@ -111,17 +112,17 @@ def _measure_of(
 def _validate(
     definition: dict[str, Any], measures: pl.DataFrame, parameters: Mapping[str, float]
 ) -> dict[str, _Outcome]:
-    frames = _frames()
+    frames, frame = _frames(), measures.to_pandas()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        batch = frames.get_batch({"dataframe": measures.to_pandas()})
+        batch = frames.get_batch({"dataframe": frame})
     from great_expectations import ExpectationSuite  # noqa: PLC0415
 
-    entries = [each for e in definition["expectations"] for each in (e, *_not_null(e))]
-    suite = ExpectationSuite(**(definition | {"expectations": entries}))
+    suite = ExpectationSuite(**definition)
     outcome = batch.validate(
         suite, expectation_parameters=dict(parameters), result_format=_RESULT_FORMAT
     )
+    entries = {entry["meta"]["name"]: entry for entry in definition["expectations"]}
     outcomes = dict[str, _Outcome]()
     for result in outcome.results:
         assert result.expectation_config is not None
@@ -129,17 +130,15 @@ def _validate(
         if _is_raised(result.exception_info):
             raise IntegrityError(f"check {name} could not be evaluated; this is a bug in Sluice")
         rows = frozenset(map(int, result.result.get("unexpected_index_list") or ()))
-        before = outcomes.get(name, _Outcome(passed=True, rows=frozenset()))
-        outcomes[name] = _Outcome(before.passed and bool(result.success), before.rows | rows)
+        nulls = _null_rows(entries[name], frame)
+        outcomes[name] = _Outcome(bool(result.success) and not nulls, rows | nulls)
     return outcomes
 
 
-def _not_null(entry: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """The engine skips nulls, so each check of a column also asks that there are none."""
-    if column := entry["kwargs"].get("column"):
-        kwargs = {"column": column}
-        kind = "expect_column_values_to_not_be_null"
-        yield {**entry, "type": kind, "kwargs": kwargs, "meta": {"name": entry["meta"]["name"]}}
+def _null_rows(entry: Mapping[str, Any], frame: "DataFrame") -> frozenset[int]:
+    """Return the rows in which nothing was measured, which the engine skips."""
+    column = entry["kwargs"].get("column")
+    return frozenset(frame[column].isna().to_numpy().nonzero()[0].tolist() if column else ())
 
 
 def _is_raised(info: dict[str, Any]) -> bool:

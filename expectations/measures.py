@@ -94,7 +94,7 @@ class _ChatFlags(NamedTuple):
 
 
 def _chat_flags(line: TrainingLine, marker: str | None) -> _ChatFlags:
-    fields = line.fields
+    fields, tools = line.fields, line.fields.get("tools")
     has_id_and_answer = bool(fields.get("reference_answer")) and _is_id(fields.get("id"))
     if line.plain_chat:
         return _ChatFlags(
@@ -102,7 +102,7 @@ def _chat_flags(line: TrainingLine, marker: str | None) -> _ChatFlags:
             has_known_roles=True,
             is_user_last=True,
             has_text=True,
-            has_whole_calls=_has_whole_calls([], fields.get("tools")),
+            has_whole_calls=tools is None or _has_whole_calls([], tools),
             asks_for_marker=_has_marker(line.plain_chat, marker),
         )
     chat = line.chat()
@@ -112,7 +112,7 @@ def _chat_flags(line: TrainingLine, marker: str | None) -> _ChatFlags:
         has_known_roles=set(roles) <= ROLES and "system" not in roles[1:],
         is_user_last=roles[-1:] == ["user"],
         has_text=all(is_telling(message) for message in chat),
-        has_whole_calls=_has_whole_calls(chat, fields.get("tools")),
+        has_whole_calls=_has_whole_calls(chat, tools),
         asks_for_marker=_has_marker(chat, marker),
     )
 
