@@ -23,6 +23,11 @@ from bedrock_sluice.transforms.facts.rights_facts import RightsFacts
 from bedrock_sluice.transforms.review.comparison import Comparison
 from bedrock_sluice.transforms.review.completeness import HourFacts
 from bedrock_sluice.transforms.review.drops import Cluster, ReasonFacts
+from bedrock_sluice.transforms.review.figures import (
+    ReviewFigures,
+    describe_agreement,
+    describe_errors,
+)
 from bedrock_sluice.transforms.review.lines_to_read import LineToRead
 from bedrock_sluice.transforms.review.slices import SliceFacts
 
@@ -34,6 +39,7 @@ SECTIONS = {
     "slices": "Who and what is in it",
     "duplicates": "Duplicates and conversations",
     "answers": "Reference answers",
+    "reviews": "Lines judged by reviewers",
     "readiness": "Is there a reward to learn from?",
     "personal_data": "Personal data and secrets",
     "rights": "Rights and consent",
@@ -181,6 +187,7 @@ class ReportFacts:
     slices: Sequence[SliceFacts]
     duplicates: Duplicates | None
     answers: Answers
+    reviews: ReviewFigures | None
     readiness: ReadinessFacts | None
     personal_data: PersonalData | None
     rights: RightsFacts | None
@@ -206,6 +213,10 @@ def render_report(facts: ReportFacts) -> str:
         passes=[check for check in facts.checks if check.passed],
         leaks=LEAKS,
         row_uses=ROW_USES,
+        review_errors=describe_errors(facts.reviews.error) if facts.reviews else "",
+        review_agreement=[
+            describe_agreement(each) for each in (facts.reviews.agreement if facts.reviews else ())
+        ],
         changes=CHANGES,
         charts=_charts(facts),
     )

@@ -1,6 +1,7 @@
 """The report of a release, made from its own files and from what was decided about it since."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -28,6 +29,7 @@ from bedrock_sluice.expectations.pages.report import (
 from bedrock_sluice.flows.recipe import Recipe, decisive_part
 from bedrock_sluice.flows.review.comparison import compare_releases
 from bedrock_sluice.flows.review.recipe_words import recipe_in_words, window_in_words
+from bedrock_sluice.flows.review.reviews import review_figures
 from bedrock_sluice.flows.training.approval import find_approvals
 from bedrock_sluice.flows.training.spending import estimate_release, prompt_tokens
 from bedrock_sluice.lake.logs.source import hour_of
@@ -46,6 +48,7 @@ from bedrock_sluice.transforms.review.drops import (
 )
 from bedrock_sluice.transforms.review.lines_to_read import LineToRead, choose_lines, read_line
 from bedrock_sluice.transforms.review.slices import MAX_KEYS, SliceFacts, slice_facts
+from bedrock_sluice.transforms.review.verdicts import REVIEW
 from bedrock_sluice.transforms.settings import TRUST, Content
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
@@ -65,7 +68,8 @@ def report_of(release: Release, content: Content | None = None) -> str:
         Signature(by=each.by, decision="approved", at=f"{each.at:%Y-%m-%d %H:%M} UTC")
         for each in find_approvals(release)
     ]
-    return render_report(collect(release, release.lake, release.uri, signatures, content))
+    facts = collect(release, release.lake, release.uri, signatures, content)
+    return render_report(replace(facts, reviews=review_figures(release.lake, release)))
 
 
 def report_of_draft(draft: ReleaseFiles, lake: Store) -> str:
@@ -118,6 +122,7 @@ def collect(
         slices=_slices(release, mask),
         duplicates=duplicates if has_duplicates else None,
         answers=Answers(facts=manifest.answers, trust=_sources(manifest)),
+        reviews=None,  # of a release that is about to be published, there are none yet
         readiness=manifest.readiness,
         personal_data=_personal_data(manifest, recipe),
         rights=manifest.rights,
@@ -223,7 +228,8 @@ def _slices(release: ReleaseFiles, mask: Callable[[str], str]) -> list[SliceFact
 
 def _sources(manifest: Manifest) -> list[str]:
     """Return the sources of answers by trust; those of another version of Sluice come last."""
-    return [*TRUST, *(s for s in manifest.answers.lines_by_source if s not in TRUST)]
+    sources = (REVIEW, *TRUST)
+    return [*sources, *(s for s in manifest.answers.lines_by_source if s not in sources)]
 
 
 def _personal_data(manifest: Manifest, recipe: Recipe | None) -> PersonalData | None:

@@ -10,8 +10,12 @@ import pytest
 from support.browser import PHONE, Browser, Visit
 from support.builds import without_checks
 from support.hostile_texts import HOSTILE_TEXTS
+from support.html import Page
 from support.logs import NOON, make_record
 from support.protocols import RunSluice, WriteLogs, WriteRecipe
+
+from bedrock_sluice.flows.review.report import report_of
+from bedrock_sluice.lake.releases.release import open_release
 
 Json = dict[str, Any]
 
@@ -106,6 +110,11 @@ def test_twenty_lines_judged_by_keyboard_decide_about_the_next_release(
     again = json.loads(sluice("review", "apply", file, "--recipe", sums, "--json").out)
     assert again["reviews"][0]["is_new"] is False
     assert again["releases"] == output["releases"]
+
+    page = Page(report_of(open_release(str(before))))
+    assert "Lines judged by reviewers" in page.text
+    assert "R. Viewer" in page.text
+    assert "Clopper-Pearson" in page.text
 
     after = build(sluice, sums)
     answers, old_answers = read_answers(after), read_answers(before)

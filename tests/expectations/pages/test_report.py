@@ -143,6 +143,7 @@ def facts(text: str, checks: Sequence[Check] = ()) -> ReportFacts:
             ),
             trust=[text, "logged"],
         ),
+        reviews=None,
         readiness=readiness(text),
         personal_data=PersonalData(
             prompts=9,
