@@ -17,13 +17,15 @@ MODEL = "arn:aws:bedrock:us-east-1:111122223333:custom-model/amazon.nova-2/ba987
 BASE = "amazon.nova-2-lite-v1:0:256k"
 
 
-def build_demo(folder: Path) -> Release:
-    """Build a release of a small demo, without asking the gate."""
+def build_demo(folder: Path, lake: str = "lake") -> Release:
+    """Build a release of a small demo in a lake, without asking the gate."""
     for name, content in demo_files(RECORDS):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    with without_checks(), open_context(folder / "recipe.toml") as context:
+    recipe = folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('lake = "lake"', f'lake = "{lake}"'))
+    with without_checks(), open_context(recipe) as context:
         return build(context)
 
 
