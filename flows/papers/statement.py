@@ -7,6 +7,7 @@ docs/papers.md describes the types of ours. Statements are not signed; tools for
 
 import json
 from collections.abc import Iterable
+from itertools import count
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -102,6 +103,7 @@ def _dependencies(facts: PaperFacts) -> list[Json]:
         *_tables("feedback", recipe.answer.feedback, inputs.feedback_sha256),
         *_tables("evaluation", inputs.evaluation_sha256, inputs.evaluation_sha256.values()),
         *_tables("exclusions", rights.exclude_files if rights else (), inputs.exclusions_sha256),
+        *_tables("reviews", (f"review {n}" for n in count(1)), inputs.reviews_sha256),
         *(_tables("forgotten", ["forgotten"], [forgotten]) if forgotten else ()),
         *(_tables("grader", [grader], [inputs.grader_sha256]) if inputs.grader_sha256 else []),
     ]
