@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import msgspec
 from rich.console import Console
@@ -21,6 +22,19 @@ def print_json(value: object) -> None:
 def print_result(text: str) -> None:
     """Write a result, such as a path, on stdout."""
     _write_line(text.encode(errors="surrogateescape"))
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page to a file that the user names, and say so.
+
+    Raises:
+        OutsideError: the file cannot be written.
+    """
+    from bedrock_sluice.lake.files import replaced_file
+
+    with replaced_file(path) as file:
+        file.write(text.encode())
+    people.print(f"wrote {path}", markup=False)
 
 
 def _write_line(line: bytes) -> None:

@@ -33,6 +33,7 @@ JobRecipe = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Page = Annotated[Path | None, typer.Option(help="Write the result to this file, as an HTML page.")]
 Since = Annotated[
     datetime | None, typer.Option(help="Start of the window (UTC), instead of the recipe's.")
 ]

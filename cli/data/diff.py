@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bedrock_sluice.cli.options import AsJson, ReleaseUri, epilog
+from bedrock_sluice.cli.options import AsJson, Page, ReleaseUri, epilog
 
 if TYPE_CHECKING:
     from bedrock_sluice.transforms.review.comparison import Comparison
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 EPILOG = epilog(
     "sluice diff lake/releases/tutor/2026-10-31-9d0c41f5be27 "
     "lake/releases/tutor/2026-11-01-527776e00615 --words",
+    "sluice diff lake/releases/tutor/2026-10-31-9d0c41f5be27 "
+    "lake/releases/tutor/2026-11-01-527776e00615 --page changes.html",
     rejected="a line moved between train and validation",
 )
 
@@ -23,12 +25,14 @@ def diff(
         bool,
         typer.Option("--words", help="Show the words of questions whose share changed most."),
     ] = False,
+    page: Page = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the lines of two releases. Exits 1 if one moved between train and validation."""
     from msgspec import to_builtins
 
-    from bedrock_sluice.cli.console import print_json
+    from bedrock_sluice.cli.console import print_json, write_page
+    from bedrock_sluice.expectations.pages.review_pages import render_diff
     from bedrock_sluice.flows.review.comparison import compare_releases
     from bedrock_sluice.lake.releases.release import open_release
     from bedrock_sluice.transforms.errors import ExitCode
@@ -39,6 +43,8 @@ def diff(
         print_json({"before": old.uri, "after": new.uri, **to_builtins(comparison)})
     else:
         _show(comparison)
+    if page:
+        write_page(page, render_diff(old.uri, new.uri, comparison))
     if comparison.changes["moved"].lines:
         raise SystemExit(ExitCode.CHECK_FAILED)
 

@@ -1,10 +1,12 @@
 """`sluice explain`: what happened to a record, and why."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bedrock_sluice.cli.options import AsJson, RecipePath, epilog
+from bedrock_sluice.cli.options import AsJson, Page, RecipePath, epilog
+from bedrock_sluice.transforms.printable import printable
 
 if TYPE_CHECKING:
     from bedrock_sluice.lake.releases.release import Release
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 EPILOG = epilog(
     "sluice explain tutor.toml 414c343c-0000-4000-8000-7ed41e2feb89",
     "sluice explain tutor.toml --reason curate_near_duplicate -n 5",
+    "sluice explain tutor.toml 414c343c-0000-4000-8000-7ed41e2feb89 --history --page record.html",
     rejected="no such record",
 )
 
@@ -31,11 +34,23 @@ def explain(  # noqa: PLR0913, PLR0917 - options of the command line
         str | None,
         typer.Option(help="Id or URI of a release; default: the newest that this recipe built."),
     ] = None,
+    history: Annotated[
+        bool,
+        typer.Option(
+            "--history", help="Show the record in all releases of the lake, the newest first."
+        ),
+    ] = False,
+    page: Page = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what happened to a record, or to those with a reason. Exits 1 if there are none."""
     if (request_id is None) == (reason is None):
         raise typer.BadParameter("give either REQUEST_ID or --reason")
+    if history or page:
+        if request_id is None or release is not None:
+            raise typer.BadParameter("--history and --page need REQUEST_ID, and no --release")
+        _explain_history(recipe, request_id, page, as_json=as_json)
+        return
     from bedrock_sluice.cli.console import people, print_json
     from bedrock_sluice.flows.review.explanation import (
         find_fates,
@@ -70,13 +85,48 @@ def explain(  # noqa: PLR0913, PLR0917 - options of the command line
         raise SystemExit(ExitCode.CHECK_FAILED)
 
 
+def _explain_history(recipe: Path, request_id: str, page: Path | None, *, as_json: bool) -> None:
+    """Show the record in all releases of the recipe's lake, and write the page."""
+    from msgspec import to_builtins
+
+    from bedrock_sluice.cli.console import people, print_json, write_page
+    from bedrock_sluice.expectations.pages.review_pages import render_record
+    from bedrock_sluice.flows.recipe import load_recipe
+    from bedrock_sluice.flows.review.history import find_record
+    from bedrock_sluice.lake.stores.opening import open_store
+    from bedrock_sluice.transforms.errors import ExitCode
+
+    lake = open_store(load_recipe(recipe).lake, recipe.absolute().parent)
+    states = find_record(lake, request_id)
+    with_record = [each for each in states if each.fates]
+    if as_json:
+        print_json({"request_id": request_id, "releases": to_builtins(with_record)})
+    for state in [] if as_json else with_record:
+        release = state.release
+        people.print(f"[bold]{state.recipe}/{release.id}[/], {release.verdict} by the gate")
+        _show_fates(state.fates)
+        for line in (*release.decisions, *release.jobs):
+            people.print(f"  {printable(line)}", markup=False)
+    message = f"{len(with_record):,} of {len(states):,} releases have read this record"
+    people.print(message, markup=False)
+    if page:
+        write_page(page, render_record(request_id, states))
+    if not with_record:
+        raise SystemExit(ExitCode.CHECK_FAILED)
+
+
 def _show(release: "Release", fates: list[dict[str, Any]]) -> None:
     from bedrock_sluice.cli.console import people
-    from bedrock_sluice.transforms.printable import printable
+
+    _show_fates(fates)
+    people.print(f"in release {release.uri}", markup=False)
+
+
+def _show_fates(fates: list[dict[str, Any]]) -> None:
+    from bedrock_sluice.cli.console import people
 
     for fate in fates:
         fields = {k: v for k, v in fate.items() if v is not None and k not in ("message", "fate")}
-        people.print(f"{fate['fate']}: {fate['message']}", markup=False)
+        people.print(f"{fate['fate']}: {printable(fate['message'])}", markup=False)
         for name, value in fields.items():
             people.print(f"  {name:<16} {printable(str(value))}", markup=False)
-    people.print(f"in release {release.uri}", markup=False)

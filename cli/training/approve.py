@@ -23,12 +23,14 @@ def approve(
     from msgspec import to_builtins
 
     from bedrock_sluice.cli.console import people, print_json
+    from bedrock_sluice.flows.review.history import write_index
     from bedrock_sluice.flows.training.approval import approve as approve_release
     from bedrock_sluice.flows.training.approval import find_approvals
     from bedrock_sluice.lake.releases.release import open_release
 
     source = open_release(release)
     approval = approve_release(source, by, datetime.now(UTC))
+    write_index(source.lake, source.name)
     if as_json:
         print_json(to_builtins(approval))
         return

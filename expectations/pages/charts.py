@@ -190,8 +190,8 @@ def draw_strata(counts: Sequence[tuple[str, int, int]]) -> Chart:
             **_two_series(series),
         },
     }
-    moved = max(shares, key=lambda each: abs(each[2] - each[1]), default=("none", 0.0, 0.0))
-    words = f"{moved[0]} moved most, from {format_percent(moved[1])} to {format_percent(moved[2])}"
+    largest = max(shares, key=lambda each: abs(each[2] - each[1]), default=("none", 0.0, 0.0))
+    words = "{} moved most, from {} to {}".format(largest[0], *map(format_percent, largest[1:]))
     return Chart(
         title="Strata before and after sampling",
         description=f"{len(shares)} strata; {printable(words)}",

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from bedrock_sluice.expectations.checks import encode_checks, is_passed
 from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.review.history import write_index
 from bedrock_sluice.flows.review.report import report_of_draft
 from bedrock_sluice.flows.stages.gate import GateResult
 from bedrock_sluice.flows.stages.lineage import inputs_of
@@ -104,7 +105,9 @@ def publish(context: BuildContext, outcome: Outcome) -> Release:
     page = report_of_draft(Draft(as_published, context.work), context.lake)
     files[REPORT].write_text(page, encoding="utf-8")
     all_files = {**manifest.files, REPORT: file_facts(files[REPORT])}
-    return publish_files(context.lake, replace(manifest, files=all_files), files)
+    release = publish_files(context.lake, replace(manifest, files=all_files), files)
+    write_index(context.lake, release.name)
+    return release
 
 
 def _manifest(context: BuildContext, outcome: Outcome, files: Mapping[str, Path]) -> Manifest:

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
 
-from bedrock_sluice.lake.files import TEMPORARY_PREFIX, is_leftover, write_new
+from bedrock_sluice.lake.files import TEMPORARY_PREFIX, is_leftover, replaced_file, write_new
 from bedrock_sluice.lake.stores.store import (
     DERIVED_FOLDER,
     Area,
     Entry,
     ObjectRefusedError,
+    check_page,
     is_below,
 )
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError, TransientError
@@ -117,6 +118,15 @@ class FolderStore:
         target = self.root / key
         with _as_store_error(target):
             return write_new(target, content)
+
+    def put_page(self, key: str, content: bytes) -> None:
+        """See `Store.put_page`; readers see the old page or the new one."""
+        check_page(key)
+        target = self.root / key
+        with _as_store_error(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replaced_file(target) as file:
+                file.write(content)
 
     def leftovers(self) -> Iterator[Entry]:
         """See `Store.leftovers`."""

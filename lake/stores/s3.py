@@ -26,6 +26,7 @@ from bedrock_sluice.lake.stores.store import (
     Area,
     Entry,
     ObjectRefusedError,
+    check_page,
     is_below,
 )
 from bedrock_sluice.transforms.errors import (
@@ -226,6 +227,17 @@ class S3Store:
                     "between here and S3, and run again"
                 )
         raise AssertionError("unreachable")
+
+    def put_page(self, key: str, content: bytes) -> None:
+        """See `Store.put_page`."""
+        check_page(key)
+        with self._as_store_error(key):
+            self._client.put_object(
+                Bucket=self.bucket,
+                Key=self._prefix + key,
+                Body=content,
+                ContentType=_CONTENT_TYPES[Path(key).suffix],
+            )
 
     def leftovers(self) -> Iterator[Entry]:
         """See `Store.leftovers`; an object is put by one request, which leaves nothing behind."""

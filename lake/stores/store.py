@@ -1,5 +1,6 @@
 """One port for every place that holds objects: a folder or an S3 prefix."""
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,8 @@ from bedrock_sluice.transforms.errors import OutsideError
 from bedrock_sluice.transforms.reasons import Reason
 
 S3_SCHEME = "s3://"
+INDEX_PAGE = "index.html"
+_PAGE = re.compile(rf"releases/[^/]+/{re.escape(INDEX_PAGE)}")
 DERIVED_FOLDER: Final = "derived"  # what can be computed again
 
 Area = Literal["derived", "landed", "releases"]
@@ -86,6 +89,14 @@ class Store(Protocol):
         """Create an object; False, and nothing changed, if the key is there already."""
         ...
 
+    def put_page(self, key: str, content: bytes) -> None:
+        """Create or replace a page that is made from other objects, so that nothing can be lost.
+
+        Raises:
+            ValueError: the key is not `releases/<name>/index.html`.
+        """
+        ...
+
     def leftovers(self) -> Iterator[Entry]:
         """Temporary files that interrupted writes left, by key; not those of a running write."""
         ...
@@ -103,3 +114,13 @@ def is_below(area: Area, key: str) -> bool:
     """Whether a key is one below `area`, without a step up or an empty one on its way."""
     folder, *names = key.split("/")
     return folder == area and bool(names) and not {"", ".", ".."} & set(names)
+
+
+def check_page(key: str) -> None:
+    """See that a key is that of a page which may be replaced.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not _PAGE.fullmatch(key):
+        raise ValueError(key)
