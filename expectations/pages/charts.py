@@ -144,8 +144,8 @@ def draw_days(lines: Sequence[tuple[str, int, int]]) -> Chart:
 
 def draw_lengths(lengths: Sequence[int], unit: str = "tokens") -> Chart:
     """Draw how many lines have which length, in `unit`; the last bin holds the longest 1 %."""
-    ordered = sorted(lengths) or [0]
-    top = ordered[int(0.99 * (len(ordered) - 1))]
+    sorted_lengths = sorted(lengths) or [0]
+    top = sorted_lengths[int(0.99 * (len(sorted_lengths) - 1))]
     step = _round_step(top)
     bins = top // step + 1
     counts = [0] * (bins + 1)
@@ -154,7 +154,7 @@ def draw_lengths(lengths: Sequence[int], unit: str = "tokens") -> Chart:
     rows = [(f"{k * step:,} to {(k + 1) * step:,}", number) for k, number in enumerate(counts)]
     rows[-1:] = [(f"{bins * step:,} or more", counts[-1])] if counts[-1] else []
     edges = [float(k * step) for k in range(len(rows) + 1)]
-    words = f"median {ordered[len(ordered) // 2]:,} {unit}"
+    words = f"median {sorted_lengths[len(sorted_lengths) // 2]:,} {unit}"
     return _histogram("Length of the lines", words, unit, edges, rows)
 
 

@@ -107,7 +107,7 @@ def test_another_recipe_of_the_same_name_is_not_explained(
 def test_a_recipe_without_a_release_of_its_own_names_one_to_look_at(
     recipe_path: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
-    (release,) = recipe_path.parent.glob("lake/releases/sums/*")
+    (release,) = recipe_path.parent.glob("lake/releases/sums/*/")
     result = sluice("explain", recipe("[curate]\nmax_prompt_tokens = 9\n"), "request-7")
     assert result.code == 2
     assert f"--release {release.name}" in result.err

@@ -218,7 +218,7 @@ def compare_words(before: pl.Series, after: pl.Series) -> list[WordShift]:
     share = (old + new) / (len(before) + len(after))
     error = (share * (1 - share) * (1 / len(before) + 1 / len(after))).sqrt()
     words = (
-        counts.filter(old + new >= MIN_WORD_LINES)
+        counts.filter(old + new >= MIN_WORD_LINES, share < 1)  # a word of all lines has no error
         .with_columns(before=old / len(before), after=new / len(after), error=error)
         .with_columns(score=(pl.col("after") - pl.col("before")) / pl.col("error"))
         .filter(pl.col("score").abs() >= MIN_WORD_SCORE)
