@@ -89,10 +89,10 @@ def test_the_page_is_the_same_each_time_and_shows_decisions(
     again = tmp_path / "again.html"
     sluice("report", release, "--out", again, "--no-open")
     assert again.read_bytes() == page.read_bytes()
-    published = (release / "report.html").read_text()
+    first_page = (release / "report.html").read_text()
     lake_place = f"LAKE/releases/sums/{release.name}"
-    assert page.read_text().replace(str(release), lake_place) == published
-    assert "Nobody has decided about this release yet" in published
+    assert page.read_text().replace(str(release), lake_place) == first_page
+    assert "Nobody has decided about this release yet" in first_page
     sluice("approve", release, "--by", "R. Viewer")
     sluice("report", release, "--out", again, "--no-open")
     assert "Approved by R. Viewer" in again.read_text()
