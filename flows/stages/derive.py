@@ -239,10 +239,10 @@ def compute_derived(derivation: Derivation, run: Sequence[DeriveTask]) -> list[E
         ((number, table) for table in read_rows(path, LANDED.names, None))
         for number, path in enumerate(landed)
     )
-    derived = _derive_together(tables, derivation.options)
+    numbered_pieces = _derive_together(tables, derivation.options)
     with TemporaryDirectory(prefix="sluice-derive-") as folder:
         path = Path(folder, "derived.parquet")
-        for number, pieces in groupby(derived, itemgetter(0)):
+        for number, pieces in groupby(numbered_pieces, itemgetter(0)):
             with open_derived(path, digest_of(landed[number])) as writer:
                 for _, piece in pieces:
                     writer.write_table(piece)
