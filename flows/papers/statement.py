@@ -95,7 +95,7 @@ def _statement(facts: PaperFacts, predicate_type: str, predicate: Json) -> Json:
 
 def _dependencies(facts: PaperFacts) -> list[Json]:
     inputs, recipe = facts.manifest.inputs, facts.recipe
-    section, rights, forgotten = recipe.grader, recipe.rights, inputs.forgotten_sha256
+    section, rights, tombstones = recipe.grader, recipe.rights, inputs.forgotten_sha256
     grader = section.python.rpartition(":")[0] if section and section.python else ""
     return [
         *(_log_object(recipe.source.uri, each) for each in inputs.objects),
@@ -104,7 +104,7 @@ def _dependencies(facts: PaperFacts) -> list[Json]:
         *_tables("evaluation", inputs.evaluation_sha256, inputs.evaluation_sha256.values()),
         *_tables("exclusions", rights.exclude_files if rights else (), inputs.exclusions_sha256),
         *_tables("reviews", (f"review {n}" for n in count(1)), inputs.reviews_sha256),
-        *(_tables("forgotten", ["forgotten"], [forgotten]) if forgotten else ()),
+        *(_tables("forgotten", ["forgotten"], [tombstones]) if tombstones else ()),
         *(_tables("grader", [grader], [inputs.grader_sha256]) if inputs.grader_sha256 else []),
     ]
 
