@@ -18,7 +18,7 @@ from bedrock_sluice.cli.log import LogFormat, LogLevel, configure_logging
 from bedrock_sluice.cli.operations import doctor, forget, gc, schema, serve, validate
 from bedrock_sluice.cli.review import papers, review, trace
 from bedrock_sluice.cli.rewards import check, estimate, grade, grader
-from bedrock_sluice.cli.training import approve, status, train
+from bedrock_sluice.cli.training import approve, export, status, train
 from bedrock_sluice.cli.version import show_version
 from bedrock_sluice.flows.running.memory import collect_rarely
 from bedrock_sluice.transforms.errors import ExitCode
@@ -59,7 +59,7 @@ PANELS = {
     "Data": (demo, build, pull, convert, explain, diff, report),
     "Rewards": (check, grade, estimate),
     "Review": (papers, trace),
-    "Training": (approve, train, status),
+    "Training": (approve, train, status, export),
     "Operations": (validate, schema, doctor, serve, gc, forget),
 }
 """The modules of the commands, as `sluice --help` groups them: each has a function of its name."""

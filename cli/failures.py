@@ -11,7 +11,7 @@ from tempfile import gettempdir
 from bedrock_sluice.cli.log import logger, writes_json
 from bedrock_sluice.transforms.errors import ExitCode, SluiceError, missing_extra
 
-EXTRAS = {"httpx": "flows", "prefect": "flows"}
+EXTRAS = {"httpx": "flows", "openai": "openai", "prefect": "flows"}
 """The extra of the distribution that installs a module."""
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bedrock_sluice.flows.context import BuildContext, open_context
-from bedrock_sluice.flows.training.request import job_request, lines_uri
+from bedrock_sluice.flows.training.request import job_request
 from bedrock_sluice.flows.training.spending import check_lengths
 from bedrock_sluice.lake.releases.release import Release, draft_manifest, newest_release
 from bedrock_sluice.rewards.running.process import LocalGrader
@@ -112,7 +112,7 @@ def _check_job_request(context: BuildContext) -> str:
         files={},
     )
     release = Release(context.lake, draft, manifest_sha256="")
-    job_request(release, recipe, lines_uri(release, recipe.train))
+    job_request(release, recipe)
     return "by Bedrock's own service model"
 
 

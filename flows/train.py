@@ -21,19 +21,27 @@ from prefect import flow
 
 from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.flows.running.prefect_runner import run_as_task
+from bedrock_sluice.flows.training.examination import examine
 from bedrock_sluice.flows.training.job import prepare, train_on
-from bedrock_sluice.flows.training.request import Request
+from bedrock_sluice.flows.training.targets.base import Request
 from bedrock_sluice.lake.releases.release import open_release
 
 
 @flow(persist_result=False)
 def train(release: str, dry_run: bool = False, recipe: str | None = None) -> str | Request:
-    """Start the job and return its ARN; in a dry run send nothing, and return the request."""
+    """Start the job and return its ARN or id; in a dry run return the request, and send nothing.
+
+    A dry run needs no approval.
+    """
 
     def work() -> str | Request:
-        current = load_recipe(Path(recipe)) if recipe else None
+        source, current = open_release(release), load_recipe(Path(recipe)) if recipe else None
         base = Path(recipe).absolute().parent if recipe else None
-        job = prepare(open_release(release), current, base)
-        return job.request() if dry_run else train_on(job)
+        if not dry_run:
+            return train_on(prepare(source, current, base))
+        examination = examine(source, current, base)
+        if error := examination.error(consent_needed=False):
+            raise error
+        return examination.request
 
     return run_as_task("train", lambda _: work())

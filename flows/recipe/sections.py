@@ -316,19 +316,29 @@ class ReportSection(Section):
     content: Content = "masked"  # of the text of lines: all, nothing, or personal data masked
 
 
+TargetName = Literal["nova", "open_weight", "sagemaker"]
+"""The services that train: see `flows.training.targets`."""
+
+
 class TrainSection(Section):
-    """The job. `hyper_parameters` are those of Bedrock's `rftConfig`, in Bedrock's words."""
+    """The job. `hyper_parameters` are those of the target, in its own words."""
 
     model: Text
-    region: Text | None = None  # where the job runs; default: that of the AWS settings
-    role_arn: Text
-    output_uri: Text
+    target: TargetName | None = None  # default: the one that trains the model
+    region: Text | None = None  # of the job; default: that of the AWS settings
+    role_arn: Text | None = None  # that the job assumes; not for open_weight
+    output_uri: Text | None = None  # an s3:// prefix for the model; not for open_weight
     data_uri: Text | None = None  # an s3:// prefix for the lines, where the lake is a folder
     validation: Flag = True  # whether the job is given the validation lines
     hyper_parameters: dict[str, HyperParameter] = {}
     tags: dict[str, str] = {}
     lineage: Name | None = None  # jobs that build on each other; without it, the recipe's name
     kms_key_id: Text | None = None
+    base_url: Text | None = None  # of open_weight: another endpoint than Bedrock's of the Region
+    evaluator_arn: Text | None = None  # of sagemaker: the grader, registered in a hub
+    model_package_group_arn: Text | None = None  # of sagemaker: where the model goes
+    accept_eula: Flag = False  # of sagemaker: whether the model's license is accepted
+    judge_model: Text | None = None  # that the grader calls; its lifecycle is checked, too
     prices: dict[str, Any] | None = None  # see `estimate.Prices`
     budget: Annotated[float, Field(gt=0)] | None = None  # in the currency of the prices
 

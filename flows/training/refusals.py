@@ -1,11 +1,10 @@
-"""What Bedrock refuses about a job, as errors that say what to do."""
+"""What Bedrock and SageMaker refuse about a job, as errors that say what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bedrock_sluice.flows.training.request import OPERATION
 from bedrock_sluice.lake.aws import (
     Remedy,
     error_code,
@@ -15,48 +14,70 @@ from bedrock_sluice.lake.aws import (
 )
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError, TransientError
 
-STATUS_OPERATION = "GetModelCustomizationJob"
-_CONFLICTS = frozenset({"ConflictException", "ResourceInUseException"})  # there may be a job
+OPERATION, STATUS_OPERATION = "CreateModelCustomizationJob", "GetModelCustomizationJob"
+SAGEMAKER_OPERATION, SAGEMAKER_STATUS_OPERATION = "CreateTrainingJob", "DescribeTrainingJob"
+_SERVICES = {
+    OPERATION: "bedrock",
+    STATUS_OPERATION: "bedrock",
+    SAGEMAKER_OPERATION: "sagemaker",
+    SAGEMAKER_STATUS_OPERATION: "sagemaker",
+}
+_LABELS = {"bedrock": "Bedrock", "sagemaker": "SageMaker"}
+_CREATE_OPERATIONS = frozenset({OPERATION, SAGEMAKER_OPERATION})
+# After one of these there may be a job.
+_CONFLICTS = frozenset({"ConflictException", "ResourceInUseException", "ResourceInUse"})
 
+_MISSING: Remedy = (
+    ConfigError,
+    "see that [train] and [grader] name what is there, in the Region of the client",
+)
+_QUOTA: Remedy = (OutsideError, "wait for other jobs, or ask for more quota")
+_TAKEN: Remedy = (OutsideError, "look for a job or model of this name")
+_LATER: Remedy = (TransientError, "run again")
 _REMEDIES: dict[str, Remedy] = {
     "ValidationException": (
         ConfigError,
-        "see that the model can be trained so, and that the role may read the lines, write to "
-        "output_uri and call the grader ([train], [grader])",
+        "see that the model can be trained so in this Region, and that the role may read the "
+        "lines, write to output_uri and call the grader ([train], [grader])",
     ),
-    "ResourceNotFoundException": (
-        ConfigError,
-        "see that [train] and [grader] name what is there, in the Region of the client",
-    ),
+    "ResourceNotFoundException": _MISSING,
+    "ResourceNotFound": _MISSING,
     "TooManyTagsException": (ConfigError, "give fewer tags in [train]"),
-    "AccessDeniedException": (
-        OutsideError,
-        f"the caller needs bedrock:{OPERATION}, and iam:PassRole for the role of [train]",
-    ),
-    "ServiceQuotaExceededException": (OutsideError, "wait for other jobs, or ask for more quota"),
-    "ConflictException": (OutsideError, "look in Bedrock for a job or model of this name"),
-    "ThrottlingException": (TransientError, "run again"),
-    "InternalServerException": (TransientError, "run again"),
+    "ServiceQuotaExceededException": _QUOTA,
+    "ResourceLimitExceeded": _QUOTA,
+    "ConflictException": _TAKEN,
+    "ThrottlingException": _LATER,
+    "InternalServerException": _LATER,
 }
-_STATUS_HINT = f"the caller needs bedrock:{STATUS_OPERATION}, to see how the job ended"
-_STATUS_REMEDIES: dict[str, Remedy] = {
-    code: (kind, _STATUS_HINT if kind is OutsideError else hint)
-    for code, (kind, hint) in _REMEDIES.items()
-}
+
+
+def _remedies(operation: str) -> tuple[dict[str, Remedy], str]:
+    """What to do by the code of an answer, and about codes that are not among them."""
+    service = _SERVICES[operation]
+    if operation in _CREATE_OPERATIONS:
+        needs = f"the caller needs {service}:{operation}, and iam:PassRole for the role of [train]"
+        return {**_REMEDIES, "AccessDeniedException": (OutsideError, needs)}, (
+            f"look for the code in the pages of {_LABELS[service]}"
+        )
+    needs = f"the caller needs {service}:{operation}, to see how the job ended"
+    remedies: dict[str, Remedy] = {
+        code: (kind, needs if kind is OutsideError else hint)
+        for code, (kind, hint) in _REMEDIES.items()
+    }
+    return remedies, needs
 
 
 @contextmanager
 def explain_refusals(job: str, operation: str = OPERATION) -> Iterator[None]:
     """Turn botocore's errors about a job into ours."""
+    label = _LABELS[_SERVICES[operation]]
     try:
         yield
     except ClientError as error:
-        is_status = operation == STATUS_OPERATION
-        remedies = _STATUS_REMEDIES if is_status else _REMEDIES
-        other_hint = _STATUS_HINT if is_status else "look for the code in Bedrock's pages"
-        raise refusal_error(error, f"Bedrock refused job {job}", remedies, other_hint) from None
+        remedies, other_hint = _remedies(operation)
+        raise refusal_error(error, f"{label} refused job {job}", remedies, other_hint) from None
     except BotoCoreError as error:
-        raise unreachable_error(error, "Bedrock") from None
+        raise unreachable_error(error, label) from None
 
 
 def made_nothing(error: BaseException | None) -> bool:

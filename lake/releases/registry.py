@@ -57,13 +57,18 @@ _RESERVED_NAME, _REGISTERED_NAME = "reserved.parquet", "registered.json"
 T = TypeVar("T")
 
 
-class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A job: its name, its Region and the request for it; and `<name>/<release id>`."""
+class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A job: its name, its Region and the request for it; and `<name>/<release id>`.
+
+    `target` names the service, and `endpoint` its address where that is not AWS's of the Region.
+    """
 
     release: str
     job: str
     region: str
     request: dict[str, Any] = {}
+    target: str = "nova"
+    endpoint: str = ""
 
 
 class JobStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,12 +89,14 @@ class JobEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 class Claim:
     """The n-th claim of a job on the prompts of a release; from 1.
 
-    Claim 0 is that of a reservation which no request followed.
+    Claim 0 is that of a reservation which no request followed. `is_first` tells whether it was
+    recorded just now: of all who share a claim, one was the first.
     """
 
     lake: Store
     stem: str
     number: int
+    is_first: bool = False
 
     def start(self, job_arn: str) -> None:
         """Record that Bedrock took the request."""
@@ -254,14 +261,15 @@ def reserve(release: Release, lineage: str, number: int, request: JobRequest) ->
     stem = f"{_folder(lineage)}{release.manifest.digest}"
     _put_prompts(release, f"{stem}.{_RESERVED_NAME}")
     key, content = f"{stem}.job-{number}.json", _encode(request)
-    if not release.lake.put_new(key, content):
+    is_first = release.lake.put_new(key, content)
+    if not is_first:
         entry = release.lake.entry(key)
         if entry is None or release.lake.read(entry) != content:
             raise RefusedError(
                 f"a job of {release.uri} was asked for with other settings, and may be running; "
                 "see `sluice status RECIPE`. Wait until it ends, or train with the same settings"
             )
-    return Claim(release.lake, stem, number)
+    return Claim(release.lake, stem, number, is_first)
 
 
 def find_use(release: Release, lineage: str) -> Use | None:

@@ -14,6 +14,7 @@ from support.protocols import RunSluice, WriteRecipe
 
 from bedrock_sluice.flows.training import job
 from bedrock_sluice.flows.training.job import prepare, start
+from bedrock_sluice.flows.training.targets.nova import NovaTarget
 from bedrock_sluice.lake.releases.registry import Use, read_uses, trained_on
 from bedrock_sluice.lake.releases.release import Release, open_release
 from bedrock_sluice.lake.stores.folder import FolderStore
@@ -79,7 +80,7 @@ def _meta(status: int) -> Any:
 def bedrock(monkeypatch: pytest.MonkeyPatch) -> Bedrock:
     """The Bedrock that all commands reach."""
     fake = Bedrock()
-    monkeypatch.setattr(job, "bedrock_client", lambda _region=None: fake)
+    monkeypatch.setattr(NovaTarget, "connect", lambda *_: fake)
     return fake
 
 
@@ -268,7 +269,7 @@ def test_a_recipe_without_job_settings_is_refused_after_consent_and_before_aws_i
     release = sluice("build", settings() if is_current else sums).out.strip()
     sums.write_text(plain)
     current = ("--recipe", sums) if is_current else ()
-    monkeypatch.setattr(job, "bedrock_client", lambda _region=None: pytest.fail("AWS was asked"))
+    monkeypatch.setattr(NovaTarget, "connect", lambda *_: pytest.fail("AWS was asked"))
     assert "is not approved" in sluice("train", release, *current).err
     sluice("approve", release, "--by", "Dana")
     result = sluice("train", release, *current)

@@ -16,8 +16,8 @@ from support.releases import publish_files
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.training.approval import approve, recipe_of
 from bedrock_sluice.flows.training.job import bedrock_client, prepare, start
-from bedrock_sluice.flows.training.request import Request
 from bedrock_sluice.flows.training.request import job_request as request_of
+from bedrock_sluice.flows.training.targets.base import Request
 from bedrock_sluice.lake.releases.manifest import Verdict
 from bedrock_sluice.lake.releases.release import (
     Release,
@@ -81,7 +81,9 @@ def publish_release(
 
 
 def job_request(release: Release, data_uri: str) -> Request:
-    return request_of(release, recipe_of(release), data_uri)
+    recipe = recipe_of(release)
+    train = recipe.train and recipe.train.model_copy(update={"data_uri": data_uri})
+    return request_of(release, recipe.model_copy(update={"train": train}))
 
 
 def begin(release: Release, client: "BedrockClient") -> str:
@@ -126,7 +128,7 @@ def bedrock() -> "BedrockClient":
 
 def test_the_request_is_exactly_this(tmp_path: Path) -> None:
     release = publish_release(tmp_path, kms_key_id="alias/models")
-    digest = release.manifest.digest
+    digest, lines = release.manifest.digest, f"s3://acme-lake/here/math/{release.id}"
     assert job_request(release, "s3://acme-lake/here") == {
         "jobName": f"math-{digest[:12]}",
         "customModelName": f"math-{digest[:12]}",
@@ -140,8 +142,8 @@ def test_the_request_is_exactly_this(tmp_path: Path) -> None:
             {"key": "sluice:release", "value": f"math/{release.id}"},
             {"key": "sluice:digest", "value": digest},
         ],
-        "trainingDataConfig": {"s3Uri": "s3://acme-lake/here/train.jsonl"},
-        "validationDataConfig": {"validators": [{"s3Uri": "s3://acme-lake/here/validation.jsonl"}]},
+        "trainingDataConfig": {"s3Uri": f"{lines}/train.jsonl"},
+        "validationDataConfig": {"validators": [{"s3Uri": f"{lines}/validation.jsonl"}]},
         "outputDataConfig": {"s3Uri": "s3://acme-models/out/"},
         "customizationConfig": {
             "rftConfig": {
@@ -176,8 +178,12 @@ def test_what_the_recipe_does_not_ask_for_is_left_out(tmp_path: Path) -> None:
         ({"grader": {"lambda_arn": "grade"}}, "lambdaGrader.lambdaArn: must match arn"),
         ({"grader": None}, "has no [grader]"),
         (NO_TRAIN, "has no [train]"),
-        ({"model": "openai.gpt-oss-20b"}, "only through its OpenAI-compatible API"),
-        ({"model": f"{FOUNDATION}qwen.qwen3-32b-v1:0"}, "only through its OpenAI-compatible API"),
+        ({"role_arn": None, "output_uri": None}, "roleArn: is missing ([train] role_arn"),
+        ({"model": "openai.gpt-oss-20b", "target": "nova"}, "nova can't train openai.gpt-oss-20b"),
+        (
+            {"model": f"{FOUNDATION}qwen.qwen3-32b-v1:0", "target": "sagemaker"},
+            'write "open_weight"',
+        ),
     ],
 )
 def test_what_bedrock_would_refuse_is_named_before(
@@ -235,8 +241,16 @@ def edit(release: Release, name: str, old: str, new: str) -> Release:
 
 
 REFUSED: dict[str, tuple[Any, type[SluiceError], str]] = {
-    "rejected": (lambda f: publish_release(f, verdict="rejected"), RefusedError, "rejected by"),
-    "not approved": (publish_release, RefusedError, "sluice approve .* --by NAME"),
+    "rejected": (
+        lambda f: publish_release(f, verdict="rejected", data_uri=DATA),
+        RefusedError,
+        "rejected by",
+    ),
+    "not approved": (
+        lambda f: publish_release(f, data_uri=DATA),
+        RefusedError,
+        "sluice approve .* --by NAME",
+    ),
     "approved as something else": (
         lambda f: write_other_approval(publish_release(f)),
         IntegrityError,
@@ -282,16 +296,16 @@ REFUSED: dict[str, tuple[Any, type[SluiceError], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_job_is_refused_alike_in_a_dry_run_and_for_real(
+def test_a_job_is_refused_before_anything_is_sent(
     tmp_path: Path, bedrock: "BedrockClient", case: str
 ) -> None:
     make, error, message = REFUSED[case]
     release = make(tmp_path)
-    with pytest.raises(error, match=message) as dry:
+    with pytest.raises(error, match=message) as failure:
         prepare(release)
     with Stubber(bedrock), pytest.raises(error, match=message):  # without answers: sends nothing
         begin(release, bedrock)
-    assert "hidden-content" not in str(dry.value)
+    assert "hidden-content" not in str(failure.value)
 
 
 def test_a_dry_run_gives_the_exact_request_and_changes_nothing(

@@ -43,12 +43,12 @@ def get_job(plane: ControlPlane, _: str, body: Json) -> tuple[Json, int]:
         "outputModelName": job.request["customModelName"],
         "baseModelArn": f"arn:aws:bedrock:{job.region}::foundation-model/{base}",
         "hyperParameters": {},
-        "creationTime": job.created,
-        "lastModifiedTime": job.ended or job.created,
+        "creationTime": job.started_at,
+        "lastModifiedTime": job.ended_at or job.started_at,
         "validationDataConfig": job.request.get("validationDataConfig", {"validators": []}),
         "customizationType": job.request.get("customizationType"),
     }
-    further = {"endTime": job.ended, "outputModelArn": job.model, "failureMessage": job.message}
+    further = {"endTime": job.ended_at, "outputModelArn": job.model, "failureMessage": job.message}
     return answer | {name: value for name, value in further.items() if value}, 200
 
 
@@ -57,7 +57,7 @@ def stop_job(plane: ControlPlane, region: str, body: Json) -> tuple[Json, int]:
     job = plane.find_job("bedrock", body["jobIdentifier"], Fault("ResourceNotFoundException", 404))
     if job.status != "InProgress":
         raise Fault("ConflictException", 400)
-    job.status, job.ended = "Stopped", STARTED + timedelta(hours=1)
+    job.status, job.ended_at = "Stopped", STARTED + timedelta(hours=1)
     return {}, 200
 
 

@@ -83,8 +83,8 @@ def tuning(job: FakeJob) -> Json:
     return {
         "id": job.id,
         "object": "fine_tuning.job",
-        "created_at": int(job.created.timestamp()),
-        "finished_at": int(job.ended.timestamp()) if job.ended else None,
+        "created_at": int(job.started_at.timestamp()),
+        "finished_at": int(job.ended_at.timestamp()) if job.ended_at else None,
         "error": failure if job.status == "Failed" else None,
         "fine_tuned_model": job.model,
         "hyperparameters": {},
@@ -116,5 +116,5 @@ def list_jobs(plane: ControlPlane, _: str, body: Json) -> tuple[Json, int]:
 def cancel_job(plane: ControlPlane, region: str, body: Json) -> tuple[Json, int]:
     """Cancel a job."""
     job = plane.find_job("openai", body["id"], Fault("not_found", 404))
-    job.status, job.ended = "Stopped", STARTED + timedelta(hours=1)
+    job.status, job.ended_at = "Stopped", STARTED + timedelta(hours=1)
     return tuning(job), 200

@@ -31,7 +31,7 @@ def describe_job(plane: ControlPlane, _: str, body: Json) -> tuple[Json, int]:
         "TrainingJobArn": job.arn,
         "TrainingJobStatus": job.status,
         "SecondaryStatus": "Training" if job.status == "InProgress" else job.status,
-        "CreationTime": job.created,
+        "CreationTime": job.started_at,
         "StoppingCondition": {},
     }
     further = {"OutputModelPackageArn": job.model, "FailureReason": job.message}

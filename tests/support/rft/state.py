@@ -53,8 +53,8 @@ class FakeJob:
     token: str | None = None
     status: str = "InProgress"
     message: str = ""
-    created: datetime = STARTED
-    ended: datetime | None = None
+    started_at: datetime = STARTED
+    ended_at: datetime | None = None
     will_fail: str = ""  # why it can only fail, such as too few lines
 
     @property
@@ -97,7 +97,7 @@ class ControlPlane:
             if job.status in ("InProgress", "Stopping"):
                 job.status = "Failed" if job.will_fail else status
                 job.message = job.will_fail or message
-                job.ended = STARTED + timedelta(hours=3)
+                job.ended_at = STARTED + timedelta(hours=3)
 
     def record(self, call: Call) -> None:
         """Note a request; raise the fault that was asked for, if there is one."""
