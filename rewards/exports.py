@@ -117,7 +117,7 @@ def _openai_row(line: Mapping[str, Any], _: int, origin: Origin) -> Row:  # noqa
 
 
 def _further(line: Mapping[str, Any], but: tuple[str, ...] = ()) -> Row:
-    """The passthrough fields; those that are no plain text, number or flag as JSON text."""
+    """The passthrough fields; objects and lists as JSON text."""
     values = {key: value for key, value in line.items() if key not in {*OWN_KEYS, *but}}
     return {
         key: value if isinstance(value, str | int | float | None) else _as_text(value)

@@ -26,7 +26,12 @@ from support.protocols import EncodeBodies, MakeRecord, MakeRecords
 
 from bedrock_sluice.expectations import gate
 
-pytest_plugins = ["support.browser", "support.command_line", "support.control_plane"]
+pytest_plugins = [
+    "support.browser",
+    "support.command_line",
+    "support.control_plane",
+    "support.training",
+]
 
 # The same examples on every run: a failure is a change of the code, never of the dice.
 settings.register_profile("sluice", deadline=None, derandomize=True, max_examples=60)

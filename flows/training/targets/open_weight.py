@@ -217,8 +217,8 @@ def _faults(job: JobDraft, arn: str | None, request: Request) -> Iterator[str]:
     for name, value in train.hyper_parameters.items():
         kinds = _HYPER_PARAMETERS.get(name)
         if kinds is None:
-            known = ", ".join(_HYPER_PARAMETERS)
-            yield f"hyper_parameters.{name}: is not known; known here: {known}"
+            names = ", ".join(_HYPER_PARAMETERS)
+            yield f"hyper_parameters.{name}: is not known; known here: {names}"
         elif isinstance(value, str) or not isinstance(value, kinds) or value <= 0:
             yield f"hyper_parameters.{name}: must be a number above 0, and a count a whole one"
     if len(request["metadata"]) > MAX_METADATA:

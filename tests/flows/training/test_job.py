@@ -223,8 +223,8 @@ def test_another_lineage_is_another_job(tmp_path: Path) -> None:
         for name in ("math", "tutor")
     )
     assert plain.keys() == other.keys()
-    for name in ("jobName", "customModelName", "clientRequestToken"):
-        assert plain[name] != other[name]
+    names = ("jobName", "customModelName", "clientRequestToken")
+    assert all(plain[name] != other[name] for name in names)
 
 
 def write_other_approval(release: Release) -> Release:
@@ -284,11 +284,6 @@ REFUSED: dict[str, tuple[Any, type[SluiceError], str]] = {
     ),
     "lake in a folder": (
         lambda f: approve_release(publish_release(f)),
-        ConfigError,
-        "set data_uri",
-    ),
-    "data in a folder": (
-        lambda f: approve_release(publish_release(f, data_uri="/srv/lines")),
         ConfigError,
         "set data_uri",
     ),
@@ -371,11 +366,7 @@ def test_a_release_in_s3_is_trained_on_where_it_lies(tmp_path: Path, s3: "S3Clie
         ("ValidationException", 400, ConfigError),
         ("ResourceNotFoundException", 404, ConfigError),
         ("TooManyTagsException", 400, ConfigError),
-        ("AccessDeniedException", 403, OutsideError),
-        ("ServiceQuotaExceededException", 400, OutsideError),
         ("ConflictException", 400, OutsideError),
-        ("ExpiredTokenException", 403, OutsideError),
-        ("ThrottlingException", 429, TransientError),
         ("InternalServerException", 500, TransientError),
         ("ServiceUnavailable", 503, TransientError),
     ],
