@@ -20,6 +20,8 @@ _PATH = "trainingDataConfig"
 _NEVER_READ = frozenset({Reason.CURATE_ERROR, Reason.CURATE_NO_BODY})
 _PERHAPS_READ = frozenset({Reason.CURATE_MEDIA, Reason.CURATE_MULTI_TURN, Reason.CURATE_EMBEDDING})
 
+_MESSAGES = {each.value: each.message for each in Reason}
+
 Config = dict[str, Any]
 
 
@@ -85,7 +87,7 @@ def compare_with_bedrock(release: Release) -> Comparison:
     counts = release.manifest.counts
     kept = counts.train + counts.validation
     differences = [
-        Difference(reason, _message(reason), number, _bedrock(reason))
+        Difference(reason, _MESSAGES.get(reason, ""), number, _bedrock(reason))
         for reason, number in sorted(
             {**counts.dropped, **counts.quarantined}.items(), key=lambda each: (-each[1], each[0])
         )
@@ -94,10 +96,6 @@ def compare_with_bedrock(release: Release) -> Comparison:
     perhaps = sum(each.records for each in differences if each.bedrock == "may take")
     low = kept + sure
     return Comparison(release.id, counts.records, kept, low, low + perhaps, differences)
-
-
-def _message(reason: str) -> str:
-    return Reason(reason).message if reason in set(Reason) else ""
 
 
 def _bedrock(reason: str) -> str:
