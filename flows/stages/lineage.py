@@ -11,8 +11,8 @@ from bedrock_sluice.flows.stages.derive import derive_options
 from bedrock_sluice.lake.derived import fingerprint
 from bedrock_sluice.lake.releases.history_marks import put_marks, read_marks
 from bedrock_sluice.lake.releases.manifest import InputObject, Inputs, Manifest
-from bedrock_sluice.lake.releases.registry import find_built, trained_on
-from bedrock_sluice.lake.releases.release import Release
+from bedrock_sluice.lake.releases.registry import trained_on
+from bedrock_sluice.lake.releases.release import Release, find_built
 from bedrock_sluice.lake.releases.split_history import SplitHistory, read_split_history
 from bedrock_sluice.transforms.chat.training_line import messages_of
 from bedrock_sluice.transforms.curate.trained_before import as_excluded, registry_facts

@@ -13,7 +13,7 @@ send the same request share a claim; if one is refused and another one is not, t
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +25,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_sluice.lake.releases.manifest import Manifest
 from bedrock_sluice.lake.releases.release import (
     ID_DIGITS,
-    MANIFEST,
     Release,
-    list_manifests,
-    open_release,
 )
 from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.transforms.curate.trained_before import REGISTERED, RELEASED, RESERVED, TRAINED
@@ -339,29 +335,6 @@ def trained_on(lake: Store, lineage: str) -> pl.DataFrame:
 def _rows(use: Use) -> pl.DataFrame:
     use.check()
     return use.prompts().select("prompt_digest", "release", state=pl.lit(use.state))
-
-
-def find_built(
-    lake: Store,
-    name: str,
-    releases: Collection[str] | None,
-    matches: Callable[[Manifest], bool],
-) -> Release | None:
-    """Return the one of a recipe's `releases` (ids; None: all) whose manifest `matches`, if any.
-
-    If `matches` compares the digest of the recipe and the inputs, the release is the one that a
-    build is about to make again.
-
-    Raises:
-        IntegrityError: A manifest cannot be read.
-    """
-    for entry in list_manifests(lake, name):
-        folder = entry.key.removesuffix(f"/{MANIFEST}")
-        if releases is None or folder.rpartition("/")[2] in releases:
-            release = open_release(f"{lake.uri}/{folder}")
-            if matches(release.manifest):
-                return release
-    return None
 
 
 def _folder(lineage: str) -> str:

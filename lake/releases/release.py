@@ -11,7 +11,7 @@ The digest covers what decides the data: the recipe without its job settings, an
 `FOR_PEOPLE`. The manifest covers every file, and an approval covers the manifest.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -216,6 +216,29 @@ def newest_release(
         release = _read(lake, entry.key.removesuffix(MANIFEST))
         if matches(release.manifest):
             return release
+    return None
+
+
+def find_built(
+    lake: Store,
+    name: str,
+    releases: Collection[str] | None,
+    matches: Callable[[Manifest], bool],
+) -> Release | None:
+    """Return the one of a recipe's `releases` (ids; None: all) whose manifest `matches`, if any.
+
+    If `matches` compares the digest of the recipe and the inputs, the release is the one that a
+    build is about to make again.
+
+    Raises:
+        IntegrityError: A manifest cannot be read.
+    """
+    for entry in list_manifests(lake, name):
+        folder = entry.key.removesuffix(f"/{MANIFEST}")
+        if releases is None or folder.rpartition("/")[2] in releases:
+            release = open_release(f"{lake.uri}/{folder}")
+            if matches(release.manifest):
+                return release
     return None
 
 

@@ -14,8 +14,7 @@ from msgspec.structs import replace
 
 from bedrock_sluice.lake.releases.manifest import SCHEMA_VERSION, Manifest
 from bedrock_sluice.lake.releases.manifest_file import decode_manifest, encode_manifest
-from bedrock_sluice.lake.releases.registry import find_built
-from bedrock_sluice.lake.releases.release import newest_release, open_release
+from bedrock_sluice.lake.releases.release import find_built, newest_release, open_release
 from bedrock_sluice.lake.releases.split_history import read_split_history
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.errors import ExitCode, IntegrityError

@@ -16,13 +16,18 @@ from bedrock_sluice.lake.releases.registry import (
     JobRequest,
     JobStart,
     Use,
-    find_built,
     read_uses,
     reserve,
     trained_on,
     used_prompts,
 )
-from bedrock_sluice.lake.releases.release import Release, draft_manifest, file_digests, publish
+from bedrock_sluice.lake.releases.release import (
+    Release,
+    draft_manifest,
+    file_digests,
+    find_built,
+    publish,
+)
 from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.curate.trained_before import TRAINED
