@@ -36,6 +36,19 @@ CHECKS = pl.Schema(
 )
 """The fields of `expectations.checks.Check`."""
 
+DECISIONS = pl.Schema(
+    {
+        "number": pl.UInt32(),
+        "verdict": pl.String(),
+        "by": pl.String(),
+        "role": pl.String(),
+        "note": pl.String(),
+        "override": pl.String(),
+        "at": pl.Datetime("us", "UTC"),
+    }
+)
+"""The fields of a decision that people read: not those that bind it to the release."""
+
 Line = dict[str, msgspec.Raw]
 
 _LINE = msgspec.json.Decoder(Line)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 from msgspec import to_builtins
 
-from bedrock_sluice.dataset_files import CHECKS, line_frames, line_tables
+from bedrock_sluice.dataset_files import CHECKS, DECISIONS, line_frames, line_tables
 from bedrock_sluice.expectations.checks import decode_checks
 from bedrock_sluice.flows.review.explanation import find_fates, find_release
 from bedrock_sluice.lake.releases import release as lake_releases
@@ -69,14 +69,29 @@ class Release:
 
     @property
     def is_approved(self) -> bool:
-        """Whether somebody approved it for training by now.
+        """Whether people approved it by now, as `[approval]` of its recipe asks for it.
 
         Raises:
-            SluiceError: an approval was changed after it was written.
+            SluiceError: the release or a decision about it was changed.
         """
-        from bedrock_sluice.flows.training.approval import find_approvals
+        from bedrock_sluice.flows.decisions.requirements import is_approved
+        from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 
-        return bool(find_approvals(self._release))
+        return is_approved(self._release, recipe_of(self._release).approval)
+
+    @property
+    def decisions(self) -> pl.DataFrame:
+        """The decisions about it by now, one per row, the first one first; see docs/approval.md.
+
+        Raises:
+            SluiceError: the release or a decision was changed.
+        """
+        from bedrock_sluice.flows.decisions.decisions import find_decisions
+
+        rows = [
+            to_builtins(each, builtin_types=(datetime,)) for each in find_decisions(self._release)
+        ]
+        return pl.DataFrame(rows, schema=DECISIONS)
 
     def file(self, name: str) -> Path:
         """Return a local path of one of its files, such as `report.html`; for reading only.

@@ -12,13 +12,13 @@ from typing import Annotated
 
 import typer
 
-from bedrock_sluice.cli.data import build, convert, demo, diff, explain, pull, report
+from bedrock_sluice.cli.data import build, convert, demo, diff, explain, pull, report, verify
 from bedrock_sluice.cli.failures import report_error, report_signal
 from bedrock_sluice.cli.log import LogFormat, LogLevel, configure_logging
 from bedrock_sluice.cli.operations import doctor, forget, gc, native, schema, serve, validate
-from bedrock_sluice.cli.review import papers, review, trace
+from bedrock_sluice.cli.review import approve, decline, papers, review, trace
 from bedrock_sluice.cli.rewards import check, estimate, grade, grader
-from bedrock_sluice.cli.training import approve, export, status, train
+from bedrock_sluice.cli.training import export, status, train
 from bedrock_sluice.cli.version import show_version
 from bedrock_sluice.flows.running.memory import collect_rarely
 from bedrock_sluice.transforms.errors import ExitCode
@@ -56,10 +56,10 @@ def configure(
 
 
 PANELS = {
-    "Data": (demo, build, pull, convert, explain, diff, report),
+    "Data": (demo, build, pull, convert, explain, diff, report, verify),
     "Rewards": (check, grade, estimate),
-    "Review": (papers, trace),
-    "Training": (approve, train, status, export),
+    "Review": (approve, decline, papers, trace),
+    "Training": (train, status, export),
     "Operations": (validate, schema, doctor, native, serve, gc, forget),
 }
 """The modules of the commands, as `sluice --help` groups them: each has a function of its name."""

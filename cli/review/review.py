@@ -74,7 +74,8 @@ def apply(
     from msgspec import to_builtins
 
     from bedrock_sluice.cli.console import print_json
-    from bedrock_sluice.flows.review.reviews import apply_reviews, review_figures
+    from bedrock_sluice.flows.decisions.figures import review_figures
+    from bedrock_sluice.flows.review.reviews import apply_reviews
     from bedrock_sluice.lake.releases.release import open_release
 
     store, name = _open_lake(recipe, lake)

@@ -12,7 +12,7 @@ def estimate(release: ReleaseUri, recipe: JobRecipe = None, as_json: AsJson = Fa
     """Estimate the training job of a release: rollouts, tokens, grader calls, cost."""
     from bedrock_sluice.cli.console import people, print_json
     from bedrock_sluice.flows.recipe import load_recipe
-    from bedrock_sluice.flows.training.approval import job_recipe
+    from bedrock_sluice.flows.recipe.build_recipe import job_recipe
     from bedrock_sluice.flows.training.spending import estimate_release
     from bedrock_sluice.lake.releases.release import open_release
     from bedrock_sluice.rewards.estimate import facts, summary_lines

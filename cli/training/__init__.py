@@ -1,1 +1,1 @@
-"""Commands from the approval of a release to the end of its training job."""
+"""Commands for training jobs."""

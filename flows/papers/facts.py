@@ -9,8 +9,8 @@ import polars as pl
 
 from bedrock_sluice.flows.papers.field_shapes import FieldShape, read_shapes
 from bedrock_sluice.flows.recipe import Recipe
+from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 from bedrock_sluice.flows.recipe.papers_section import PapersSection
-from bedrock_sluice.flows.training.approval import recipe_of
 from bedrock_sluice.lake.releases.jobs import JobRecord, read_jobs
 from bedrock_sluice.lake.releases.manifest import FileFacts, Manifest
 from bedrock_sluice.lake.releases.release import Release

@@ -12,6 +12,7 @@ from typing import Any, Self
 import msgspec
 from pydantic import ValidationError, model_validator
 
+from bedrock_sluice.flows.recipe.approval_section import ApprovalSection
 from bedrock_sluice.flows.recipe.errors import RecipeError, explain, line_of, unknown
 from bedrock_sluice.flows.recipe.papers_section import PapersSection
 from bedrock_sluice.flows.recipe.rights_section import RightsSection
@@ -46,7 +47,7 @@ PATHS = {
 }
 """Where things lie: no part of what a recipe asks for."""
 
-NOT_DECISIVE = ("lake", "papers", "report", "train")
+NOT_DECISIVE = ("lake", "papers", "report", "train", "approval")
 """Sections and keys that decide nothing about the data."""
 
 CUSTOM = "custom"  # the template
@@ -72,6 +73,7 @@ class Recipe(Section):
     report: ReportSection = ReportSection()
     grader: GraderSection | None = None
     train: TrainSection | None = None
+    approval: ApprovalSection = ApprovalSection()
     papers: PapersSection | None = None
 
     @model_validator(mode="before")
@@ -173,8 +175,8 @@ def recipe_digest(content: Mapping[str, Any]) -> str:
 def decisive_part(content: Mapping[str, Any]) -> dict[str, Any]:
     """What of a recipe decides the data, wherever lake, logs, labels and grader lie.
 
-    Job settings ([train]), [papers], [report], and a grader that no build tries are left out.
-    `content` is the recipe as its manifest holds it.
+    Job settings ([train]), [papers], [report], what people must do ([approval]), and a grader that
+    no build tries are left out. `content` is the recipe as its manifest holds it.
     """
     hashed_keys = {k: v for k, v in content.items() if k not in NOT_DECISIVE}
     grader = hashed_keys.get("grader", {})

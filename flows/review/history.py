@@ -9,8 +9,9 @@ from bedrock_sluice.expectations.pages.review_pages import (
     ReleaseState,
     render_index,
 )
+from bedrock_sluice.flows.decisions.decisions import find_decisions, latest_decisions
+from bedrock_sluice.flows.decisions.requirements import signature
 from bedrock_sluice.flows.review.explanation import find_fates
-from bedrock_sluice.flows.training.approval import find_approvals
 from bedrock_sluice.lake.releases.registry import Use, read_uses
 from bedrock_sluice.lake.releases.release import MANIFEST, Release, list_manifests, open_release
 from bedrock_sluice.lake.stores.store import INDEX_PAGE, Store
@@ -99,10 +100,10 @@ def _state(release_id: str, release: Release | None, uses: UsesByDigest) -> Rele
 
 def _decisions_in_words(release: Release) -> list[str]:
     try:
-        approvals = find_approvals(release)
+        latest = latest_decisions(find_decisions(release))
     except SluiceError:
         return ["its decisions cannot be read"]
-    return [f"approved by {each.by}, {each.at:%Y-%m-%d}" for each in approvals]
+    return [f"{each.verdict} by {signature(each)}, {each.at:%Y-%m-%d}" for each in latest]
 
 
 def _uses_by_digest(lake: Store, releases: Iterable[Release]) -> UsesByDigest:

@@ -26,11 +26,12 @@ from bedrock_sluice.expectations.pages.report import (
     Sizes,
     render_report,
 )
+from bedrock_sluice.flows.decisions.decisions import find_approvals, find_decisions
+from bedrock_sluice.flows.decisions.figures import review_figures
+from bedrock_sluice.flows.decisions.requirements import signature
 from bedrock_sluice.flows.recipe import Recipe, decisive_part
 from bedrock_sluice.flows.review.comparison import compare_releases
 from bedrock_sluice.flows.review.recipe_words import recipe_in_words, window_in_words
-from bedrock_sluice.flows.review.reviews import review_figures
-from bedrock_sluice.flows.training.approval import find_approvals
 from bedrock_sluice.flows.training.spending import estimate_release, prompt_tokens
 from bedrock_sluice.lake.logs.source import hour_of
 from bedrock_sluice.lake.releases.manifest import Manifest
@@ -65,8 +66,15 @@ def report_of(release: Release, content: Content | None = None) -> str:
         IntegrityError: a file of the release, or an approval, is not what was written.
     """
     signatures = [
-        Signature(by=each.by, decision="approved", at=f"{each.at:%Y-%m-%d %H:%M} UTC")
-        for each in find_approvals(release)
+        Signature(
+            by=signature(each),
+            decision=each.verdict,
+            at=f"{each.at:%Y-%m-%d %H:%M} UTC",
+            note="; ".join(
+                filter(None, (each.override and f"overrides the gate: {each.override}", each.note))
+            ),
+        )
+        for each in find_decisions(release)
     ]
     facts = collect(release, release.lake, release.uri, signatures, content)
     return render_report(replace(facts, reviews=review_figures(release.lake, release)))

@@ -1,34 +1,29 @@
 """Reviews of single lines: files of reviewers into the lake, and the figures that follow."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-import polars as pl
-
+from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 from bedrock_sluice.flows.review.sheet import read_lines
-from bedrock_sluice.flows.training.approval import recipe_of
 from bedrock_sluice.lake.releases.release import Release, open_release
-from bedrock_sluice.lake.reviews import put_review, read_reviews
+from bedrock_sluice.lake.reviews import put_review
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.rewards.corrections import read_correction
 from bedrock_sluice.rewards.templates.base import template_named
 from bedrock_sluice.transforms.chat.training_line import TrainingLine
 from bedrock_sluice.transforms.errors import ConfigError
-from bedrock_sluice.transforms.review.figures import ReviewFigures, summarize_reviews
 from bedrock_sluice.transforms.review.review_files import (
     MAX_FILE_BYTES,
     JudgedLine,
     ReleaseKey,
     ReviewFile,
     ReviewRecord,
-    SheetOptions,
     decode_review_file,
     judged_lines,
 )
 from bedrock_sluice.transforms.review.selection import draw_sample
-from bedrock_sluice.transforms.review.verdicts import tabulate_verdicts
 
 MAX_CLOCK_LEAD = timedelta(days=1)  # of a reviewer's machine before ours
 
@@ -150,23 +145,3 @@ class _Subject:
             if line.corrected_answer is not None
             and read_correction(self._template, line.corrected_answer) is None
         ]
-
-
-def review_figures(lake: Store, release: Release) -> ReviewFigures | None:
-    """Return the figures of the reviews of a release; None if nobody has reviewed it.
-
-    Raises:
-        IntegrityError: a review was changed after it was written.
-    """
-    reviews = read_reviews(lake, release.name, release.id)
-    if not reviews:
-        return None
-    records = [review.record for review in reviews]
-    ids = pl.read_parquet(release.file("provenance.parquet"), columns=["id"], glob=False)["id"]
-    drawn_ids = _drawn_ids(ids, [record.sheet for record in records])
-    return summarize_reviews(release.id, tabulate_verdicts(reviews), len(drawn_ids))
-
-
-def _drawn_ids(ids: pl.Series, sheets: Iterable[SheetOptions]) -> set[str]:
-    """Return the ids that the random samples of sheets have together."""
-    return {each for sheet in set(sheets) for each in draw_sample(ids, sheet.sample, sheet.seed)}

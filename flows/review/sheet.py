@@ -13,8 +13,9 @@ from bedrock_sluice.expectations.pages.sheet import (
     SheetMessage,
     render_sheet,
 )
+from bedrock_sluice.flows.decisions.decisions import find_approvals
 from bedrock_sluice.flows.recipe import Recipe
-from bedrock_sluice.flows.training.approval import find_approvals, recipe_of
+from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 from bedrock_sluice.lake.releases.release import MANIFEST, Release, list_manifests, open_release
 from bedrock_sluice.transforms.chat.messages import Message, json_text
 from bedrock_sluice.transforms.chat.training_line import TrainingLine, line_tokens, messages_of

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import msgspec
 import polars as pl
 
-from bedrock_sluice.flows.training.approval import find_approvals, recipe_of
+from bedrock_sluice.flows.decisions.decisions import find_decisions
+from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 from bedrock_sluice.lake.logs.landed_inputs import PLACES, find_inputs
 from bedrock_sluice.lake.releases.jobs import JobRecord, read_jobs
 from bedrock_sluice.lake.releases.registry import find_use, used_prompts
@@ -182,7 +183,8 @@ def _follow_release(chain: _Chain, release: Release, *, must_be_approved: bool) 
     approvers = list[str]()
 
     def read_decisions() -> str:
-        approvers.extend(each.by for each in find_approvals(release))
+        approvals = [each for each in find_decisions(release) if each.verdict == "approved"]
+        approvers.extend(dict.fromkeys(each.by for each in approvals))
         if must_be_approved and not approvers:
             raise IntegrityError("nobody approved the release, although a job was trained on it")
         return f"approved by {', '.join(approvers)}" if approvers else "not approved yet"

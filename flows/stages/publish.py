@@ -17,6 +17,7 @@ from bedrock_sluice.flows.review.report import report_of_draft
 from bedrock_sluice.flows.stages.gate import GateResult
 from bedrock_sluice.flows.stages.lineage import inputs_of
 from bedrock_sluice.lake.logs.source import partition_of
+from bedrock_sluice.lake.releases.decisions import decisions_head, read_decisions
 from bedrock_sluice.lake.releases.manifest import Manifest
 from bedrock_sluice.lake.releases.manifest_file import decode_manifest, encode_manifest
 from bedrock_sluice.lake.releases.release import (
@@ -138,6 +139,7 @@ def _manifest(context: BuildContext, outcome: Outcome, files: Mapping[str, Path]
         leakage=gate_result.leakage,
         readiness=outcome.readiness,
         rights=facts.rights,
+        decisions=decisions_head(read_decisions(context.lake, context.recipe.name)),
         versions=_versions(context),
     )
 

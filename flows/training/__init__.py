@@ -1,1 +1,1 @@
-"""Training jobs: the request, its cost, the approval it needs, and its result."""
+"""Training jobs: the request, its cost, and its result."""

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bedrock_sluice.flows.decisions.requirements import check_approvals, check_passed
 from bedrock_sluice.flows.recipe import Recipe
+from bedrock_sluice.flows.recipe.approval_section import ApprovalSection
+from bedrock_sluice.flows.recipe.build_recipe import job_recipe, recipe_of
 from bedrock_sluice.flows.rights.recheck import check_rights
-from bedrock_sluice.flows.training.approval import (
-    check_passed,
-    find_approvals,
-    job_recipe,
-    recipe_of,
-)
 from bedrock_sluice.flows.training.request import check_model, job_request, request_error
 from bedrock_sluice.flows.training.spending import check_lengths, keep_to_budget
 from bedrock_sluice.flows.training.targets.base import (
@@ -89,12 +86,12 @@ def examine(
     those of the build.
 
     Raises:
-        IntegrityError: the release or an approval of it is not what was written.
+        IntegrityError: the release or a decision about it is not what was written.
         ConfigError: `current` is another dataset's recipe.
     """
     recipe = job_recipe(release, current)
     release.verify()
-    problems = [*_release_problems(release)]
+    problems = [*_release_problems(release, recipe.approval)]
     problems += _collect(lambda: check_rights(release, recipe_of(release), current, base))
     if recipe.train is None:
         problems += _collect(lambda: train_section(recipe))
@@ -109,16 +106,13 @@ def examine(
     return Examination(job, request, problems)
 
 
-def _release_problems(release: Release) -> Iterator[Problem]:
+def _release_problems(release: Release, section: ApprovalSection) -> Iterator[Problem]:
     """What speaks against training on a release, whatever the job."""
-    rejection = _collect(lambda: check_passed(release))
+    rejection = _collect(lambda: check_passed(release, section))
     yield from rejection
-    if not rejection and not find_approvals(release):
-        error = RefusedError(
-            f"{release.uri} is not approved; let somebody read its report, then run "
-            f"sluice approve {release.uri} --by NAME"
-        )
-        yield Problem(error, is_consent=True)
+    if not rejection:
+        problems = _collect(lambda: check_approvals(release, section))
+        yield from (problem._replace(is_consent=True) for problem in problems)
     yield from _collect(lambda: used_prompts(release))
     yield from _collect(lambda: _check_number_of_lines(release))
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
-from bedrock_sluice.flows.training.approval import check_passed, recipe_of
+from bedrock_sluice.flows.decisions.requirements import check_passed
+from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 from bedrock_sluice.flows.training.targets.base import TRAIN_FILE, VALIDATION_FILE
 from bedrock_sluice.lake.releases.release import Release, file_facts, put_same
 from bedrock_sluice.lake.stores.opening import open_store

@@ -52,13 +52,13 @@ def prepare(release: Release, current: Recipe | None = None, base: Path | None =
     """Everything short of starting the job. Changes nothing anywhere, and asks nobody outside.
 
     `current` is the recipe as it is now, and `base` its folder; without it, the job settings are
-    those of the build.
+    those of the build. Approvals must meet `[approval]` of both.
 
     Raises:
-        RefusedError: the release was rejected, nobody has approved it, some of its lines must not
-            be used any more, its job may cost more than the budget or would skip too many lines, or
+        RefusedError: the release was rejected, is not approved as the recipe asks for it, some of
+            its lines must not be used any more, its job may cost more than the budget or would skip too many lines, or
             an older version built it.
-        IntegrityError: the release or its approval is not what was written.
+        IntegrityError: the release or a decision about it is not what was written.
         ConfigError: the recipe can't be trained with. What is wrong is one message, all of it.
     """
     examination = examine(release, current, base)

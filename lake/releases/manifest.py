@@ -69,6 +69,16 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reviews_sha256: list[str] = []
 
 
+class DecisionsHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many decisions there were about releases of a name, and the SHA-256 of the last record.
+
+    A record that is changed or removed later is noticed by it.
+    """
+
+    count: Annotated[int, msgspec.Meta(ge=1)]
+    sha256: Digest
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content of `manifest.json`.
 
@@ -78,9 +88,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     digest of the rules of the split. `delivered_later` counts log objects that came too late to be
     read. `earlier_releases` are the ids of those whose split was continued, `trained_before` of
     those whose prompts were dropped because jobs of the lineage were trained on them. `readiness`
-    is None if the build did not run the grader, `rights` if the recipe has no such section.
-    `versions` are those of Python, Sluice and the libraries that decide bytes. Version 3 has fields
-    in addition to version 2, which are absent there.
+    is None if the build did not run the grader, `rights` if the recipe has no such section,
+    `decisions` if there were none before the build. `versions` are those of Python, Sluice and the
+    libraries that decide bytes. Version 3 has fields in addition to version 2, which are absent
+    there.
     """
 
     schema_version: Literal[2, 3] = SCHEMA_VERSION
@@ -105,5 +116,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     leakage: LeakageCertificate = LeakageCertificate()
     readiness: ReadinessFacts | None = None
     rights: RightsFacts | None = None
+    decisions: DecisionsHead | None = None
     files: dict[FileName, FileFacts]
     versions: dict[str, str] = {}

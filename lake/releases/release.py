@@ -5,10 +5,8 @@ releases/<name>/<until-date>-<12 hex of the digest>/
     slices.parquet  report.html
     manifest.json      written last, and only if it is not there yet
 
-approvals/<name>/<release id>/<12 hex of the approver>.json     one approval by one person
-
 The digest covers what decides the data: the recipe without its job settings, and every file but
-`FOR_PEOPLE`. The manifest covers every file, and an approval covers the manifest.
+`FOR_PEOPLE`. The manifest covers every file, and a decision of a reviewer covers the manifest.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -245,11 +243,6 @@ def find_built(
 def list_manifests(lake: Store, name: str) -> list[Entry]:
     """List the manifests of all releases of a name, by release id."""
     return [e for e in lake.entries(f"releases/{name}/") if e.key.endswith(f"/{MANIFEST}")]
-
-
-def approvals_folder(release: Release) -> str:
-    """Where the approvals of a release lie in its lake, one object each."""
-    return f"approvals/{release.name}/{release.id}/"
 
 
 def _folder(name: str, release_id: str) -> str:

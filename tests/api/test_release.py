@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from support.releases import approve
 
 from bedrock_sluice import (
     ExitCode,
@@ -21,7 +22,6 @@ from bedrock_sluice import (
 )
 from bedrock_sluice.dataset_files import CHECKS, line_frames, line_tables
 from bedrock_sluice.expectations.checks import Check
-from bedrock_sluice.flows.training.approval import approve
 from bedrock_sluice.lake.releases import release as lake_releases
 
 LINES: list[dict[str, Any]] = [

@@ -53,7 +53,7 @@ def test_no_public_name_loads_prefect() -> None:
     code = (
         "import sys, bedrock_sluice\n"
         "for name in bedrock_sluice.__all__: getattr(bedrock_sluice, name)\n"
-        "import bedrock_sluice.flows.pipeline, bedrock_sluice.flows.training.approval\n"
+        "import bedrock_sluice.flows.pipeline, bedrock_sluice.flows.decisions.requirements\n"
         "print(*({'prefect', 'datasets', 'typer'} & set(sys.modules)))"
     )
     assert run_python(code).split() == []

@@ -6,10 +6,10 @@ from pathlib import Path
 from bedrock_sluice.demo.logs import demo_files
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
-from bedrock_sluice.flows.training.approval import approve
 from bedrock_sluice.lake.releases.registry import JobEnd, JobRequest, Use, read_uses, reserve
 from bedrock_sluice.lake.releases.release import Release
 from support.builds import without_checks
+from support.releases import approve
 
 RECORDS = 400
 JOB = "arn:aws:bedrock:us-east-1:111122223333:model-customization-job/amazon.nova-2/0123456789ab"

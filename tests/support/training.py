@@ -10,9 +10,8 @@ import polars as pl
 import pytest
 
 from bedrock_sluice.flows.recipe import Recipe
-from bedrock_sluice.flows.training.approval import approve
 from bedrock_sluice.lake.releases.release import Release
-from support.releases import publish_files
+from support.releases import approve, publish_files
 from support.rft.state import ACCOUNT, NOVA
 
 Json = dict[str, Any]

@@ -13,11 +13,11 @@ import pytest
 from support.builds import without_checks
 from support.logs import NOON, Json, make_record, make_records, write_logs
 from support.protocols import RunSluice, WriteRecipe
+from support.releases import approve
 
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.forgetting.survey import find_landed
 from bedrock_sluice.flows.pipeline import build
-from bedrock_sluice.flows.training.approval import approve
 from bedrock_sluice.lake.logs.erasure import put_erased
 from bedrock_sluice.lake.releases.registry import JobEnd, JobRequest, find_use, reserve
 from bedrock_sluice.lake.releases.release import Release

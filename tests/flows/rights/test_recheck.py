@@ -7,10 +7,10 @@ import pytest
 from support.builds import without_checks
 from support.logs import make_records, write_logs
 from support.protocols import RunSluice, WriteRecipe
+from support.releases import approve
 
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
-from bedrock_sluice.flows.training.approval import approve
 
 RIGHTS = """\
 [[derive]]

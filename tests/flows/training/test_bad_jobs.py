@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import pytest
 from support.protocols import RunSluice
+from support.releases import approve
 from support.rft.state import CONTENT, NOVA, ControlPlane
 from support.training import LAMBDA, ROLE, MakeRelease
 
-from bedrock_sluice.flows.training.approval import approve
 from bedrock_sluice.lake.releases.release import Release
 
 Act = Callable[[ControlPlane, Release], object]

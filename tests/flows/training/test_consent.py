@@ -75,9 +75,10 @@ def forge(release: Path, approval: Path) -> None:
     facts["digest"] = release_digest(facts["recipe_digest"], files)
     (release / "manifest.json").write_text(json.dumps(facts))
     record = json.loads(approval.read_text()) | {"digest": facts["digest"], "checksum": ""}
-    record["manifest"] = sha256((release / "manifest.json").read_bytes()).hexdigest()
-    payload = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
-    approval.write_text(json.dumps(record | {"checksum": sha256(payload).hexdigest()}))
+    record["manifest_sha256"] = sha256((release / "manifest.json").read_bytes()).hexdigest()
+    payload = json.dumps(record, separators=(",", ":")).encode()
+    record["checksum"] = sha256(payload).hexdigest()
+    approval.write_text(json.dumps(record, separators=(",", ":")) + "\n")
 
 
 EDITS: dict[str, Edit] = {
@@ -110,7 +111,7 @@ EDITS: dict[str, Edit] = {
 
 def test_no_edit_after_the_approval_is_trained_on(approved_release: str, sluice: RunSluice) -> None:
     release = Path(approved_release)
-    (path,) = (release.parents[2] / "approvals/sums" / release.name).iterdir()
+    (path,) = (release.parents[2] / "decisions/sums").iterdir()
     kept = {each: each.read_bytes() for each in (*release.iterdir(), path)}
     for name, edit in EDITS.items():
         edit(release, path)

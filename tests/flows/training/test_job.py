@@ -11,17 +11,16 @@ import polars as pl
 import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
-from support.releases import publish_files
+from support.releases import approve, publish_files
 
 from bedrock_sluice.flows.recipe import Recipe
-from bedrock_sluice.flows.training.approval import approve, recipe_of
+from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 from bedrock_sluice.flows.training.job import bedrock_client, prepare, start
 from bedrock_sluice.flows.training.request import job_request as request_of
 from bedrock_sluice.flows.training.targets.base import Request
 from bedrock_sluice.lake.releases.manifest import Verdict
 from bedrock_sluice.lake.releases.release import (
     Release,
-    approvals_folder,
     open_release,
 )
 from bedrock_sluice.transforms.errors import (
@@ -229,7 +228,7 @@ def test_another_lineage_is_another_job(tmp_path: Path) -> None:
 
 def write_other_approval(release: Release) -> Release:
     approve(release, "Dana", NOON)
-    (path,) = Path(release.lake.uri, approvals_folder(release)).iterdir()
+    (path,) = Path(release.lake.uri, "decisions/math").iterdir()
     path.write_text(path.read_text().replace(release.manifest.digest, "0" * 64))
     return release
 
@@ -254,7 +253,7 @@ REFUSED: dict[str, tuple[Any, type[SluiceError], str]] = {
     "approved as something else": (
         lambda f: write_other_approval(publish_release(f)),
         IntegrityError,
-        "was changed after it was written",
+        "changed after it was written",
     ),
     "changed train.jsonl": (
         lambda f: edit(
@@ -275,7 +274,7 @@ REFUSED: dict[str, tuple[Any, type[SluiceError], str]] = {
             approve_release(publish_release(f)), "manifest.json", "bedrock-rft", "admin"
         ),
         IntegrityError,
-        "approves other content",
+        "about other content",
     ),
     "changed recipe": (
         lambda f: edit(approve_release(publish_release(f)), "manifest.json", ": 8192", ": 9192"),

@@ -11,10 +11,9 @@ import polars as pl
 import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
-from support.releases import publish_files
+from support.releases import approve, publish_files
 
 from bedrock_sluice.flows.recipe import Recipe
-from bedrock_sluice.flows.training.approval import approve
 from bedrock_sluice.flows.training.job import Settled, bedrock_client, prepare, settle, start
 from bedrock_sluice.lake.releases.registry import trained_on
 from bedrock_sluice.lake.releases.release import (

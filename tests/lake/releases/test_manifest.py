@@ -41,7 +41,8 @@ def test_version_1_is_read_as_version_2_of_the_same_build() -> None:
 
 def test_a_manifest_is_written_as_it_was_read() -> None:
     assert encode_manifest(decode_manifest(VERSION_3, PLACE)) == VERSION_3
-    version_2 = replace(decode_manifest(VERSION_3, PLACE), schema_version=2, rights=None)
+    new_fields = {"rights": None, "decisions": None}
+    version_2 = replace(decode_manifest(VERSION_3, PLACE), schema_version=2, **new_fields)
     assert version_2 == decode_manifest(VERSION_2, PLACE)
 
 
@@ -81,7 +82,7 @@ EDITS: dict[str, tuple[Callable[[Json], Any], str]] = {
 @pytest.mark.parametrize("name", EDITS)
 def test_a_manifest_with_another_shape_is_refused_by_field(name: str) -> None:
     edit, field = EDITS[name]
-    content: Json = msgspec.json.decode(VERSION_2)
+    content: Json = msgspec.json.decode(VERSION_3)
     edit(content)
     with pytest.raises(IntegrityError, match=field) as error_info:
         decode_manifest(msgspec.json.encode(content), PLACE)
@@ -106,7 +107,7 @@ def test_a_release_of_version_1_is_found_and_opened(store: Store) -> None:
     old = put_manifest(store, VERSION_1)
     release = open_release(f"{store.uri}/releases/tutor/{old.id}")
     assert release.manifest == old
-    new = decode_manifest(VERSION_2, PLACE)
+    new = decode_manifest(VERSION_3, PLACE)
     build = find_built(store, "tutor", None, lambda manifest: manifest.inputs == new.inputs)
     assert build is not None
     assert build.uri == release.uri

@@ -1,0 +1,1 @@
+"""Decisions of people about releases, and what a recipe asks of them."""
