@@ -6,7 +6,7 @@ earlier jobs of the lineage ended. To run it again starts no second job.
 Results: none kept in Prefect.
 
 Requires:
-- an approval of the release (`sluice approve`);
+- the approvals of the release that its recipe asks for (`sluice approve`);
 - the recipe as a file that the worker can read, if its job settings ([train], [grader] lambda_arn)
   changed since the release was built;
 - a release that the worker can read: an `s3://` URI, or a folder that it shares;

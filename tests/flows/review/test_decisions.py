@@ -66,9 +66,9 @@ def test_the_same_decision_is_recorded_once_and_another_one_follows(release: Rel
     dana = approve(release, "Dana")
     eve = approve(release, "Eve", NOON + timedelta(days=1))
     assert approve(release, "dana ", NOON + timedelta(days=2)) == dana
-    declined = decide(release, "declined", by="Dana", at=NOON)
+    decline = decide(release, "declined", by="Dana", at=NOON)
     again = approve(release, "Dana", NOON)
-    assert find_decisions(release) == [dana, eve, declined, again]
+    assert find_decisions(release) == [dana, eve, decline, again]
     assert [each.number for each in find_decisions(release)] == [1, 2, 3, 4]
 
 
@@ -131,9 +131,9 @@ def test_a_release_that_does_not_fit_its_digest_is_not_approved(
 
 def test_a_release_that_was_changed_after_the_decision_is_noticed(release: Release) -> None:
     approve(release, "Dana")
-    changed = edit_manifest(release, '"delivered_later": 0', '"delivered_later": 1')
+    edited_release = edit_manifest(release, '"delivered_later": 0', '"delivered_later": 1')
     with pytest.raises(IntegrityError, match="is about other content"):
-        find_decisions(changed)
+        find_decisions(edited_release)
 
 
 # --- the chain
@@ -272,8 +272,8 @@ def test_approvals_of_the_version_before_still_count(release: Release) -> None:
     (old,) = find_decisions(release)
     assert (old.by, old.verdict, old.number, old.role) == ("Dana", "approved", 0, None)
     assert approve(release, "Dana") == old
-    declined = decide(release, "declined", by="Dana", at=NOON)
-    assert find_decisions(release) == [old, declined]
+    decline = decide(release, "declined", by="Dana", at=NOON)
+    assert find_decisions(release) == [old, decline]
 
 
 @pytest.mark.parametrize(
@@ -291,9 +291,9 @@ def test_a_changed_approval_of_the_version_before_is_noticed(
 
 def test_an_old_approval_of_other_content_is_noticed(release: Release) -> None:
     write_old_approval(release, "Dana")
-    changed = edit_manifest(release, '"delivered_later": 0', '"delivered_later": 1')
+    edited_release = edit_manifest(release, '"delivered_later": 0', '"delivered_later": 1')
     with pytest.raises(IntegrityError, match="other content"):
-        find_decisions(changed)
+        find_decisions(edited_release)
 
 
 def test_a_release_under_another_name_is_none(release: Release) -> None:
