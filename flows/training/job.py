@@ -56,8 +56,8 @@ def prepare(release: Release, current: Recipe | None = None, base: Path | None =
 
     Raises:
         RefusedError: the release was rejected, is not approved as the recipe asks for it, some of
-            its lines must not be used any more, its job may cost more than the budget or would skip too many lines, or
-            an older version built it.
+            its lines must not be used any more, its job may cost more than the budget or would skip
+            too many lines, or an older version built it.
         IntegrityError: the release or a decision about it is not what was written.
         ConfigError: the recipe can't be trained with. What is wrong is one message, all of it.
     """
