@@ -50,7 +50,7 @@ _REMEDIES = {
     "InvalidClientTokenId": _UNKNOWN_KEY,
     "SignatureDoesNotMatch": _MISMATCH,
     "InvalidSignatureException": _MISMATCH,
-    "RequestTimeTooSkewed": "the clock of this machine is wrong; set it",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong; set it, such as by NTP",
     "KMS.DisabledException": _KMS_KEY.format("is disabled; enable the key"),
     "KMS.NotFoundException": _KMS_KEY.format("does not exist (any more), or not for this account"),
     "KMS.KMSInvalidStateException": _KMS_KEY.format("can't be used now; see its state in KMS"),
@@ -61,7 +61,7 @@ _SETTINGS = {
     "NoCredentialsError": "no credentials were found; run `aws sso login` or `aws configure`, or "
     "set AWS_PROFILE",
     "PartialCredentialsError": "the credentials are incomplete; set both parts of the key",
-    "ProfileNotFound": "there is no such profile; check AWS_PROFILE and ~/.aws/config",
+    "ProfileNotFound": "there is no profile {profile}; check AWS_PROFILE and ~/.aws/config",
     "NoRegionError": "no Region is set; set AWS_REGION, or region in the profile",
     "SSOTokenLoadError": _SIGN_IN,
     "UnauthorizedSSOTokenError": _SIGN_IN,
@@ -162,4 +162,6 @@ def unreachable_error(error: Exception, where: str) -> OutsideError:
     kind = TransientError if is_passing else OutsideError
     name = type(error).__name__
     hint = _SETTINGS.get(name, "check the network, the endpoint and the AWS settings")
+    if name == "ProfileNotFound":
+        hint = hint.format(profile=getattr(error, "kwargs", {}).get("profile", "of that name"))
     return kind(f"{where}: {name}; {hint}")

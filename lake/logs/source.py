@@ -14,16 +14,17 @@ delivered, or saved output of `aws logs`. Every file with the name of a log coun
 
 import re
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, Store
-from bedrock_sluice.transforms.errors import ConfigError
+from bedrock_sluice.transforms.errors import ConfigError, SluiceError
 
 EARLY_HOURS = 1  # a delivery that is stamped before its records: skewed clocks
 LATE_DAYS = 2  # how long after its records an object may be delivered and is still looked for
@@ -175,14 +176,32 @@ def open_source(uri: str, base: Path | None = None) -> Source:
         if is_log(entry.key):
             return Source(store, "")
         entries.append(entry.key)
-    raise no_logs(uri, entries)
+    raise no_logs(uri, entries, [] if entries else _neighbours(uri, base))
 
 
-def no_logs(uri: str, keys: list[str]) -> ConfigError:
-    """The error for a place that holds these files, and no logs: which layouts are known."""
+def _neighbours(uri: str, base: Path | None) -> list[str]:
+    """The folders beside a place that is empty, the most similar names first: it may be a typo."""
+    parent, _, name = uri.rstrip("/").rpartition("/")
+    if not parent or parent.endswith("/"):  # a bucket
+        return []
+    try:
+        folders = open_store(parent, base).folders()
+    except SluiceError:  # they are a hint alone
+        return []
+    similar = get_close_matches(name, folders, SHOWN_FILES)
+    return list(dict.fromkeys([*similar, *folders]))
+
+
+def no_logs(uri: str, keys: list[str], neighbours: Sequence[str] = ()) -> ConfigError:
+    """The error for a place that holds these files, and no logs: which layouts are known.
+
+    `neighbours` are the folders beside an empty place.
+    """
     names = ", ".join(keys[:SHOWN_FILES]) or "no files"
     if len(keys) > SHOWN_FILES:
         names = f"{len(keys):,} files, such as {names}"
+    if neighbours:
+        names += f"; beside it: {', '.join(neighbours[:SHOWN_FILES])}"
     return ConfigError(
         f"{uri}: no logs there (found: {names}). Expected the parent of {TOP}/, such as "
         f"{S3_SCHEME}bucket/prefix, or a level below it; a CloudWatch export "

@@ -48,6 +48,7 @@ _FAULTS = {
     "AccessDenied": 403,
     "SignatureDoesNotMatch": 403,
     "ExpiredToken": 400,
+    "InvalidToken": 400,
     "NoSuchBucket": 404,
     "NoSuchKey": 404,
     "PreconditionFailed": 412,

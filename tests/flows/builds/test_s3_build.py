@@ -61,6 +61,16 @@ def test_a_bucket_that_is_not_there_is_the_recipes_fault(
     assert "there is no such bucket" in result.err
 
 
+def test_a_prefix_with_a_typo_is_answered_with_its_neighbours(
+    in_s3: Path, bucket: str, sluice: RunSluice
+) -> None:
+    S3Store(f"s3://{bucket}").put_new("archive/old.txt", b"-")
+    in_s3.write_text(in_s3.read_text().replace(f"{bucket}/logs", f"{bucket}/lgos"))
+    result = sluice("pull", in_s3)
+    assert result.code == 2
+    assert "found: no files; beside it: logs, archive)" in " ".join(result.err.split())
+
+
 def test_a_byte_that_changes_on_the_way_leaves_nothing_in_the_lake(
     in_s3: Path, sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,6 +161,7 @@ def test_faults_that_stay_are_transient_errors(
         ("InvalidAccessKeyId", OutsideError, "does not know this access key"),
         ("ExpiredToken", OutsideError, "sign in again"),
         ("RequestTimeTooSkewed", OutsideError, "the clock of this machine"),
+        ("InvalidToken", OutsideError, "unset AWS_SESSION_TOKEN"),
         ("InvalidArgument", OutsideError, r"\w+ failed \(InvalidArgument\)"),
         ("NoSuchBucket", ConfigError, "there is no such bucket; correct the URI"),
     ],
@@ -204,6 +205,8 @@ def test_an_object_that_can_not_be_read_is_told_apart_from_its_store(
         with pytest.raises(OutsideError) as other:
             OPERATIONS[operation](store)
         assert other.type is OutsideError
+        if reason == Reason.PULL_DENIED:
+            assert message in str(other.value)
 
 
 @pytest.mark.parametrize("answer", ["nothing", "a proxy's page", "listing that lacks some"])
@@ -323,5 +326,5 @@ def test_a_profile_that_is_not_there_is_told(
 ) -> None:
     aws("http://127.0.0.1:9")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(OutsideError, match="ProfileNotFound; there is no such profile"):
+    with pytest.raises(OutsideError, match="ProfileNotFound; there is no profile nobody; check AWS_PROFILE"):
         S3Store("s3://bucket")
