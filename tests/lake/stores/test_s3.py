@@ -326,5 +326,5 @@ def test_a_profile_that_is_not_there_is_told(
 ) -> None:
     aws("http://127.0.0.1:9")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(OutsideError, match="ProfileNotFound; there is no profile nobody; check AWS_PROFILE"):
+    with pytest.raises(OutsideError, match="there is no profile nobody; check AWS_PROFILE"):
         S3Store("s3://bucket")
