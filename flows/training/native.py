@@ -18,7 +18,12 @@ from bedrock_sluice.transforms.reasons import Reason
 
 _PATH = "trainingDataConfig"
 _NEVER_READ = frozenset({Reason.CURATE_ERROR, Reason.CURATE_NO_BODY})
-_PERHAPS_READ = frozenset({Reason.CURATE_MEDIA, Reason.CURATE_MULTI_TURN, Reason.CURATE_EMBEDDING})
+_PERHAPS_READ = frozenset(
+    {
+        *(Reason.CURATE_MEDIA, Reason.CURATE_MULTI_TURN, Reason.CURATE_EMBEDDING),
+        *(Reason.CURATE_RERANK, Reason.CURATE_IMAGE_GENERATION),
+    }
+)
 
 _MESSAGES = {each.value: each.message for each in Reason}
 
@@ -66,7 +71,8 @@ def native_mode(context: BuildContext) -> NativeMode:
     if not reasons:
         reasons += _faults(config)
     release = newest_release(context.lake, recipe.name)
-    comparison = compare_with_bedrock(release) if release else None
+    is_filtered = not (metadata and why_not_native(metadata))
+    comparison = compare_with_bedrock(release, is_filtered) if release else None
     return NativeMode(None if reasons else config, reasons, comparison)
 
 
@@ -82,12 +88,15 @@ def _faults(config: Config) -> list[str]:
     return [fault for fault in wrong if fault.startswith(f"{_PATH}.")]
 
 
-def compare_with_bedrock(release: Release) -> Comparison:
-    """Tell the fates of a release's records apart by whether Bedrock would take them."""
+def compare_with_bedrock(release: Release, is_filtered: bool) -> Comparison:
+    """Tell the fates of a release's records apart by whether Bedrock would take them.
+
+    `is_filtered` tells whether Bedrock can apply the recipe's metadata filter.
+    """
     counts = release.manifest.counts
     kept = counts.train + counts.validation
     differences = [
-        Difference(reason, _MESSAGES.get(reason, ""), number, _bedrock(reason))
+        Difference(reason, _MESSAGES.get(reason, ""), number, _bedrock(reason, is_filtered))
         for reason, number in sorted(
             {**counts.dropped, **counts.quarantined}.items(), key=lambda each: (-each[1], each[0])
         )
@@ -98,9 +107,8 @@ def compare_with_bedrock(release: Release) -> Comparison:
     return Comparison(release.id, counts.records, kept, low, low + perhaps, differences)
 
 
-def _bedrock(reason: str) -> str:
-    if reason == Reason.SELECT_METADATA or reason in _NEVER_READ:
-        return "leaves out"
-    if reason.startswith(("pull_", "decode_")):
+def _bedrock(reason: str, is_filtered: bool) -> str:
+    is_unread = reason in _NEVER_READ or reason.startswith(("pull_", "decode_"))
+    if is_unread or (is_filtered and reason == Reason.SELECT_METADATA):
         return "leaves out"
     return "may take" if reason in _PERHAPS_READ else "takes"

@@ -102,7 +102,7 @@ def test_only_an_approved_release_can_be_trained_on(
     sums: Path, recipe: WriteRecipe, sluice: RunSluice
 ) -> None:
     release = sluice("build", recipe(TRAIN)).out.strip()
-    result = sluice("train", release, "--dry-run")
+    result = sluice("train", release)
     output = json.loads(sluice("approve", release, "--by", "A. Person", "--json").out)
     request = json.loads(sluice("train", release, "--dry-run").out)
     manifest = json.loads((Path(release) / "manifest.json").read_text())
