@@ -144,6 +144,12 @@ class MalformedError(ValueError):
     """A sample that can't be graded, whatever was answered."""
 
 
+def sagemaker_handler(event: Any, context: object) -> dict[str, Any]:
+    """The same scores in the envelope that SageMaker reads for open-weight models."""
+    scores = json.dumps(lambda_handler(event, context))
+    return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": scores}
+
+
 def samples_of(event: Any) -> list[Any]:
     """The samples of an event: an array of them, `trajectories`, a `batch`, or a single one."""
     if isinstance(event, dict):
@@ -183,11 +189,22 @@ def text_of(message: dict[str, Any]) -> str:
 
 
 def reference_of(sample: dict[str, Any]) -> Any:
-    """The reference answer, below `metadata` or beside it; a text may be wrapped as `text`."""
+    """The reference answer: below `metadata`, beside it, or in a row of verl; maybe wrapped."""
     below = sample.get("metadata")
     is_below = isinstance(below, dict) and "reference_answer" in below
     holder: Any = below if is_below else sample
+    if "reference_answer" not in holder and isinstance(holder.get("reward_model"), dict):
+        return _truth_of(holder["reward_model"].get("ground_truth"))
     reference = holder.get("reference_answer")
     if isinstance(reference, dict) and reference.keys() == {"text"}:
         return reference["text"]
     return reference
+
+
+def _truth_of(text: Any) -> Any:
+    """The reference of a row for verl, where an object is JSON text."""
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError):
+        return text
+    return value if isinstance(value, dict) else text
