@@ -1,5 +1,6 @@
 """Each target over real HTTP: one job however often it is asked for; its end in the registry."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from support.rft.state import ControlPlane
+from support.rft.state import CONTENT, ControlPlane
 from support.training import MakeRelease
 
 from bedrock_sluice.flows.training.job import Settled, prepare, settle, start, train_on
@@ -16,7 +17,8 @@ from bedrock_sluice.flows.training.targets import open_weight
 from bedrock_sluice.flows.training.targets.choice import job_place
 from bedrock_sluice.lake.releases.registry import find_use, trained_on
 from bedrock_sluice.lake.releases.release import Release, open_release
-from bedrock_sluice.transforms.errors import IntegrityError, RefusedError, SluiceError
+from bedrock_sluice.lake.stores.folder import FolderStore
+from bedrock_sluice.transforms.errors import IntegrityError, OutsideError, RefusedError, SluiceError
 
 TARGETS = ("nova", "open_weight", "sagemaker")
 CREATE = {
@@ -145,6 +147,65 @@ def test_a_process_that_died_before_its_request_is_told_by_a_person(
     settle(release.lake, "math", never_started=[release.id])
     train(release)
     assert len(control_plane.jobs) == 1
+
+
+@pytest.mark.parametrize("is_written", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("nth", [1, 2, 3], ids=["reservation", "request", "answer"])
+def test_a_process_killed_at_any_record_leaves_one_job(
+    training_release: MakeRelease,
+    control_plane: ControlPlane,
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    nth: int,
+    is_written: bool,
+) -> None:
+    release, put, count = training_release(target), FolderStore.put_new, itertools.count(1)
+
+    def die(store: FolderStore, key: str, content: Any) -> bool:
+        is_last = key.startswith("registry/") and next(count) == nth
+        result = put(store, key, content) if is_written or not is_last else False
+        if is_last:
+            raise KeyboardInterrupt
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "put_new", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(release)
+    try:
+        train(release)
+    except RefusedError:  # only a person knows
+        assert (target, nth, is_written, control_plane.jobs) == ("open_weight", 2, True, [])
+        settle(release.lake, "math", never_started=[release.id])
+        train(release)
+    assert len(control_plane.jobs) == 1
+    control_plane.end("Completed")
+    assert (settle_one(release).status, state(release)) == ("Completed", "registered")
+
+
+STATUS = {
+    "nova": "GetModelCustomizationJob",
+    "open_weight": "GetFineTuningJob",
+    "sagemaker": "DescribeTrainingJob",
+}
+
+
+@pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 429), ("Expired", 403)])
+def test_a_service_that_does_not_tell_changes_nothing(
+    training_release: MakeRelease,
+    control_plane: ControlPlane,
+    target: str,
+    code: str,
+    status: int,
+) -> None:
+    release = training_release(target)
+    train(release)
+    control_plane.end("Completed")
+    control_plane.fail_next(STATUS[target], code, status, ATTEMPTS)
+    with pytest.raises(OutsideError) as failure:
+        settle(release.lake, "math")
+    assert CONTENT not in str(failure.value)
+    assert state(release) == "reserved"
 
 
 def test_the_registry_names_the_target_and_its_endpoint(
