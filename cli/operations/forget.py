@@ -78,6 +78,7 @@ def _facts(result: "Survey") -> dict[str, Any]:
         "landed_parts": [match.part.entry.key for match in result.landed],
         "derived_files": [entry.key for entry in result.derived_files],
         "releases": [_release_facts(each) for each in result.releases],
+        "reviews": [review.key for review in result.reviews],
         "labels": list(result.labels),
         "log_objects": result.log_objects,
         "bodies": result.bodies,
@@ -109,6 +110,8 @@ def _show(result: "Survey", requests: int, *, delete: bool) -> None:
     parts, files = len(result.landed), len(result.derived_files)
     if parts or files:
         say(f"  {action} landed parts: {parts:,}, and derived files: {files:,}")
+    if result.reviews:
+        say(f"  {action} reviews of lines: {len(result.reviews):,}")
     for release in result.releases:
         if release.is_removable:
             verb = "removed" if delete else "would be removed"
@@ -118,7 +121,7 @@ def _show(result: "Survey", requests: int, *, delete: bool) -> None:
     _show_elsewhere("bodies stored apart, which are not in the lake", result.bodies, say)
     for release in result.blocking:
         _show_blocking(release, say)
-    is_clean = not (result.landed or result.derived_files or result.releases)
+    is_clean = not (result.landed or result.derived_files or result.releases or result.reviews)
     if is_clean:
         say("nothing in this lake holds one of them")
     elif not delete:

@@ -18,6 +18,7 @@ from bedrock_sluice.lake.releases.history_marks import list_marks
 from bedrock_sluice.lake.releases.registry import PROVENANCE_FILE
 from bedrock_sluice.lake.releases.release import MANIFEST, REPORT
 from bedrock_sluice.lake.releases.removals import record_removal
+from bedrock_sluice.lake.reviews import erase_lines, find_reviews
 from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.lake.tombstones import bury, read_digests
 from bedrock_sluice.transforms.errors import TransientError
@@ -43,6 +44,7 @@ def forget(target: Target, digests: Collection[str], at: datetime) -> Survey:
     for release in result.releases:
         if release.is_removable:
             _remove_release(lake, release)
+    _erase_reviews(lake)
     _erase_landed(lake)
     return result
 
@@ -55,6 +57,12 @@ def _remove_release(lake: Store, release: ReleaseHolding) -> None:
             lake.delete(marks)
     for entry in sorted(release.entries, key=_deletion_rank):
         lake.delete([entry], "releases")
+
+
+def _erase_reviews(lake: Store) -> None:
+    digests = read_digests(lake)
+    for review in find_reviews(lake, digests):
+        erase_lines(lake, review, digests)
 
 
 def _erase_landed(lake: Store) -> None:

@@ -1,4 +1,4 @@
-"""Where the records of some requests are in a lake: parts, releases, jobs, labels."""
+"""Where the records of some requests are in a lake: parts, releases, jobs, reviews, labels."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ from bedrock_sluice.lake.logs.erasure import (
 )
 from bedrock_sluice.lake.releases.registry import PROVENANCE_FILE, Use, read_uses
 from bedrock_sluice.lake.releases.release import MANIFEST, open_release
+from bedrock_sluice.lake.reviews import StoredReview, find_reviews
 from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.transforms.rights.tombstones import find_forgotten, is_forgotten
 
@@ -65,6 +66,7 @@ class Survey:
     landed: Sequence[LandedMatch]
     derived_files: Sequence[Entry]
     releases: Sequence[ReleaseHolding]
+    reviews: Sequence[StoredReview]
     labels: Sequence[str]
 
     @property
@@ -101,6 +103,7 @@ def survey(target: Target, digests: Collection[str]) -> Survey:
         landed=landed,
         derived_files=find_derived(lake, landed, digests),
         releases=list(_find_releases(lake, digests)),
+        reviews=find_reviews(lake, digests),
         labels=list(_find_labels(target, digests)),
     )
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 from bedrock_sluice.flows.review.sheet import read_lines
 from bedrock_sluice.lake.releases.release import Release, open_release
-from bedrock_sluice.lake.reviews import put_review
+from bedrock_sluice.lake.reviews import put_review, without_requests
 from bedrock_sluice.lake.stores.store import Store
+from bedrock_sluice.lake.tombstones import read_digests
 from bedrock_sluice.rewards.corrections import read_correction
 from bedrock_sluice.rewards.templates.base import template_named
 from bedrock_sluice.transforms.chat.training_line import TrainingLine
@@ -45,20 +46,22 @@ def apply_reviews(
 ) -> list[ApplyResult]:
     """Put review files into the lake: all of them, or none if one of them is wrong.
 
-    `name` is that of the releases that they may judge; None: any of the lake.
+    `name` is that of the releases that they may judge; None: any of the lake. Lines of requests
+    that were forgotten are left out.
 
     Raises:
         ConfigError: a file is not a review of a release of the lake, or over a limit.
         IntegrityError: a file of the release is missing or was changed.
     """
     files = [(path, _read_file(path, now, name)) for path in paths]
+    forgotten = read_digests(lake)
     releases = dict[ReleaseKey, _Subject]()
     results = list[ApplyResult]()
     for path, file in files:
         if file.release not in releases:
             releases[file.release] = _Subject(_open(lake, file.release, str(path)))
         subject = releases[file.release]
-        record = subject.record_of(file, str(path))
+        record = without_requests(subject.record_of(file, str(path)), forgotten)
         results.append(ApplyResult(path, record, False, subject.find_unreadable(record)))
     return [each._replace(is_new=put_review(lake, each.record)) for each in results]
 

@@ -109,6 +109,21 @@ def lines(release: Release) -> list[Json]:
     return sorted((json.loads(text) for text in texts), key=lambda line: str(line["id"]))
 
 
+def write_review(release: Release, path: Path, reviewer: str, **verdicts: Json) -> Path:
+    """Write a review file as the page of a sheet saves it; `verdicts` by the id of the line."""
+    manifest = release.manifest
+    content = {
+        "schema_version": 1,
+        "release": {"name": manifest.name, "id": manifest.id, "digest": manifest.digest},
+        "sheet": {"lines": 0, "sample": 50, "seed": 0},
+        "reviewer": reviewer,
+        "saved_at": "2026-10-02T10:00:00Z",
+        "lines": verdicts,
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
 def never_logged(world: World, tmp_path: Path) -> Release:
     """The release of the same logs without the record, in a lake of its own."""
     for path in sorted(world.logs.rglob("*T13*.gz")):
@@ -165,6 +180,43 @@ def test_nothing_is_left_and_no_build_uses_it_again(
     assert (again.code, json.loads(again.out)["landed_parts"]) == (0, [])
     assert len([key for key in world.files() if key.startswith("tombstones/")]) == 1
     assert lines(release) == lines(never_logged(world, tmp_path))
+
+
+def test_reviews_lose_the_forgotten_line_and_keep_the_others(
+    world: World, sluice: RunSluice, tmp_path: Path
+) -> None:
+    before = world.release()
+    wrong, corrected, right = [each["id"] for each in lines(before) if each["id"] != SECRET_ID][:3]
+    verdicts: dict[str, Json] = {
+        SECRET_ID: {"verdict": "wrong", "corrected_answer": f"{CANARY} 43", "comment": CANARY},
+        wrong: {"verdict": "wrong"},
+        corrected: {"verdict": "wrong", "corrected_answer": "4711", "comment": "a typo"},
+        right: {"verdict": "right"},
+    }
+    ann = write_review(before, tmp_path / "ann.json", "ann", **verdicts)
+    only_secret = {SECRET_ID: verdicts[SECRET_ID]}
+    bob = write_review(before, tmp_path / "bob.json", "bob", **only_secret)
+    assert sluice("review", "apply", ann, bob, "--lake", world.lake).code == 0
+    keys = [key for key in holders(world.files(), CANARY) if key.startswith("reviews/")]
+    assert len(keys) == 2
+
+    dry_run = sluice("forget", world.lake, "--request-id", SECRET_ID, "--json")
+    assert json.loads(dry_run.out)["reviews"] == keys
+    approve(before, "Ada", datetime.now(UTC))  # so that the files can be applied once more
+    assert sluice("forget", world.lake, "--request-id", SECRET_ID, "--delete").code == 1
+    for _ in range(2):
+        files = world.files()
+        held = {*holders(files, CANARY), *holders(files, SECRET_ID)}
+        assert {key.split("/")[0] for key in held} == {"releases"}
+        assert len([key for key in files if key.startswith("reviews/")]) == 1
+        sluice("review", "apply", ann, "--lake", world.lake)  # brings nothing back
+
+    after = world.release()
+    answers = {each["id"]: each["reference_answer"]["final_answer"] for each in lines(after)}
+    assert (answers[corrected], right in answers, SECRET_ID in answers) == ("4711", True, False)
+    dropped = after.manifest.counts.dropped
+    assert (dropped["review_rejected"], dropped["rights_forgotten"]) == (1, 1)
+    assert wrong not in answers
 
 
 @in_a_folder
