@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from support.protocols import RunSluice, WriteRecipe
 
-from bedrock_sluice.flows.training import job
+from bedrock_sluice.flows.training.examination import Job
 from bedrock_sluice.flows.training.job import prepare, start
 from bedrock_sluice.flows.training.targets.nova import NovaTarget
 from bedrock_sluice.lake.releases.registry import Use, read_uses, trained_on
@@ -106,7 +106,7 @@ def use_of(release: str) -> Use:
     return use
 
 
-def begin(new_job: job.Job, bedrock: Any) -> str:
+def begin(new_job: Job, bedrock: Any) -> str:
     return start(new_job, bedrock)
 
 

@@ -4,11 +4,16 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from support.protocols import RunSluice, WriteRecipe
 from support.rft.state import ControlPlane
 from support.training import MakeRelease
+
+from bedrock_sluice.flows.training.native import compare_with_bedrock
+from bedrock_sluice.lake.releases.release import Release, open_release
+from bedrock_sluice.transforms.facts.release_facts import Counts
 
 FORMATS = ("verl", "trl", "openai-rft", "bedrock")
 
@@ -139,3 +144,17 @@ def test_the_comparison_accounts_for_every_record(sums: Path, sluice: RunSluice)
     assert comparison["bedrock_low"] == low
     assert comparison["bedrock_high"] == low + numbers.get("may take", 0)
     assert f"the release keeps {comparison['kept']}" in result.err
+
+
+@pytest.mark.parametrize(("is_filtered", "low", "high"), [(True, 4, 5), (False, 6, 7)])
+def test_what_bedrock_would_take_follows_from_the_fates(
+    release: str, is_filtered: bool, low: int, high: int
+) -> None:
+    source = open_release(release)
+    drops = {"select_metadata": 2, "curate_media": 1, "curate_burst": 1, "curate_error": 1}
+    counts = Counts(
+        records=10, train=2, validation=1, dropped=drops, quarantined={"decode_bad_json": 2}
+    )
+    manifest = msgspec.structs.replace(source.manifest, counts=counts)
+    comparison = compare_with_bedrock(Release(source.lake, manifest, ""), is_filtered)
+    assert (comparison.bedrock_low, comparison.bedrock_high, comparison.kept) == (low, high, 3)
