@@ -15,7 +15,16 @@ import typer
 from bedrock_sluice.cli.data import build, convert, demo, diff, explain, pull, report, verify
 from bedrock_sluice.cli.failures import report_error, report_signal
 from bedrock_sluice.cli.log import LogFormat, LogLevel, configure_logging
-from bedrock_sluice.cli.operations import doctor, forget, gc, native, schema, serve, validate
+from bedrock_sluice.cli.operations import (
+    doctor,
+    forget,
+    gc,
+    native,
+    nightly,
+    schema,
+    serve,
+    validate,
+)
 from bedrock_sluice.cli.review import approve, decline, papers, review, trace
 from bedrock_sluice.cli.rewards import check, estimate, grade, grader
 from bedrock_sluice.cli.training import export, status, train
@@ -60,7 +69,7 @@ PANELS = {
     "Rewards": (check, grade, estimate),
     "Review": (approve, decline, papers, trace),
     "Training": (train, status, export),
-    "Operations": (validate, schema, doctor, native, serve, gc, forget),
+    "Operations": (validate, schema, doctor, native, nightly, serve, gc, forget),
 }
 """The modules of the commands, as `sluice --help` groups them: each has a function of its name."""
 

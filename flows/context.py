@@ -193,6 +193,7 @@ def open_context(
     since: datetime | None = None,
     until: datetime | None = None,
     executor: str = PROCESSES,
+    delivered_before: datetime | None = None,
 ) -> Iterator[BuildContext]:
     """Open a recipe: fix its window now, and lend it a work folder that is removed at the end.
 
@@ -208,7 +209,7 @@ def open_context(
             "Python runs without docstrings (-OO, PYTHONOPTIMIZE=2), and Great Expectations can't "
             "be imported like that; unset PYTHONOPTIMIZE"
         )
-    recipe = load_recipe(path).at(datetime.now(UTC), since, until)
+    recipe = load_recipe(path).at(datetime.now(UTC), since, until, delivered_before)
     base = path.absolute().parent
     places = {} if executor == PROCESSES else _shared_places(recipe, base)
     with (

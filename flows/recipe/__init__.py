@@ -14,6 +14,7 @@ from pydantic import ValidationError, model_validator
 
 from bedrock_sluice.flows.recipe.approval_section import ApprovalSection
 from bedrock_sluice.flows.recipe.errors import RecipeError, explain, line_of, unknown
+from bedrock_sluice.flows.recipe.nightly_section import NightlySection
 from bedrock_sluice.flows.recipe.papers_section import PapersSection
 from bedrock_sluice.flows.recipe.rights_section import RightsSection
 from bedrock_sluice.flows.recipe.sections import (
@@ -75,6 +76,7 @@ class Recipe(Section):
     train: TrainSection | None = None
     approval: ApprovalSection = ApprovalSection()
     papers: PapersSection | None = None
+    nightly: NightlySection = NightlySection()
 
     @model_validator(mode="before")
     @classmethod
@@ -115,17 +117,22 @@ class Recipe(Section):
         return self
 
     def at(
-        self, now: datetime, since: datetime | None = None, until: datetime | None = None
+        self,
+        now: datetime,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        delivered_before: datetime | None = None,
     ) -> "Recipe":
         """This recipe with a fixed window; `last_days` end with the last whole day before `now`."""
         source = self.source
-        if not (since or until or source.last_days):
+        if not (since or until or delivered_before or source.last_days):
             return self
         window = {"since": since or source.since, "until": until or source.until}
         if source.last_days:
             midnight = datetime.combine(now.astimezone(UTC).date(), time(), tzinfo=UTC)
             end = as_utc(until) or midnight
             window = {"since": since or end - timedelta(days=source.last_days), "until": end}
+        window["delivered_before"] = delivered_before or source.delivered_before
         values = source.model_dump() | window | {"last_days": None}
         try:
             return self.model_copy(update={"source": SourceSection.model_validate(values)})
@@ -136,7 +143,8 @@ class Recipe(Section):
     @property
     def window(self) -> Window:
         """The window of record time; open where the recipe says nothing."""
-        return Window(self.source.since, self.source.until)
+        source = self.source
+        return Window(source.since, source.until, source.delivered_before)
 
     @property
     def lineage(self) -> str:
@@ -144,8 +152,8 @@ class Recipe(Section):
         return (self.train.lineage if self.train else None) or self.name
 
     def dump(self) -> dict[str, Any]:
-        """The recipe as JSON values, for manifests."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        """The recipe as JSON values, for manifests; [nightly] may name a secret address."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"nightly"})
 
     def split_rules(self) -> str:
         """A digest (hex) of what decides who belongs on one side, and which: see `split_history`.

@@ -67,6 +67,7 @@ class SourceSection(Section):
     since: Moment | None = None
     until: Moment | None = None
     last_days: Annotated[int, Field(strict=True, ge=1, le=MAX_LAST_DAYS)] | None = None
+    delivered_before: Moment | None = None  # log objects of this hour and later are not read
 
     @model_validator(mode="after")
     def _one_window(self) -> Self:

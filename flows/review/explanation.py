@@ -82,7 +82,7 @@ def _builds(recipe: Recipe, release: Release) -> bool:
         return False
     recipes = [recipe_of_build, recipe]
     if recipe.source.last_days:
-        window = {"since": None, "until": None, "last_days": None}
+        window = {"since": None, "until": None, "last_days": None, "delivered_before": None}
         sources = [each.source.model_copy(update=window) for each in recipes]
         recipes = [
             each.model_copy(update={"source": source})

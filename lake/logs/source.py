@@ -53,10 +53,14 @@ _EARLIEST, _LATEST = (edge.replace(tzinfo=UTC) for edge in (datetime.min, dateti
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Record time, UTC, half open; None means open."""
+    """Record time, UTC, half open; None means open.
+
+    Log objects that are delivered in the hour of `delivered_before`, or later, are not read.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
+    delivered_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class Source:
     def count_later(self, window: Window) -> int:
         """How many objects were delivered in the week after the last hour that `objects` reads."""
         _, last = _delivery(window)
-        if last is None or not self.below:
+        if last is None or not self.below or window.delivered_before:
             return 0
         week = timedelta(days=COUNTED_DAYS)
         later = self._list_delivery(last, min(last, _LATEST - week) + week)
@@ -255,7 +259,8 @@ def _delivery(window: Window) -> tuple[datetime | None, datetime | None]:
     early, late = timedelta(hours=EARLY_HOURS), timedelta(days=LATE_DAYS)
     first = window.since and max(window.since, _EARLIEST + early) - early
     last = window.until and min(window.until, _LATEST - late) + late
-    return first, last
+    ends = [end for end in (last, window.delivered_before) if end]
+    return first, min(ends, default=None)
 
 
 def is_delivered(partition: str, window: Window) -> bool:
