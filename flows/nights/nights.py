@@ -81,7 +81,7 @@ def find_nights(lake: Store, recipe: Recipe, today: date, catch_up_days: int) ->
 def last_night(lake: Store, recipe: Recipe) -> date | None:
     """Return the last night of which there is a release; None without any.
 
-    Releases of other windows, which people build by hand, are no nights.
+    Releases of other windows, which people build by hand, do not count.
     """
     return next((night for night, _ in read_nights(lake, recipe)), None)
 

@@ -13,7 +13,7 @@ NightVerdict = Literal["passed", "rejected", "failed", "skipped"]
 class NightRow(msgspec.Struct, frozen=True, kw_only=True):
     """One build. `night` is its date, None for a recipe without `last_days`.
 
-    `why` names the failed checks of a rejected release, or what failed; `dropped` counts records by
+    `why` names the failed checks of a rejected release, or what failed; `drop_counts` counts records by
     reason; `seconds` are those of each step.
     """
 
@@ -25,7 +25,7 @@ class NightRow(msgspec.Struct, frozen=True, kw_only=True):
     records: int | None = None
     train: int | None = None
     validation: int | None = None
-    dropped: dict[str, int] = {}
+    drop_counts: dict[str, int] = {}
     seconds: dict[str, float] = {}
 
 
@@ -81,7 +81,7 @@ def build_row(night: str | None, facts: dict[str, Any], seconds: dict[str, float
         records=counts["records"],
         train=counts["train"],
         validation=counts["validation"],
-        dropped={**counts["dropped"], **counts["quarantined"]},
+        drop_counts={**counts["dropped"], **counts["quarantined"]},
         seconds=seconds,
     )
 

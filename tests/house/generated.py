@@ -93,7 +93,7 @@ def _options(heading: str, command: Any, context: Any) -> str:
         f"- `{name}`: {_escape(' '.join(text.split()))}"
         for each in command.get_params(context)
         if each.param_type_name == kind and each.name != "help"
-        for name, text in [each.get_help_record(context)]
+        for name, text in filter(None, [each.get_help_record(context)])  # None: hidden
     ]
     return "\n".join(["", f"{heading}:", "", *lines, ""]) if lines else ""
 

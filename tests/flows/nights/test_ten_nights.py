@@ -123,10 +123,10 @@ def test_ten_nights_with_late_logs_a_missed_one_a_crash_and_a_double_start_equal
                 (row,) = run_nightly(folder, direct_builder(), at_three(number))
                 assert row.verdict == "skipped"  # until the lease of the dead process expires
                 continue
-            built = run(number)
-            assert len(built) == (2 if number in {4, 7} else 1)
+            nights = run(number)
+            assert len(nights) == (2 if number in {4, 7} else 1)
             if number == 8:
-                assert run(number) == built
+                assert run(number) == nights
         ten_nights = releases(tmp_path / "lake", tree_digest)
 
         (tmp_path / "lake").rename(tmp_path / "lake-of-nights")
