@@ -1,11 +1,11 @@
-"""The results of the gate's checks, and the file `checks.json` that holds them.
+"""The results of the gate's checks, and the files `checks.json` and `failures.json` that hold them.
 
-`checks.json` is a public file, and `docs/release.md` describes every field. A field is added,
-renamed or removed only together with `SCHEMA_VERSION`. The digest of a release covers the file, so
+They are public files, and `docs/release.md` describes every field. A field is added, renamed or
+removed only together with `SCHEMA_VERSION`. The digest of a release covers the file, so
 that another version of the schema gives every release another id.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -13,6 +13,8 @@ import msgspec
 from bedrock_sluice.transforms.errors import IntegrityError
 
 SCHEMA_VERSION: Final = 1
+FAILURES = "failures.json"
+FAILURES_VERSION: Final = 1
 
 Number = int | float
 Severity = Literal["fail", "warn"]
@@ -36,7 +38,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One expectation, what was measured, and whether it is within the limit.
 
     `severity` is `fail` or `warn`; `measured` is None where there was nothing to measure;
-    `examples` are ids of what breaks it; `hint` says what to do.
+    `examples` are some ids of what breaks it; `hint` says what to do.
     """
 
     name: str
@@ -82,6 +84,20 @@ def encode_checks(checks: Sequence[Check]) -> bytes:
     """The bytes of `checks.json`."""
     content = msgspec.json.encode(Checks(SCHEMA_VERSION, list(checks)))
     return msgspec.json.format(content, indent=2) + b"\n"
+
+
+class Failures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of `failures.json`: the ids of everything that breaks a check, by its name."""
+
+    schema_version: int
+    failures: dict[str, list[str]]
+
+
+def encode_failures(failing_ids: Mapping[str, Sequence[str]]) -> bytes:
+    """The bytes of `failures.json`."""
+    failures = {name: list(ids) for name, ids in failing_ids.items()}
+    content = msgspec.json.encode(Failures(FAILURES_VERSION, failures))
+    return msgspec.json.format(content, indent=1) + b"\n"
 
 
 def decode_checks(content: bytes, place: str) -> list[Check]:

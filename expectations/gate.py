@@ -5,13 +5,13 @@ import os
 import warnings
 from collections.abc import Mapping
 from functools import cache
+from math import floor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 import polars as pl
 
-from bedrock_sluice.expectations import resource
-from bedrock_sluice.expectations.checks import Check, Limit, Number, Severity
+from bedrock_sluice.expectations.checks import Check, Limit, Number
+from bedrock_sluice.expectations.suite import SEVERITIES, Expectation, Suite, load_suite
 from bedrock_sluice.transforms.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -21,37 +21,49 @@ if TYPE_CHECKING:
 MAX_EXAMPLES = 10
 
 _ENGINE_LOGGER = "great_expectations"
-_SEVERITIES: dict[str, Severity] = {"critical": "fail", "warning": "warn"}
 _RESULT_FORMAT = {"result_format": "COMPLETE", "exclude_unexpected_values": True}
 
 
+class CheckResult(NamedTuple):
+    """A check, and the ids of all rows that break it; none if the rows have no ids."""
+
+    check: Check
+    failing_ids: list[str]
+
+
 class _Outcome(NamedTuple):
-    """The result of one check in the engine: whether it holds, and the rows that break it."""
+    """The result of one check in the engine: whether it holds, and the rows that break it.
+
+    `value` is what was compared, of an expectation about a whole column.
+    """
 
     passed: bool
     rows: frozenset[int]
+    value: Number | None
 
 
 def evaluate(
-    suite: str,
+    suite: Suite | str,
     measures: pl.DataFrame,
     parameters: Mapping[str, float],
     ids: pl.Series | None = None,
-) -> list[Check]:
-    """Run the suite `suites/<suite>.json` over a narrow frame of numbers and flags.
+) -> list[CheckResult]:
+    """Run a suite, or the one of `suites/<suite>.json`, over a narrow frame of numbers and flags.
 
     A check passes only if the column that it reads has no nulls either: what was not measured is
     not known to be good. `ids` names the rows; those that break a check are its examples. The
-    engine sees neither them nor any text.
+    engine sees neither them nor any text of a record.
 
     Raises:
         IntegrityError: an expectation could not be evaluated.
     """
-    definition = msgspec.json.decode(resource(f"suites/{suite}.json"))
-    outcomes = _validate(definition, measures, parameters)
+    suite = load_suite(suite) if isinstance(suite, str) else suite
+    if not suite.expectations:
+        return []
+    outcomes = _validate(suite, measures, parameters)
     return [
-        _check(entry, outcomes[entry["meta"]["name"]], measures, parameters, ids)
-        for entry in definition["expectations"]
+        _result(entry, outcomes[entry.meta.name], measures, parameters, ids)
+        for entry in suite.expectations
     ]
 
 
@@ -60,48 +72,52 @@ def load_engine() -> None:
     _frames()
 
 
-def _check(
-    entry: dict[str, Any],
+def _result(
+    entry: Expectation,
     outcome: _Outcome,
     measures: pl.DataFrame,
     parameters: Mapping[str, float],
     ids: pl.Series | None,
-) -> Check:
-    meta, limit = entry["meta"], _limit(entry["kwargs"], parameters)
-    rows = sorted(outcome.rows)[:MAX_EXAMPLES] if ids is not None else []
-    return Check(
-        name=meta["name"],
-        message=meta["message"].format_map(parameters),
-        severity=_SEVERITIES[entry["severity"]],
+) -> CheckResult:
+    meta, limit = entry.meta, _limit(entry, parameters, measures.height)
+    failing_ids = [] if ids is None else ids.gather(sorted(outcome.rows)).cast(pl.String).to_list()
+    values = entry.parameters(parameters)
+    check = Check(
+        name=meta.name,
+        message=meta.message.format_map(values),
+        severity=SEVERITIES[entry.severity],
         passed=outcome.passed,
         measured=_measure_of(entry, outcome, measures, limit),
         limit=limit,
-        unit=meta.get("unit", "lines"),
-        examples=[str(ids[row]) for row in rows] if ids is not None else [],
-        hint=meta["hint"].format_map(parameters),
+        unit=meta.unit,
+        examples=failing_ids[:MAX_EXAMPLES],
+        hint=meta.hint.format_map(values),
     )
+    return CheckResult(check, failing_ids)
 
 
-def _limit(kwargs: Mapping[str, Any], parameters: Mapping[str, float]) -> Limit:
-    """The bounds that an expectation names; one without bounds allows no row to break it."""
-    bounds = [kwargs.get("min_value"), kwargs.get("max_value")]
-    if bounds == [None, None]:
-        return Limit(max=0)
-    return Limit(*(parameters[b["$PARAMETER"]] if isinstance(b, dict) else b for b in bounds))
+def _limit(entry: Expectation, parameters: Mapping[str, float], rows: int) -> Limit:
+    """The bounds that an expectation names; one without bounds allows some rows to break it."""
+    bounds = entry.bounds(parameters)
+    if not bounds or "mostly" in entry.kwargs:
+        return Limit(max=floor(round((1 - entry.kwargs.get("mostly", 1)) * rows, 6)))
+    return Limit(bounds.get("min_value"), bounds.get("max_value"))
 
 
 def _measure_of(
-    entry: Mapping[str, Any], outcome: _Outcome, measures: pl.DataFrame, limit: Limit
+    entry: Expectation, outcome: _Outcome, measures: pl.DataFrame, limit: Limit
 ) -> Number | None:
     """The number of rows, the value that is farthest out, or how many rows break the check."""
-    name = entry["kwargs"].get("column")
-    if name is None:
+    if entry.column is None:
         return measures.height
-    if "min_value" not in entry["kwargs"] and "max_value" not in entry["kwargs"]:
+    has_bounds = entry.kwargs.keys() & {"min_value", "max_value"}
+    if not has_bounds or "mostly" in entry.kwargs:
         return len(outcome.rows)
-    column = measures[name]
+    column = measures[entry.column]
     if column.is_empty() or column.has_nulls():
         return None
+    if outcome.value is not None:
+        return outcome.value
     low, high = column.min(), column.max()
     assert isinstance(low, int | float)
     assert isinstance(high, int | float)
@@ -110,7 +126,7 @@ def _measure_of(
 
 
 def _validate(
-    definition: dict[str, Any], measures: pl.DataFrame, parameters: Mapping[str, float]
+    suite: Suite, measures: pl.DataFrame, parameters: Mapping[str, float]
 ) -> dict[str, _Outcome]:
     frames, frame = _frames(), measures.to_pandas()
     with warnings.catch_warnings():
@@ -118,11 +134,19 @@ def _validate(
         batch = frames.get_batch({"dataframe": frame})
     from great_expectations import ExpectationSuite  # noqa: PLC0415
 
-    suite = ExpectationSuite(**definition)
+    entries = {entry.meta.name: entry for entry in suite.expectations}
+    expectations = [
+        {
+            "type": entry.type,
+            "kwargs": {**entry.kwargs, **entry.bounds(parameters)},
+            "severity": entry.severity,
+            "meta": {"name": name},
+        }
+        for name, entry in entries.items()
+    ]
     outcome = batch.validate(
-        suite, expectation_parameters=dict(parameters), result_format=_RESULT_FORMAT
+        ExpectationSuite(name=suite.name, expectations=expectations), result_format=_RESULT_FORMAT
     )
-    entries = {entry["meta"]["name"]: entry for entry in definition["expectations"]}
     outcomes = dict[str, _Outcome]()
     for result in outcome.results:
         assert result.expectation_config is not None
@@ -131,13 +155,18 @@ def _validate(
             raise IntegrityError(f"check {name} could not be evaluated; this is a bug in Sluice")
         rows = frozenset(map(int, result.result.get("unexpected_index_list") or ()))
         nulls = _null_rows(entries[name], frame)
-        outcomes[name] = _Outcome(bool(result.success) and not nulls, rows | nulls)
+        value = result.result.get("observed_value")
+        outcomes[name] = _Outcome(
+            bool(result.success) and not nulls,
+            rows | nulls,
+            value if isinstance(value, int | float) else None,
+        )
     return outcomes
 
 
-def _null_rows(entry: Mapping[str, Any], frame: "DataFrame") -> frozenset[int]:
+def _null_rows(entry: Expectation, frame: "DataFrame") -> frozenset[int]:
     """Return the rows in which nothing was measured, which the engine skips."""
-    column = entry["kwargs"].get("column")
+    column = entry.column
     return frozenset(frame[column].isna().to_numpy().nonzero()[0].tolist() if column else ())
 
 

@@ -5,11 +5,6 @@ import polars as pl
 from bedrock_sluice.expectations.measures import count_groups, share_tolerance
 from bedrock_sluice.transforms.settings import MAX_LINES, MIN_LINES
 
-MAX_EVICTED_PERCENT = 10  # of prompts, without a warning
-MAX_UNFIT_PERCENT = 10  # of lines that break a rule of the profiles and are dropped
-MAX_UNFIT_PERCENT_UNWARNED = 1
-MIN_MATCHED_PERCENT = 10  # of prompts for which a source of answers has one, without a warning
-
 
 def gate_limits(
     lines: pl.DataFrame, *, evictions: int, validation: float, max_prompt_tokens: int
@@ -27,8 +22,4 @@ def gate_limits(
         "asked_percent": 100 * validation,
         "min_validation_percent": 100 * max(validation - tolerance, 0),
         "max_validation_percent": 100 * (validation + tolerance),
-        "max_evicted_percent": MAX_EVICTED_PERCENT,
-        "max_unfit_percent": MAX_UNFIT_PERCENT,
-        "max_unfit_percent_unwarned": MAX_UNFIT_PERCENT_UNWARNED,
-        "min_matched_percent": MIN_MATCHED_PERCENT,
     }

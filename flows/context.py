@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from bedrock_sluice.flows.recipe import Recipe, load_recipe
+from bedrock_sluice.flows.recipe.suite_files import SuiteFile, read_suites
 from bedrock_sluice.flows.running.executor import keep_processes
 from bedrock_sluice.flows.running.executor_setting import PROCESSES, open_executor
 from bedrock_sluice.lake.evaluation import Evaluation, read_evaluation
@@ -114,6 +115,7 @@ class BuildContext:
         """
         _ = self.lake, self.source
         _ = self.labels, self.feedback, self.evaluation, self.exclusions, self.reviews
+        _ = self.suites
         check_languages(self.recipe.quality.languages)
         grader = self.recipe.grader
         if grader and grader.python:
@@ -123,6 +125,12 @@ class BuildContext:
     def evaluation(self) -> Evaluation:
         """The evaluation sets that the recipe names."""
         return read_evaluation(self.recipe.curate.against, self.base)
+
+    @cached_property
+    def suites(self) -> list[SuiteFile]:
+        """The suites of checks that the recipe names."""
+        section = self.recipe.checks
+        return read_suites(section.suites, self.base) if section else []
 
     @cached_property
     def reviews(self) -> list[StoredReview]:

@@ -14,9 +14,9 @@ from bedrock_sluice.flows.running.stage_log import LoggedLedger
 from bedrock_sluice.flows.running.suite_process import start_suites
 from bedrock_sluice.flows.stages.answer import answer, drop_rejected
 from bedrock_sluice.flows.stages.curate import curate
-from bedrock_sluice.flows.stages.gate import gate
+from bedrock_sluice.flows.stages.gate import GateInput, gate
 from bedrock_sluice.flows.stages.grade import drop_zero_variance, try_grader
-from bedrock_sluice.flows.stages.lineage import keep_marks, split_history
+from bedrock_sluice.flows.stages.lineage import EarlierReleases, earlier_releases, keep_marks
 from bedrock_sluice.flows.stages.normalise import normalise
 from bedrock_sluice.flows.stages.publish import BuildFacts, Outcome, publish
 from bedrock_sluice.flows.stages.pull import pull
@@ -24,7 +24,6 @@ from bedrock_sluice.flows.stages.render import render
 from bedrock_sluice.flows.stages.select import select, tag_coverage
 from bedrock_sluice.flows.stages.split import keep_apart, split
 from bedrock_sluice.lake.releases.release import Release
-from bedrock_sluice.lake.releases.split_history import SplitHistory
 from bedrock_sluice.rewards.readiness_report import facts as readiness_facts
 from bedrock_sluice.transforms.facts.release_facts import MetadataFacts
 from bedrock_sluice.transforms.fates import UNREADABLE, Ledger, conserve, partition
@@ -41,7 +40,7 @@ class Prepared:
     candidate_responses: pl.DataFrame
     ledger: Ledger
     facts: BuildFacts
-    earlier: SplitHistory
+    earlier: EarlierReleases
 
 
 def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Prepared:
@@ -81,18 +80,19 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
     answers = run_stage("answer", lambda _: answer(context, prompts, exchanges, candidates, ids))
     with_answers = ledger.enter("answer", prompts.height, answers.result)
 
-    earlier = run_stage("history", lambda _: split_history(context, curation.trained_before))
-    result = run_stage("split", lambda _: split(context, with_answers, earlier))
+    earlier = run_stage("history", lambda _: earlier_releases(context, curation.trained_before))
+    history = earlier.history
+    result = run_stage("split", lambda _: split(context, with_answers, history))
     with_sides = ledger.enter("split", with_answers.height, result)
 
     result = run_stage(
-        "render", lambda _: keep_apart(context, render(context, with_sides), earlier)
+        "render", lambda _: keep_apart(context, render(context, with_sides), history)
     )
     lines = ledger.enter("render", with_sides.height, result)
 
     facts = BuildFacts(
         delivered_later=later,
-        earlier_releases=earlier.releases,
+        earlier_releases=history.releases,
         trained_before=curation.trained_before,
         metadata=MetadataFacts(
             records_by_key={key: number for key, number in tags.items() if key is not None},
@@ -123,10 +123,16 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
         result = drop_zero_variance(context, lines, grading)
         lines = ledger.enter("grade", lines.height, result)
 
-    gate_result = run_stage(
-        "gate",
-        lambda _: gate(context, lines, ledger.count, grading, facts.answers),
+    subject = GateInput(
+        lines=lines,
+        stages=ledger.stages,
+        grading=grading,
+        answers=facts.answers,
+        late_objects=facts.delivered_later,
+        records_without_metadata=facts.metadata.without_keys,
+        baseline=preparation.earlier.baseline,
     )
+    gate_result = run_stage("gate", lambda _: gate(context, subject))
 
     fates = ledger.close(lines)
     conserve("release", preparation.records.height, lines.height, fates.height - lines.height)
@@ -138,7 +144,8 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
         slices=count_slices(preparation.exchanges, lines),
         gate_result=gate_result,
         readiness=readiness_facts(grading.readiness) if grading else None,
+        drift_baseline=subject.baseline.id if subject.baseline else None,
     )
     release = run_stage("release", lambda _: publish(context, outcome))
-    run_stage("marks", lambda _: keep_marks(context, release, lines, preparation.earlier))
+    run_stage("marks", lambda _: keep_marks(context, release, lines, preparation.earlier.history))
     return release

@@ -112,10 +112,6 @@ class Ledger:
         )
         return kept
 
-    def count(self, reason: Reason) -> int:
-        """Count the records that were rejected for this reason."""
-        return sum(int((fates["reason"] == reason.value).sum()) for fates in self.fates)
-
     def close(self, lines: pl.DataFrame) -> pl.DataFrame:
         """Return all fates, by object and line, once the lines are known."""
         return pl.concat([*self.fates, kept_fates(lines)]).sort("object", "line")

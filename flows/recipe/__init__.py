@@ -13,6 +13,7 @@ import msgspec
 from pydantic import ValidationError, model_validator
 
 from bedrock_sluice.flows.recipe.approval_section import ApprovalSection
+from bedrock_sluice.flows.recipe.checks_section import ChecksSection
 from bedrock_sluice.flows.recipe.errors import RecipeError, explain, line_of, unknown
 from bedrock_sluice.flows.recipe.nightly_section import NightlySection
 from bedrock_sluice.flows.recipe.papers_section import PapersSection
@@ -45,6 +46,7 @@ PATHS = {
     "answer": ("labels", "feedback"),
     "grader": ("lambda_arn",),
     "rights": ("exclude_files",),
+    "checks": ("suites",),
 }
 """Where things lie: no part of what a recipe asks for."""
 
@@ -71,6 +73,7 @@ class Recipe(Section):
     privacy: PrivacySection = PrivacySection()
     answer: AnswerSection = AnswerSection()
     split: SplitSection = SplitSection()
+    checks: ChecksSection | None = None
     report: ReportSection = ReportSection()
     grader: GraderSection | None = None
     train: TrainSection | None = None

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from bedrock_sluice.flows.recipe import load_folder, load_recipe
+from bedrock_sluice.flows.recipe import Recipe, load_folder, load_recipe
+from bedrock_sluice.flows.recipe.suite_files import read_suites
 from bedrock_sluice.transforms.errors import ConfigError
 
 
@@ -19,11 +20,22 @@ def validate_recipes(paths: Iterable[Path]) -> dict[str, ConfigError | None]:
     for path in paths:
         if path.is_dir():
             results = load_folder(path).items()
-            errors |= {str(p): r if isinstance(r, ConfigError) else None for p, r in results}
+            errors |= {str(p): _error_of(p, result) for p, result in results}
             continue
         try:
-            load_recipe(path)
-            errors[str(path)] = None
+            errors[str(path)] = _error_of(path, load_recipe(path))
         except ConfigError as error:
             errors[str(path)] = error
     return errors
+
+
+def _error_of(path: Path, result: Recipe | ConfigError) -> ConfigError | None:
+    """Return what is wrong with a recipe or with its suites of checks, but for those on S3."""
+    if isinstance(result, ConfigError):
+        return result
+    try:
+        suites = result.checks.suites if result.checks else ()
+        read_suites((uri for uri in suites if "://" not in uri), path.absolute().parent)
+    except ConfigError as error:
+        return error
+    return None

@@ -21,7 +21,8 @@ from bedrock_sluice.transforms.errors import TransientError
 if TYPE_CHECKING:  # starting the process must not wait for our own imports
     import polars as pl
 
-    from bedrock_sluice.expectations.checks import Check
+    from bedrock_sluice.expectations.gate import CheckResult
+    from bedrock_sluice.expectations.suite import Suite
 
 ATTEMPTS = 2
 _LIBRARY = "great_expectations"
@@ -31,7 +32,7 @@ _BROKEN = (EOFError, OSError)  # of a pipe whose other end is gone
 class SuiteRun(NamedTuple):
     """A suite to run, see `gate.evaluate`."""
 
-    suite: str
+    suite: "Suite | str"
     measures: "pl.DataFrame"
     parameters: Mapping[str, float]
     ids: "pl.Series | None" = None
@@ -55,10 +56,10 @@ class _SuiteProcess:
         theirs.close()
         atexit.register(self.stop)
 
-    def evaluate(self, runs: Sequence[SuiteRun]) -> "list[list[Check]]":
+    def evaluate(self, runs: Sequence[SuiteRun]) -> "list[list[CheckResult]]":
         """Run the suites; raises EOFError or OSError if the process is gone."""
         self._pipe.send(runs)
-        answer: list[list[Check]] | Exception = self._pipe.recv()
+        answer: list[list[CheckResult]] | Exception = self._pipe.recv()
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -83,7 +84,7 @@ def start_suites() -> None:
                 _processes.append(_SuiteProcess())
 
 
-def evaluate_suites(runs: Sequence[SuiteRun]) -> "list[Check]":
+def evaluate_suites(runs: Sequence[SuiteRun]) -> "list[CheckResult]":
     """Run the suites, in their order, in the process; or in this one, if it has the library.
 
     Raises:
@@ -93,10 +94,10 @@ def evaluate_suites(runs: Sequence[SuiteRun]) -> "list[Check]":
     with _lock:
         is_here = not _processes and _LIBRARY in sys.modules
         results = _evaluate(runs) if is_here else _evaluate_apart(runs)
-    return [check for checks in results for check in checks]
+    return [result for suite in results for result in suite]
 
 
-def _evaluate_apart(runs: Sequence[SuiteRun]) -> "list[list[Check]]":
+def _evaluate_apart(runs: Sequence[SuiteRun]) -> "list[list[CheckResult]]":
     for _ in range(ATTEMPTS):
         try:
             if not _processes:
@@ -111,7 +112,7 @@ def _evaluate_apart(runs: Sequence[SuiteRun]) -> "list[list[Check]]":
     )
 
 
-def _evaluate(runs: Sequence[SuiteRun]) -> "list[list[Check]]":
+def _evaluate(runs: Sequence[SuiteRun]) -> "list[list[CheckResult]]":
     from bedrock_sluice.expectations.gate import evaluate  # noqa: PLC0415
 
     return [evaluate(*run) for run in runs]
@@ -137,7 +138,7 @@ def _serve(descriptor: int) -> None:
         while True:
             runs = pipe.recv()
             try:
-                answer: list[list[Check]] | Exception = _evaluate(runs)
+                answer: list[list[CheckResult]] | Exception = _evaluate(runs)
             except Exception as error:  # it is raised at the other end
                 answer = error
             pipe.send(answer)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.review.baseline import find_release, newest_approved
 from bedrock_sluice.flows.stages.derive import derive_options
 from bedrock_sluice.lake.derived import fingerprint
 from bedrock_sluice.lake.releases.history_marks import put_marks, read_marks
@@ -38,6 +40,7 @@ def inputs_of(context: BuildContext) -> Inputs:
         exclusions_sha256=[table.sha256 for table in context.exclusion_lists],
         forgotten_sha256=_forgotten_sha256(context),
         reviews_sha256=sorted(review.sha256 for review in context.reviews),
+        suites_sha256=[file.sha256 for file in context.suites],
     )
 
 
@@ -81,11 +84,22 @@ def excluded_prompts(context: BuildContext) -> pl.DataFrame:
     return as_excluded(trained_prompts, own.manifest.trained_before) if own else trained_prompts
 
 
-def split_history(context: BuildContext, trained_before: Sequence[str]) -> SplitHistory:
+class EarlierReleases(NamedTuple):
+    """What earlier releases of a name decide: sides of the split, and what drift is measured from.
+
+    `baseline` is the newest approved release, if there is one.
+    """
+
+    history: SplitHistory
+    baseline: Release | None
+
+
+def earlier_releases(context: BuildContext, trained_before: Sequence[str]) -> EarlierReleases:
     """Read the sides that earlier releases of this name gave, where the split has the same rules.
 
-    If this very build was made before, these are the sides that it knew then, so that the result is
-    the same. `trained_before` are the ids of releases whose prompts this build excludes.
+    If this very build was made before, these are the sides that it knew then, and the release that
+    was approved then, so that the result is the same. `trained_before` are the ids of releases
+    whose prompts this build excludes.
     """
     name, rules = context.recipe.name, context.recipe.split_rules()
     build = (context.recipe.digest(), inputs_of(context), list(trained_before))
@@ -99,7 +113,11 @@ def split_history(context: BuildContext, trained_before: Sequence[str]) -> Split
     if history.last:
         release = f"{name}/{history.last}"
         context.marks.load(read_marks(context.lake, _fingerprint(context), release))
-    return history
+    if own is None:
+        return EarlierReleases(history, newest_approved(context.lake, name))
+    release_id = own.manifest.drift_baseline
+    baseline = find_release(context.lake, name, release_id) if release_id else None
+    return EarlierReleases(history, baseline)
 
 
 def keep_marks(

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from msgspec.structs import replace
 
-from bedrock_sluice.expectations.checks import encode_checks, is_passed
+from bedrock_sluice.expectations.checks import FAILURES, encode_checks, encode_failures, is_passed
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.review.history import write_index
 from bedrock_sluice.flows.review.report import report_of_draft
@@ -72,7 +72,8 @@ class BuildFacts:
 class Outcome:
     """The result of a build: its lines, the fate of every record, the checks, and the facts.
 
-    `slices` is for reviewers (`slices.SLICES`).
+    `slices` is for reviewers (`slices.SLICES`); `drift_baseline` is the id of the release that
+    drift was measured from.
     """
 
     lines: pl.DataFrame
@@ -82,6 +83,7 @@ class Outcome:
     slices: pl.DataFrame
     gate_result: GateResult
     readiness: ReadinessFacts | None
+    drift_baseline: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ def _manifest(context: BuildContext, outcome: Outcome, files: Mapping[str, Path]
         delivered_later=facts.delivered_later,
         earlier_releases=facts.earlier_releases,
         trained_before=facts.trained_before,
+        drift_baseline=outcome.drift_baseline,
         counts=count_fates(outcome.fates),
         stages=list(outcome.stages),
         metadata=facts.metadata,
@@ -152,6 +155,8 @@ def _write(context: BuildContext, outcome: Outcome) -> dict[str, Path]:
         "validation.jsonl": encode_lines(lines, VALIDATION),
         "checks.json": encode_checks(outcome.gate_result.checks),
     }
+    if failing_ids := outcome.gate_result.failing_ids:
+        texts[FAILURES] = encode_failures(failing_ids)
     for name, content in texts.items():
         (context.work / name).write_bytes(content)
     salt = context.recipe.split.salt

@@ -57,6 +57,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Exclusion lists are in the order of the recipe. `forgotten_sha256` is the digest of the places
     (log object and line) of forgotten records of the window, None without any.
     `reviews_sha256` are the digests of the reviews in the lake, in ascending order.
+    `suites_sha256` are those of the recipe's own suites of checks, in its order.
     """
 
     objects: list[InputObject] = []
@@ -67,6 +68,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     exclusions_sha256: list[str] = []
     forgotten_sha256: str | None = None
     reviews_sha256: list[str] = []
+    suites_sha256: list[str] = []
 
 
 class DecisionsHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,7 +89,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `parent` is the id of the newest earlier release with the same name and `split_rules`, the
     digest of the rules of the split. `delivered_later` counts log objects that came too late to be
     read. `earlier_releases` are the ids of those whose split was continued, `trained_before` of
-    those whose prompts were dropped because jobs of the lineage were trained on them. `readiness`
+    those whose prompts were dropped because jobs of the lineage were trained on them.
+    `drift_baseline` is the id of the approved release that drift was measured from. `readiness`
     is None if the build did not run the grader, `rights` if the recipe has no such section,
     `decisions` if there were none before the build. `versions` are those of Python, Sluice and the
     libraries that decide bytes. Version 3 has fields in addition to version 2, which are absent
@@ -107,6 +110,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     delivered_later: int = 0
     earlier_releases: list[str] = []
     trained_before: list[str] = []
+    drift_baseline: str | None = None
     counts: Counts = Counts()
     stages: list[StageCounts] = []
     metadata: MetadataFacts = MetadataFacts()
