@@ -54,9 +54,9 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
         """Return the lowest and the highest value that it allows, with parameters filled in."""
         values = self.parameters(parameters)
         return {
-            key: values[bound["$PARAMETER"]] if isinstance(bound, dict) else bound
+            key: values[value["$PARAMETER"]] if isinstance(value, dict) else value
             for key in ("min_value", "max_value")
-            if (bound := self.kwargs.get(key)) is not None
+            if (value := self.kwargs.get(key)) is not None
         }
 
     def parameters(self, parameters: Mapping[str, float]) -> dict[str, Number]:

@@ -103,7 +103,7 @@ def _value_faults(entry: Expectation, arguments: tuple[str, ...]) -> Iterator[st
         yield "needs `min_value`, `max_value` or both"
     if LIMIT in bounds and entry.meta.limit is None:
         yield '{"$PARAMETER": "limit"} needs `meta.limit`'
-    if not all(_is_number(bound) for bound in bounds if bound != LIMIT):
+    if not all(_is_number(value) for value in bounds if value != LIMIT):
         yield '`min_value` and `max_value` must be numbers, or {"$PARAMETER": "limit"}'
     if "value_set" in arguments and not isinstance(entry.kwargs.get("value_set"), list):
         yield "needs `value_set`, a list"

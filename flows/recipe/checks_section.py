@@ -14,12 +14,11 @@ CheckLimit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _with_limits(limits: Mapping[str, float]) -> Mapping[str, float]:
-    known = {name: check for name, check in known_checks().items() if check.meta.limit is not None}
     for name in limits:
-        if name not in known:
-            if name in known_checks():
-                raise ValueError(f"the limit of {name} cannot be set")
-            raise ValueError(unknown(name, known))
+        if name not in known_checks():
+            raise ValueError(unknown(name, known_checks()))
+        if known_checks()[name].meta.limit is None:
+            raise ValueError(f"the limit of {name} cannot be set")
     return limits
 
 

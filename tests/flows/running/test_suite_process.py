@@ -32,8 +32,8 @@ def process_id(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def test_the_process_gives_the_checks_that_the_library_gives_here(process_id: int) -> None:
-    expected = [check for run in RUNS for check in evaluate(*run)]
-    assert not all(check.passed for check in expected)
+    expected = [result for run in RUNS for result in evaluate(*run)]
+    assert not all(result.check.passed for result in expected)
     assert evaluate_suites(RUNS) == expected
     with pytest.raises(IntegrityError):  # a column is missing; the process goes on
         evaluate_suites([SuiteRun("readiness", measure_readiness([]).drop("flat"), {})])
