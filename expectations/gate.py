@@ -156,6 +156,7 @@ def _validate(
         rows = frozenset(map(int, result.result.get("unexpected_index_list") or ()))
         nulls = _null_rows(entries[name], frame)
         value = result.result.get("observed_value")
+        value = value.item() if hasattr(value, "item") else value  # numpy has numbers of its own
         outcomes[name] = _Outcome(
             bool(result.success) and not nulls,
             rows | nulls,

@@ -31,7 +31,7 @@ class CheckMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     name: str
     message: str
-    hint: str = ""
+    hint: str
     unit: str = "lines"
     limit: Number | None = None
 
