@@ -31,6 +31,7 @@ ALLOWED = {
     "landed": "the table of the rows that are landed in the lake",
     "expected": "what a test compares with",
     "nested": "an adjective: values within values",
+    "tuned": "the fine-tuned model, beside its `base`",
 }
 """Participles that are established names here, and why."""
 

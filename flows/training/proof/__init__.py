@@ -1,0 +1,1 @@
+"""Proof that training gained something: answers of models, scored and compared."""
