@@ -4,6 +4,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from bedrock_sluice.flows.access.asking import UncheckedError
+from bedrock_sluice.flows.access.job_checks import (
+    check_grader,
+    check_model,
+    check_role,
+    check_trust,
+)
+from bedrock_sluice.flows.access.place_checks import (
+    check_identity,
+    check_keys,
+    check_lines_place,
+    check_logging,
+    check_retention,
+    command_of,
+    is_on_aws,
+)
 from bedrock_sluice.flows.context import BuildContext, open_context
 from bedrock_sluice.flows.training.request import job_request
 from bedrock_sluice.flows.training.spending import check_lengths
@@ -19,11 +35,16 @@ DRAFT_DATE = "2000-01-01"  # of a release that does not exist yet
 
 
 class Diagnosis(NamedTuple):
-    """One statement about a recipe, whether it holds, and the details."""
+    """One statement about a recipe, whether it holds, and the details.
+
+    `needs` is the IAM action that the caller lacks to check it, and `run` a command that helps.
+    """
 
     check: str
-    ok: bool | None  # None where the statement does not apply
+    ok: bool | None  # None where the statement does not apply, or could not be checked
     message: str
+    needs: str | None = None
+    run: str | None = None
 
 
 class NotApplicable(str):
@@ -38,17 +59,32 @@ def diagnose(path: Path) -> list[Diagnosis]:
     Raises:
         ConfigError: the recipe itself is wrong.
     """
-    diagnoses = []
     with open_context(path) as context:
-        for name, check in CHECKS.items():
-            try:
-                message = check(context)
-            except SluiceError as error:
-                diagnoses.append(Diagnosis(name, False, str(error)))
-                continue
-            ok = None if isinstance(message, NotApplicable) else True
-            diagnoses.append(Diagnosis(name, ok, str(message)))
-    return diagnoses
+        return [_diagnose(context, name, check) for name, check in CHECKS.items()]
+
+
+def _diagnose(context: BuildContext, name: str, check: Callable[[BuildContext], str]) -> Diagnosis:
+    try:
+        message = check(context)
+    except UncheckedError as error:
+        needs = error.value if isinstance(error.value, str) else None
+        return Diagnosis(name, None, str(error), needs)
+    except SluiceError as error:
+        return Diagnosis(name, False, str(error), run=command_of(error))
+    ok = None if isinstance(message, NotApplicable) else True
+    return Diagnosis(name, ok, str(message))
+
+
+def _on_aws(
+    check: Callable[[BuildContext], str | None], reason: str
+) -> Callable[[BuildContext], str]:
+    """A check of what is on AWS; `reason` says why it does not apply to other recipes."""
+
+    def check_if_named(context: BuildContext) -> str:
+        message = check(context) if is_on_aws(context) else None
+        return NotApplicable(reason) if message is None else message
+
+    return check_if_named
 
 
 def _list_logs(context: BuildContext) -> str:
@@ -126,14 +162,26 @@ def _check_lines(context: BuildContext) -> str:
     return f"{check_lengths(release, context.recipe.train)} ({release.id})"
 
 
+_NO_AWS, _NO_ROLE = "the recipe names nothing on AWS", "the recipe has no [train] with a role"
+_NO_LOGS = "there are no logs in Bedrock's layout on S3"
+
 CHECKS: dict[str, Callable[[BuildContext], str]] = {
+    "AWS knows the caller": _on_aws(check_identity, _NO_AWS),
     "logs can be listed": _list_logs,
     "a log object can be read": _read_log,
     "the lake can be written": _write_lake,
+    "KMS keys can be used": _on_aws(check_keys, _NO_AWS),
+    "invocations are logged to the bucket": _on_aws(check_logging, _NO_LOGS),
+    "data retention of Bedrock is known": _on_aws(check_retention, _NO_LOGS),
     "languages can be detected": _check_languages,
     "labels can be read": _read_labels,
     "the grader can be read": _read_grader,
     "the training request is valid": _check_job_request,
+    "the prefix for lines can be listed": _on_aws(check_lines_place, "there is no data_uri"),
+    "the job's role trusts the service": _on_aws(check_trust, _NO_ROLE),
+    "the job's role has its permissions": _on_aws(check_role, _NO_ROLE),
+    "the model is open to the account": _on_aws(check_model, "the recipe has no [train]"),
+    "the grader's Lambda is ready": _on_aws(check_grader, "the recipe names no Lambda"),
     "the newest release fits the job's limits": _check_lines,
     "the metadata filter is Bedrock-native": _check_filter,
 }

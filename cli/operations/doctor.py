@@ -6,7 +6,11 @@ EPILOG = epilog("sluice doctor tutor.toml", rejected="something is wrong")
 
 
 def doctor(recipe: UncheckedRecipePath, as_json: AsJson = False) -> None:
-    """Check that everything the recipe names can be read, written and submitted."""
+    """Check that everything the recipe names can be read, written and submitted.
+
+    Goes through the whole list, whatever fails. What your identity is not allowed to check is
+    marked `?` with the IAM action that it needs, and is not a failure.
+    """
     from bedrock_sluice.cli.console import people, print_json
     from bedrock_sluice.flows.doctor import diagnose
     from bedrock_sluice.transforms.errors import ExitCode
@@ -17,7 +21,9 @@ def doctor(recipe: UncheckedRecipePath, as_json: AsJson = False) -> None:
     else:
         for each in diagnoses:
             mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "–"}[each.ok]
-            people.print(f"{mark} {each.check}: ", end="")
+            people.print(f"{mark if each.needs is None else '[yellow]?[/]'} {each.check}: ", end="")
             people.print(each.message, markup=False)
+            if each.run:
+                people.print(f"  run: {each.run}", markup=False)
     if any(each.ok is False for each in diagnoses):
         raise SystemExit(ExitCode.CHECK_FAILED)

@@ -37,10 +37,15 @@ def check_models(train: TrainSection, region: str | None, now: datetime) -> list
     client = None
     warnings = list[str]()
     for key, model in models.items():
-        if model and not faults("bedrock", OPERATION, {"modelIdentifier": model}):
+        if model and has_lifecycle(model):
             client = client or make_client("bedrock", region)
             warnings += _check(client, key, model, now)
     return warnings
+
+
+def has_lifecycle(model: str) -> bool:
+    """Whether Bedrock can be asked about a model, by the form of its id."""
+    return not faults("bedrock", OPERATION, {"modelIdentifier": model})
 
 
 def _check(client: Any, key: str, model: str, now: datetime) -> Iterator[str]:

@@ -95,6 +95,11 @@ class Source:
         later = self._list_delivery(last, min(last, _LATEST - week) + week)
         return sum(not is_delivered(each.partition, window) for each in later)
 
+    def deliveries(self) -> list[tuple[str, str]]:
+        """The accounts and Regions whose logs lie here, in Bedrock's layout."""
+        folders = self._regions() if self.below else []
+        return [(parts[1], parts[3]) for parts in (each.split("/") for each in folders)]
+
     def days(self) -> list[date]:
         """The days (of delivery) that have folders; objects are not listed."""
         folders = self._regions() if self.below else []

@@ -40,6 +40,15 @@ ROUTES: dict[tuple[str, str], tuple[str, Handler]] = {
         "GetFoundationModel",
         bedrock.get_model,
     ),
+    ("GET", "/foundation-model-availability/(?P<modelId>.+)"): (
+        "GetFoundationModelAvailability",
+        bedrock.get_availability,
+    ),
+    ("GET", "/logging/modelinvocations"): (
+        "GetModelInvocationLoggingConfiguration",
+        bedrock.get_logging,
+    ),
+    ("GET", "/data-retention"): ("GetAccountDataRetention", bedrock.get_retention),
     ("POST", DEPLOYMENTS): ("CreateCustomModelDeployment", bedrock.create_deployment),
     ("GET", f"{DEPLOYMENTS}/(?P<customModelDeploymentIdentifier>.+)"): (
         "GetCustomModelDeployment",

@@ -86,6 +86,29 @@ def get_model(plane: ControlPlane, region: str, body: Json) -> tuple[Json, int]:
     return {"modelDetails": {"modelArn": arn, "modelId": model, "modelLifecycle": lifecycle}}, 200
 
 
+def get_availability(plane: ControlPlane, _: str, body: Json) -> tuple[Json, int]:
+    """Whether the account has access to a model."""
+    has_access = body["modelId"] not in plane.missing
+    return {
+        "modelId": body["modelId"],
+        "agreementAvailability": {"status": "AVAILABLE"},
+        "authorizationStatus": "AUTHORIZED" if has_access else "NOT_AUTHORIZED",
+        "entitlementAvailability": "AVAILABLE" if has_access else "NOT_AVAILABLE",
+        "regionAvailability": "AVAILABLE",
+    }, 200
+
+
+def get_logging(plane: ControlPlane, region: str, _: Json) -> tuple[Json, int]:
+    """The logging configuration of a Region; without one, the answer is empty."""
+    config = plane.logging.get(region)
+    return ({"loggingConfig": config} if config else {}), 200
+
+
+def get_retention(plane: ControlPlane, _region: str, _: Json) -> tuple[Json, int]:
+    """The data retention of the account."""
+    return {"mode": "default", "updatedAt": STARTED}, 200
+
+
 def create_deployment(plane: ControlPlane, region: str, body: Json) -> tuple[Json, int]:
     """One deployment for a token."""
     validate("bedrock", "CreateCustomModelDeployment", body)

@@ -81,7 +81,8 @@ class ControlPlane:
     files: dict[str, Json] = field(default_factory=dict)
     deployments: list[Json] = field(default_factory=list)
     lifecycles: dict[str, Json] = field(default_factory=dict)  # by model id; others are active
-    missing: set[str] = field(default_factory=set)  # ARNs of roles and Lambdas that are not there
+    logging: dict[str, Json] = field(default_factory=dict)  # configurations by Region
+    missing: set[str] = field(default_factory=set)  # ARNs (roles, Lambdas), ids of models
     before_create: Callable[[], None] | None = None  # runs before a job is made, outside the lock
     lose_answers: int = 0  # so many jobs are made, and their answers are lost (500)
     lock: RLock = field(default_factory=RLock)

@@ -1,0 +1,121 @@
+"""`sluice iam`: the calls of a whole run are what the policies allow, none missing, none extra."""
+
+import json
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from botocore.client import BaseClient
+from support.protocols import RunSluice
+from support.rft.state import ACCOUNT, ControlPlane
+from support.training import LAMBDA, TRAIN
+
+from bedrock_sluice.lake.stores.folder import FolderStore
+from bedrock_sluice.lake.stores.s3 import S3Store
+
+Json = dict[str, Any]
+
+ACTIONS = {"ListObjectsV2": "ListBucket"}  # where the action is not named as the operation is
+CALLER = ("caller-logs", "caller-lake", "caller-train")
+
+
+class Need(NamedTuple):
+    """An action on a resource, and the prefix of a listing."""
+
+    action: str
+    resource: str
+    prefix: str = ""
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Json]]:
+    """The calls of boto3 from now on: service, operation, arguments."""
+    recorded_calls = list[tuple[str, str, Json]]()
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def record(client: Any, operation: str, arguments: Json) -> Any:
+        recorded_calls.append((client.meta.service_model.service_name, operation, arguments))
+        return call(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", record)
+    return recorded_calls
+
+
+@pytest.fixture
+def on_aws(bucket: str, sums: Path) -> Path:
+    """The recipe `sums` with logs, labels, lake and job on AWS."""
+    root = S3Store(f"s3://{bucket}")
+    for entry in FolderStore(sums.parent / "logs").entries():
+        root.put_new(f"in/logs/{entry.key}", sums.parent / "logs" / entry.key)
+    root.put_new("labels/answers.csv", b"request_id,final_answer\nrequest-1,2\n")
+    text = sums.read_text().replace('"lake"', f'"s3://{bucket}/lake"')
+    train = "\n".join(f'{key} = "{value}"' for key, value in TRAIN["nova"].items())
+    sums.write_text(
+        text.replace('"logs"', f'"s3://{bucket}/in/logs"')
+        + f'[answer]\nfrom = ["labels", "logged"]\nlabels = "s3://{bucket}/labels/answers.csv"\n'
+        + f'[grader]\nlambda_arn = "{LAMBDA}"\n[train]\n{train}\n'
+        + f'data_uri = "s3://{bucket}/lines"\njudge_model = "amazon.nova-pro-v1:0"\n'
+    )
+    return sums
+
+
+def needs_of(service: str, operation: str, arguments: Mapping[str, Any]) -> Iterator[Need]:
+    """What IAM asks for a call; those of a job depend on what it is given."""
+    match service, operation:
+        case "s3", "ListObjectsV2":
+            resource = f"arn:aws:s3:::{arguments['Bucket']}"
+            yield Need("s3:ListBucket", resource, arguments.get("Prefix", ""))
+        case "s3", _:
+            key = f"{arguments['Bucket']}/{arguments['Key']}"
+            yield Need(f"s3:{operation}", f"arn:aws:s3:::{key}")
+        case "bedrock", "GetFoundationModel":
+            model = arguments["modelIdentifier"]
+            yield Need(
+                f"bedrock:{operation}", f"arn:aws:bedrock:us-east-1::foundation-model/{model}"
+            )
+        case "bedrock", _:
+            start = f"arn:aws:bedrock:us-east-1:{ACCOUNT}"
+            yield Need(f"bedrock:{operation}", f"{start}:model-customization-job/new")
+            if "jobTags" in arguments:
+                yield Need("bedrock:TagResource", f"{start}:model-customization-job/new")
+            if "roleArn" in arguments:
+                yield Need("iam:PassRole", arguments["roleArn"])
+        case _:
+            raise AssertionError((service, operation))
+
+
+def allows(statement: Json, need: Need) -> bool:
+    """Whether a statement allows it."""
+    prefixes = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", "*")
+    return (
+        need.action in statement["Action"]
+        and any(fnmatchcase(need.resource, pattern) for pattern in statement["Resource"])
+        and (need.action != "s3:ListBucket" or fnmatchcase(need.prefix, prefixes))
+    )
+
+
+def test_the_calls_of_a_whole_run_are_what_the_policies_allow(
+    on_aws: Path, sluice: RunSluice, control_plane: ControlPlane, calls: list[Any]
+) -> None:
+    policies = json.loads(sluice("iam", on_aws).out)
+    assert not calls
+    assert sluice("pull", on_aws).code == 0
+    build = sluice("build", on_aws)
+    assert build.code == 0, build.err
+    release = build.out.strip()
+    assert sluice("approve", release, "--by", "Dana").code == 0
+    assert sluice("train", release, "--recipe", on_aws).code == 0
+    control_plane.end()
+    assert "Completed" in sluice("status", on_aws).err
+    statements = [each for name in CALLER for each in policies[name]["Statement"]]
+    needs = {need for call in calls for need in needs_of(*call)}
+    assert [n for n in needs if not any(allows(each, n) for each in statements)] == []
+    extra = [
+        (action, each["Resource"])
+        for each in statements
+        for action in each["Action"]
+        if not any(allows(each, n) for n in needs if n.action == action)
+    ]
+    assert extra == []
