@@ -15,20 +15,17 @@ import typer
 from bedrock_sluice.cli.data import build, convert, demo, diff, explain, pull, report, verify
 from bedrock_sluice.cli.failures import report_error, report_signal
 from bedrock_sluice.cli.log import LogFormat, LogLevel, configure_logging
-<<<<<<< HEAD
 from bedrock_sluice.cli.operations import (
     doctor,
     forget,
     gc,
+    iam,
     native,
     nightly,
     schema,
     serve,
     validate,
 )
-=======
-from bedrock_sluice.cli.operations import doctor, forget, gc, iam, native, schema, serve, validate
->>>>>>> 5d55a49 (sluice iam prints the least privilege; doctor checks the account with read-only calls)
 from bedrock_sluice.cli.review import approve, decline, papers, review, trace
 from bedrock_sluice.cli.rewards import check, estimate, grade, grader
 from bedrock_sluice.cli.training import compare, export, status, train
@@ -72,13 +69,8 @@ PANELS = {
     "Data": (demo, build, pull, convert, explain, diff, report, verify),
     "Rewards": (check, grade, estimate),
     "Review": (approve, decline, papers, trace),
-<<<<<<< HEAD
     "Training": (train, status, export, compare),
-    "Operations": (validate, schema, doctor, native, nightly, serve, gc, forget),
-=======
-    "Training": (train, status, export),
-    "Operations": (validate, schema, doctor, iam, native, serve, gc, forget),
->>>>>>> 5d55a49 (sluice iam prints the least privilege; doctor checks the account with read-only calls)
+    "Operations": (validate, schema, doctor, iam, native, nightly, serve, gc, forget),
 }
 """The modules of the commands, as `sluice --help` groups them: each has a function of its name."""
 
