@@ -202,8 +202,8 @@ def test_a_dry_run_prints_the_request_before_any_approval(
     after = sluice("train", release.uri, "--dry-run")
     assert (after.out, "nothing is missing" in after.err) == (result.out, True)
     sluice("train", release.uri)
-    sent = [call.body for call in control_plane.calls if call.operation == CREATE]
-    assert sent == [json.loads(result.out)]
+    bodies = [call.body for call in control_plane.calls if call.operation == CREATE]
+    assert bodies == [json.loads(result.out)]
 
 
 def test_a_dry_run_names_everything_that_is_missing_at_once(
