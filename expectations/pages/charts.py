@@ -6,7 +6,8 @@ dark pages and print. The second of two series is paler and has an outline, to d
 Labels have a font of fixed width: the room for them is computed here, and the font is the reader's.
 
 The first chart of a process takes about a second, in which vl-convert starts its engine, the others
-less than 0.1 s each. `prepare_charts` starts it beforehand.
+less than 0.1 s each. `prepare_charts` starts it beforehand. The start holds the interpreter lock:
+a thread beside other work gains nothing.
 """
 
 from collections.abc import Sequence
@@ -77,7 +78,7 @@ class Chart:
 
 
 def prepare_charts() -> None:
-    """Start the engine, about a second of work without the interpreter lock."""
+    """Start the engine: about a second of work, in which no other thread runs Python."""
     _render({"mark": "bar", "data": {"values": []}})
 
 

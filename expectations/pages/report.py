@@ -82,11 +82,16 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """The comparison with an earlier release: the last approved one, or else the one before."""
+    """The comparison with an earlier release: the last approved one, or else the one before.
+
+    `parent` is the release before, and `overrides` are approvals of it though the gate rejected it.
+    """
 
     base: str
     is_approved: bool
     comparison: Comparison
+    parent: str = ""
+    overrides: Sequence[Signature] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

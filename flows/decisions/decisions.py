@@ -16,7 +16,7 @@ from bedrock_sluice.lake.releases.decisions import (
     read_decisions,
     text_faults,
 )
-from bedrock_sluice.lake.releases.release import Release, newest_release, open_release
+from bedrock_sluice.lake.releases.release import Release, newest_release
 from bedrock_sluice.transforms.errors import (
     ConfigError,
     IntegrityError,
@@ -138,17 +138,12 @@ def has_passed_gate(release: Release) -> bool:
 
 
 def find_overrides(release: Release) -> list[Decision]:
-    """Return the approvals that overrode the gate's verdict on the parent of a release.
+    """Return the approvals of a release that overrode the gate's verdict, withdrawn ones as well.
 
     Raises:
-        ConfigError: The parent is gone.
-        IntegrityError: The parent, or a decision, was changed.
+        IntegrityError: The release, or a decision, was changed.
     """
-    parent = release.manifest.parent
-    if parent is None:
-        return []
-    before = open_release(f"{release.lake.uri}/releases/{release.name}/{parent}")
-    return [each for each in find_decisions(before) if each.override is not None]
+    return [each for each in find_decisions(release) if each.override is not None]
 
 
 def _select(release: Release, decisions: Sequence[Decision]) -> list[Decision]:

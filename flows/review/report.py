@@ -26,7 +26,11 @@ from bedrock_sluice.expectations.pages.report import (
     Sizes,
     render_report,
 )
-from bedrock_sluice.flows.decisions.decisions import find_approvals, find_decisions
+from bedrock_sluice.flows.decisions.decisions import (
+    find_approvals,
+    find_decisions,
+    find_overrides,
+)
 from bedrock_sluice.flows.decisions.figures import review_figures
 from bedrock_sluice.flows.decisions.requirements import signature
 from bedrock_sluice.flows.recipe import Recipe, decisive_part
@@ -34,6 +38,7 @@ from bedrock_sluice.flows.review.comparison import compare_releases
 from bedrock_sluice.flows.review.recipe_words import recipe_in_words, window_in_words
 from bedrock_sluice.flows.training.spending import estimate_release, prompt_tokens
 from bedrock_sluice.lake.logs.source import hour_of
+from bedrock_sluice.lake.releases.decisions import Decision
 from bedrock_sluice.lake.releases.manifest import Manifest
 from bedrock_sluice.lake.releases.release import REPORT, SLICES, Release, ReleaseFiles, open_release
 from bedrock_sluice.lake.stores.store import Store
@@ -65,19 +70,19 @@ def report_of(release: Release, content: Content | None = None) -> str:
     Raises:
         IntegrityError: a file of the release, or an approval, is not what was written.
     """
-    signatures = [
-        Signature(
-            by=signature(each),
-            decision=each.verdict,
-            at=f"{each.at:%Y-%m-%d %H:%M} UTC",
-            note="; ".join(
-                filter(None, (each.override and f"overrides the gate: {each.override}", each.note))
-            ),
-        )
-        for each in find_decisions(release)
-    ]
+    signatures = [_signature(each) for each in find_decisions(release)]
     facts = collect(release, release.lake, release.uri, signatures, content)
     return render_report(replace(facts, reviews=review_figures(release.lake, release)))
+
+
+def _signature(decision: Decision) -> Signature:
+    reason = decision.override and f"overrides the gate: {decision.override}"
+    return Signature(
+        by=signature(decision),
+        decision=decision.verdict,
+        at=f"{decision.at:%Y-%m-%d %H:%M} UTC",
+        note="; ".join(filter(None, (reason, decision.note))),
+    )
 
 
 def report_of_draft(draft: ReleaseFiles, lake: Store) -> str:
@@ -187,9 +192,16 @@ def _changes(release: ReleaseFiles, lake: Store, *, has_words: bool) -> Changes 
         if base is None:
             return None
         comparison = compare_releases(base, release, has_words=has_words)
+        overrides = [_signature(each) for each in find_overrides(ancestors[0])]
     except SluiceError:
         return None
-    return Changes(base=base.id, is_approved=is_approved, comparison=comparison)
+    return Changes(
+        base=base.id,
+        is_approved=is_approved,
+        comparison=comparison,
+        parent=ancestors[0].id,
+        overrides=overrides,
+    )
 
 
 def _ancestors(lake: Store, manifest: Manifest) -> list[Release]:

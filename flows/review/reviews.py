@@ -54,14 +54,14 @@ def apply_reviews(
         IntegrityError: a file of the release is missing or was changed.
     """
     files = [(path, _read_file(path, now, name)) for path in paths]
-    forgotten = read_digests(lake)
+    tombstones = read_digests(lake)
     releases = dict[ReleaseKey, _Subject]()
     results = list[ApplyResult]()
     for path, file in files:
         if file.release not in releases:
             releases[file.release] = _Subject(_open(lake, file.release, str(path)))
         subject = releases[file.release]
-        record = without_requests(subject.record_of(file, str(path)), forgotten)
+        record = without_requests(subject.record_of(file, str(path)), tombstones)
         results.append(ApplyResult(path, record, False, subject.find_unreadable(record)))
     return [each._replace(is_new=put_review(lake, each.record)) for each in results]
 

@@ -214,8 +214,8 @@ def test_reviews_lose_the_forgotten_line_and_keep_the_others(
     after = world.release()
     answers = {each["id"]: each["reference_answer"]["final_answer"] for each in lines(after)}
     assert (answers[corrected], right in answers, SECRET_ID in answers) == ("4711", True, False)
-    dropped = after.manifest.counts.dropped
-    assert (dropped["review_rejected"], dropped["rights_forgotten"]) == (1, 1)
+    drops = after.manifest.counts.dropped
+    assert (drops["review_rejected"], drops["rights_forgotten"]) == (1, 1)
     assert wrong not in answers
 
 

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 from support.decisions import publish_small
+from support.html import Page
 from support.protocols import RunSluice, WriteRecipe
 from support.releases import NOON, approve
 
 from bedrock_sluice.flows.decisions import requirements
-from bedrock_sluice.flows.decisions.decisions import decide, find_overrides
+from bedrock_sluice.flows.decisions.decisions import decide
 from bedrock_sluice.flows.decisions.requirements import is_approved, unmet_requirements
 from bedrock_sluice.flows.recipe.approval_section import ApprovalSection
-from bedrock_sluice.lake.releases.release import open_release
+from bedrock_sluice.flows.review.report import report_of
+from bedrock_sluice.lake.releases.release import REPORT, open_release
 from bedrock_sluice.transforms.review.figures import ErrorEstimate, ReviewFigures
 
 TRAIN = """\
@@ -151,16 +153,20 @@ def test_by_default_no_override_opens_the_way_to_training(build: Build, sluice: 
     assert not is_approved(open_release(release), ApprovalSection())
 
 
-def test_the_next_release_knows_the_overrides_of_the_one_before(
+def test_the_report_of_the_next_release_shows_the_overrides_of_the_one_before(
     build: Build, sluice: RunSluice
 ) -> None:
     before = build("[split]\nmax_lines = 99\n")
-    sluice("approve", before, "--by", "Dana", "--override", "a trial")
+    sluice("approve", before, "--by", "Dana", "--override", "a trial <i>of</i> 99")
     after = open_release(build(""))
-    (override,) = find_overrides(after)
-    assert (override.by, override.override) == ("Dana", "a trial")
+    assert after.manifest.parent == open_release(before).id
+    for page in (after.file(REPORT).read_text(), report_of(after)):
+        text = Page(page).text
+        assert f"{after.manifest.parent}, the release before, was rejected by the gate." in text
+        assert "Approved nevertheless by Dana, " in text
+        assert "overrides the gate: a trial <i>of</i> 99" in text
     assert after.manifest.decisions is not None
-    assert find_overrides(open_release(before)) == []
+    assert "nevertheless" not in report_of(open_release(before))
 
 
 @pytest.mark.parametrize(
