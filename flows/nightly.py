@@ -11,17 +11,18 @@ Requires:
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
+from prefect.states import Completed
 
+from bedrock_sluice.flows.prefect_view.artifacts import show_nightly
+from bedrock_sluice.flows.prefect_view.flow_run import end_plainly, folder_run_name
 from bedrock_sluice.flows.rebuild import build_release, rebuild
 from bedrock_sluice.flows.recipe import load_folder
 from bedrock_sluice.flows.running.executor_setting import PROCESSES
 from bedrock_sluice.flows.running.prefect_runner import (
     PrefectError,
-    leave_artifact,
     without_content,
 )
 from bedrock_sluice.flows.running.runner import run_directly
@@ -30,27 +31,44 @@ from bedrock_sluice.transforms.errors import ConfigError, OutsideError, SluiceEr
 Row = dict[str, Any]
 
 
-@flow(persist_result=False)
-def nightly(recipes: str, executor: str = PROCESSES) -> list[Row]:
-    """Rebuild each `*.toml` of the folder `recipes`, by name; returns a row for each.
+@flow(persist_result=False, flow_run_name=folder_run_name)
+def nightly(recipes: str, executor: str = PROCESSES) -> Any:
+    """Rebuild each recipe of a folder, by name; returns a row for each.
 
-    `executor` is that of `sluice build --executor`.
+    Args:
+        recipes: Folder of recipes (`*.toml`), as an absolute path.
+        executor: Where to read the logs: `processes`, or `dask://HOST:PORT` for a Dask cluster.
 
     Raises:
         ConfigError: there is no such folder, or it has no recipe.
         OutsideError: some recipes failed; the others were built.
     """
+
+    def work() -> Any:
+        rows = _rebuild_all(Path(recipes), executor)
+        return Completed(message=_tally(rows), data=rows)
+
+    return end_plainly("nightly", work)
+
+
+def _rebuild_all(recipes: Path, executor: str) -> list[Row]:
     rows = [
         _row(path, error=str(recipe))
         if isinstance(recipe, ConfigError)
         else _rebuild(path, executor)
-        for path, recipe in load_folder(Path(recipes)).items()
+        for path, recipe in load_folder(recipes).items()
     ]
-    leave_artifact(create_table_artifact, key="sluice-nightly", table=rows)
+    show_nightly(rows)
     failures = [row["recipe"] for row in rows if row["verdict"] == "failed"]
     if failures:
         raise OutsideError(f"{len(failures)} of {len(rows)} recipes failed: {', '.join(failures)}")
     return rows
+
+
+def _tally(rows: list[Row]) -> str:
+    rejections = [row["recipe"] for row in rows if row["verdict"] == "rejected"]
+    names = f": {', '.join(rejections)}" if rejections else ""
+    return f"{len(rows) - len(rejections)} passed, {len(rejections)} rejected{names}"
 
 
 def _rebuild(path: Path, executor: str) -> Row:
@@ -67,17 +85,16 @@ def _summary(path: Path, executor: str) -> dict[str, Any]:
         SluiceError: the build failed.
     """
     try:
-        return rebuild(str(path), executor=executor)
+        return cast(dict[str, Any], rebuild(str(path), executor=executor))
     except PrefectError:
         pass
     except SluiceError:
         raise
     except Exception:  # noqa: S110 - of Prefect, outside of what `rebuild` does
         pass
-    _, facts = without_content(
+    return without_content(
         "rebuild", lambda _: build_release(path, run_directly, executor=executor)
     )
-    return facts
 
 
 def _row(path: Path, facts: dict[str, Any] | None = None, error: str = "") -> Row:

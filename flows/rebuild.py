@@ -1,67 +1,82 @@
 """Flow `rebuild`: make one release from one recipe, now.
 
 What it moves: new log objects into the lake, then the records of the window into a release.
-Results: none kept in Prefect; an artifact with the verdict and the counts, if it can be written.
+Results: none kept in Prefect; artifacts with the verdict, the checks and the counts, if they can be
+written. A run whose release the gate rejects ends in the state `Rejected`, of type `Completed`.
 
 Requires:
 - a Prefect server (`PREFECT_API_URL`), or none for a trial: Prefect then starts one for the run;
 - the recipe as a file that the worker can read, and AWS settings where it names `s3://`.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
 
 from bedrock_sluice.flows.context import open_context
 from bedrock_sluice.flows.pipeline import build
+from bedrock_sluice.flows.prefect_view.artifacts import show_release
+from bedrock_sluice.flows.prefect_view.flow_run import (
+    end_plainly,
+    recipe_name,
+    recipe_run_name,
+    rejected_state,
+    tag_run,
+)
+from bedrock_sluice.flows.prefect_view.progress import watch_build
 from bedrock_sluice.flows.running.executor_setting import PROCESSES
-from bedrock_sluice.flows.running.prefect_runner import leave_artifact, run_as_task, without_content
 from bedrock_sluice.flows.running.runner import StageRunner
 from bedrock_sluice.flows.summary import summary
+from bedrock_sluice.lake.releases.release import Release
 
 
-@flow(persist_result=False)
+@flow(persist_result=False, flow_run_name=recipe_run_name)
 def rebuild(
     recipe: str,
     since: datetime | None = None,
     until: datetime | None = None,
     executor: str = PROCESSES,
-) -> dict[str, Any]:
-    """Build a release; returns what `sluice build --json` prints. The window may be another's.
+) -> Any:
+    """Build a release of one recipe; returns what `sluice build --json` prints.
 
-    `executor` is that of `sluice build --executor`.
+    Args:
+        recipe: Path of the recipe, absolute: a worker runs in a folder of its own.
+        since: Start of the window of records (included), instead of the recipe's.
+        until: End of the window of records (excluded), instead of the recipe's.
+        executor: Where to read the logs: `processes`, or `dask://HOST:PORT` for a Dask cluster.
     """
 
-    def work() -> dict[str, Any]:
-        name, facts = build_release(Path(recipe), run_as_task, since, until, executor)
-        leave_artifact(create_markdown_artifact, key=f"sluice-{name}", markdown=verdict_page(facts))
-        return facts
+    def work() -> dict[str, Any] | State[dict[str, Any]]:
+        path = Path(recipe)
+        name = recipe_name(path)
+        tag_run(name)
+        with watch_build(name) as run_stage:
+            facts = build_release(
+                path, run_stage, since=since, until=until, executor=executor, show=show_release
+            )
+        tag_run(name, facts["verdict"])
+        get_run_logger().info("release %s: %s", facts["verdict"], facts["release"])
+        return facts if facts["verdict"] == "passed" else rejected_state(name, facts)
 
-    return without_content("rebuild", lambda _: work())
+    return end_plainly("rebuild", work)
 
 
-def build_release(
+def build_release(  # noqa: PLR0913 - the parameters of the flow, and how to run it
     path: Path,
     run_stage: StageRunner,
+    *,
     since: datetime | None = None,
     until: datetime | None = None,
     executor: str = PROCESSES,
-) -> tuple[str, dict[str, Any]]:
-    """Build a release; its recipe's name, and what `sluice build --json` prints."""
+    show: Callable[[Release], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Build a release and show it; return what `sluice build --json` prints."""
     with open_context(path, since, until, executor) as context:
-        return context.recipe.name, summary(build(context, run_stage))
-
-
-def verdict_page(summary: dict[str, Any]) -> str:
-    """A release's verdict and counts as Markdown: numbers and reason codes only."""
-    counts = summary["counts"]
-    reason_counts = {**counts["dropped"], **counts["quarantined"]}
-    rows = [f"| {reason} | {number:,} |" for reason, number in reason_counts.items()]
-    failure_lines = [f"- failed: `{name}`" for name in summary["failed_checks"]]
-    lines = f"{counts['train']:,} to train on, {counts['validation']:,} to validate with"
-    head = [f"# {summary['verdict']}: {summary['id']}", "", f"`{summary['release']}`", ""]
-    table = ["", f"{counts['records']:,} records; {lines}", "", "| left out | records |", "|-|-|"]
-    return "\n".join([*head, *failure_lines, *table, *rows])
+        release = build(context, run_stage)
+        show(release)
+        return summary(release)

@@ -48,8 +48,8 @@ def serve(recipes: Path, cron: str, executor: str = PROCESSES) -> None:
             concurrency_limit=1,
             entrypoint_type=module,
         ),
-        rebuild.to_deployment(f"on-demand{SUFFIX}", parameters=where, entrypoint_type=module),
-        train.to_deployment(f"on-demand{SUFFIX}", entrypoint_type=module),
+        rebuild.to_deployment(f"rebuild{SUFFIX}", parameters=where, entrypoint_type=module),
+        train.to_deployment(f"train{SUFFIX}", entrypoint_type=module),
     ]
     try:  # the deployments are coroutines only in async code
         serve_deployments(*cast(list[RunnerDeployment], deployments), pause_on_shutdown=False)

@@ -16,9 +16,11 @@ Requires:
 """
 
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 
+from bedrock_sluice.flows.prefect_view.flow_run import end_plainly, release_run_name
 from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.flows.running.prefect_runner import run_as_task
 from bedrock_sluice.flows.training.examination import examine
@@ -27,11 +29,14 @@ from bedrock_sluice.flows.training.targets.base import Request
 from bedrock_sluice.lake.releases.release import open_release
 
 
-@flow(persist_result=False)
-def train(release: str, dry_run: bool = False, recipe: str | None = None) -> str | Request:
+@flow(persist_result=False, flow_run_name=release_run_name)
+def train(release: str, dry_run: bool = False, recipe: str | None = None) -> Any:
     """Start the job and return its ARN or id; in a dry run return the request, and send nothing.
 
-    A dry run needs no approval.
+    Args:
+        release: Path or `s3://` URI of the release.
+        dry_run: Show the request without sending it; it needs no approval.
+        recipe: Path of the recipe to read job settings from, instead of that of the build.
     """
 
     def work() -> str | Request:
@@ -44,4 +49,4 @@ def train(release: str, dry_run: bool = False, recipe: str | None = None) -> str
             raise error
         return examination.request
 
-    return run_as_task("train", lambda _: work())
+    return end_plainly("train", lambda: run_as_task("train", lambda _: work()))

@@ -1,14 +1,14 @@
 """The `StageRunner` of Prefect: a task for each stage. Prefect sees names and times, no content."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from httpx import HTTPError
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import PrefectException
-from prefect.logging import get_logger
+from prefect.states import Failed
 from prefect.tasks import Task
 
 from bedrock_sluice.flows.running.faults import find_place
@@ -33,16 +33,20 @@ def run_as_task(name: str, work: Callable[[ReportProgress], T]) -> T:
 
     @task(
         name=name,
+        task_run_name=name,  # without the random end that Prefect adds otherwise
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=RETRIES,
         retry_delay_seconds=RETRY_DELAYS_SECONDS,
         retry_condition_fn=_is_worth_retrying,
     )
-    def run() -> T:
-        return without_content(name, work)
+    def run() -> T | State[Any]:
+        try:
+            return without_content(name, work)
+        except SluiceError as error:  # raised here, Prefect would log a trace of our own code
+            return Failed(message=str(error), data=error)
 
-    return run()
+    return cast(T, run(return_state=True).result())
 
 
 def without_content(name: str, work: Callable[[ReportProgress], T]) -> T:
@@ -63,16 +67,6 @@ def without_content(name: str, work: Callable[[ReportProgress], T]) -> T:
         message = f"step {name}: {find_place(error)}; a bug in Sluice, please report it"
         failure = IntegrityError(message)
     raise failure
-
-
-def leave_artifact(create: Callable[..., object], **content: Any) -> None:
-    """Create an artifact if that can be: a release that is published does not fail for it."""
-    try:
-        create(**content)
-    except Exception as error:
-        get_logger(__name__).warning(
-            "artifact %s was not written: %s", content["key"], type(error).__name__
-        )
 
 
 def _is_worth_retrying(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:

@@ -2,13 +2,30 @@
 
 import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import polars as pl
 
+from bedrock_sluice.transforms.facts.release_facts import StageCounts
 from bedrock_sluice.transforms.fates import FilterResult, Ledger
 
 logger = logging.getLogger("bedrock_sluice")
 logger.addHandler(logging.NullHandler())  # a library is silent unless its user configures logging
+
+StageListener = Callable[[StageCounts], None]
+_listener: ContextVar[StageListener | None] = ContextVar("stage_listener", default=None)
+
+
+@contextmanager
+def listen(listener: StageListener) -> Iterator[None]:
+    """Call the listener with the counts of each stage that is booked within the block."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 class LoggedLedger(Ledger):
@@ -31,4 +48,6 @@ class LoggedLedger(Ledger):
             seconds,
             extra={"facts": {"stage": stage, **counts, "seconds": seconds}},
         )
+        if listener := _listener.get():
+            listener(self.stages[-1])
         return kept

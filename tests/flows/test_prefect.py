@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,8 @@ def test_the_nightly_builds_every_recipe_and_leaves_the_verdicts(
     assert why["few.toml"] == "train_count"
     assert "a-typo.toml:4: " in why["a-typo.toml"]
     assert "another recipe of the folder has the name 'twin'" in why["twin.toml"]
-    (page,) = _artifacts("sluice-sums")
-    assert "# passed" in page["data"]
+    _assert_runs_say_what_became_of_each_recipe()
+    _assert_artifacts_show_the_releases(tmp_path)
     _assert_steps_are_tasks_without_content()
 
 
@@ -89,13 +89,18 @@ def test_where_prefect_itself_fails_the_release_is_published_and_the_nightly_goe
     sums: Path, recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bedrock_sluice.flows import nightly as flow_of_all
-    from bedrock_sluice.flows import rebuild as flow_of_one
+    from bedrock_sluice.flows.prefect_view import artifacts, flow_run, progress
 
     def fail(*_: object, **__: object) -> None:
         raise ConnectError(CANARY)
 
-    monkeypatch.setattr(flow_of_one, "create_markdown_artifact", fail)
-    monkeypatch.setattr(flow_of_all, "create_table_artifact", fail)
+    for module, name in (
+        (artifacts, "create_markdown_artifact"),
+        (artifacts, "create_table_artifact"),
+        (progress, "create_progress_artifact"),
+        (flow_run, "get_client"),
+    ):
+        monkeypatch.setattr(module, name, fail)
     (row,) = flow_of_all.nightly(str(sums.parent))
     assert (row["verdict"], row["why"]) == ("passed", "")
     monkeypatch.setattr(flow_of_all, "rebuild", fail)
@@ -123,13 +128,70 @@ def _artifacts(key: str) -> list[dict[str, Any]]:
     return [artifact for artifact in artifacts if artifact["key"] == key]
 
 
+def _assert_runs_say_what_became_of_each_recipe() -> None:
+    runs = {run["name"]: run for run in _read("/flow_runs/filter", {})}
+    states = {name: run["state_name"] for name, run in runs.items() if "rebuild" in name}
+    assert states == {
+        "rebuild-few": "Rejected",
+        "rebuild-gone": "Failed",
+        "rebuild-sums": "Completed",
+    }
+    few = runs["rebuild-few"]
+    assert few["state_type"] == "COMPLETED"
+    assert few["state"]["message"] == "failed checks: train_count"
+    assert {run: runs[f"rebuild-{run}"]["tags"] for run in ("few", "gone", "sums")} == {
+        "few": ["few", "rejected"],
+        "gone": ["gone"],
+        "sums": ["passed", "sums"],
+    }
+    (night,) = (run for name, run in runs.items() if name.startswith("nightly-"))
+    assert night["state"]["message"].startswith("4 of 6 recipes failed: ")
+    lines = [log["message"] for log in _read("/logs/filter", {})]
+    assert "select: 130 of 130" in lines
+    assert not [line for line in lines if "Traceback" in line]
+    events = {"filter": {"event": {"name": ["sluice.release.rejected"]}}}
+    (event,) = _wait_for(lambda: _read("/events/filter", events)["events"])
+    assert event["payload"]["failed_checks"] == "train_count"
+
+
+def _assert_artifacts_show_the_releases(folder: Path) -> None:
+    kinds = ("release", "checks", "stages", "report", "index", "progress")
+    few = {kind: _artifacts(f"sluice-{kind}-few")[0] for kind in kinds}
+    assert all(artifact["description"] for artifact in few.values())
+    page = few["release"]["data"]
+    for text in ("# few: rejected", "**failed** `train_count`", "- measured: ", "- what to do: "):
+        assert text in page
+    assert "sluice approve" not in page
+    (uri,) = (folder / "lake" / "releases" / "few").glob("*/")
+    sums = _artifacts("sluice-release-sums")[0]["data"]
+    assert "sluice approve" in sums
+    assert "Nobody has decided about this release yet" in sums
+    checks = json.loads(few["checks"]["data"])
+    assert (checks[0]["result"], checks[0]["check"]) == ("failed", "train_count")
+    stages = {row["stage"]: row for row in json.loads(few["stages"]["data"])}
+    assert stages["select"]["input"] == 130
+    assert f"{uri.as_uri()}/report.html" in few["report"]["data"]
+    assert f"{uri.parent.as_uri()}/index.html" in few["index"]["data"]
+    assert few["progress"]["data"] == 100
+
+
+def _wait_for(read: Callable[[], Any]) -> Any:
+    """Read again until there is something: the server stores logs and events with a delay."""
+    deadline = time.monotonic() + SERVER_START_SECONDS
+    while not (result := read()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return result
+
+
 def _assert_steps_are_tasks_without_content() -> None:
-    tasks = _read("/task_runs/filter", {})
-    names = {task["name"].split("-")[0] for task in tasks}
-    state_text = json.dumps([tasks, _read("/flow_runs/filter", {}), _read("/logs/filter", {})])
+    task_runs = _read("/task_runs/filter", {})
+    names = {run["name"] for run in task_runs}
+    paths = ("/flow_runs/filter", "/logs/filter", "/artifacts/filter", "/events/filter")
+    content = json.dumps([task_runs, *(_read(path, {}) for path in paths)])
     assert {"pull", "select", "normalise", "curate", "answer", "gate", "release"} <= names
-    assert CANARY not in state_text
-    assert "What is" not in state_text
+    assert CANARY not in content
+    assert "What is" not in content
 
 
 @pytest.mark.filterwarnings("default")
@@ -191,9 +253,12 @@ def test_prefect_deploys_all_that_the_file_describes() -> None:
             [*prefect, *arguments], cwd=ROOT, env=environment, check=True, capture_output=True
         )
     deployments = {each["name"]: each for each in _read("/deployments/filter", {})}
-    assert {each["entrypoint"] for each in DEPLOYMENTS} == {
-        each["entrypoint"] for each in _read("/deployments/filter", {})
+    assert {name: each["entrypoint"] for name, each in deployments.items()} == {
+        name: f"bedrock_sluice.flows.{name}.{name}" for name in ("nightly", "rebuild", "train")
     }
+    for each in deployments.values():
+        parameters = each["parameter_openapi_schema"]["properties"]
+        assert all(parameter.get("description") for parameter in parameters.values())
     assert deployments["nightly"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
 
 

@@ -180,7 +180,7 @@ def test_a_job_over_the_budget_is_not_started_by_anyone(
     monkeypatch.setattr(train, "run_as_task", tasks.without_content)
     for dry_run in (True, False):
         with pytest.raises(RefusedError, match=r"the budget of 0\.5"):
-            train.train.fn(release, dry_run)
+            train.train.fn(release, dry_run).result()
     assert not list(Path(release).parents[2].glob("registry/**/*.json"))
 
 

@@ -1,0 +1,1 @@
+"""What Prefect shows of a run: its name, tags, state, log lines and artifacts, without content."""
