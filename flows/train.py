@@ -11,8 +11,8 @@ Requires:
   changed since the release was built;
 - a release that the worker can read: an `s3://` URI, or a folder that it shares;
 - AWS settings with a Region, and a caller that may bedrock:CreateModelCustomizationJob,
-  bedrock:GetModelCustomizationJob, bedrock:GetFoundationModel, iam:PassRole for the role of [train], and read the release's
-  lake and add to it.
+  bedrock:GetModelCustomizationJob, bedrock:GetFoundationModel, iam:PassRole for the role of
+  [train], and read the release's lake and add to it.
 """
 
 from pathlib import Path
