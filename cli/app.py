@@ -28,7 +28,7 @@ from bedrock_sluice.cli.operations import (
 )
 from bedrock_sluice.cli.review import approve, decline, papers, review, trace
 from bedrock_sluice.cli.rewards import check, estimate, grade, grader
-from bedrock_sluice.cli.training import compare, export, status, train
+from bedrock_sluice.cli.training import compare, export, jobs, status, train
 from bedrock_sluice.cli.version import show_version
 from bedrock_sluice.flows.running.memory import collect_rarely
 from bedrock_sluice.transforms.errors import ExitCode
@@ -82,6 +82,13 @@ for panel, modules in PANELS.items():
 graders = typer.Typer(help="Export the graders that come with Sluice.", no_args_is_help=True)
 graders.command("export", epilog=grader.EPILOG)(grader.export)
 app.add_typer(graders, name="grader", rich_help_panel="Rewards")
+
+job_commands = typer.Typer(help="List, watch and stop training jobs.", no_args_is_help=True)
+job_commands.command("list", epilog=jobs.LIST_EPILOG)(jobs.list_jobs)
+job_commands.command("sync", epilog=jobs.SYNC_EPILOG)(jobs.sync)
+job_commands.command("watch", epilog=jobs.WATCH_EPILOG)(jobs.watch)
+job_commands.command("stop", epilog=jobs.STOP_EPILOG)(jobs.stop)
+app.add_typer(job_commands, name="jobs", rich_help_panel="Training")
 
 reviews = typer.Typer(help="Judge single lines of a release.", no_args_is_help=True)
 reviews.command("sheet", epilog=review.SHEET_EPILOG)(review.sheet)

@@ -195,7 +195,7 @@ def settle(
 
     def status(use: Use, number: int, record: JobRequest) -> JobEnd:
         place, start = Place(record.region or None, record.endpoint), use.job_start(number)
-        target = _target(record)
+        target = target_of(record)
         client = client_of(place.region) if client_of else connect(target.name, place)
         return target.status(client, record, start.job_arn if start else None)
 
@@ -206,8 +206,8 @@ def _connect(name: TargetName, place: Place) -> Any:
     return TARGETS[name].connect(place)
 
 
-def _target(record: JobRequest) -> Target:
-    """The target of a job.
+def target_of(record: JobRequest) -> Target:
+    """Return the target of a job.
 
     Raises:
         ConfigError: a newer version of Sluice started it.

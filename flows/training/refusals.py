@@ -16,7 +16,10 @@ from bedrock_sluice.transforms.errors import ConfigError, OutsideError, Transien
 
 OPERATION, STATUS_OPERATION = "CreateModelCustomizationJob", "GetModelCustomizationJob"
 SAGEMAKER_OPERATION, SAGEMAKER_STATUS_OPERATION = "CreateTrainingJob", "DescribeTrainingJob"
+STOP_OPERATION, SAGEMAKER_STOP_OPERATION = "StopModelCustomizationJob", "StopTrainingJob"
 _SERVICES = {
+    STOP_OPERATION: "bedrock",
+    SAGEMAKER_STOP_OPERATION: "sagemaker",
     OPERATION: "bedrock",
     STATUS_OPERATION: "bedrock",
     SAGEMAKER_OPERATION: "sagemaker",
@@ -24,6 +27,7 @@ _SERVICES = {
 }
 _LABELS = {"bedrock": "Bedrock", "sagemaker": "SageMaker"}
 _CREATE_OPERATIONS = frozenset({OPERATION, SAGEMAKER_OPERATION})
+_STOP_OPERATIONS = frozenset({STOP_OPERATION, SAGEMAKER_STOP_OPERATION})
 # After one of these there may be a job.
 _CONFLICTS = frozenset({"ConflictException", "ResourceInUseException", "ResourceInUse"})
 
@@ -59,7 +63,8 @@ def _remedies(operation: str) -> tuple[dict[str, Remedy], str]:
         return {**_REMEDIES, "AccessDeniedException": (OutsideError, needs)}, (
             f"look for the code in the pages of {_LABELS[service]}"
         )
-    needs = f"the caller needs {service}:{operation}, to see how the job ended"
+    purpose = "to stop it" if operation in _STOP_OPERATIONS else "to see how the job ended"
+    needs = f"the caller needs {service}:{operation}, {purpose}"
     remedies: dict[str, Remedy] = {
         code: (kind, needs if kind is OutsideError else hint)
         for code, (kind, hint) in _REMEDIES.items()

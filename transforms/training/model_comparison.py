@@ -3,7 +3,7 @@
 Both models answer the same lines, so the differences of their scores are resampled, not the scores.
 Lines of one group (a conversation, near duplicates) are not independent evidence, so groups are
 drawn whole. The allowed share of wrong verdicts is divided among all tests: half of it to the
-overall interval, half to the slices and suites, each of which can only speak against the tuned model.
+overall interval, half to the slices and suites, each of which can only speak against a model.
 """
 
 from collections.abc import Mapping, Sequence

@@ -137,6 +137,14 @@ class Target(Protocol):
         """
         ...
 
+    def stop(self, client: Any, record: JobRequest, job_id: str | None) -> None:
+        """Ask the service to stop a job that runs; its status says when that is done.
+
+        Raises:
+            SluiceError: by what to do.
+        """
+        ...
+
     def made_nothing(self, error: BaseException | None) -> bool:
         """Whether the answer to `submit` says for sure that there is no job."""
         ...

@@ -13,6 +13,7 @@ from bedrock_sluice.flows.recipe.sections import TargetName, TrainSection
 from bedrock_sluice.flows.training.refusals import (
     OPERATION,
     STATUS_OPERATION,
+    STOP_OPERATION,
     explain_refusals,
     made_nothing,
 )
@@ -145,6 +146,16 @@ class NovaTarget:
                     return JobEnd(UNKNOWN)
                 raise
         return JobEnd(answer["status"], answer["jobArn"], answer.get("outputModelArn"))
+
+    def stop(
+        self,
+        client: BedrockClient,
+        record: JobRequest,
+        job_id: str | None,  # noqa: ARG002 - its name is known
+    ) -> None:
+        """See `Target.stop`."""
+        with explain_refusals(record.job, STOP_OPERATION):
+            client.stop_model_customization_job(jobIdentifier=record.job)
 
     def made_nothing(self, error: BaseException | None) -> bool:
         """See `Target.made_nothing`."""

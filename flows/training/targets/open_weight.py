@@ -175,6 +175,14 @@ class OpenWeightTarget:
         status = _STATUSES.get(job.status, IN_PROGRESS)
         return JobEnd(status, job.id, job.fine_tuned_model if status == COMPLETED else None)
 
+    def stop(self, client: OpenAiClient, record: JobRequest, job_id: str | None) -> None:
+        """See `Target.stop`."""
+        identifier = job_id or self.status(client, record, None).job_arn
+        if identifier is None:
+            raise ConfigError(f"job {record.job}: the service has no such job")
+        with explain_openai(record.job):
+            client.api.fine_tuning.jobs.cancel(identifier)
+
     def made_nothing(self, error: BaseException | None) -> bool:
         """See `Target.made_nothing`: the request was at fault, or never left this machine."""
         code = getattr(error, "status_code", None)

@@ -15,6 +15,7 @@ from bedrock_sluice.flows.recipe.sections import TargetName
 from bedrock_sluice.flows.training.refusals import (
     SAGEMAKER_OPERATION,
     SAGEMAKER_STATUS_OPERATION,
+    SAGEMAKER_STOP_OPERATION,
     explain_refusals,
     made_nothing,
 )
@@ -166,6 +167,16 @@ class SageMakerTarget:
                 raise
         model = answer.get("OutputModelPackageArn")
         return JobEnd(answer["TrainingJobStatus"], answer["TrainingJobArn"], model)
+
+    def stop(
+        self,
+        client: Any,
+        record: JobRequest,
+        job_id: str | None,  # noqa: ARG002 - its name is known
+    ) -> None:
+        """See `Target.stop`."""
+        with explain_refusals(record.job, SAGEMAKER_STOP_OPERATION):
+            client.stop_training_job(TrainingJobName=record.job)
 
     def made_nothing(self, error: BaseException | None) -> bool:
         """See `Target.made_nothing`."""
