@@ -33,6 +33,9 @@ def nightly(  # noqa: PLR0913, PLR0917 - its options
     ] = None,
     executor: Executor = "processes",
     as_json: AsJson = False,
+    metrics_file: Annotated[
+        Path | None, typer.Option(help="Write metrics to this file, as text for Prometheus.")
+    ] = None,
     now: Annotated[datetime | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Build every recipe of a folder: the nights that it missed, and today's.
@@ -66,6 +69,10 @@ def nightly(  # noqa: PLR0913, PLR0917 - its options
         rows = run_nightly(folder, builder, options, print_json if as_json else lambda _: None)
     if not as_json:
         _print_table(rows)
+    if metrics_file:
+        from bedrock_sluice.flows.nights.metrics import write_metrics
+
+        write_metrics(metrics_file, rows, options.clock())
     if code := worst_exit_code(rows):
         raise SystemExit(code)
 

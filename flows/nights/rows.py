@@ -13,8 +13,8 @@ NightVerdict = Literal["passed", "rejected", "failed", "skipped"]
 class NightRow(msgspec.Struct, frozen=True, kw_only=True):
     """One build. `night` is its date, None for a recipe without `last_days`.
 
-    `why` names the failed checks of a rejected release, or what failed; `drop_counts` counts records by
-    reason; `seconds` are those of each step.
+    `why` names the failed checks of a rejected release, or what failed; `drop_counts` has records
+    by reason; `seconds` are those of each step.
     """
 
     night: str | None

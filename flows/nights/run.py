@@ -20,10 +20,12 @@ from bedrock_sluice.flows.nights.nights import (
     nights_between,
     read_releases,
 )
+from bedrock_sluice.flows.nights.policy import follow_policy
 from bedrock_sluice.flows.nights.rows import (
     NightRow,
     RecipeRow,
     build_row,
+    describe_failure,
     failure_row,
     summarize,
 )
@@ -34,6 +36,7 @@ from bedrock_sluice.flows.running.executor_setting import PROCESSES
 from bedrock_sluice.flows.running.runner import StageRunner, run_directly
 from bedrock_sluice.flows.running.stage_log import logger
 from bedrock_sluice.flows.summary import summary
+from bedrock_sluice.lake.releases.release import open_release
 from bedrock_sluice.lake.stores.lease import Clock, Lease, Term, take_lease
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import Store
@@ -149,7 +152,22 @@ def _run_recipe(
         return _skip(path, recipe, "it has no last_days, and so no nights to fill")
     rows = _build_nights(path, nights, build_one, lease)
     row = summarize(path.name, recipe.name, rows)
-    return msgspec.structs.replace(row, last_good=_last_good(lake, recipe.name))
+    row = msgspec.structs.replace(row, last_good=_last_good(lake, recipe.name))
+    return _follow_policy(path, recipe, row, options) if row.release else row
+
+
+def _follow_policy(
+    path: Path, recipe: Recipe, row: RecipeRow, options: NightlyOptions
+) -> RecipeRow:
+    """Add what the policy did about the last night; its failure leaves the release as it is."""
+    base, release = path.absolute().parent, open_release(row.release)
+    try:
+        result = follow_policy(recipe, base, release, options.clock().astimezone(UTC))
+    except Exception as error:
+        _raise_if_stopped(error)
+        code, why = describe_failure(error)
+        return msgspec.structs.replace(row, action=why, exit_code=max(code, row.exit_code))
+    return msgspec.structs.replace(row, action=result.action, job=result.job)
 
 
 def _skip(path: Path, recipe: Recipe, why: str) -> RecipeRow:

@@ -23,7 +23,7 @@ class StageTimes:
             try:
                 return run_stage(name, work)
             finally:
-                elapsed = self.seconds.get(name, 0.0) + time.monotonic() - start
-                self.seconds[name] = round(elapsed, 3)
+                total = self.seconds.get(name, 0.0) + time.monotonic() - start
+                self.seconds[name] = round(total, 3)
 
         return run

@@ -119,6 +119,18 @@ class Recipe(Section):
             raise ValueError('answer.from has "metadata", but there is no metadata_key = "KEY"')
         return self
 
+    @model_validator(mode="after")
+    def _can_follow_its_policy(self) -> Self:
+        """A job that nobody asked for must have a price and a limit."""
+        section, train = self.nightly, self.train
+        if section.policy.startswith("train") and train is None:
+            raise ValueError(f'[nightly] policy = "{section.policy}" needs [train]')
+        if section.policy == "train_automatically" and (train is None or train.budget is None):
+            raise ValueError('[nightly] policy = "train_automatically" needs budget in [train]')
+        if section.monthly_budget is not None and (train is None or train.prices is None):
+            raise ValueError("[nightly] monthly_budget needs prices in [train]")
+        return self
+
     def at(
         self,
         now: datetime,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from support.builds import without_checks
 from support.logs import make_records, write_logs
 from support.protocols import RunSluice, WriteRecipe
@@ -147,3 +148,38 @@ def test_a_second_run_leaves_the_lake_to_the_first_until_its_lease_ends(
     assert (second.code, row["verdict"]) == (0, "skipped")
     assert row["why"] == "skipped: other-host:7 works on this lake until 2026-10-02 04:00 (UTC)"
     assert rows(third.out)["sums.toml"]["verdict"] == "passed"
+
+
+@pytest.mark.usefixtures("logs")
+def test_metrics_name_each_recipe_and_keep_the_last_success(
+    tmp_path: Path, recipe: WriteRecipe, sluice: RunSluice
+) -> None:
+    hostile = 'a"b\\c\n.toml'
+    recipe(swaps=LAST_DAYS)
+    recipe(swaps={"uri =": "url ="}, name=hostile)
+    file = tmp_path / "sluice.prom"
+
+    def metrics(now: str) -> dict[tuple[str, ...], float]:
+        with without_checks():
+            sluice("nightly", tmp_path, "--now", now, "--metrics-file", file)
+        families = text_string_to_metric_families(file.read_text())
+        return {
+            (each.name.removeprefix("sluice_nightly_"), *each.labels.values()): each.value
+            for family in families
+            for each in family.samples
+        }
+
+    start = datetime(2026, 10, 2, 3, tzinfo=UTC).timestamp()
+    first = metrics(AT_THREE)
+    assert first["last_success_timestamp_seconds", "sums.toml"] == start
+    assert first["verdict", "sums.toml", "passed"] == 1
+    assert first["verdict", hostile, "failed"] == 1
+    assert first["records", "sums.toml"] == 130
+    lines = [first["lines", "sums.toml", side] for side in ("train", "validation")]
+    assert sum(lines) == 130
+    assert first["last_good_release_age_seconds", "sums.toml"] == 3 * 3_600
+    assert first["stage_seconds", "sums.toml", "curate"] > 0
+    later = metrics("2026-10-06T03:00:00")  # a day without logs
+    assert later["verdict", "sums.toml", "failed"] == 1
+    assert later["last_success_timestamp_seconds", "sums.toml"] == start
+    assert "What is" not in file.read_text()

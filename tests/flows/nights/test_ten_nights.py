@@ -152,7 +152,8 @@ def test_two_runs_at_once_without_a_lease_publish_the_same_release(
     def run_stage(name: str, work: Callable[[ReportProgress], T]) -> T:
         if name == "gate" and not inner_rows:
             inner_rows.extend(run_nightly(folder, direct_builder(), options))
-        return run_directly(name, work)
+        result: T = run_directly(name, work)
+        return result
 
     with without_checks():
         (outer,) = run_nightly(folder, direct_builder(run_stage=run_stage), options)
