@@ -154,10 +154,10 @@ def check_grader(context: BuildContext) -> str | None:
     state = answer.get("State", _READY)
     if state != _READY:
         raise FaultError(f"{arn} is {state} ({answer.get('StateReasonCode', 'no reason given')})")
-    timeout, needed = answer["Timeout"], round(grader.timeout_seconds)
-    if timeout < needed:
+    timeout, minimum = answer["Timeout"], round(grader.timeout_seconds)
+    if timeout < minimum:
         raise FaultError(
-            f"Lambda stops {arn} after {timeout} s, and timeout_seconds in [grader] is {needed}",
-            f"aws lambda update-function-configuration --function-name {arn} --timeout {needed}",
+            f"Lambda stops it after {timeout} s, and timeout_seconds in [grader] is {minimum}",
+            f"aws lambda update-function-configuration --function-name {arn} --timeout {minimum}",
         )
     return f"timeout {timeout} s, memory {answer['MemorySize']:,} MB"

@@ -133,7 +133,7 @@ def test_every_fault_is_found_in_one_run_with_what_to_run(
     boto3.client("lambda").update_function_configuration(**function)
     kms = boto3.client("kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
-    kms.disable_key(KeyId=key)
+    kms.disable_key(KeyId=key.rpartition("/")[2])
     rule = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": rule}]}
     boto3.client("s3").put_bucket_encryption(
