@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -260,6 +261,36 @@ def test_prefect_deploys_all_that_the_file_describes() -> None:
         parameters = each["parameter_openapi_schema"]["properties"]
         assert all(parameter.get("description") for parameter in parameters.values())
     assert deployments["nightly"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
+
+
+@pytest.mark.usefixtures("server")
+def test_the_server_takes_the_automation_that_the_docs_describe(tmp_path: Path) -> None:
+    from prefect.settings import PREFECT_API_URL
+
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(name: sluice-rejected.*?)```", page, re.DOTALL)
+    automation = yaml.safe_load(text)
+    schema = {"title": "a webhook", "type": "object", "properties": {}}
+    types = _read("/block_types/filter", {})
+    kind = next((each for each in types if each["slug"] == "slack-webhook"), None) or _read(
+        "/block_types/", {"name": "Slack Webhook", "slug": "slack-webhook"}
+    )
+    body = {"fields": schema, "block_type_id": kind["id"], "capabilities": ["notify"]}
+    block_schema = _read("/block_schemas/", body)
+    ids = {"block_type_id": kind["id"], "block_schema_id": block_schema["id"]}
+    block = _read("/block_documents/", {"name": "team", "data": {}, **ids})
+    automation["actions"][0]["block_document_id"] = block["id"]
+    (tmp_path / "rejected.yaml").write_text(yaml.safe_dump(automation))
+    environment = os.environ | {"PREFECT_API_URL": PREFECT_API_URL.value() or ""}
+    command = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "automation"]
+    subprocess.run(
+        [*command, "create", "--from-file", str(tmp_path / "rejected.yaml")],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    (stored,) = _read("/automations/filter", {})
+    assert stored["trigger"]["expect"] == ["prefect.flow-run.Rejected"]
 
 
 @pytest.mark.usefixtures("server")
