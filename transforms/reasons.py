@@ -74,12 +74,6 @@ class Reason(StrEnum):
         "select_conflicting_request",
         "an earlier record has the same id but different bodies",
     )
-    REVIEW_REJECTED = (
-        "review_rejected",
-        "a reviewer judged its answer wrong, and gave no correction that the template reads",
-    )
-    REVIEW_CONFLICT = "review_conflict", "reviewers contradict each other about its answer"
-
     RIGHTS_FORGOTTEN = "rights_forgotten", "it was forgotten with `sluice forget`"
     RIGHTS_NO_CONSENT = (
         "rights_no_consent",
@@ -88,6 +82,11 @@ class Reason(StrEnum):
     RIGHTS_OPTED_OUT = "rights_opted_out", "its request metadata opts out of training"
     RIGHTS_EXCLUDED = "rights_excluded", "an entry of the recipe's exclusions matches it"
     RIGHTS_REGION = "rights_region", "it was logged in a Region that the recipe does not allow"
+    REVIEW_REJECTED = (
+        "review_rejected",
+        "a reviewer judged its answer wrong, and gave no correction that the template reads",
+    )
+    REVIEW_CONFLICT = "review_conflict", "reviewers contradict each other about its answer"
 
     CURATE_ERROR = "curate_error", "the call failed"
     CURATE_NO_BODY = "curate_no_body", "the bodies were not logged"

@@ -71,8 +71,8 @@ def find_record(lake: Store, request_id: str) -> list[RecordState]:
 
 def _newest_first(lake: Store, name: str) -> list[str]:
     manifests = list_manifests(lake, name)
-    ordered = sorted(manifests, key=lambda each: (each.modified, each.key), reverse=True)
-    return [each.key.removesuffix(f"/{MANIFEST}").rpartition("/")[2] for each in ordered]
+    newest_first = sorted(manifests, key=lambda each: (each.modified, each.key), reverse=True)
+    return [each.key.removesuffix(f"/{MANIFEST}").rpartition("/")[2] for each in newest_first]
 
 
 def _open(lake: Store, name: str, release_id: str) -> Release | None:

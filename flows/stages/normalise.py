@@ -85,7 +85,7 @@ def read_day(task: DayTask) -> pl.DataFrame:
     rows = rows.with_columns(pl.col("row_of_day").cast(pl.Int64))
     columns = pl.DataFrame(read_columns(day_file.path, _DERIVED_COLUMNS))
     selection = pl.concat([rows, columns[rows["row_of_day"]]], how="horizontal")
-    # In polars, a few rows of a column of text hold the texts of all rows; in Arrow, only their own.
+    # In polars, a few rows of a column of text hold the texts of all; in Arrow, only their own.
     return pl.DataFrame(selection.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 

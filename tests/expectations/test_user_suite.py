@@ -34,7 +34,7 @@ LIMIT = {"$PARAMETER": "limit"}
 
 
 @pytest.mark.parametrize(
-    ("definition", "measured", "has_passed", "failures"),
+    ("definition", "measure", "has_passed", "failures"),
     [
         (suite(column="reference_source", value_set=["labels"]), 20, False, 20),
         (suite(column="reference_source", value_set=["labels"], mostly=0.5), 20, True, 20),
@@ -53,11 +53,11 @@ LIMIT = {"$PARAMETER": "limit"}
     ],
 )
 def test_a_suite_judges_and_names_all_rows_that_break_it(
-    definition: dict[str, Any], measured: float, has_passed: bool, failures: int
+    definition: dict[str, Any], measure: float, has_passed: bool, failures: int
 ) -> None:
     own = parse_suite(json.dumps(definition).encode(), "own.json")
     (result,) = evaluate(own, LINES, {}, IDS)
-    assert (result.check.measured, result.check.passed) == (measured, has_passed)
+    assert (result.check.measured, result.check.passed) == (measure, has_passed)
     assert len(result.failing_ids) == failures
     assert result.check.examples == result.failing_ids[:MAX_EXAMPLES]
     assert result.check.message == "at most 2"

@@ -289,8 +289,8 @@ def test_the_server_takes_the_automation_that_the_docs_describe(tmp_path: Path) 
         check=True,
         capture_output=True,
     )
-    (stored,) = _read("/automations/filter", {})
-    assert stored["trigger"]["expect"] == ["prefect.flow-run.Rejected"]
+    (automation,) = _read("/automations/filter", {})
+    assert automation["trigger"]["expect"] == ["prefect.flow-run.Rejected"]
 
 
 @pytest.mark.usefixtures("server")

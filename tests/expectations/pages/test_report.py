@@ -105,6 +105,30 @@ def changes(text: str) -> Changes:
     )
 
 
+def rights(text: str) -> RightsFacts:
+    return RightsFacts(
+        records=1_234,
+        exclusions=3,
+        exclusions_used=2,
+        other_regions=7,
+        base_model=text,
+        responses_by_model={text: 4},
+    )
+
+
+def completeness(text: str) -> Completeness:
+    return Completeness(
+        objects=3,
+        hours=HourFacts(NOON, NOON, 5, 2, [Gap(NOON, 2)]),
+        delivered_later=1,
+        records=12_345,
+        records_without_metadata=3,
+        records_by_key={text: 7},
+        unreadable=2,
+        unknown_shapes=[UnknownShape(text, 2)],
+    )
+
+
 def facts(text: str, checks: Sequence[Check] = ()) -> ReportFacts:
     """Facts in which every text is `text`."""
     cluster = Cluster(text, text, 4, {text: 4}, [text])
@@ -152,25 +176,9 @@ def facts(text: str, checks: Sequence[Check] = ()) -> ReportFacts:
             hidden_characters=1,
             bidi_characters=1,
         ),
-        rights=RightsFacts(
-            records=1_234,
-            exclusions=3,
-            exclusions_used=2,
-            other_regions=7,
-            base_model=text,
-            responses_by_model={text: 4},
-        ),
+        rights=rights(text),
         leakage=LeakageCertificate(),
-        completeness=Completeness(
-            objects=3,
-            hours=HourFacts(NOON, NOON, 5, 2, [Gap(NOON, 2)]),
-            delivered_later=1,
-            records=12_345,
-            records_without_metadata=3,
-            records_by_key={text: 7},
-            unreadable=2,
-            unknown_shapes=[UnknownShape(text, 2)],
-        ),
+        completeness=completeness(text),
         lines=LinesToRead(rows=[line], total=5, is_masked=True),
         origin=Origin(
             parent=text,

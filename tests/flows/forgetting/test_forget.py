@@ -186,11 +186,11 @@ def test_reviews_lose_the_forgotten_line_and_keep_the_others(
     world: World, sluice: RunSluice, tmp_path: Path
 ) -> None:
     before = world.release()
-    wrong, corrected, right = [each["id"] for each in lines(before) if each["id"] != SECRET_ID][:3]
+    wrong, correction, right = [each["id"] for each in lines(before) if each["id"] != SECRET_ID][:3]
     verdicts: dict[str, Json] = {
         SECRET_ID: {"verdict": "wrong", "corrected_answer": f"{CANARY} 43", "comment": CANARY},
         wrong: {"verdict": "wrong"},
-        corrected: {"verdict": "wrong", "corrected_answer": "4711", "comment": "a typo"},
+        correction: {"verdict": "wrong", "corrected_answer": "4711", "comment": "a typo"},
         right: {"verdict": "right"},
     }
     ann = write_review(before, tmp_path / "ann.json", "ann", **verdicts)
@@ -206,14 +206,14 @@ def test_reviews_lose_the_forgotten_line_and_keep_the_others(
     assert sluice("forget", world.lake, "--request-id", SECRET_ID, "--delete").code == 1
     for _ in range(2):
         files = world.files()
-        held = {*holders(files, CANARY), *holders(files, SECRET_ID)}
-        assert {key.split("/")[0] for key in held} == {"releases"}
+        keys = {*holders(files, CANARY), *holders(files, SECRET_ID)}
+        assert {key.split("/")[0] for key in keys} == {"releases"}
         assert len([key for key in files if key.startswith("reviews/")]) == 1
         sluice("review", "apply", ann, "--lake", world.lake)  # brings nothing back
 
     after = world.release()
     answers = {each["id"]: each["reference_answer"]["final_answer"] for each in lines(after)}
-    assert (answers[corrected], right in answers, SECRET_ID in answers) == ("4711", True, False)
+    assert (answers[correction], right in answers, SECRET_ID in answers) == ("4711", True, False)
     drops = after.manifest.counts.dropped
     assert (drops["review_rejected"], drops["rights_forgotten"]) == (1, 1)
     assert wrong not in answers
