@@ -155,7 +155,7 @@ def _validate(
             raise IntegrityError(f"check {name} could not be evaluated; this is a bug in Sluice")
         rows = frozenset(map(int, result.result.get("unexpected_index_list") or ()))
         nulls = _null_rows(entries[name], frame)
-        value = result.result.get("observed_value")
+        value: Any = result.result.get("observed_value")
         value = value.item() if hasattr(value, "item") else value  # numpy has numbers of its own
         outcomes[name] = _Outcome(
             bool(result.success) and not nulls,

@@ -25,6 +25,7 @@ from support.logs import (
 from support.protocols import EncodeBodies, MakeRecord, MakeRecords
 
 from bedrock_sluice.expectations import gate
+from bedrock_sluice.expectations.suite import Suite
 
 pytest_plugins = [
     "support.browser",
@@ -88,7 +89,7 @@ def _validate_once() -> Iterator[None]:
     """
     validate, answers = gate._validate, dict[bytes, Any]()
 
-    def validate_once(suite: Json, measures: pl.DataFrame, parameters: Mapping[str, float]) -> Any:
+    def validate_once(suite: Suite, measures: pl.DataFrame, parameters: Mapping[str, float]) -> Any:
         key = pickle.dumps((suite, measures.schema, measures.rows(), dict(parameters)))
         if key not in answers:
             answers[key] = validate(suite, measures, parameters)

@@ -102,7 +102,8 @@ def test_where_prefect_itself_fails_the_release_is_published_and_the_nightly_goe
         (flow_run, "get_client"),
     ):
         monkeypatch.setattr(module, name, fail)
-    (row,) = flow_of_all.nightly(str(sums.parent))
+    rows: Any = flow_of_all.nightly(str(sums.parent))
+    (row,) = rows
     assert (row["verdict"], row["why"]) == ("passed", "")
     monkeypatch.setattr(flow_of_all, "rebuild", fail)
     assert flow_of_all.nightly(str(sums.parent)) == [row]

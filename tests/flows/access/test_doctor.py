@@ -134,10 +134,18 @@ def test_every_fault_is_found_in_one_run_with_what_to_run(
     kms = boto3.client("kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
     kms.disable_key(KeyId=key.rpartition("/")[2])
-    rule = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
-    encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": rule}]}
     boto3.client("s3").put_bucket_encryption(
-        Bucket=bucket, ServerSideEncryptionConfiguration=encryption
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={
+            "Rules": [
+                {
+                    "ApplyServerSideEncryptionByDefault": {
+                        "SSEAlgorithm": "aws:kms",
+                        "KMSMasterKeyID": key,
+                    }
+                }
+            ]
+        },
     )
     faults = {name: c for name, c in diagnose().items() if c["ok"] is False}
     commands = {

@@ -206,8 +206,8 @@ def test_reviews_lose_the_forgotten_line_and_keep_the_others(
     assert sluice("forget", world.lake, "--request-id", SECRET_ID, "--delete").code == 1
     for _ in range(2):
         files = world.files()
-        keys = {*holders(files, CANARY), *holders(files, SECRET_ID)}
-        assert {key.split("/")[0] for key in keys} == {"releases"}
+        places = {*holders(files, CANARY), *holders(files, SECRET_ID)}
+        assert {key.split("/")[0] for key in places} == {"releases"}
         assert len([key for key in files if key.startswith("reviews/")]) == 1
         sluice("review", "apply", ann, "--lake", world.lake)  # brings nothing back
 

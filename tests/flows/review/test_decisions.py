@@ -96,7 +96,7 @@ def test_a_release_that_passed_needs_no_override(release: Release) -> None:
 def test_texts_are_one_line_that_prints(release: Release, field: str, text: str) -> None:
     texts = {"by": "Dana", field: text}
     with pytest.raises(ConfigError, match=f"--{field} must be 1 to"):
-        decide(release, "approved", at=NOON, **texts)  # type: ignore[arg-type]
+        decide(release, "approved", at=NOON, **texts)
     assert find_decisions(release) == []
 
 
@@ -149,11 +149,11 @@ CHAIN_HARMS: dict[str, tuple[Harm, str]] = {
     "first one removed": (lambda p: p[0].unlink(), r"000001\.json: missing"),
     "one removed": (lambda p: p[1].unlink(), r"000002\.json: missing"),
     "one removed, the others renamed": (
-        lambda p: (p[1].unlink(), p[2].rename(p[1])),
+        lambda p: p[2].replace(p[1]),
         r"000002\.json: holds decision 3",
     ),
     "one removed, the others numbered anew": (
-        lambda p: (p[1].unlink(), p[2].rename(p[1]), write_record(p[1], number=2)),
+        lambda p: write_record(p[2].replace(p[1]), number=2),
         r"000001\.json: not the record that 000002\.json follows",
     ),
     "two swapped": (lambda p: swap(p[1], p[2]), r"000002\.json: holds decision 3"),

@@ -42,7 +42,7 @@ def planted_run(seed: int, gain: float = 0.0, loss_in_logic: float = 0.0) -> Mod
 def test_the_verdict_is_right_at_its_confidence_in_a_hundred_runs(
     verdict: str, gain: float, loss: float
 ) -> None:
-    verdicts = Counter(planted_run(seed, gain, loss).verdict for seed in range(RUNS))
+    verdicts = Counter[str](planted_run(seed, gain, loss).verdict for seed in range(RUNS))
     assert verdicts[verdict] >= 0.95 * RUNS, verdicts
 
 
