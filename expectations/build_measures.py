@@ -18,7 +18,6 @@ LANDED_MEASURES = {
     "hours": pl.Int64,
     "hours_without": pl.Int64,
     "longest_gap_hours": pl.Int64,
-    "late_objects": pl.Int64,
     "repeated_percent": pl.Float64,
     "conflicting_records": pl.Int64,
 }
@@ -50,7 +49,6 @@ class LogFacts:
     """
 
     hours: Sequence[datetime]
-    late_objects: int
     records_without_metadata: int
 
 
@@ -66,7 +64,6 @@ def measure_landed(stages: Iterable[StageCounts], logs: LogFacts) -> pl.DataFram
         "hours": hours.hours if hours else 0,
         "hours_without": hours.hours_without if hours else 0,
         "longest_gap_hours": max((gap.hours for gap in hours.gaps), default=0) if hours else 0,
-        "late_objects": logs.late_objects,
         "repeated_percent": _percent(rejected.get(Reason.SELECT_REPEATED_REQUEST, 0), pull.kept),
         "conflicting_records": rejected.get(Reason.SELECT_CONFLICTING_REQUEST, 0),
     }

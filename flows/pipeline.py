@@ -128,7 +128,6 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
         stages=ledger.stages,
         grading=grading,
         answers=facts.answers,
-        late_objects=facts.delivered_later,
         records_without_metadata=facts.metadata.without_keys,
         baseline=preparation.earlier.baseline,
     )

@@ -60,7 +60,6 @@ class GateInput:
     stages: Sequence[StageCounts]
     grading: GradeResult | None
     answers: AnswerFacts
-    late_objects: int
     records_without_metadata: int
     baseline: Release | None
 
@@ -157,7 +156,6 @@ def _log_tables(context: BuildContext, subject: GateInput) -> dict[str, _Rows]:
     hours = [hour_of(each.key) for each in context.landed.objects()]
     logs = LogFacts(
         hours=[hour for hour in hours if hour],
-        late_objects=subject.late_objects,
         records_without_metadata=subject.records_without_metadata,
     )
     tables = {

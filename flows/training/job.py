@@ -95,6 +95,7 @@ def train_on(
     if arn := _started_already(job, client):
         return arn
     region = job.target.place(client).region
+    check_region(job.recipe.rights, region or "")
     if fault := region_fault(job.draft.train, region):
         raise ConfigError(fault)
     now = clock() if clock else datetime.now(UTC)

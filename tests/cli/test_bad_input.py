@@ -98,7 +98,7 @@ def test_too_few_lines_are_released_but_rejected(
     assert result.code == 1
     assert output["verdict"] == "rejected"
     assert output["failed_checks"] == ["train_count"]
-    (check,) = output["checks"]
+    (check,) = (each for each in output["checks"] if each["name"] == "train_count")
     assert (check["limit"], check["unit"]) == ({"min": 100, "max": 20_000}, "lines")
     assert check["measured"] == output["counts"]["train"]
     assert check["hint"]

@@ -71,7 +71,7 @@ def test_a_request_id_tells_what_became_of_the_record(release: Release, sluice: 
 
 def test_each_broken_link_is_named(release: Release, sluice: RunSluice) -> None:
     root, lake = Path(release.uri), Path(release.lake.uri)
-    (approval,) = (lake / "approvals").rglob("*.json")
+    (approval,) = (lake / "decisions").rglob("*.json")
     (job,) = (lake / "registry").rglob("*.job-1.json")
     part = next((lake / "landed").rglob("*.parquet"))
     damages: list[tuple[Path, Callable[[bytes], bytes] | None, list[str]]] = [

@@ -245,7 +245,7 @@ def add_query(tree: Tree) -> list[str]:
 
 def add_command(tree: Tree) -> list[str]:
     tree.write("cli/operations/tiny.py", COMMAND)
-    tree.insert("cli/app.py", r"^from bedrock_sluice.cli.operations import ", "tiny, ")
+    tree.insert("cli/app.py", r"^from bedrock_sluice.cli.operations import \(\n", "    tiny,\n")
     tree.insert("cli/app.py", r'^    "Operations": \(', "tiny, ")
     tree.write("tests/cli/test_tiny.py", COMMAND_TEST)
     tree.insert("docs/operations.md", r"\Z", "\n```console\n$ sluice tiny\n```\n")

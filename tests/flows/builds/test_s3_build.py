@@ -38,9 +38,8 @@ def test_logs_in_s3_make_the_same_release_as_logs_in_a_folder(
     folder = Path(here["release"])
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert contents.keys() == files.keys()
-    assert {n for n in contents if contents[n] != files[n]} == {
-        "manifest.json"
-    }  # it names the places
+    # These two name the places.
+    assert {n for n in contents if contents[n] != files[n]} == {"manifest.json", "report.html"}
 
 
 def test_a_second_pull_from_s3_fetches_nothing_and_explain_reads_the_lake(

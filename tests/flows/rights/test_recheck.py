@@ -90,7 +90,7 @@ def test_what_was_withdrawn_since_the_approval_stops_the_job(
     file = path.with_name(name)
     file.write_text(file.read_text().replace(old, new, 1))
     result = sluice("train", release, "--recipe", path, "--dry-run")
-    assert (result.code, bool(result.out)) == (code, code == 0)
+    assert result.code == code
     assert message.replace("RELEASE", release) in " ".join(result.err.split())
 
 

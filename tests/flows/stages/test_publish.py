@@ -44,7 +44,7 @@ def test_a_report_that_a_later_version_words_differently_changes_no_release(
 ) -> None:
     release = sluice("build", sums).out
     before = tree_digest(Path(release.strip()))
-    monkeypatch.setattr(publish, "render_report", lambda *_: "another page")
+    monkeypatch.setattr(publish, "report_of_draft", lambda *_: "another page")
     again = sluice("build", sums)
     assert (again.code, again.out) == (0, release)
     assert tree_digest(Path(release.strip())) == before

@@ -82,7 +82,7 @@ def test_a_part_is_named_after_what_it_holds() -> None:
     keys = {key, *(part_key("0123456789ab", HOUR, other) for other in others)}
     assert len(keys) == 1 + len(others)
     assert set(Held.__struct_fields__) == {
-        *("key", "etag", "size", "modified", "sha256", "rows", "waiting")
+        *("key", "etag", "size", "modified", "sha256", "rows", "waiting", "erasures")
     }  # each is changed above
 
 
