@@ -20,8 +20,8 @@ from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.stages import pull
 from bedrock_sluice.lake.files import TEMPORARY_PREFIX
 
-# That the build below writes: a landed and a derived part, two compacted days, seven files, then the
-# manifest, and at last what the lines are compared by.
+# That the build below writes: a landed and a derived part, two compacted days, seven files, then
+# the manifest, and at last what the lines are compared by.
 MANIFEST, FILES = 12, 13
 KILLS = [
     *(("os.link", nth) for nth in range(1, FILES + 1)),  # written, but without its name
