@@ -9,12 +9,12 @@
 import tomllib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from bedrock_sluice.lake.labels import csv_rows
+from bedrock_sluice.lake.labels import csv_rows, parse_time
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.rights.settings import SUBJECTS, Exclusion
@@ -81,24 +81,18 @@ def _exclusion(row: Row, place: str, position: str) -> Exclusion:
         if not (value is None or (isinstance(value, str) and value)):
             raise ConfigError(f"{position}: {name} must be a text")
         values[name] = value
-    values |= {field: _moment(row.get(key), f"{position}: {key}") for key, field in _DATES.items()}
+    values |= {field: _time(row.get(key), f"{position}: {key}") for key, field in _DATES.items()}
     exclusion = Exclusion(**values)
     if fault := exclusion.fault():
         raise ConfigError(f"{position}: {fault}")
     return exclusion
 
 
-def _moment(value: object, position: str) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(value) if isinstance(value, str) else value
-        if isinstance(at, datetime):
-            return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        at = False
-    if isinstance(at, date):
-        return datetime.combine(at, time(), tzinfo=UTC)
-    if at is None:
+def _time(value: object, position: str) -> datetime | None:
+    if value is None:
         return None
+    if at := parse_time(value):
+        return at
     raise ConfigError(f"{position} is not a date or a time, such as 2026-10-31")
 
 

@@ -100,19 +100,20 @@ def _mend(row: Label, key: str, place: str) -> None:
         raise ConfigError(f"{place}: every row needs a {key} that is a text")
     row[key] = whose
     if row.get(LABELLED_AT) is not None:
-        row[LABELLED_AT] = _moment(row[LABELLED_AT], place)
+        row[LABELLED_AT] = parse_time(row[LABELLED_AT])
+        if row[LABELLED_AT] is None:
+            raise ConfigError(f"{place}: {LABELLED_AT} is not a time, such as 2026-10-31T18:00:00Z")
 
 
-def _moment(value: object, place: str) -> datetime:
+def parse_time(value: object) -> datetime | None:
+    """Return a time, a date or the text of one as a time (UTC); None if the value is neither."""
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else value
         if isinstance(at, datetime):
             return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
-        at = None
-    if isinstance(at, date):
-        return datetime.combine(at, time(), tzinfo=UTC)
-    raise ConfigError(f"{place}: {LABELLED_AT} is not a time, such as 2026-10-31T18:00:00Z")
+        return None
+    return datetime.combine(at, time(), tzinfo=UTC) if isinstance(at, date) else None
 
 
 def _jsonl(content: bytes, name: str) -> _Numbered:

@@ -16,8 +16,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from bedrock_sluice.expectations.pages.page import format_number, format_percent
-from bedrock_sluice.transforms.facts.release_facts import StageCounts
+from bedrock_sluice.expectations.pages.page import format_number
 from bedrock_sluice.transforms.printable import printable
 
 WIDTH = 520  # pixels: scaled to a phone, the text is still 9 pixels high
@@ -80,20 +79,6 @@ class Chart:
 def prepare_charts() -> None:
     """Start the engine: about a second of work, in which no other thread runs Python."""
     _render({"mark": "bar", "data": {"values": []}})
-
-
-def draw_funnel(stages: Sequence[StageCounts]) -> Chart:
-    """Draw what each stage kept and dropped."""
-    series = ("kept", "dropped")
-    bars = [(each.stage, (each.kept, each.input - each.kept)) for each in stages]
-    first, last = (stages[0].input, stages[-1].kept) if stages else (0, 0)
-    return Chart(
-        title="From records to lines",
-        description=f"{first:,} records went into the first stage, and {last:,} left the last one",
-        svg=_stacked_bars(bars, series, "records"),
-        headings=("stage", "#in", "#kept", "#dropped"),
-        rows=[(name, sum(numbers), *numbers) for name, numbers in bars],
-    )
 
 
 def draw_releases(sizes: Sequence[tuple[str, int, int]]) -> Chart:
@@ -166,43 +151,6 @@ def draw_rewards(counts: Sequence[int], edges: tuple[float, float]) -> Chart:
     rows = [(f"{limits[k]:.4g} to {limits[k + 1]:.4g}", number) for k, number in enumerate(counts)]
     title, words = "Rewards of the logged responses", f"from {low:.4g} to {high:.4g}"
     return _histogram(title, words, "reward", limits, rows)
-
-
-def draw_strata(counts: Sequence[tuple[str, int, int]]) -> Chart:
-    """Draw the share of each stratum before and after lines were selected: its name, two counts."""
-    all_before = sum(before for _, before, _ in counts) or 1
-    all_after = sum(after for _, _, after in counts) or 1
-    shares = [(name, before / all_before, after / all_after) for name, before, after in counts]
-    series = ("before", "after")
-    values = [
-        {"name": _label(name), "share": share, "series": side}
-        for name, before, after in shares[:MAX_BARS]
-        for side, share in zip(series, (before, after), strict=True)
-    ]
-    spec = {
-        "data": {"values": values},
-        "width": WIDTH,
-        "height": {"step": ROW_PIXELS / 2},
-        "mark": {"type": "bar"},
-        "encoding": {
-            "y": {**_names(), "field": "name"},
-            "yOffset": {"field": "series", "sort": None},
-            "x": _quantity("share", axis={"title": "share", "format": ".0%", "tickCount": 5}),
-            **_two_series(series),
-        },
-    }
-    largest = max(shares, key=lambda each: abs(each[2] - each[1]), default=("none", 0.0, 0.0))
-    words = "{} moved most, from {} to {}".format(largest[0], *map(format_percent, largest[1:]))
-    return Chart(
-        title="Strata before and after sampling",
-        description=f"{len(shares)} strata; {printable(words)}",
-        svg=_render(spec),
-        headings=("stratum", "#before", "#share before", "#after", "#share after"),
-        rows=[
-            (name, before, format_percent(old), after, format_percent(new))
-            for (name, before, after), (_, old, new) in zip(counts, shares, strict=True)
-        ],
-    )
 
 
 def _histogram(

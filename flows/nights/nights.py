@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
 from bedrock_sluice.flows.recipe import Recipe
+from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 from bedrock_sluice.lake.releases.release import Release, list_manifests, open_release
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.errors import ConfigError, SluiceError
@@ -106,7 +107,10 @@ def read_releases(lake: Store, name: str) -> Iterator[Release]:
 
 def _night_of(release: Release, recipe: Recipe) -> date | None:
     """Return the night of a release; None if its window is not that of a night."""
-    window = Recipe.model_validate(release.manifest.recipe).window
+    try:
+        window = recipe_of(release).window
+    except SluiceError:  # of a recipe that this version does not read
+        return None
     if window.until is None or window.since is None:
         return None
     night = window.until.date()

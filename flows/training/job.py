@@ -68,16 +68,6 @@ def prepare(release: Release, current: Recipe | None = None, base: Path | None =
     return examination.job
 
 
-def bedrock_client(region: str | None = None) -> BedrockClient:
-    """Make a client of Bedrock, in the Region of the AWS settings or another.
-
-    Raises:
-        OutsideError: the settings lack something, such as a Region.
-    """
-    client: BedrockClient = TARGETS["nova"].connect(Place(region))
-    return client
-
-
 def train_on(
     job: Job, client_of: ClientOf | None = None, clock: Callable[[], datetime] | None = None
 ) -> str:

@@ -5,21 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command_line import TRAIN
 from support.protocols import RunSluice, WriteRecipe
 from typer.main import get_command
 
 from bedrock_sluice.cli.app import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-TRAIN = """\
-[grader]
-lambda_arn = "arn:aws:lambda:us-east-1:111122223333:function:grade"
-[train]
-model = "amazon.nova-2-lite-v1:0:256k"
-role_arn = "arn:aws:iam::111122223333:role/rft"
-output_uri = "s3://models/rft"
-data_uri = "s3://data/rft"
-"""
 
 
 def test_the_demo_shows_the_funnel_of_the_readme_and_what_to_open(

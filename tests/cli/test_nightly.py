@@ -115,6 +115,22 @@ def test_missed_nights_are_built_in_order_as_far_back_as_the_recipe_says(
     assert ids == [f"2026-10-{day:02}" for day in range(2, 10)]
 
 
+def test_a_release_of_a_recipe_that_this_version_does_not_read_stops_no_night(
+    tmp_path: Path, recipe: WriteRecipe, sluice: RunSluice
+) -> None:
+    write_days(tmp_path, range(1, 3))
+    recipe(swaps=LAST_DAYS)
+    with without_checks():
+        assert sluice("nightly", tmp_path, "--now", "2026-10-02T03:00:00").code == 0
+        [path] = (tmp_path / "lake/releases/sums").glob("2026-10-02-*/manifest.json")
+        manifest = json.loads(path.read_text())
+        manifest["recipe"]["source"]["shards"] = 7
+        path.write_text(json.dumps(manifest))
+        again = sluice("nightly", tmp_path, "--json", "--now", "2026-10-03T03:00:00")
+    assert again.code == 0, again.out
+    assert [night["night"] for night in rows(again.out)["sums.toml"]["nights"]] == ["2026-10-03"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

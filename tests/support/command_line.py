@@ -23,6 +23,15 @@ until = 2026-10-02
 [template]
 name = "math"
 """
+TRAIN = """\
+[grader]
+lambda_arn = "arn:aws:lambda:us-east-1:111122223333:function:grade"
+[train]
+model = "amazon.nova-2-lite-v1:0:256k"
+role_arn = "arn:aws:iam::111122223333:role/rft"
+output_uri = "s3://models/rft"
+data_uri = "s3://data/rft"
+"""
 
 
 @pytest.fixture

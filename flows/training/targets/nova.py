@@ -15,7 +15,6 @@ from bedrock_sluice.flows.training.refusals import (
     STATUS_OPERATION,
     STOP_OPERATION,
     explain_refusals,
-    made_nothing,
 )
 from bedrock_sluice.flows.training.service_model import faults
 from bedrock_sluice.flows.training.targets.base import (
@@ -24,15 +23,15 @@ from bedrock_sluice.flows.training.targets.base import (
     VALIDATION_FILE,
     Draft,
     JobDraft,
-    Place,
     Request,
     job_files,
     lines_uri,
     with_advice,
     without_none,
 )
+from bedrock_sluice.flows.training.targets.boto import BotoTarget
 from bedrock_sluice.flows.training.targets.upload import upload_files
-from bedrock_sluice.lake.aws import error_code, make_client
+from bedrock_sluice.lake.aws import error_code
 from bedrock_sluice.lake.releases.registry import JobEnd, JobRequest
 from bedrock_sluice.transforms.errors import ConfigError
 
@@ -58,10 +57,11 @@ _KEYS = {
 _NO_GRADER = "the recipe has no [grader] lambda_arn; add the ARN of the deployed grader"
 
 
-class NovaTarget:
+class NovaTarget(BotoTarget):
     """See the module."""
 
     name: TargetName = "nova"
+    service = SERVICE
 
     def draft(self, job: JobDraft) -> Draft:
         """See `Target.draft`."""
@@ -101,15 +101,6 @@ class NovaTarget:
             validators = [{"s3Uri": f"{data_uri}/{VALIDATION_FILE}"}]
             request["validationDataConfig"] = {"validators": validators}
         return without_none(request)
-
-    def connect(self, place: Place) -> BedrockClient:
-        """See `Target.connect`."""
-        client: BedrockClient = make_client(SERVICE, place.region)
-        return client
-
-    def place(self, client: BedrockClient) -> Place:
-        """See `Target.place`."""
-        return Place(client.meta.region_name)
 
     def upload(self, job: JobDraft, client: BedrockClient) -> Mapping[str, str]:  # noqa: ARG002
         """See `Target.upload`; a release that lies on S3 was verified there already."""
@@ -156,10 +147,6 @@ class NovaTarget:
         """See `Target.stop`."""
         with explain_refusals(record.job, STOP_OPERATION):
             client.stop_model_customization_job(jobIdentifier=record.job)
-
-    def made_nothing(self, error: BaseException | None) -> bool:
-        """See `Target.made_nothing`."""
-        return made_nothing(error)
 
 
 def _lambda_arn(recipe: Recipe) -> str | None:

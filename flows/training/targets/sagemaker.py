@@ -17,22 +17,21 @@ from bedrock_sluice.flows.training.refusals import (
     SAGEMAKER_STATUS_OPERATION,
     SAGEMAKER_STOP_OPERATION,
     explain_refusals,
-    made_nothing,
 )
 from bedrock_sluice.flows.training.service_model import faults
 from bedrock_sluice.flows.training.targets.base import (
     UNKNOWN,
     Draft,
     JobDraft,
-    Place,
     Request,
     job_files,
     lines_uri,
     with_advice,
     without_none,
 )
+from bedrock_sluice.flows.training.targets.boto import BotoTarget
 from bedrock_sluice.flows.training.targets.upload import upload_files
-from bedrock_sluice.lake.aws import error_code, make_client
+from bedrock_sluice.lake.aws import error_code
 from bedrock_sluice.lake.releases.registry import JobEnd, JobRequest
 from bedrock_sluice.rewards.exports import Origin, export_lines
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError
@@ -56,10 +55,11 @@ _KEYS = {
 }
 
 
-class SageMakerTarget:
+class SageMakerTarget(BotoTarget):
     """See the module."""
 
     name: TargetName = "sagemaker"
+    service = SERVICE
 
     def draft(self, job: JobDraft) -> Draft:
         """See `Target.draft`."""
@@ -99,14 +99,6 @@ class SageMakerTarget:
         )
         wrong = with_advice(faults(SERVICE, SAGEMAKER_OPERATION, request), _KEYS)
         return Draft(request, problems + wrong)
-
-    def connect(self, place: Place) -> Any:
-        """See `Target.connect`."""
-        return make_client(SERVICE, place.region)
-
-    def place(self, client: Any) -> Place:
-        """See `Target.place`."""
-        return Place(client.meta.region_name)
 
     def upload(self, job: JobDraft, client: Any) -> Mapping[str, str]:  # noqa: ARG002
         """See `Target.upload`; what is uploaded is rendered anew, to the same bytes each time."""
@@ -177,10 +169,6 @@ class SageMakerTarget:
         """See `Target.stop`."""
         with explain_refusals(record.job, SAGEMAKER_STOP_OPERATION):
             client.stop_training_job(TrainingJobName=record.job)
-
-    def made_nothing(self, error: BaseException | None) -> bool:
-        """See `Target.made_nothing`."""
-        return made_nothing(error)
 
 
 def _rows_uri(job: JobDraft) -> str:

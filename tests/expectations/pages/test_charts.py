@@ -8,7 +8,6 @@ from support.html import Page
 
 from bedrock_sluice.expectations.pages import charts
 from bedrock_sluice.expectations.pages.charts import Chart
-from bedrock_sluice.transforms.facts.release_facts import StageCounts
 
 NUMBERS = [(900, 100), (800, 90), (700, 0)]
 
@@ -16,12 +15,9 @@ NUMBERS = [(900, 100), (800, 90), (700, 0)]
 def draw_all(labels: list[str]) -> list[Chart]:
     """Every chart that takes labels, and those that take numbers alone."""
     counts = [(label, *pair) for label, pair in zip(labels, NUMBERS * 20, strict=False)]
-    stages = [StageCounts(stage=x, input=a + b, kept=a, rejected={}) for x, a, b in counts]
     return [
-        charts.draw_funnel(stages),
         charts.draw_releases(counts),
         charts.draw_days(counts),
-        charts.draw_strata(counts),
         charts.draw_lengths([1, 5, 80, 100_000]),
         charts.draw_rewards([3, 0, 7], (0.0, 1.0)),
     ]
@@ -61,7 +57,7 @@ def test_hostile_labels_stay_labels() -> None:
 
 
 def test_names_of_built_in_objects_are_labels_too() -> None:
-    chart = charts.draw_strata([("__proto__", 3, 1), ("constructor", 1, 2), ("toString", 1, 1)])
+    chart = charts.draw_releases([("__proto__", 3, 1), ("constructor", 1, 2), ("toString", 1, 1)])
     assert {"__proto__", "constructor", "toString"} <= set(texts(chart))
 
 
@@ -71,8 +67,8 @@ def test_the_same_numbers_give_the_same_bytes() -> None:
 
 def test_a_chart_of_nothing_is_a_chart() -> None:
     drawn_charts = [
-        *(charts.draw_funnel([]), charts.draw_releases([]), charts.draw_days([])),
-        *(charts.draw_strata([]), charts.draw_lengths([]), charts.draw_rewards([], (0.0, 1.0))),
+        *(charts.draw_releases([]), charts.draw_days([])),
+        *(charts.draw_lengths([]), charts.draw_rewards([], (0.0, 1.0))),
     ]
     assert all(str(chart.svg).startswith("<svg ") for chart in drawn_charts)
 

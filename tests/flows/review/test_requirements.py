@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.command_line import TRAIN
 from support.decisions import publish_small
 from support.html import Page
 from support.protocols import RunSluice, WriteRecipe
@@ -18,15 +19,6 @@ from bedrock_sluice.flows.review.report import report_of
 from bedrock_sluice.lake.releases.release import REPORT, open_release
 from bedrock_sluice.transforms.review.figures import ErrorEstimate, ReviewFigures
 
-TRAIN = """\
-[grader]
-lambda_arn = "arn:aws:lambda:us-east-1:111122223333:function:grade"
-[train]
-model = "amazon.nova-2-lite-v1:0:256k"
-role_arn = "arn:aws:iam::111122223333:role/rft"
-output_uri = "s3://models/rft"
-data_uri = "s3://data/rft"
-"""
 ROLES = '[approval]\nroles = ["legal", "domain"]\nmin_approvers = 2\n'
 
 Build = Callable[[str], str]

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.command_line import TRAIN
 from support.protocols import RunSluice, WriteRecipe
 
 from bedrock_sluice.lake.releases.manifest import FileFacts
@@ -17,16 +18,6 @@ from bedrock_sluice.transforms.errors import IntegrityError
 
 Json = dict[str, Any]
 Edit = Callable[[Path, Path], object]
-
-TRAIN = """\
-[grader]
-lambda_arn = "arn:aws:lambda:us-east-1:111122223333:function:grade"
-[train]
-model = "amazon.nova-2-lite-v1:0:256k"
-role_arn = "arn:aws:iam::111122223333:role/rft"
-output_uri = "s3://models/rft"
-data_uri = "s3://data/rft"
-"""
 
 
 @pytest.fixture

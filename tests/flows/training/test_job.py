@@ -15,9 +15,10 @@ from support.releases import approve, publish_files
 
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.recipe.build_recipe import recipe_of
-from bedrock_sluice.flows.training.job import bedrock_client, prepare, start
+from bedrock_sluice.flows.training.job import prepare, start
 from bedrock_sluice.flows.training.request import job_request as request_of
-from bedrock_sluice.flows.training.targets.base import Request
+from bedrock_sluice.flows.training.targets.base import Place, Request
+from bedrock_sluice.flows.training.targets.choice import TARGETS
 from bedrock_sluice.lake.releases.manifest import Verdict
 from bedrock_sluice.lake.releases.release import (
     Release,
@@ -344,7 +345,7 @@ def test_other_lines_where_these_would_go_stop_the_job(
 def test_a_release_in_s3_is_trained_on_where_it_lies(tmp_path: Path, s3: "S3Client") -> None:
     release = approve_release(publish_release(tmp_path, "s3://acme-lake/lake"))
     before = set(keys(s3, "acme-lake"))
-    client = bedrock_client()
+    client = TARGETS["nova"].connect(Place())
     arn = begin(release, client)
     name = f"math-{release.manifest.digest[:12]}"
     job = client.get_model_customization_job(jobIdentifier=name)

@@ -14,7 +14,9 @@ from botocore.stub import Stubber
 from support.releases import approve, publish_files
 
 from bedrock_sluice.flows.recipe import Recipe
-from bedrock_sluice.flows.training.job import Settled, bedrock_client, prepare, settle, start
+from bedrock_sluice.flows.training.job import Settled, prepare, settle, start
+from bedrock_sluice.flows.training.targets.base import Place
+from bedrock_sluice.flows.training.targets.choice import TARGETS
 from bedrock_sluice.lake.releases.registry import trained_on
 from bedrock_sluice.lake.releases.release import (
     Release,
@@ -252,7 +254,7 @@ def test_a_rehearsal_gives_the_request_and_reserves_nothing(
 
 def test_a_lake_in_s3_keeps_its_registry_there(ready: Callable[..., Release], bucket: str) -> None:
     release = ready(lake=f"s3://{bucket}/lake")
-    client = bedrock_client()
+    client = TARGETS["nova"].connect(Place())
     start(prepare(release), client)
     assert states(release) == {"reserved"}
     assert [each.status for each in settle(release.lake, "math")] == ["InProgress"]

@@ -54,6 +54,11 @@ def test_clean_days_raise_no_alarm() -> None:
     assert alarms(baseline, make_day(1, size=800)) == set()
 
 
+def test_what_chance_does_to_small_releases_raises_no_alarm() -> None:
+    baseline = make_day(0, size=100)
+    assert [alarms(baseline, make_day(seed, size=100)) for seed in range(1, 21)] == [set()] * 20
+
+
 SHIFTS: dict[str, tuple[str, Callable[[Row], Row]]] = {
     "longer prompts": ("drift_prompt_length", lambda row: row | {"prompt": row["prompt"] * 2}),
     "shorter prompts": ("drift_prompt_length", lambda row: row | {"prompt": row["prompt"][::2]}),
