@@ -29,7 +29,11 @@ def stage(name: str, rejected: CountByName) -> StageCounts:
     ],
 )
 def test_checks_of_the_logs(
-    pull: CountByName, select: CountByName, untagged_records: int, gap_hours: int, warnings: set[str]
+    pull: CountByName,
+    select: CountByName,
+    untagged_records: int,
+    gap_hours: int,
+    warnings: set[str],
 ) -> None:
     hours = [FIRST, FIRST + timedelta(hours=1 + gap_hours)]
     measures = measure_landed(
