@@ -143,6 +143,7 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
         slices=count_slices(preparation.exchanges, lines),
         gate_result=gate_result,
         readiness=readiness_facts(grading.readiness) if grading else None,
+        scores=grading.results if grading else None,
         drift_baseline=subject.baseline.id if subject.baseline else None,
     )
     release = run_stage("release", lambda _: publish(context, outcome))

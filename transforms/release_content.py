@@ -7,7 +7,7 @@ import polars as pl
 from bedrock_sluice.transforms.facts.release_facts import Counts, UnknownShape
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
-from bedrock_sluice.transforms.tables import PROVENANCE
+from bedrock_sluice.transforms.tables import PROVENANCE, SCORES
 
 MAX_SHAPES = 10  # of bodies that no reader knows, in the manifest
 
@@ -29,6 +29,14 @@ def provenance_of(lines: pl.DataFrame, salt: str) -> pl.DataFrame:
     groups = pl.col("group").replace_strict(names, hashes, return_dtype=pl.String)
     columns = lines.with_columns(groups, id=pl.col("request_id"))
     return columns.select(pl.col(name).cast(kind) for name, kind in PROVENANCE.items())
+
+
+def scores_of(results: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Return the `SCORES` of the lines: `results` are `line_id, request_id, score` of all that were
+    graded, in any order."""
+    scores = results.select(pl.col("line_id").alias("id"), "request_id", "score")
+    of_lines = scores.filter(pl.col("id").is_in(lines["request_id"].implode()))
+    return of_lines.sort("id", "request_id").select(SCORES.names())
 
 
 def count_fates(fates: pl.DataFrame) -> Counts:

@@ -140,6 +140,7 @@ COLUMNS: Mapping[str, Column] = {
     "fate": Column(_TEXT, "train, validation, dropped or quarantined"),
     "stage": Column(_TEXT, "the stage that decided the fate"),
     "id": Column(_TEXT, "id of the line: that of its record"),
+    "score": Column(pl.Float64(), "reward by the grader; null where it gave none"),
 }
 """What each column means, in whatever table it stands."""
 
@@ -244,6 +245,10 @@ PROVENANCE = Table(
     ),
 ).schema
 """One row per line; a file of the release."""
+
+SCORES = Table("SCORES", ("id", "request_id", "score")).schema
+"""One row per response that the grader of the recipe was tried on; `request_id` is that of the
+response. A file of the release, if its recipe tries one."""
 
 
 def landed_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:

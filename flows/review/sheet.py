@@ -16,7 +16,13 @@ from bedrock_sluice.expectations.pages.sheet import (
 from bedrock_sluice.flows.decisions.decisions import find_approvals
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.recipe.build_recipe import recipe_of
-from bedrock_sluice.lake.releases.release import MANIFEST, Release, list_manifests, open_release
+from bedrock_sluice.lake.releases.release import (
+    MANIFEST,
+    SCORES,
+    Release,
+    list_manifests,
+    open_release,
+)
 from bedrock_sluice.transforms.chat.messages import Message, json_text
 from bedrock_sluice.transforms.chat.training_line import TrainingLine, line_tokens, messages_of
 from bedrock_sluice.transforms.dedup.line_marks import MarkCache
@@ -55,9 +61,11 @@ def write_sheet(release: Release, size: SheetSize) -> str:
     """
     recipe, lines = recipe_of(release), read_lines(release)
     earlier = last_approved(release)
-    with_neighbours = lines.join(
-        _near_pairs(lines, recipe), on="id", how="left", maintain_order="left"
-    ).select(*SHEET_LINES.names(), "split")
+    with_neighbours = (
+        lines.join(_near_pairs(lines, recipe), on="id", how="left", maintain_order="left")
+        .join(_best_scores(release), on="id", how="left", maintain_order="left")
+        .select(*SHEET_LINES.names(), "split")
+    )
     before = None if earlier is None else read_lines(earlier).select("prompt_digest", "answer")
     flags, kind_sizes = flag_lines(with_neighbours, before, recipe.curate.max_prompt_tokens)
     targets = select_by_reason(flags, size.lines, size.seed)
@@ -86,7 +94,7 @@ def write_sheet(release: Release, size: SheetSize) -> str:
 
 
 def read_lines(release: Release) -> pl.DataFrame:
-    """Read the lines of a release: `SHEET_LINES` without neighbours, and `split`; train first.
+    """Read the lines of a release, train first: `SHEET_LINES` but neighbours and scores, and `split`.
 
     Raises:
         IntegrityError: a file of the release is missing or was changed.
@@ -147,6 +155,14 @@ def _near_pairs(lines: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     return nearest.unique("id", keep="first", maintain_order=True)
 
 
+def _best_scores(release: Release) -> pl.DataFrame:
+    """Return `id, score`: the best score of the logged responses to each line, if one was tried."""
+    if SCORES not in release.manifest.files:
+        return pl.DataFrame(schema={name: SHEET_LINES[name] for name in ("id", "score")})
+    scores = pl.read_parquet(release.file(SCORES), glob=False)
+    return scores.group_by("id").agg(pl.col("score").max())
+
+
 def _sheet_line(
     row: dict[str, Any], is_targeted: bool, is_sampled: bool, recipe: Recipe
 ) -> SheetLine:
@@ -177,6 +193,7 @@ def _sheet_line(
 def _in_words(reason: str, row: dict[str, Any], recipe: Recipe) -> str:
     """Return the reason with what was measured of this line."""
     details = {
+        "disagreement": f"the best of them scores {row['score'] or 0:g}",
         "length": f"about {row['prompt_tokens']:,} of {recipe.curate.max_prompt_tokens:,} tokens",
         "similar": f"{row['similarity'] or 0:.0%} the same as {row['neighbour']}",
         "rare": f"{row['kind_size']:,} with its model and length",

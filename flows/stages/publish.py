@@ -23,6 +23,7 @@ from bedrock_sluice.lake.releases.manifest_file import decode_manifest, encode_m
 from bedrock_sluice.lake.releases.release import (
     MANIFEST,
     REPORT,
+    SCORES,
     SLICES,
     Release,
     draft_manifest,
@@ -43,6 +44,7 @@ from bedrock_sluice.transforms.release_content import (
     count_fates,
     encode_lines,
     provenance_of,
+    scores_of,
     unknown_shapes,
 )
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
@@ -72,8 +74,8 @@ class BuildFacts:
 class Outcome:
     """The result of a build: its lines, the fate of every record, the checks, and the facts.
 
-    `slices` is for reviewers (`slices.SLICES`); `drift_baseline` is the id of the release that
-    drift was measured from.
+    `slices` is for reviewers (`slices.SLICES`); `scores` are `readiness.GRADER_RESULTS`, if a
+    grader was tried; `drift_baseline` is the id of the release that drift was measured from.
     """
 
     lines: pl.DataFrame
@@ -83,6 +85,7 @@ class Outcome:
     slices: pl.DataFrame
     gate_result: GateResult
     readiness: ReadinessFacts | None
+    scores: pl.DataFrame | None
     drift_baseline: str | None
 
 
@@ -165,6 +168,8 @@ def _write(context: BuildContext, outcome: Outcome) -> dict[str, Path]:
         "provenance.parquet": provenance_of(lines, salt),
         SLICES: outcome.slices,
     }
+    if outcome.scores is not None:
+        tables[SCORES] = scores_of(outcome.scores, lines)
     for name, frame in tables.items():
         pq.write_table(frame.to_arrow(), context.work / name, compression="zstd")
     return {name: context.work / name for name in (*texts, *tables)}

@@ -3,6 +3,7 @@
 releases/<name>/<until-date>-<12 hex of the digest>/
     train.jsonl  validation.jsonl  checks.json  fates.parquet  provenance.parquet
     slices.parquet  report.html
+    scores.parquet     if the recipe tries a grader
     manifest.json      written last, and only if it is not there yet
 
 The digest covers what decides the data: the recipe without its job settings, and every file but
@@ -24,8 +25,8 @@ from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, Store
 from bedrock_sluice.transforms.errors import ConfigError, IntegrityError
 
 MANIFEST = "manifest.json"
-REPORT, SLICES = "report.html", "slices.parquet"
-FOR_PEOPLE = (REPORT, SLICES)
+REPORT, SLICES, SCORES = "report.html", "slices.parquet", "scores.parquet"
+FOR_PEOPLE = (REPORT, SLICES, SCORES)
 """Files that only show what the others hold, or where it came from: not part of the digest."""
 
 ID_DIGITS = 12

@@ -12,6 +12,7 @@ from bedrock_sluice.transforms.settings import TRUST
 
 MAX_REASON_SHARE = 0.5  # of the lines: a reason that holds for more of them singles out nothing
 LENGTH_SHARE = 0.9  # of `max_prompt_tokens`, from which on a prompt is close to it
+LOW_SCORE_SHARE = 0.5  # of the best score: below it, the grader disagrees with the answer
 RARE_SHARE = 0.02  # of the lines, up to which a model and length of prompt are rare
 LOW_TRUST = frozenset(TRUST) - {"labels", "feedback", "metadata"}
 """Sources of answers that rest on logged responses alone."""
@@ -22,6 +23,7 @@ _MASK = rf"\[(?:{'|'.join(kind.upper() for kind in KINDS)})_[0-9a-f]+\]"
 REASONS: Mapping[str, str] = {
     "new": "new since the last approved release",
     "new_answer": "its answer changed since the last approved release",
+    "disagreement": "its answer and the logged ones disagree, by the grader",
     "length": "close to the limit of length",
     "similar": "close to the limit of near duplicates",
     "rare": "few lines are of its kind",
@@ -42,6 +44,7 @@ SHEET_LINES = pl.Schema(
         "prompt_tokens": pl.Int64(),  # estimated
         "neighbour": pl.String(),  # id of a line that is close to a near duplicate, or null
         "similarity": pl.Float64(),  # to that line
+        "score": pl.Float64(),  # the best of its logged responses, or null
     }
 )
 """One row per line of the release."""
@@ -72,6 +75,7 @@ def flag_lines(
     flags = {
         "new": pl.lit(earlier is not None) & pl.col("answer_before").is_null(),
         "new_answer": pl.col("answer_before") != pl.col("answer"),
+        "disagreement": pl.col("score") < LOW_SCORE_SHARE * pl.col("score").max(),
         "length": pl.col("prompt_tokens") >= LENGTH_SHARE * max_prompt_tokens,
         "similar": pl.col("neighbour").is_not_null(),
         "rare": pl.col("kind_size") <= RARE_SHARE * pl.len(),

@@ -185,6 +185,36 @@ def test_a_review_of_lines_is_needed_if_the_recipe_asks_for_it(
     assert unmet_requirements(release, ApprovalSection()) == []
 
 
+@pytest.mark.parametrize(("wrong", "is_enough"), [(0, True), (10, False)])
+def test_an_applied_review_decides_whether_training_may_start(
+    build: Build, sluice: RunSluice, tmp_path: Path, wrong: int, *, is_enough: bool
+) -> None:
+    release = build("[approval]\nmin_reviewed_lines = 40\nmax_error_rate = 0.1\n")
+    sluice("approve", release, "--by", "Dana")
+    refusal = sluice("train", release)
+    assert (refusal.code, "no review of its lines was applied" in refusal.err) == (1, True)
+    opened = open_release(release)
+    texts = opened.file("train.jsonl").read_text().splitlines()
+    ids = sorted(json.loads(text)["id"] for text in texts)
+    verdicts = {name: {"verdict": "wrong" if k < wrong else "right"} for k, name in enumerate(ids)}
+    manifest = opened.manifest
+    content = {
+        "schema_version": 1,
+        "release": {"name": manifest.name, "id": manifest.id, "digest": manifest.digest},
+        "sheet": {"lines": 0, "sample": 500, "seed": 0},  # the sample has all lines
+        "reviewer": "ann",
+        "saved_at": "2026-10-02T10:00:00Z",
+        "lines": verdicts,
+    }
+    file = tmp_path / "ann.json"
+    file.write_text(json.dumps(content))
+    assert sluice("review", "apply", file, "--lake", opened.lake.uri).code == 0
+    needs = json.loads(sluice("approve", release, "--by", "Dana", "--json").out)["still_needed"]
+    assert (needs == []) == is_enough
+    assert is_enough or "more than max_error_rate = 0.1" in sluice("train", release).err
+    assert ("is not approved" not in sluice("train", release, "--dry-run").err) == is_enough
+
+
 def test_verify_prints_what_is_right_and_what_is_not(build: Build, sluice: RunSluice) -> None:
     release = build("")
     decide(open_release(release), "approved", by="Dana [red]", at=NOON)

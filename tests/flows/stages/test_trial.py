@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from support.html import Page
 from support.protocols import MakeRecord, RunSluice, WriteLogs, WriteRecipe
 
 Json = dict[str, Any]
@@ -167,6 +168,28 @@ def test_a_grader_that_fails_is_told_of_and_not_trusted(
     assert (code, output["verdict"]) == (1, "fix_grader")
     assert any(message in kind for kind, _ in output["problems"]["kinds"])
     assert output["responses"] == 6
+
+
+def test_scores_are_in_the_release_and_lead_reviewers_to_answers_in_doubt(
+    recipe_over: Callable[..., Path],
+    grader: Callable[..., None],
+    sluice: RunSluice,
+    tmp_path: Path,
+) -> None:
+    grader(f"0.2 if {TEXT}.endswith('5') else 0.0 if {TEXT}.endswith('7') else 1.0")
+    release = Path(sluice("build", recipe_over()).out.strip())
+    lines = pl.read_parquet(release / "provenance.parquet")
+    scores = pl.read_parquet(release / "scores.parquet")
+    assert sorted(scores["id"]) == sorted(lines["id"])
+    assert scores["id"].to_list() == scores["request_id"].to_list()
+    in_doubt = set(scores.filter(pl.col("id").str.contains("[57]$"))["id"])
+    assert set(scores.filter(pl.col("score") < 1)["id"]) == in_doubt
+
+    sheet = tmp_path / "sheet.html"
+    sluice("review", "sheet", release, "--lines", 100, "--sample", 0, "--out", sheet)
+    text = Page(sheet.read_text()).text
+    assert text.count("by the grader: the best of them scores 0.2") == 12
+    assert text.count("by the grader: the best of them scores 0") == len(in_doubt)
 
 
 def test_a_grader_prints_in_vain(
