@@ -94,7 +94,7 @@ def write_sheet(release: Release, size: SheetSize) -> str:
 
 
 def read_lines(release: Release) -> pl.DataFrame:
-    """Read the lines of a release, train first: `SHEET_LINES` but neighbours and scores, and `split`.
+    """Read `SHEET_LINES` of a release, but what is joined later, and `split`; train first.
 
     Raises:
         IntegrityError: a file of the release is missing or was changed.

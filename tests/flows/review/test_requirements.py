@@ -193,11 +193,11 @@ def test_an_applied_review_decides_whether_training_may_start(
     sluice("approve", release, "--by", "Dana")
     refusal = sluice("train", release)
     assert (refusal.code, "no review of its lines was applied" in refusal.err) == (1, True)
-    opened = open_release(release)
-    texts = opened.file("train.jsonl").read_text().splitlines()
+    published_release = open_release(release)
+    texts = published_release.file("train.jsonl").read_text().splitlines()
     ids = sorted(json.loads(text)["id"] for text in texts)
     verdicts = {name: {"verdict": "wrong" if k < wrong else "right"} for k, name in enumerate(ids)}
-    manifest = opened.manifest
+    manifest = published_release.manifest
     content = {
         "schema_version": 1,
         "release": {"name": manifest.name, "id": manifest.id, "digest": manifest.digest},
@@ -208,7 +208,7 @@ def test_an_applied_review_decides_whether_training_may_start(
     }
     file = tmp_path / "ann.json"
     file.write_text(json.dumps(content))
-    assert sluice("review", "apply", file, "--lake", opened.lake.uri).code == 0
+    assert sluice("review", "apply", file, "--lake", published_release.lake.uri).code == 0
     needs = json.loads(sluice("approve", release, "--by", "Dana", "--json").out)["still_needed"]
     assert (needs == []) == is_enough
     assert is_enough or "more than max_error_rate = 0.1" in sluice("train", release).err
