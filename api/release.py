@@ -13,6 +13,7 @@ from msgspec import to_builtins
 from bedrock_sluice.dataset_files import CHECKS, DECISIONS, line_frames, line_tables
 from bedrock_sluice.expectations.checks import decode_checks
 from bedrock_sluice.flows.review.explanation import find_fates, find_release
+from bedrock_sluice.flows.review.release_names import resolve_release
 from bedrock_sluice.lake.releases import release as lake_releases
 from bedrock_sluice.transforms.errors import missing_extra
 
@@ -247,8 +248,10 @@ def build(
         return Release(run_build(context))
 
 
-def open_release(uri: str | Path) -> Release:
-    """Open the release at a path or `s3://` URI: `<lake>/releases/<name>/<id>`.
+def open_release(uri: str | Path, lake: str | Path | None = None) -> Release:
+    """Open a release: `<lake>/releases/<name>/<id>`, or by name, `tutor.toml@latest`.
+
+    The path or `s3://` URI of a `lake` (or its recipe) completes a name such as `tutor@approved`.
 
         >>> from bedrock_sluice import open_release
         >>> open_release(release.uri).id == release.id
@@ -257,7 +260,7 @@ def open_release(uri: str | Path) -> Release:
     Raises:
         SluiceError: there is no whole release.
     """
-    return Release(lake_releases.open_release(str(uri)))
+    return Release(resolve_release(str(uri), lake))
 
 
 def trace(
@@ -309,5 +312,5 @@ def explain(source: Release | str | Path, request_id: str) -> list[Explanation]:
     elif Path(source).suffix == ".toml":
         release = find_release(Path(source), None)
     else:
-        release = lake_releases.open_release(str(source))
+        release = resolve_release(str(source))
     return [Explanation(**fate) for fate in find_fates(release, request_id)]

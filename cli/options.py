@@ -23,7 +23,19 @@ RecipePath = Annotated[
 # For `sluice doctor`, which reports a wrong recipe as one of its findings.
 UncheckedRecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help=_RECIPE_HELP)]
 ReleaseUri = Annotated[
-    str, typer.Argument(metavar="RELEASE", help="<lake>/releases/<name>/<id>: a path or s3:// URI.")
+    str,
+    typer.Argument(
+        metavar="RELEASE",
+        help="RECIPE@latest, RECIPE@approved or RECIPE@ID, where RECIPE is a TOML file; NAME@… "
+        "with --lake; or <lake>/releases/<name>/<id>, a path or s3:// URI.",
+    ),
+]
+LakeOrRecipe = Annotated[
+    str, typer.Argument(metavar="LAKE|RECIPE", help="The lake, or a recipe (*.toml) of it.")
+]
+ReleaseLake = Annotated[
+    str | None,
+    typer.Option("--lake", metavar="LAKE|RECIPE", help="The lake in which to look for NAME@…"),
 ]
 JobRecipe = Annotated[
     Path | None,

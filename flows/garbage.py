@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from bedrock_sluice.flows.recipe import Recipe, load_folder, load_recipe
+from bedrock_sluice.flows.recipe.places import open_lake
 from bedrock_sluice.flows.stages.derive import derive_options
 from bedrock_sluice.lake.compacted import list_by_folder
 from bedrock_sluice.lake.derived import (
@@ -24,7 +25,6 @@ from bedrock_sluice.lake.derived import (
     list_fingerprints,
 )
 from bedrock_sluice.lake.releases.history_marks import list_marks
-from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import S3_SCHEME, Entry, Store
 from bedrock_sluice.transforms.errors import ConfigError, TransientError
 from bedrock_sluice.transforms.features.languages import check_languages
@@ -95,7 +95,7 @@ def open_common_lake(recipes: Mapping[Path, Recipe]) -> Store:
     """
     lakes = dict[str, Store]()
     for path, recipe in recipes.items():
-        lake = open_store(recipe.lake, path.absolute().parent)
+        lake = open_lake(recipe, path)
         is_on_s3 = lake.uri.startswith(S3_SCHEME)
         lakes[lake.uri if is_on_s3 else str(Path(lake.uri).resolve())] = lake
     if len(lakes) > 1:

@@ -22,11 +22,11 @@ from prefect import flow
 
 from bedrock_sluice.flows.prefect_view.flow_run import end_plainly, release_run_name
 from bedrock_sluice.flows.recipe import load_recipe
+from bedrock_sluice.flows.review.release_names import resolve_release
 from bedrock_sluice.flows.running.prefect_runner import run_as_task
 from bedrock_sluice.flows.training.examination import examine
 from bedrock_sluice.flows.training.job import prepare, train_on
 from bedrock_sluice.flows.training.targets.base import Request
-from bedrock_sluice.lake.releases.release import open_release
 
 
 @flow(persist_result=False, flow_run_name=release_run_name)
@@ -34,13 +34,14 @@ def train(release: str, dry_run: bool = False, recipe: str | None = None) -> Any
     """Start the job and return its ARN or id; in a dry run return the request, and send nothing.
 
     Args:
-        release: Path or `s3://` URI of the release.
+        release: `RECIPE@approved`, or a path or `s3://` URI of the release.
         dry_run: Show the request without sending it; it needs no approval.
         recipe: Path of the recipe to read job settings from, instead of that of the build.
     """
 
     def work() -> str | Request:
-        source, current = open_release(release), load_recipe(Path(recipe)) if recipe else None
+        source = resolve_release(release, recipe)
+        current = load_recipe(Path(recipe)) if recipe else None
         base = Path(recipe).absolute().parent if recipe else None
         if not dry_run:
             return train_on(prepare(source, current, base))

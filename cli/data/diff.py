@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bedrock_sluice.cli.options import AsJson, Page, ReleaseUri, epilog
+from bedrock_sluice.cli.options import AsJson, Page, ReleaseLake, ReleaseUri, epilog
 
 if TYPE_CHECKING:
     from bedrock_sluice.transforms.review.comparison import Comparison
@@ -18,9 +18,10 @@ EPILOG = epilog(
 )
 
 
-def diff(
+def diff(  # noqa: PLR0913, PLR0917 - options of the command line
     before: ReleaseUri,
     after: ReleaseUri,
+    lake: ReleaseLake = None,
     words: Annotated[
         bool,
         typer.Option("--words", help="Show the words of questions whose share changed most."),
@@ -34,10 +35,10 @@ def diff(
     from bedrock_sluice.cli.console import print_json, write_page
     from bedrock_sluice.expectations.pages.review_pages import render_diff
     from bedrock_sluice.flows.review.comparison import compare_releases
-    from bedrock_sluice.lake.releases.release import open_release
+    from bedrock_sluice.flows.review.release_names import resolve_release
     from bedrock_sluice.transforms.errors import ExitCode
 
-    old, new = open_release(before), open_release(after)
+    old, new = resolve_release(before, lake), resolve_release(after, lake)
     comparison = compare_releases(old, new, has_words=words)
     if as_json:
         print_json({"before": old.uri, "after": new.uri, **to_builtins(comparison)})

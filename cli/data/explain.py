@@ -32,7 +32,9 @@ def explain(  # noqa: PLR0913, PLR0917 - options of the command line
     ] = 5,
     release: Annotated[
         str | None,
-        typer.Option(help="Id or URI of a release; default: the newest that this recipe built."),
+        typer.Option(
+            help="Id, NAME@… or URI of a release; default: the newest that this recipe built."
+        ),
     ] = None,
     history: Annotated[
         bool,
@@ -91,12 +93,11 @@ def _explain_history(recipe: Path, request_id: str, page: Path | None, *, as_jso
 
     from bedrock_sluice.cli.console import people, print_json, write_page
     from bedrock_sluice.expectations.pages.review_pages import render_record
-    from bedrock_sluice.flows.recipe import load_recipe
+    from bedrock_sluice.flows.recipe.places import open_target
     from bedrock_sluice.flows.review.history import find_record
-    from bedrock_sluice.lake.stores.opening import open_store
     from bedrock_sluice.transforms.errors import ExitCode
 
-    lake = open_store(load_recipe(recipe).lake, recipe.absolute().parent)
+    lake = open_target(str(recipe)).lake
     states = find_record(lake, request_id)
     with_record = [each for each in states if each.fates]
     if as_json:

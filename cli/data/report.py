@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from bedrock_sluice.cli.options import epilog
+from bedrock_sluice.cli.options import ReleaseLake, epilog
 from bedrock_sluice.transforms.settings import Content
 
 EPILOG = epilog(
     "sluice report tutor.toml",
-    "sluice report lake/releases/tutor/2026-11-01-527776e00615 --out review.html --no-open",
+    "sluice report tutor@approved --lake s3://acme-sluice/lake --out review.html --no-open",
 )
 
 
@@ -20,8 +20,9 @@ def report(
         str,
         typer.Argument(
             metavar="RELEASE|RECIPE",
-            help="<lake>/releases/<name>/<id>: a path or s3:// URI; or a recipe (*.toml), which "
-            "stands for its newest release.",
+            help="RECIPE@latest, RECIPE@approved or RECIPE@ID; NAME@… with --lake; "
+            "<lake>/releases/<name>/<id>, a path or s3:// URI; or a recipe (*.toml), which "
+            "stands for the newest release that it built as it is now.",
         ),
     ],
     out: Annotated[
@@ -34,6 +35,7 @@ def report(
             "default: as the recipe says."
         ),
     ] = None,
+    lake: ReleaseLake = None,
     no_open: Annotated[
         bool, typer.Option("--no-open", help="Do not open the page in a browser.")
     ] = False,
@@ -44,16 +46,16 @@ def report(
     from bedrock_sluice.cli.console import print_result
     from bedrock_sluice.flows.recipe import load_recipe
     from bedrock_sluice.flows.review.explanation import find_release
+    from bedrock_sluice.flows.review.release_names import resolve_release
     from bedrock_sluice.flows.review.report import report_of
     from bedrock_sluice.lake.files import replaced_file
-    from bedrock_sluice.lake.releases.release import open_release
 
     if source.endswith(".toml"):
         recipe = Path(source)
         release = find_release(recipe, None)
         content = content or load_recipe(recipe).report.content
     else:
-        release = open_release(source)
+        release = resolve_release(source, lake)
     page = report_of(release, content)
     path = out or _temporary_file(f"{release.name}-{release.id}")
     with replaced_file(path) as file:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bedrock_sluice.cli.options import AsJson, epilog
+from bedrock_sluice.cli.options import AsJson, LakeOrRecipe, epilog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +23,7 @@ _Texts = list[str] | None
 
 
 def forget(  # noqa: PLR0913, PLR0917 - options of the command line
-    target: Annotated[
-        str, typer.Argument(metavar="LAKE|RECIPE", help="The lake, or a recipe (*.toml) of it.")
-    ],
+    target: LakeOrRecipe,
     request_id: Annotated[_Texts, typer.Option(help="A request id; repeatable.")] = None,
     conversation: Annotated[
         _Texts, typer.Option(help="A value of the recipe's conversation_key; repeatable.")
@@ -55,7 +53,7 @@ def forget(  # noqa: PLR0913, PLR0917 - options of the command line
     from bedrock_sluice.transforms.errors import ExitCode
     from bedrock_sluice.transforms.rights.tombstones import request_digest
 
-    place = request.open_target(target)
+    place = request.open_whole_lake(target)
     pairs = request.parse_metadata(metadata or (), conversation or (), place.recipe)
     ids = [*(request_id or ()), *(request.read_ids(from_file) if from_file else ())]
     digests = {*map(request_digest, ids), *request.find_requests(place.lake, pairs)}

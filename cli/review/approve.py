@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from bedrock_sluice.cli.options import AsJson, ReleaseUri, epilog
+from bedrock_sluice.cli.options import AsJson, ReleaseLake, ReleaseUri, epilog
 from bedrock_sluice.cli.review.decision_options import By, Note, Role, show_decision
 
 EPILOG = epilog(
-    'sluice approve lake/releases/tutor/2026-11-01-527776e00615 --by "R. Viewer" --role domain',
+    'sluice approve tutor.toml@2026-11-01-527776e00615 --by "R. Viewer" --role domain',
     rejected="the gate rejected the release, or its files were changed",
 )
 
@@ -24,6 +24,7 @@ def approve(  # noqa: PLR0913, PLR0917 - options of the command line
             metavar="REASON", help="Approve a release that the gate rejected, for this reason."
         ),
     ] = None,
+    lake: ReleaseLake = None,
     as_json: AsJson = False,
 ) -> None:
     """Approve every byte of a release for training. Decisions are recorded and never change."""
@@ -31,10 +32,10 @@ def approve(  # noqa: PLR0913, PLR0917 - options of the command line
 
     from bedrock_sluice.flows.decisions.decisions import decide
     from bedrock_sluice.flows.recipe.build_recipe import recipe_of
+    from bedrock_sluice.flows.review.release_names import resolve_release
     from bedrock_sluice.flows.training.request import check_model
-    from bedrock_sluice.lake.releases.release import open_release
 
-    source = open_release(release)
+    source = resolve_release(release, lake)
     if train := recipe_of(source).train:
         check_model(train)
     decision = decide(

@@ -31,6 +31,7 @@ def show_decision(release: "Release", decision: "Decision", as_json: bool) -> No
     if as_json:
         print_json(to_builtins(decision) | {"still_needed": needs})
         return
+    people.print(release.uri, markup=False)
     for each in find_decisions(release):
         people.print(decision_in_words(each), markup=False)
     if not has_passed_gate(release) and not section.allow_override:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bedrock_sluice.cli.options import AsJson, ReleaseUri, check_recipe, epilog
+from bedrock_sluice.cli.options import AsJson, ReleaseLake, ReleaseUri, check_recipe, epilog
 from bedrock_sluice.flows.papers.kinds import Paper
 
 if TYPE_CHECKING:
@@ -41,15 +41,16 @@ def papers(  # noqa: PLR0913, PLR0917 - options of the command line
     force: Annotated[
         bool, typer.Option("--force", help="Replace files with different content.")
     ] = False,
+    lake: ReleaseLake = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a dataset card, Croissant metadata, a training-data summary and in-toto statements."""
     from bedrock_sluice.cli.console import print_json
     from bedrock_sluice.flows.papers.papers import write_papers
     from bedrock_sluice.flows.recipe import load_recipe
-    from bedrock_sluice.lake.releases.release import open_release
+    from bedrock_sluice.flows.review.release_names import resolve_release
 
-    source = open_release(release)
+    source = resolve_release(release, lake, recipe)
     result = write_papers(
         source,
         out or Path(f"{source.name}-{source.id}"),

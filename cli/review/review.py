@@ -5,18 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bedrock_sluice.cli.options import AsJson, JobRecipe, ReleaseUri, epilog
+from bedrock_sluice.cli.options import AsJson, JobRecipe, ReleaseLake, ReleaseUri, epilog
 
 if TYPE_CHECKING:
     from bedrock_sluice.flows.review.reviews import ApplyResult
-    from bedrock_sluice.lake.stores.store import Store
     from bedrock_sluice.transforms.review.figures import ReviewFigures
 
 MAX_LINES = 20_000  # as a review file may judge
 MAX_SEED = 2**53
 
 SHEET_EPILOG = epilog(
-    "sluice review sheet lake/releases/tutor/2026-11-01-527776e00615",
+    "sluice review sheet tutor.toml@latest",
     "sluice review sheet lake/releases/tutor/2026-11-01-527776e00615 --lines 0 --sample 200",
 )
 APPLY_EPILOG = epilog(
@@ -37,15 +36,16 @@ def sheet(  # noqa: PLR0913, PLR0917 - options of the command line
         Path | None,
         typer.Option(help="File to write; default: review-<name>-<id>.html in this folder."),
     ] = None,
+    lake: ReleaseLake = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a page on which a reviewer judges single lines of a release, offline."""
     from bedrock_sluice.cli.console import print_json
+    from bedrock_sluice.flows.review.release_names import resolve_release
     from bedrock_sluice.flows.review.sheet import SheetSize, write_sheet
     from bedrock_sluice.lake.files import replaced_file
-    from bedrock_sluice.lake.releases.release import open_release
 
-    source = open_release(release)
+    source = resolve_release(release, lake)
     path = out or Path(f"review-{source.name}-{source.id}.html")
     page = write_sheet(source, SheetSize(lines, sample, seed))
     with replaced_file(path) as file:
@@ -75,10 +75,12 @@ def apply(
 
     from bedrock_sluice.cli.console import print_json
     from bedrock_sluice.flows.decisions.figures import review_figures
+    from bedrock_sluice.flows.recipe.places import open_target
     from bedrock_sluice.flows.review.reviews import apply_reviews
     from bedrock_sluice.lake.releases.release import open_release
 
-    store, name = _open_lake(recipe, lake)
+    target = open_target(str(recipe or lake))
+    store, name = target.lake, target.recipe.name if target.recipe else None
     results = apply_reviews(store, files, datetime.now(UTC), name)
     keys = {(each.record.release.name, each.record.release.id) for each in results}
     uris = [f"{store.uri}/releases/{release_name}/{key}" for release_name, key in sorted(keys)]
@@ -91,16 +93,6 @@ def apply(
         _show_file(result)
     for each in filter(None, figures):
         show_figures(each)
-
-
-def _open_lake(recipe: Path | None, lake: str | None) -> "tuple[Store, str | None]":
-    from bedrock_sluice.flows.recipe import load_recipe
-    from bedrock_sluice.lake.stores.opening import open_store
-
-    if recipe is None:
-        return open_store(lake or "."), None
-    loaded_recipe = load_recipe(recipe)
-    return open_store(loaded_recipe.lake, recipe.absolute().parent), loaded_recipe.name
 
 
 def _summary(result: "ApplyResult") -> dict[str, object]:

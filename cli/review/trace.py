@@ -20,10 +20,18 @@ EPILOG = epilog(
 
 def trace(
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="The ARN of a model or a job, or a release.")
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="The ARN of a model or a job, or a release: RECIPE@…, NAME@…, a path or URI.",
+        ),
     ],
     lake: Annotated[
-        str | None, typer.Option(help="The lake that recorded the job: a path or s3:// URI.")
+        str | None,
+        typer.Option(
+            metavar="LAKE|RECIPE",
+            help="The lake that recorded the job, or in which to look for NAME@…",
+        ),
     ] = None,
     request_id: Annotated[
         list[str] | None, typer.Option(help="Show what became of this record; repeatable.")
@@ -35,13 +43,13 @@ def trace(
 ) -> None:
     """Trace a model back to its job, release, approvals, log objects and records."""
     from bedrock_sluice.cli.console import print_json
+    from bedrock_sluice.flows.recipe.places import open_target
     from bedrock_sluice.flows.review.trace import trace as trace_target
-    from bedrock_sluice.lake.stores.opening import open_store
     from bedrock_sluice.transforms.errors import ExitCode
 
     result = trace_target(
         target,
-        open_store(lake) if lake else None,
+        open_target(lake).lake if lake else None,
         request_ids=request_id or (),
         has_records=records,
     )

@@ -1,23 +1,28 @@
 """`sluice estimate`: what a training job would take."""
 
-from bedrock_sluice.cli.options import AsJson, JobRecipe, ReleaseUri, epilog
+from bedrock_sluice.cli.options import AsJson, JobRecipe, ReleaseLake, ReleaseUri, epilog
 
 EPILOG = epilog(
-    "sluice estimate lake/releases/tutor/2026-11-01-527776e00615",
+    "sluice estimate tutor.toml@latest",
     "sluice estimate lake/releases/tutor/2026-11-01-527776e00615 --recipe tutor.toml --json",
 )
 
 
-def estimate(release: ReleaseUri, recipe: JobRecipe = None, as_json: AsJson = False) -> None:
+def estimate(
+    release: ReleaseUri,
+    recipe: JobRecipe = None,
+    lake: ReleaseLake = None,
+    as_json: AsJson = False,
+) -> None:
     """Estimate the training job of a release: rollouts, tokens, grader calls, cost."""
     from bedrock_sluice.cli.console import people, print_json
     from bedrock_sluice.flows.recipe import load_recipe
     from bedrock_sluice.flows.recipe.build_recipe import job_recipe
+    from bedrock_sluice.flows.review.release_names import resolve_release
     from bedrock_sluice.flows.training.spending import estimate_release
-    from bedrock_sluice.lake.releases.release import open_release
     from bedrock_sluice.rewards.estimate import facts, summary_lines
 
-    source = open_release(release)
+    source = resolve_release(release, lake, recipe)
     current = load_recipe(recipe) if recipe else None
     result = estimate_release(source, job_recipe(source, current))
     if as_json:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bedrock_sluice.cli.options import AsJson, JobRecipe, Page, ReleaseUri, epilog
+from bedrock_sluice.cli.options import AsJson, JobRecipe, Page, ReleaseLake, ReleaseUri, epilog
 
 if TYPE_CHECKING:
     from bedrock_sluice.flows.training.proof.compare import ComparisonReport
@@ -37,6 +37,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
     confidence: Annotated[
         float, typer.Option(min=0.5, max=0.999, help="Confidence of all verdicts together.")
     ] = 0.95,
+    lake: ReleaseLake = None,
     page: Page = None,
     as_json: AsJson = False,
 ) -> None:
@@ -50,15 +51,15 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
     from bedrock_sluice.cli.progress import ProgressRunner
     from bedrock_sluice.expectations.pages.model_pages import render_models
     from bedrock_sluice.flows.recipe import load_recipe
+    from bedrock_sluice.flows.review.release_names import resolve_release
     from bedrock_sluice.flows.training.proof.compare import (
         CompareOptions,
         TokenPrices,
         compare_models,
     )
-    from bedrock_sluice.lake.releases.release import open_release
     from bedrock_sluice.transforms.errors import ExitCode
 
-    files, source = _files(responses), open_release(release)
+    files, source = _files(responses), resolve_release(release, lake, recipe)
     current, base = (load_recipe(recipe), recipe.absolute().parent) if recipe else (None, None)
     options = CompareOptions(TokenPrices(*prices) if prices else None, confidence)
     with ProgressRunner() as run_stage:

@@ -1,7 +1,6 @@
 """`sluice jobs`: the training jobs of a recipe or a lake."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -112,14 +111,10 @@ def stop(
 
 def _open(source: str) -> "tuple[Store, str | None]":
     """Open the lake of a recipe, with its lineage, or a lake as a whole."""
-    from bedrock_sluice.flows.recipe import load_recipe
-    from bedrock_sluice.lake.stores.opening import open_store
+    from bedrock_sluice.flows.recipe.places import open_target
 
-    path = Path(source)
-    if path.suffix == ".toml":
-        recipe = load_recipe(path)
-        return open_store(recipe.lake, path.absolute().parent), recipe.lineage
-    return open_store(source, Path.cwd()), None
+    target = open_target(source)
+    return target.lake, target.recipe.lineage if target.recipe else None
 
 
 def _lineages(lake: "Store", lineage: str | None) -> list[str]:

@@ -1,62 +1,79 @@
-"""`sluice status`: the releases of a recipe, and how its training jobs ended."""
+"""`sluice status`: the releases of a recipe or a lake, and how their training jobs ended."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bedrock_sluice.cli.options import AsJson, RecipePath, epilog
+from bedrock_sluice.cli.options import AsJson, LakeOrRecipe, epilog
 
 if TYPE_CHECKING:
     from bedrock_sluice.expectations.pages.review_pages import ReleaseState
 
-EPILOG = epilog("sluice status tutor.toml --json")
+EPILOG = epilog("sluice status tutor.toml --json", "sluice status s3://acme-sluice/lake")
 
 
 def status(
-    recipe: RecipePath,
+    target: LakeOrRecipe,
     never_started: Annotated[
         list[str] | None,
-        typer.Option(help="A release whose job is known never to have started; repeatable."),
+        typer.Option(
+            help="A release of the recipe whose job is known never to have started; repeatable."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the releases of a recipe, and query how the jobs of its lineage ended.
+    """List the releases of a recipe, or of a whole lake, and query how their jobs ended.
 
-    Which prompts the jobs were trained on is recorded in the lake.
+    Each release has its verdict, lines, decisions and jobs. Which prompts the jobs were trained on
+    is recorded in the lake.
     """
     from msgspec import to_builtins
 
     from bedrock_sluice.cli.console import people, print_json
-    from bedrock_sluice.flows.recipe import load_recipe
+    from bedrock_sluice.flows.recipe.places import open_target
     from bedrock_sluice.flows.review.history import read_history, write_index
     from bedrock_sluice.flows.training.job import settle
-    from bedrock_sluice.lake.stores.opening import open_store
 
-    settings = load_recipe(recipe)
-    lake = open_store(settings.lake, recipe.absolute().parent)
-    jobs = settle(lake, settings.lineage, never_started=never_started or ())
-    releases = read_history(lake, settings.name)
-    write_index(lake, settings.name)
+    place = open_target(target)
+    lake, recipe = place.lake, place.recipe
+    if never_started and recipe is None:
+        raise typer.BadParameter("--never-started needs a recipe, which names the lineage")
+    names = [recipe.name] if recipe else lake.folders("releases/")
+    lineages = [recipe.lineage] if recipe else lake.folders("registry/")
+    jobs = [
+        job for each in lineages for job in settle(lake, each, never_started=never_started or ())
+    ]
+    releases = {name: read_history(lake, name) for name in names}
+    for name in names:
+        write_index(lake, name)
     if as_json:
-        print_json({"releases": to_builtins(releases), "jobs": [job._asdict() for job in jobs]})
+        rows = [
+            {"name": name, "uri": f"{lake.uri}/releases/{name}/{each.id}", **to_builtins(each)}
+            for name, states in releases.items()
+            for each in states
+        ]
+        print_json({"releases": rows, "jobs": [job._asdict() for job in jobs]})
         return
-    _show_releases(releases)
+    for name, states in releases.items():
+        _show_releases(name, states)
+    if not any(releases.values()):
+        people.print("there is no release yet; run `sluice build RECIPE` first")
     if not jobs:
-        people.print(f"no job of {settings.lineage} has been requested yet")
+        people.print("no job has been requested yet")
     for job in jobs:
         message = f"{job.release}  job {job.job or '-'}: {job.status}; its prompts are {job.state}"
         people.print(message, markup=False)
 
 
-def _show_releases(releases: "Sequence[ReleaseState]") -> None:
+def _show_releases(name: str, releases: "Sequence[ReleaseState]") -> None:
     from rich.markup import escape
     from rich.table import Table
 
     from bedrock_sluice.cli.console import people
     from bedrock_sluice.transforms.printable import printable
 
-    table = Table()
+    table = Table(title=escape(printable(name)), title_justify="left")
     table.add_column("release", no_wrap=True)
     table.add_column("verdict")
     for heading in ("train", "validation"):
@@ -72,4 +89,5 @@ def _show_releases(releases: "Sequence[ReleaseState]") -> None:
             escape(printable("\n".join(lines))) or "–" for lines in (each.decisions, each.jobs)
         ]
         table.add_row(escape(printable(each.id)), f"[{color}]{each.verdict}[/]", *sizes, *sentences)
-    people.print(table if releases else "there is no release yet; run `sluice build RECIPE` first")
+    if releases:
+        people.print(table)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bedrock_sluice.cli.options import AsJson, JobRecipe, ReleaseUri, epilog
+from bedrock_sluice.cli.options import AsJson, JobRecipe, ReleaseLake, ReleaseUri, epilog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bedrock_sluice.lake.releases.release import Release
 
 EPILOG = epilog(
-    "sluice train s3://acme-sluice/lake/releases/tutor/2026-11-01-527776e00615 --dry-run",
+    "sluice train tutor.toml@approved --dry-run",
     "sluice train s3://acme-sluice/lake/releases/tutor/2026-11-01-527776e00615 --recipe tutor.toml",
     rejected="the release is not approved, or a limit says no",
 )
@@ -30,6 +30,7 @@ def train(
             help="Print the exact request and what is still missing; send nothing.",
         ),
     ] = False,
+    lake: ReleaseLake = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the training job of an approved release. Running it again starts no second job.
@@ -38,10 +39,11 @@ def train(
     """
     from bedrock_sluice.cli.console import people, print_json, print_result
     from bedrock_sluice.flows.recipe import load_recipe
+    from bedrock_sluice.flows.review.release_names import resolve_release
     from bedrock_sluice.flows.training.job import prepare, train_on
-    from bedrock_sluice.lake.releases.release import open_release
 
-    source, current = open_release(release), load_recipe(recipe) if recipe else None
+    source = resolve_release(release, lake, recipe)
+    current = load_recipe(recipe) if recipe else None
     base = recipe.absolute().parent if recipe else None
     if dry_run:
         _rehearse(source, current, base)

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from bedrock_sluice.flows.forgetting.request import Target
 from bedrock_sluice.flows.forgetting.survey import (
     LINE_FILES,
     ReleaseHolding,
@@ -12,6 +11,7 @@ from bedrock_sluice.flows.forgetting.survey import (
     find_landed,
     survey,
 )
+from bedrock_sluice.flows.recipe.places import Target
 from bedrock_sluice.lake.derived import list_fingerprints
 from bedrock_sluice.lake.logs.erasure import put_erased
 from bedrock_sluice.lake.releases.history_marks import list_marks

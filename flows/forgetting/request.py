@@ -1,14 +1,13 @@
 """Which requests to forget: ids, or all records of a conversation or with a metadata value."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from bedrock_sluice.flows.recipe import Recipe, load_recipe
+from bedrock_sluice.flows.recipe import Recipe
+from bedrock_sluice.flows.recipe.places import Target, open_target
 from bedrock_sluice.lake.logs.erasure import LANDED_FOLDER, find_rows
-from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.rights.tombstones import request_digest
@@ -16,30 +15,16 @@ from bedrock_sluice.transforms.rights.tombstones import request_digest
 MAX_LIST_BYTES = 64 << 20  # of a file of request ids
 
 
-@dataclass(frozen=True)
-class Target:
-    """A lake; and the recipe that named it and its folder, if one did."""
-
-    lake: Store
-    recipe: Recipe | None
-    base: Path
-
-
-def open_target(target: str) -> Target:
-    """Open a lake by its path or `s3://` URI, or by a recipe (`*.toml`).
+def open_whole_lake(target: str) -> Target:
+    """Open a lake, and see that it is one: what is not there cannot be forgotten.
 
     Raises:
         ConfigError: there is no lake, or the recipe is wrong.
     """
-    if target.endswith(".toml"):
-        path = Path(target)
-        recipe, base = load_recipe(path), path.absolute().parent
-        lake = open_store(recipe.lake, base)
-    else:
-        recipe, base, lake = None, Path.cwd(), open_store(target)
-    if not {"landed", "releases", "tombstones"} & {*lake.folders()}:
-        raise ConfigError(f"{lake.uri} is not a lake: it has no landed logs and no releases")
-    return Target(lake, recipe, base)
+    place = open_target(target)
+    if not {"landed", "releases", "tombstones"} & {*place.lake.folders()}:
+        raise ConfigError(f"{place.lake.uri} is not a lake: it has no landed logs and no releases")
+    return place
 
 
 def read_ids(path: Path) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 
 from bedrock_sluice.flows.decisions.decisions import find_approvals
-from bedrock_sluice.flows.forgetting.request import Target
+from bedrock_sluice.flows.recipe.places import Target
 from bedrock_sluice.lake.compacted import list_by_folder
 from bedrock_sluice.lake.derived import list_derived, list_fingerprints
 from bedrock_sluice.lake.labels import KEY, read_labels

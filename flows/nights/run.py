@@ -32,13 +32,13 @@ from bedrock_sluice.flows.nights.rows import (
 from bedrock_sluice.flows.nights.stage_times import StageTimes
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.recipe import Recipe, load_folder
+from bedrock_sluice.flows.recipe.places import open_lake
 from bedrock_sluice.flows.running.executor_setting import PROCESSES
 from bedrock_sluice.flows.running.runner import StageRunner, run_directly
 from bedrock_sluice.flows.running.stage_log import logger
 from bedrock_sluice.flows.summary import summary
 from bedrock_sluice.lake.releases.release import open_release
 from bedrock_sluice.lake.stores.lease import Clock, Lease, Term, take_lease
-from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.errors import ConfigError, ExitCode, SluiceError
 
@@ -139,7 +139,7 @@ def _run_recipe(
     if isinstance(recipe, ConfigError):
         return summarize(path.name, "", [failure_row(None, recipe)])
     try:
-        lake = open_store(recipe.lake, path.absolute().parent)
+        lake = open_lake(recipe, path)
         lease = leases.take(lake) if leases else None
         if isinstance(lease, Term):
             why = f"{lease.owner} works on this lake until {lease.expires:{MINUTE}} (UTC)"

@@ -9,8 +9,9 @@ import polars as pl
 from pydantic import ValidationError
 
 from bedrock_sluice.flows.recipe import Recipe, load_recipe
+from bedrock_sluice.flows.recipe.places import open_lake, open_target
+from bedrock_sluice.flows.review.release_names import resolve_release
 from bedrock_sluice.lake.releases.release import Release, list_manifests, open_release
-from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.tombstones import find_moment
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.reasons import Reason
@@ -45,20 +46,21 @@ def find_fates(release: Release, request_id: str) -> list[Fate]:
 
 def find_tombstone(path: Path, request_id: str) -> datetime | None:
     """Return when a request was forgotten in the lake of a recipe; None if it was not."""
-    lake = open_store(load_recipe(path).lake, path.absolute().parent)
+    lake = open_target(str(path)).lake
     return find_moment(lake, {request_digest(request_id)})
 
 
 def find_release(path: Path, name: str | None) -> Release:
-    """Open the release of a URI or id; without one, the newest that the recipe built.
+    """Open the release of a URI, an id or `NAME@…`; without one, the newest that the recipe built.
 
     Raises:
         ConfigError: there is no such release, or the recipe is wrong.
     """
     recipe = load_recipe(path)
-    lake = open_store(recipe.lake, path.absolute().parent)
+    lake = open_lake(recipe, path)
     if name:
-        return open_release(name if "/" in name else f"{lake.uri}/releases/{recipe.name}/{name}")
+        is_id = not {"/", "@"} & set(name)
+        return resolve_release(f"{recipe.name}@{name}" if is_id else name, path)
     manifests = list_manifests(lake, recipe.name)
     newest_first = sorted(manifests, key=lambda e: (e.modified, e.key), reverse=True)
     uris = [f"{lake.uri}/{entry.key.rpartition('/')[0]}" for entry in newest_first]

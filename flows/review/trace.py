@@ -8,6 +8,7 @@ import polars as pl
 
 from bedrock_sluice.flows.decisions.decisions import find_decisions
 from bedrock_sluice.flows.recipe.build_recipe import recipe_of
+from bedrock_sluice.flows.review.release_names import resolve_release
 from bedrock_sluice.lake.logs.landed_inputs import PLACES, find_inputs
 from bedrock_sluice.lake.releases.jobs import JobRecord, read_jobs
 from bedrock_sluice.lake.releases.registry import find_use, used_prompts
@@ -105,7 +106,11 @@ def trace(
         IntegrityError: The manifest or the registry cannot be read at all.
     """
     job = _find_job(target, lake) if target.startswith(_ARN) else None
-    release = open_release(f"{lake.uri}/releases/{job.release}" if job and lake else target)
+    release = (
+        open_release(f"{lake.uri}/releases/{job.release}")
+        if job and lake
+        else resolve_release(target, lake.uri if lake else None)
+    )
     jobs = [job] if job else read_jobs(release.lake, release.manifest.digest)
     chain = _Chain()
     for each in jobs:

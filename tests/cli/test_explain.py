@@ -138,7 +138,7 @@ def test_the_first_records_of_a_reason_are_shown(recipe_path: Path, sluice: RunS
         (("--reason", "curate_eror"), 2, "unknown reason curate_eror; did you mean curate_error?"),
         ((), 2, "give either REQUEST_ID or"),
         (("request-7", "--reason", "curate_error"), 2, "give either REQUEST_ID or"),
-        (("request-7", "--release", "2026-10-02-0123"), 2, "there is no whole release"),
+        (("request-7", "--release", "2026-10-02-0123"), 2, "2026-10-02-0123 of sums"),
     ],
 )
 def test_what_can_not_be_shown_is_told(
