@@ -37,5 +37,6 @@ def _error_of(path: Path, result: Recipe | ConfigError) -> ConfigError | None:
         suites = result.checks.suites if result.checks else ()
         read_suites((uri for uri in suites if "://" not in uri), path.absolute().parent)
     except ConfigError as error:
-        return error
+        place = f"{path}: {error.place}"
+        return ConfigError(error.message, place=place, value=error.value, hint=error.hint)
     return None

@@ -40,6 +40,15 @@ def test_every_recipe_of_a_folder_is_checked_and_one_wrong_one_is_exit_code_2(
     )
 
 
+def test_a_suite_that_is_not_there_is_named_with_its_recipe(
+    sluice: RunSluice, recipe: WriteRecipe
+) -> None:
+    path = recipe('[checks]\nsuites = ["mine.json"]\n')
+    result = sluice("validate", path)
+    assert result.code == 2
+    assert f"{path}: suite mine.json: no such file" in " ".join(result.err.split())
+
+
 def test_a_folder_without_recipes_is_wrong_too(sluice: RunSluice, tmp_path: Path) -> None:
     result = sluice("validate", tmp_path)
     assert result.code == 2
