@@ -135,7 +135,7 @@ def wait_for_server() -> None:
 
 def put_objects(number: int) -> Json:
     """Put log objects, for each hour as many, in two accounts."""
-    objects = run_path(str(HERE / "generate.py"))["objects"](RECORDS)
+    objects = run_path(str(HERE / "generate.py"))["objects"](RECORDS, hours=1)
     lines = [line for _, raw in objects for line in raw.splitlines(keepends=True)]
     s3 = new_client()
 
