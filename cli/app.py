@@ -87,6 +87,7 @@ job_commands = typer.Typer(help="List, watch and stop training jobs.", no_args_i
 job_commands.command("list", epilog=jobs.LIST_EPILOG)(jobs.list_jobs)
 job_commands.command("sync", epilog=jobs.SYNC_EPILOG)(jobs.sync)
 job_commands.command("watch", epilog=jobs.WATCH_EPILOG)(jobs.watch)
+job_commands.command("metrics", epilog=jobs.METRICS_EPILOG)(jobs.metrics)
 job_commands.command("stop", epilog=jobs.STOP_EPILOG)(jobs.stop)
 app.add_typer(job_commands, name="jobs", rich_help_panel="Training")
 

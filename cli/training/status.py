@@ -31,6 +31,7 @@ def status(
     from msgspec import to_builtins
 
     from bedrock_sluice.cli.console import people, print_json
+    from bedrock_sluice.cli.training.job_view import show_status
     from bedrock_sluice.flows.recipe.places import open_target
     from bedrock_sluice.flows.review.history import read_history, write_index
     from bedrock_sluice.flows.training.job import settle
@@ -53,7 +54,8 @@ def status(
             for name, states in releases.items()
             for each in states
         ]
-        print_json({"releases": rows, "jobs": [job._asdict() for job in jobs]})
+        states = [job._asdict() | {"advice": job.advice} for job in jobs]
+        print_json({"releases": rows, "jobs": states})
         return
     for name, states in releases.items():
         _show_releases(name, states)
@@ -62,8 +64,7 @@ def status(
     if not jobs:
         people.print("no job has been requested yet")
     for job in jobs:
-        message = f"{job.release}  job {job.job or '-'}: {job.status}; its prompts are {job.state}"
-        people.print(message, markup=False)
+        show_status(job)
 
 
 def _show_releases(name: str, releases: "Sequence[ReleaseState]") -> None:

@@ -10,7 +10,7 @@ less than 0.1 s each. `prepare_charts` starts it beforehand. The start holds the
 a thread beside other work gains nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,6 +151,57 @@ def draw_rewards(counts: Sequence[int], edges: tuple[float, float]) -> Chart:
     rows = [(f"{limits[k]:.4g} to {limits[k + 1]:.4g}", number) for k, number in enumerate(counts)]
     title, words = "Rewards of the logged responses", f"from {low:.4g} to {high:.4g}"
     return _histogram(title, words, "reward", limits, rows)
+
+
+def draw_steps(title: str, unit: str, series: Mapping[str, Sequence[tuple[int, float]]]) -> Chart:
+    """Draw lines over the steps of a training run: pairs of step and value, by the line's name.
+
+    There are at most two lines; the second is dashed, so that it differs in grey, too.
+    """
+    names = list(series)[:2]
+    values = [
+        {"step": step, "value": value, "series": name}
+        for name in names
+        for step, value in series[name]
+    ]
+    scales = {"stroke": [FIRST, SECOND], "strokeDash": [[1, 0], [6, 3]]}
+    by_series = {"field": "series", "type": "nominal", "sort": None}
+    styles = {
+        channel: {**by_series, "scale": {"domain": names, "range": styles[: len(names)]}}
+        for channel, styles in scales.items()
+    }
+    spec = {
+        "data": {"values": values},
+        "width": WIDTH,
+        "height": HEIGHT,
+        "mark": {"type": "line", "point": False, "strokeWidth": 2},
+        "encoding": {
+            "x": _quantity("step", axis={"title": "step", "grid": False, "tickMinStep": 1}),
+            "y": _quantity(
+                "value",
+                axis={"title": None, "tickCount": 5},
+                scale={"domain": _padded([each["value"] for each in values]), "nice": True},
+            ),
+            **(styles if len(names) > 1 else {"stroke": {"value": FIRST}}),
+        },
+    }
+    by_step = {name: dict(pairs) for name, pairs in series.items()}
+    steps = sorted({step for pairs in by_step.values() for step in pairs})
+    last = [f"{name} {pairs[-1][1]:.4g}" for name, pairs in series.items() if pairs]
+    return Chart(
+        title=title,
+        description=f"{len(steps):,} steps; last {', '.join(last)} ({unit})",
+        svg=_render(spec),
+        headings=("step", *(f"#{name}" for name in series)),
+        rows=[(step, *(by_step[name].get(step, "–") for name in series)) for step in steps],
+    )
+
+
+def _padded(values: Sequence[float]) -> list[float]:
+    """The range of values, with room above and below; a range of one value gets some, too."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    margin = 0.05 * (high - low) or 0.1 * abs(high) or 0.1
+    return [low - margin, high + margin]
 
 
 def _histogram(

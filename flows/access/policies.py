@@ -149,7 +149,7 @@ def _write_lake(grant: Grant) -> Iterator[Statement]:
 
 
 def _start_jobs(grant: Grant) -> Iterator[Statement]:
-    """Upload the lines, start a job and follow it."""
+    """Upload the lines, start a job, follow it, and stop it."""
     recipe, train = grant.recipe, grant.recipe.train
     if train is None:
         return
@@ -159,6 +159,12 @@ def _start_jobs(grant: Grant) -> Iterator[Statement]:
         yield object_statement(_S3_WRITE, lines, grant.conditions)
         if grant.keys:
             yield key_statement(_KEY_WRITE, grant.keys, "s3")
+    output = grant.folder(train.output_uri or "")
+    if output and choose_target(train).name == "nova":  # the metrics of a job
+        yield list_statement(output, grant.conditions)
+        yield object_statement(_S3_READ, output, grant.conditions)
+        if grant.keys:
+            yield key_statement(_KEY_READ, grant.keys, "s3")
     models = [m for m in (train.model, train.judge_model) if m and has_lifecycle(m)]
     if models:
         yield allow(["bedrock:GetFoundationModel"], [_model_arn(grant, m) for m in models])
@@ -172,11 +178,11 @@ def _control_jobs(grant: Grant, train: TrainSection) -> Iterator[Statement]:
         job, model = f"{start}:model-customization-job/*", f"{start}:custom-model/*"
         base = _model_arn(grant, train.model)
         yield allow(["bedrock:CreateModelCustomizationJob"], [base, model, job])
-        yield allow(["bedrock:GetModelCustomizationJob"], [job])
+        yield allow(["bedrock:GetModelCustomizationJob", "bedrock:StopModelCustomizationJob"], [job])
         yield allow(["bedrock:TagResource"], [job, model])
     elif target == "sagemaker":
         start = f"arn:{grant.partition}:sagemaker:{region}:{grant.account}"
-        actions = ["CreateTrainingJob", "DescribeTrainingJob", "AddTags"]
+        actions = ["CreateTrainingJob", "DescribeTrainingJob", "StopTrainingJob", "AddTags"]
         jobs = f"{start}:training-job/{grant.recipe.lineage}-*"
         yield allow([f"sagemaker:{action}" for action in actions], [jobs])
     if train.role_arn and target in PRINCIPALS:

@@ -317,6 +317,8 @@ class ReportSection(Section):
     content: Content = "masked"  # of the text of lines: all, nothing, or personal data masked
 
 
+HealthPolicy = Literal["warn", "stop"]
+
 TargetName = Literal["nova", "open_weight", "sagemaker"]
 """The services that train: see `flows.training.targets`."""
 
@@ -339,6 +341,7 @@ class TrainSection(Section):
     evaluator_arn: Text | None = None  # of sagemaker: the grader, registered in a hub
     model_package_group_arn: Text | None = None  # of sagemaker: where the model goes
     accept_eula: Flag = False  # of sagemaker: whether the model's license is accepted
+    on_unhealthy: HealthPolicy = "warn"  # what `sluice jobs watch` does about an unhealthy job
     judge_model: Text | None = None  # that the grader calls; its lifecycle is checked, too
     prices: dict[str, Any] | None = None  # see `estimate.Prices`
     budget: Annotated[float, Field(gt=0)] | None = None  # in the currency of the prices

@@ -38,6 +38,7 @@ from bedrock_sluice.lake.releases.release import Release
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.curate.trained_before import REGISTERED, RELEASED, RESERVED
 from bedrock_sluice.transforms.errors import ConfigError, RefusedError, SluiceError
+from bedrock_sluice.transforms.training.failures import advise
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -158,12 +159,21 @@ def _started_already(job: Job, client: Any) -> str | None:
 
 
 class Settled(NamedTuple):
-    """A release of a lineage: its job's last known status, and what that makes of its prompts."""
+    """A release of a lineage: its job's last known status, and what that makes of its prompts.
+
+    `message` is what the service says of a failure, and `advice` what to do about it.
+    """
 
     release: str  # its id
     job: str | None  # None where no request followed the reservation
     status: str
     state: str
+    message: str | None = None
+
+    @property
+    def advice(self) -> str | None:
+        """What to do about the failure; None if its message is not known."""
+        return advise(self.message) if self.message else None
 
 
 def settle(
@@ -197,6 +207,16 @@ def _connect(name: TargetName, place: Place) -> Any:
     return TARGETS[name].connect(place)
 
 
+def connect_to(target: Target, record: JobRequest, client_of: ClientOf | None = None) -> Any:
+    """Make a client for the service that runs a job, where it runs.
+
+    Raises:
+        OutsideError: the settings lack something, such as a key.
+    """
+    place = Place(record.region or None, record.endpoint)
+    return client_of(place.region) if client_of else target.connect(place)
+
+
 def target_of(record: JobRequest) -> Target:
     """Return the target of a job.
 
@@ -221,13 +241,15 @@ def _settle(
     release, last, earlier_end = use.release_id(), use.job_request(), use.job_end()
     job = last.job if last else None
     if earlier_end:
-        return Settled(release, job, earlier_end.status, use.state)
+        return Settled(release, job, earlier_end.status, use.state, earlier_end.message)
     requests = [(claim, use.job_request(claim.number)) for claim in use.claims]
     ends = [(c, status(use, c.number, a) if a else JobEnd(UNKNOWN)) for c, a in requests]
     for claim, end in ends:
         if end.job_arn and use.job_start(claim.number) is None:  # its answer was lost
             claim.start(end.job_arn)
-    return Settled(release, job, *_write_down(use, ends, is_void=release in never_started))
+    status_now, state = _write_down(use, ends, is_void=release in never_started)
+    message = next((end.message for _, end in reversed(ends) if end.message), None)
+    return Settled(release, job, status_now, state, message)
 
 
 def _write_down(

@@ -15,7 +15,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One training job: its request, which release it is for, and what is recorded of its end.
 
     `release` is `<name>/<id>`, and `digest` the digest of the release by which the registry files
-    the request. The ARNs are None until Bedrock has named them.
+    the request. The ARNs are None until Bedrock has named them. `message` is what the service says
+    of a failure.
     """
 
     lineage: str
@@ -27,6 +28,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     job_arn: str | None
     model_arn: str | None
+    message: str | None
     request: JobRequest
 
 
@@ -72,5 +74,6 @@ def _jobs_of(lineage: str, use: Use) -> Iterator[JobRecord]:
             status=end.status if end else REQUESTED,
             job_arn=job_arn,
             model_arn=end.model_arn if end else None,
+            message=end.message if end else None,
             request=request,
         )

@@ -74,11 +74,15 @@ class JobStart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JobEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How a job ended: a status of Bedrock's, or why there is none; ARNs of the job, its model."""
+    """How a job ended: a status of Bedrock's, or why there is none; ARNs of the job, its model.
+
+    `message` is what the service says of a failure: no text of ours, and not to be trusted.
+    """
 
     status: str
     job_arn: str | None = None
     model_arn: str | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

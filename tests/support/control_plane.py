@@ -59,6 +59,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Handler]] = {
     ("POST", TUNINGS): ("CreateFineTuningJob", openai_api.create_job),
     ("GET", TUNINGS): ("ListFineTuningJobs", openai_api.list_jobs),
     ("GET", f"{TUNINGS}/(?P<id>[^/]+)"): ("GetFineTuningJob", openai_api.get_job),
+    ("GET", f"{TUNINGS}/(?P<id>[^/]+)/events"): ("ListFineTuningEvents", openai_api.list_events),
     ("POST", f"{TUNINGS}/(?P<id>[^/]+)/cancel"): ("CancelFineTuningJob", openai_api.cancel_job),
 }
 SAGEMAKER: dict[str, Handler] = {

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import polars as pl
+
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.recipe.sections import TargetName, TrainSection
 from bedrock_sluice.lake.releases.registry import JobEnd, JobRequest
@@ -139,6 +141,14 @@ class Target(Protocol):
 
     def stop(self, client: Any, record: JobRequest, job_id: str | None) -> None:
         """Ask the service to stop a job that runs; its status says when that is done.
+
+        Raises:
+            SluiceError: by what to do.
+        """
+        ...
+
+    def metrics(self, client: Any, record: JobRequest, job_id: str) -> pl.DataFrame | None:
+        """The metrics of a job so far, `METRICS`; None if the service gives none.
 
         Raises:
             SluiceError: by what to do.

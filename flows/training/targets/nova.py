@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import polars as pl
 from botocore.exceptions import ClientError
 
 from bedrock_sluice.flows.recipe import Recipe
@@ -30,6 +31,7 @@ from bedrock_sluice.flows.training.targets.base import (
     without_none,
 )
 from bedrock_sluice.flows.training.targets.boto import BotoTarget
+from bedrock_sluice.flows.training.targets.output_files import read_output
 from bedrock_sluice.flows.training.targets.upload import upload_files
 from bedrock_sluice.lake.aws import error_code
 from bedrock_sluice.lake.releases.registry import JobEnd, JobRequest
@@ -136,7 +138,8 @@ class NovaTarget(BotoTarget):
                 if error_code(error) == "ResourceNotFoundException":
                     return JobEnd(UNKNOWN)
                 raise
-        return JobEnd(answer["status"], answer["jobArn"], answer.get("outputModelArn"))
+        model, message = answer.get("outputModelArn"), answer.get("failureMessage")
+        return JobEnd(answer["status"], answer["jobArn"], model, message)
 
     def stop(
         self,
@@ -147,6 +150,15 @@ class NovaTarget(BotoTarget):
         """See `Target.stop`."""
         with explain_refusals(record.job, STOP_OPERATION):
             client.stop_model_customization_job(jobIdentifier=record.job)
+
+    def metrics(
+        self,
+        client: BedrockClient,  # noqa: ARG002 - they are files on S3
+        record: JobRequest,
+        job_id: str,
+    ) -> pl.DataFrame | None:
+        """See `Target.metrics`: what the job has written below its output prefix."""
+        return read_output(record.request["outputDataConfig"]["s3Uri"], job_id.rpartition("/")[2])
 
 
 def _lambda_arn(recipe: Recipe) -> str | None:

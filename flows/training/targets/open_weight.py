@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import boto3
+import polars as pl
 
 from bedrock_sluice.flows.recipe.sections import TargetName
 from bedrock_sluice.flows.training.targets.base import (
@@ -39,6 +41,7 @@ from bedrock_sluice.transforms.errors import (
     SluiceError,
     TransientError,
 )
+from bedrock_sluice.transforms.training.metrics import METRICS, read_event
 
 KEY_VARIABLES: Final = ("AWS_BEARER_TOKEN_BEDROCK", "OPENAI_API_KEY")
 TOKEN_KEY = "sluice:token"  # noqa: S105 - a name
@@ -46,6 +49,7 @@ MAX_METADATA = 16
 MAX_KEY_CHARS, MAX_VALUE_CHARS = 64, 512
 NOT_FOUND = 404  # HTTP
 PAGE_JOBS = 100
+PAGE_EVENTS, MAX_EVENTS = 100, 20_000  # of a job; the newest
 TIMEOUT_SECONDS = 60.0
 WAIT_SECONDS, WAITS = 2.0, 15  # for the job of another process that claimed the release first
 
@@ -173,7 +177,8 @@ class OpenWeightTarget:
         if job is None:
             return JobEnd(UNKNOWN)
         status = _STATUSES.get(job.status, IN_PROGRESS)
-        return JobEnd(status, job.id, job.fine_tuned_model if status == COMPLETED else None)
+        model = job.fine_tuned_model if status == COMPLETED else None
+        return JobEnd(status, job.id, model, _failure(job) if status == FAILED else None)
 
     def stop(self, client: OpenAiClient, record: JobRequest, job_id: str | None) -> None:
         """See `Target.stop`."""
@@ -182,6 +187,22 @@ class OpenWeightTarget:
             raise ConfigError(f"job {record.job}: the service has no such job")
         with explain_openai(record.job):
             client.api.fine_tuning.jobs.cancel(identifier)
+
+    def metrics(
+        self,
+        client: OpenAiClient,
+        record: JobRequest,
+        job_id: str,
+    ) -> pl.DataFrame | None:
+        """See `Target.metrics`: the events of the job that are metrics."""
+        tables = [METRICS.to_frame()]
+        with explain_openai(record.job):
+            events = client.api.fine_tuning.jobs.list_events(job_id, limit=PAGE_EVENTS)
+            for event in islice(events, MAX_EVENTS):
+                if event.type == "metrics" and isinstance(event.data, dict):
+                    tables.append(read_event(event.data))
+        # The newest come first.
+        return pl.concat(tables).unique(["side", "step", "metric"], keep="first")
 
     def made_nothing(self, error: BaseException | None) -> bool:
         """See `Target.made_nothing`: the request was at fault, or never left this machine."""
@@ -210,6 +231,12 @@ class OpenWeightTarget:
                     if (job.metadata or {}).get(TOKEN_KEY) == token:
                         return job
         return None
+
+
+def _failure(job: Any) -> str | None:
+    """Why a job failed: the code and the message of its error."""
+    texts = [getattr(job.error, name, None) for name in ("code", "message")]
+    return ": ".join(filter(None, texts)) or None
 
 
 def _file_names(job: JobDraft) -> list[str]:

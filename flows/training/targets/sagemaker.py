@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import polars as pl
 from botocore.exceptions import ClientError
 
 from bedrock_sluice.flows.recipe.sections import TargetName
@@ -157,8 +158,8 @@ class SageMakerTarget(BotoTarget):
                 if error_code(error) in _MISSING_CODES:
                     return JobEnd(UNKNOWN)
                 raise
-        model = answer.get("OutputModelPackageArn")
-        return JobEnd(answer["TrainingJobStatus"], answer["TrainingJobArn"], model)
+        model, message = answer.get("OutputModelPackageArn"), answer.get("FailureReason")
+        return JobEnd(answer["TrainingJobStatus"], answer["TrainingJobArn"], model, message)
 
     def stop(
         self,
@@ -169,6 +170,10 @@ class SageMakerTarget(BotoTarget):
         """See `Target.stop`."""
         with explain_refusals(record.job, SAGEMAKER_STOP_OPERATION):
             client.stop_training_job(TrainingJobName=record.job)
+
+    def metrics(self, client: Any, record: JobRequest, job_id: str) -> pl.DataFrame | None:  # noqa: ARG002 - none are documented
+        """See `Target.metrics`: AWS documents none for serverless jobs."""
+        return None
 
 
 def _rows_uri(job: JobDraft) -> str:

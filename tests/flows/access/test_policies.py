@@ -51,7 +51,8 @@ def on_aws(bucket: str, sums: Path) -> Path:
         root.put_new(f"in/logs/{entry.key}", sums.parent / "logs" / entry.key)
     root.put_new("labels/answers.csv", b"request_id,final_answer\nrequest-1,2\n")
     text = sums.read_text().replace('"lake"', f'"s3://{bucket}/lake"')
-    train = "\n".join(f'{key} = "{value}"' for key, value in TRAIN["nova"].items())
+    section = TRAIN["nova"] | {"output_uri": f"s3://{bucket}/models", "on_unhealthy": "stop"}
+    train = "\n".join(f'{key} = "{value}"' for key, value in section.items())
     sums.write_text(
         text.replace('"logs"', f'"s3://{bucket}/in/logs"')
         + f'[answer]\nfrom = ["labels", "logged"]\nlabels = "s3://{bucket}/labels/answers.csv"\n'
@@ -97,8 +98,14 @@ def allows(statement: Json, need: Need) -> bool:
 
 
 def test_the_calls_of_a_whole_run_are_what_the_policies_allow(
-    on_aws: Path, sluice: RunSluice, control_plane: ControlPlane, calls: list[Any]
+    on_aws: Path,
+    sluice: RunSluice,
+    control_plane: ControlPlane,
+    calls: list[Any],
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("bedrock_sluice.flows.training.watch.time.sleep", lambda _: None)
     policies = json.loads(sluice("iam", on_aws).out)
     assert not calls
     assert sluice("pull", on_aws).code == 0
@@ -107,6 +114,16 @@ def test_the_calls_of_a_whole_run_are_what_the_policies_allow(
     release = build.out.strip()
     assert sluice("approve", release, "--by", "Dana").code == 0
     assert sluice("train", release, "--recipe", on_aws).code == 0
+    (job,) = control_plane.jobs
+    name = f"models/model-customization-job-{job.id}/training_artifacts/metrics.csv"
+    number = len(calls)
+    rows = "".join(f"{step},{float(step < 20)}\n" for step in range(40))
+    S3Store(f"s3://{bucket}").put_new(name, f"step,reward\n{rows}".encode())
+    del calls[number:]  # what the job itself writes
+    watch = sluice("jobs", "watch", on_aws)
+    assert (watch.code, "is unhealthy (collapse" in watch.err) == (1, True)
+    assert control_plane.count("StopModelCustomizationJob") == 1
+    assert sluice("train", release, "--recipe", on_aws).code == 0  # another attempt
     control_plane.end()
     assert "Completed" in sluice("status", on_aws).err
     statements = [each for name in CALLER for each in policies[name]["Statement"]]

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from support.rft.state import (
     ACCOUNT,
+    CONTENT,
     MAX_LINES,
     MIN_LINES,
     MODELS,
@@ -118,3 +119,17 @@ def cancel_job(plane: ControlPlane, region: str, body: Json) -> tuple[Json, int]
     job = plane.find_job("openai", body["id"], Fault("not_found", 404))
     job.status, job.ended_at = "Stopped", STARTED + timedelta(hours=1)
     return tuning(job), 200
+
+
+def list_events(plane: ControlPlane, _: str, body: Json) -> tuple[Json, int]:
+    """A page of events, the newest first."""
+    plane.find_job("openai", body["id"], Fault("not_found", 404))
+    events = [
+        {"id": f"event-{n}", "object": "fine_tuning.job.event", "created_at": n, "level": "info"}
+        | {"message": CONTENT, "type": "metrics", "data": data}
+        for n, data in enumerate(plane.events)
+    ]
+    if after := body.get("after"):
+        events = events[[each["id"] for each in events].index(after) + 1 :]
+    limit = int(body.get("limit", 20))
+    return {"object": "list", "data": events[:limit], "has_more": len(events) > limit}, 200

@@ -80,6 +80,7 @@ class ControlPlane:
     jobs: list[FakeJob] = field(default_factory=list)
     files: dict[str, Json] = field(default_factory=dict)
     deployments: list[Json] = field(default_factory=list)
+    events: list[Json] = field(default_factory=list)  # of the OpenAI-compatible jobs, newest first
     lifecycles: dict[str, Json] = field(default_factory=dict)  # by model id; others are active
     logging: dict[str, Json] = field(default_factory=dict)  # configurations by Region
     missing: set[str] = field(default_factory=set)  # ARNs (roles, Lambdas), ids of models
