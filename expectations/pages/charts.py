@@ -180,7 +180,7 @@ def draw_steps(title: str, unit: str, series: Mapping[str, Sequence[tuple[int, f
             "y": _quantity(
                 "value",
                 axis={"title": None, "tickCount": 5},
-                scale={"domain": _padded([each["value"] for each in values]), "nice": True},
+                scale={"domain": _pad_range([each["value"] for each in values]), "nice": True},
             ),
             **(styles if len(names) > 1 else {"stroke": {"value": FIRST}}),
         },
@@ -197,7 +197,7 @@ def draw_steps(title: str, unit: str, series: Mapping[str, Sequence[tuple[int, f
     )
 
 
-def _padded(values: Sequence[float]) -> list[float]:
+def _pad_range(values: Sequence[float]) -> list[float]:
     """The range of values, with room above and below; a range of one value gets some, too."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     margin = 0.05 * (high - low) or 0.1 * abs(high) or 0.1

@@ -178,7 +178,8 @@ def _control_jobs(grant: Grant, train: TrainSection) -> Iterator[Statement]:
         job, model = f"{start}:model-customization-job/*", f"{start}:custom-model/*"
         base = _model_arn(grant, train.model)
         yield allow(["bedrock:CreateModelCustomizationJob"], [base, model, job])
-        yield allow(["bedrock:GetModelCustomizationJob", "bedrock:StopModelCustomizationJob"], [job])
+        actions = ["GetModelCustomizationJob", "StopModelCustomizationJob"]
+        yield allow([f"bedrock:{action}" for action in actions], [job])
         yield allow(["bedrock:TagResource"], [job, model])
     elif target == "sagemaker":
         start = f"arn:{grant.partition}:sagemaker:{region}:{grant.account}"

@@ -56,5 +56,5 @@ def collect_metrics(
         return JobMetrics(read_metrics(lake, record), f"could not be read: {error}")
     if values is None:
         return JobMetrics(read_metrics(lake, record), NO_METRICS)
-    stored = add_metrics(lake, record, values)
-    return JobMetrics(stored, NOTHING_YET if stored.is_empty() else None)
+    all_values = add_metrics(lake, record, values)
+    return JobMetrics(all_values, NOTHING_YET if all_values.is_empty() else None)

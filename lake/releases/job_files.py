@@ -91,15 +91,15 @@ def add_metrics(lake: Store, record: JobRecord, values: pl.DataFrame) -> pl.Data
     Raises:
         IntegrityError: A stored file is not what was written.
     """
-    stored = read_metrics(lake, record)
-    new_values = values.join(stored, on=list(METRICS), how="anti", maintain_order="left")
+    stored_values = read_metrics(lake, record)
+    new_values = values.join(stored_values, on=list(METRICS), how="anti", maintain_order="left")
     if new_values.is_empty():
-        return stored
+        return stored_values
     rows = [_Value(*row) for row in new_values.select(*METRICS).iter_rows()]
     content = _encode(MetricsFile(job=record.name, values=rows))
     digest = sha256(content).hexdigest()[:DIGEST_DIGITS]
     lake.put_new(f"{_folder(record)}metrics-{digest}.json", content)
-    together = pl.concat([stored, new_values.select(*METRICS)])
+    together = pl.concat([stored_values, new_values.select(*METRICS)])
     return together.unique(_KEY, keep="last", maintain_order=True).sort(_KEY)
 
 

@@ -66,7 +66,7 @@ def find_collapse(values: pl.DataFrame) -> HealthFinding | None:
 
 
 def find_no_signal(values: pl.DataFrame) -> HealthFinding | None:
-    """Whether the reward of the last third of the steps is no higher than that of the first."""
+    """Whether the reward of the last third of the steps does not exceed that of the first."""
     steps, rewards = _numbers(values, "reward")
     if rewards.size < MIN_STEPS_OF_SIGNAL:
         return None

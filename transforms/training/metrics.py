@@ -88,7 +88,7 @@ def read_csv(content: bytes, side: Side) -> pl.DataFrame:
 
 
 def read_event(values: Mapping[str, object], step_key: str = "step") -> pl.DataFrame:
-    """Read the values of one step, as an event has them: `METRICS`; what is no number is left out.
+    """Read the values of one step, as an event has them: `METRICS`; other values are left out.
 
     Names that begin with `val` are of the validation side.
     """

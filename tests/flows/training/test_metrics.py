@@ -202,10 +202,10 @@ def test_a_failure_is_shown_with_what_to_do_and_an_unknown_one_as_it_is(
     message = "[red]Lambda timed out[/red] \x1b[31m"
     control_plane.end("Failed", message)
     sleep_until(lambda wait: None)
-    watched = sluice("jobs", "watch", lake)
-    listed = sluice("jobs", "list", lake)
-    assert watched.code == 1
-    for text in (watched.err, listed.err):
+    watching = sluice("jobs", "watch", lake)
+    listing = sluice("jobs", "list", lake)
+    assert watching.code == 1
+    for text in (watching.err, listing.err):
         assert "[red]Lambda timed out[/red] \ufffd[31m" in text
         assert "what to do: raise the timeout of the grader's Lambda" in text
     train(target)  # another attempt

@@ -96,10 +96,10 @@ def test_a_planted_fault_is_found_by_its_rule(rule: str) -> None:
 
 def test_fifty_clean_runs_raise_no_alarm_at_any_step() -> None:
     alarms = {
-        (seed, steps): found
+        (seed, steps): alarm
         for seed in range(50)
         for steps in range(5, STEPS + 1, 5)
-        if (found := rules(clean_run(seed), steps))
+        if (alarm := rules(clean_run(seed), steps))
     }
     assert alarms == {}
 
