@@ -54,8 +54,8 @@ def status(
             for name, states in releases.items()
             for each in states
         ]
-        states = [job._asdict() | {"advice": job.advice} for job in jobs]
-        print_json({"releases": rows, "jobs": states})
+        job_rows = [job._asdict() | {"advice": job.advice} for job in jobs]
+        print_json({"releases": rows, "jobs": job_rows})
         return
     for name, states in releases.items():
         _show_releases(name, states)

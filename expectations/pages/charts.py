@@ -164,11 +164,12 @@ def draw_steps(title: str, unit: str, series: Mapping[str, Sequence[tuple[int, f
         for name in names
         for step, value in series[name]
     ]
-    scales = {"stroke": [FIRST, SECOND], "strokeDash": [[1, 0], [6, 3]]}
+    domain = _pad_range([value for name in names for _, value in series[name]])
+    ranges: Spec = {"stroke": [FIRST, SECOND], "strokeDash": [[1, 0], [6, 3]]}
     by_series = {"field": "series", "type": "nominal", "sort": None}
     styles = {
-        channel: {**by_series, "scale": {"domain": names, "range": styles[: len(names)]}}
-        for channel, styles in scales.items()
+        channel: {**by_series, "scale": {"domain": names, "range": range_[: len(names)]}}
+        for channel, range_ in ranges.items()
     }
     spec = {
         "data": {"values": values},
@@ -180,7 +181,7 @@ def draw_steps(title: str, unit: str, series: Mapping[str, Sequence[tuple[int, f
             "y": _quantity(
                 "value",
                 axis={"title": None, "tickCount": 5},
-                scale={"domain": _pad_range([each["value"] for each in values]), "nice": True},
+                scale={"domain": domain, "nice": True},
             ),
             **(styles if len(names) > 1 else {"stroke": {"value": FIRST}}),
         },

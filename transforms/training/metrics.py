@@ -113,7 +113,7 @@ def _clean(rows: pl.DataFrame) -> pl.DataFrame:
         .with_columns(
             pl.col("step").cast(pl.Int64), pl.col("metric").str.slice(0, MAX_NAME_CHARACTERS)
         )
-        .cast(dict(METRICS))
+        .cast(METRICS)
         .unique(["side", "step", "metric"], keep="last", maintain_order=True)
         .sort("side", "step", "metric")
     )
