@@ -1,4 +1,4 @@
-"""What a training job's parts cost, as the recipe says. Prices change, so none is built in."""
+"""What training and serving a model cost, as the recipe says. Prices change; none is built in."""
 
 from dataclasses import dataclass, fields
 from math import isfinite
@@ -9,6 +9,8 @@ from bedrock_sluice.transforms.errors import ConfigError
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
     """What things cost, in one currency, as the recipe says.
+
+    Those of `current` and `tuned` are of serving the model that answers now, and the trained one.
 
     A job that is paid by the hour needs `generated_tokens_per_hour`, as seen with an earlier one.
 
@@ -24,6 +26,11 @@ class Prices:
     per_1k_judge_output_tokens: float = 0.0
     per_hour: float = 0.0
     generated_tokens_per_hour: float = 0.0
+    current_per_1k_input_tokens: float = 0.0
+    current_per_1k_output_tokens: float = 0.0
+    tuned_per_1k_input_tokens: float = 0.0
+    tuned_per_1k_output_tokens: float = 0.0
+    tuned_per_hour: float = 0.0
 
     def __post_init__(self) -> None:
         numbers = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "currency"}
@@ -34,3 +41,10 @@ class Prices:
             raise ConfigError("[train.prices] has no price; give one, or leave the table out")
         if self.per_hour and not self.generated_tokens_per_hour:
             raise ConfigError("[train.prices] per_hour needs generated_tokens_per_hour beside it")
+
+    @property
+    def has_serving(self) -> bool:
+        """Whether it is known what serving costs, now and with the tuned model."""
+        current = self.current_per_1k_input_tokens or self.current_per_1k_output_tokens
+        tuned = self.tuned_per_1k_input_tokens or self.tuned_per_1k_output_tokens
+        return bool(current and (tuned or self.tuned_per_hour))

@@ -1,5 +1,6 @@
 """What a job over a release would take, and whether budget and length of prompts allow it."""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from bedrock_sluice.rewards.estimate import (
     read_rollouts,
     summary_lines,
 )
+from bedrock_sluice.rewards.serving import Serving, Traffic, estimate_serving
 from bedrock_sluice.rewards.templates.base import template_named
 from bedrock_sluice.transforms.chat.messages import Message
 from bedrock_sluice.transforms.chat.tokens import estimate_tokens
@@ -60,6 +62,31 @@ def estimate_release(release: ReleaseFiles, recipe: Recipe) -> Estimate:
         judge=JUDGE if template.grader == JUDGE_GRADER else None,
         prices=recipe.train.price_table(),
     )
+
+
+def compare_serving(release: ReleaseFiles, recipe: Recipe, job: Estimate) -> Serving | str | None:
+    """Return what serving costs before and after the job; or in words why that is not known.
+
+    None if the recipe has no prices of serving.
+
+    The traffic is that of the window: all selected records, with prompts as long as those of the
+    lines, and responses as long as those that were graded.
+    """
+    prices = recipe.train.price_table() if recipe.train else None
+    if job.cost is None or prices is None or not prices.has_serving:
+        return None
+    manifest, window = release.manifest, recipe.window
+    if window.since is None or window.until is None:
+        return "the window of the release has no start or no end"
+    if manifest.readiness is None or manifest.readiness.mean_response_tokens is None:
+        return "no grader was tried, so the length of responses is not known"
+    requests = next(each.kept for each in manifest.stages if each.stage == "select")
+    traffic = Traffic(
+        requests_per_day=requests / ((window.until - window.since) / timedelta(days=1)),
+        prompt_tokens=float(prompt_tokens(release, TRAIN).mean() or 0.0),  # type: ignore[arg-type]
+        response_tokens=manifest.readiness.mean_response_tokens,
+    )
+    return estimate_serving(traffic, job.cost, prices)
 
 
 def check_lengths(release: Release, train: TrainSection) -> str:

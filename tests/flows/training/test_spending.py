@@ -75,7 +75,7 @@ def test_without_prices_only_quantities_are_told(
 
 
 def test_prices_make_a_range_and_logged_lengths_its_lower_end(
-    build_release: Callable[..., str], sluice: RunSluice, tmp_path: Path
+    build_release: Callable[..., str], recipe: WriteRecipe, sluice: RunSluice, tmp_path: Path
 ) -> None:
     (tmp_path / "grader.py").write_text(
         "def lambda_handler(event, _):\n"
@@ -99,6 +99,26 @@ def test_prices_make_a_range_and_logged_lengths_its_lower_end(
     assert output["cost"]["currency"] == "EUR"
     assert sluice("estimate", release).err.rstrip().endswith("EUR")
 
+    def compare(*prices: str) -> tuple[Json, str]:
+        table = PRICES.replace(" }", f", {', '.join(prices)} }}")
+        path = recipe(f"{grader}{TRAIN}validation = false\n{table}", name="priced.toml")
+        run = ("estimate", release, "--recipe", path)
+        return json.loads(sluice(*run, "--json").out)["serving"], sluice(*run).err
+
+    serving, text = compare("current_per_1k_output_tokens = 3", "tuned_per_1k_output_tokens = 1")
+    thousands = 30 * 150 * readiness["mean_response_tokens"] / 1_000  # of a window of one day
+    assert serving["requests"] == 30 * 150
+    assert serving["current_cost"] == pytest.approx(3 * thousands)
+    assert serving["tuned_cost"] == pytest.approx(thousands)
+    days = {end: ceil(output["cost"][end] / (2 * thousands / 30)) for end in ("low", "high")}
+    assert serving["payback_days"] == days
+    assert f"payback: after {days['low']} to {days['high']} days" in text
+
+    serving, text = compare("current_per_1k_output_tokens = 0.001", "tuned_per_hour = 2")
+    assert serving["tuned_cost"] == 2 * 24 * 30
+    assert serving["payback_days"] is None
+    assert "payback: never" in text
+
 
 def test_a_judge_is_counted(sums: Path, recipe: WriteRecipe, sluice: RunSluice) -> None:
     assert sums.exists()
@@ -119,6 +139,11 @@ def test_settings_given_after_the_build_are_those_of_the_estimate(
     )
     assert now["rollouts"]["low"] == 2 * then["rollouts"]["low"]
     assert (then["cost"], now["cost"]["currency"]) == (None, "EUR")
+    serving = ", current_per_1k_output_tokens = 3, tuned_per_hour = 2 }"
+    priced = recipe(GRADER + TRAIN + PRICES.replace(" }", serving), name="priced.toml")
+    assert "serving: not told; no grader was tried" in (
+        sluice("estimate", release, "--recipe", priced).err
+    )
 
 
 def test_lines_over_the_jobs_prompt_length_are_told_and_too_many_refused(
