@@ -94,7 +94,7 @@ app.add_typer(job_commands, name="jobs", rich_help_panel="Training")
 reviews = typer.Typer(help="Judge single lines of a release.", no_args_is_help=True)
 reviews.command("sheet", epilog=review.SHEET_EPILOG)(review.sheet)
 reviews.command("apply", epilog=review.APPLY_EPILOG)(review.apply)
-app.add_typer(reviews, name="review", rich_help_panel="Training")
+app.add_typer(reviews, name="review", rich_help_panel="Review")
 
 
 def main() -> None:

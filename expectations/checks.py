@@ -59,9 +59,20 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def measurement(self) -> str:
         """What was measured and what is allowed, in words."""
+        return f"measured: {self.measured_in_words}; limit: {self.limit_in_words}"
+
+    @property
+    def measured_in_words(self) -> str:
+        """What was measured, with its unit."""
+        if self.measured is None:
+            return _text(None)
         space = "" if self.unit.startswith("%") else " "
-        unit = "" if self.measured is None else f"{space}{self.unit}"
-        return f"measured: {_text(self.measured)}{unit}; limit: {self.limit}"
+        return f"{_text(self.measured)}{space}{self.unit}"
+
+    @property
+    def limit_in_words(self) -> str:
+        """What is allowed; of a unit, only `%` is repeated."""
+        return f"{self.limit}%" if self.unit.startswith("%") else str(self.limit)
 
 
 class _Version(msgspec.Struct):

@@ -76,7 +76,13 @@ def _show(comparison: "Comparison") -> None:
         shifts.add_column(heading, justify="right")
     shifts.add_column("verdict")
     for each in comparison.shifts:
-        middles = [escape(printable(_middle(value))) for value in (each.before, each.after)]
+        middles = [
+            escape(printable(_middle(value, share)))
+            for value, share in (
+                (each.before, each.share_before),
+                (each.after, each.share_after),
+            )
+        ]
         measure = each.measure.replace("_", " ")
         shifts.add_row(
             measure, *middles, f"{each.index:.2f}", f"{each.by_chance:.2f}", each.verdict
@@ -87,5 +93,7 @@ def _show(comparison: "Comparison") -> None:
         people.print(f"{printable(word.word)}: {share}", markup=False)
 
 
-def _middle(value: float | str | None) -> str:
-    return f"{value:,.0f}" if isinstance(value, int | float) else str(value or "–")
+def _middle(value: float | str | None, share: float | None) -> str:
+    if isinstance(value, int | float):
+        return f"{value:,.0f}"
+    return str(value or "–") + ("" if share is None else f" {share:.0%}")

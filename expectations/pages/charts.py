@@ -242,7 +242,7 @@ def _histogram(
 def _stacked_bars(
     bars: Sequence[tuple[str, tuple[int, int]]], series: tuple[str, str], unit: str
 ) -> Markup:
-    """Render lying bars of two parts, with the number of the first part at their ends."""
+    """Render lying bars of two parts, with the sum of both parts at their ends."""
     # A name may occur twice; `row` keeps the bars apart.
     names = [_label(name) for name, _ in bars]
     values = [
@@ -251,7 +251,7 @@ def _stacked_bars(
         for i, number in enumerate(numbers)
     ]
     ends = [
-        {"row": k, "end": sum(numbers), "label": format_number(numbers[0])}
+        {"row": k, "end": sum(numbers), "label": format_number(sum(numbers))}
         for k, (_, numbers) in enumerate(bars)
     ]
     most = max((sum(numbers) for _, numbers in bars), default=0)

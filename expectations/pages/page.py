@@ -4,6 +4,7 @@ A page is a template that extends `base.html.j2`. Its style, and its script if i
 the page; the Content-Security-Policy names their digests, so a browser runs and loads nothing else.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Iterable
 from functools import cache
@@ -11,12 +12,14 @@ from hashlib import sha256
 from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bedrock_sluice.transforms.printable import printable
 
 STYLE = "page.css"
 TITLE_CHARACTERS = 120  # in the margin of a printed page
+SMALLEST_SHARE = 0.0005  # less would be rounded to 0.0%
+_CODE = re.compile(r"`([^`]+)`")
 
 
 def render_page(
@@ -79,6 +82,8 @@ def _environment() -> Environment:
     environment.filters["join"] = _join
     environment.filters["number"] = format_number
     environment.filters["percent"] = format_percent
+    environment.filters["code"] = _mark_code
+    environment.filters["sentence"] = _as_sentence
     return environment
 
 
@@ -96,6 +101,19 @@ def _join(values: Iterable[object], separator: str = ", ") -> str:
     return separator.join(str(value) for value in values)
 
 
+def _mark_code(text: str) -> Markup:
+    """Return a text in which `code` between backticks is an element; the rest is escaped."""
+    parts = _CODE.split(printable(text))
+    pieces = [escape(each) for each in parts]
+    pieces[1::2] = [Markup("<code>{}</code>").format(each) for each in parts[1::2]]
+    return Markup("").join(pieces)
+
+
+def _as_sentence(text: str) -> str:
+    """Return a text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def format_number(number: float | None) -> str:
     """Return a number with separators of thousands, four digits of a fraction; – for none."""
     if number is None:
@@ -105,4 +123,6 @@ def format_number(number: float | None) -> str:
 
 def format_percent(share: float | None) -> str:
     """Return a share from 0 to 1 in percent, with one decimal; – for none."""
-    return "–" if share is None else f"{share:.1%}"
+    if share is None:
+        return "–"
+    return "<0.1%" if 0 < share < SMALLEST_SHARE else f"{share:.1%}"

@@ -10,6 +10,15 @@ from dataclasses import dataclass
 from bedrock_sluice.expectations.checks import Check
 from bedrock_sluice.expectations.pages.charts import Chart, draw_days, draw_lengths, draw_rewards
 from bedrock_sluice.expectations.pages.page import render_page
+from bedrock_sluice.expectations.pages.words import (
+    CHANGES,
+    DUPLICATES,
+    LEAKS,
+    LENGTHS,
+    REASONS,
+    ROW_USES,
+    STAGES,
+)
 from bedrock_sluice.transforms.facts.readiness_facts import ReadinessFacts
 from bedrock_sluice.transforms.facts.release_facts import (
     AnswerFacts,
@@ -29,7 +38,9 @@ from bedrock_sluice.transforms.review.figures import (
     describe_errors,
 )
 from bedrock_sluice.transforms.review.lines_to_read import LineToRead
-from bedrock_sluice.transforms.review.slices import SliceFacts
+from bedrock_sluice.transforms.review.slices import SliceFacts, SliceValue
+
+SHOWN_EXAMPLES = 3  # of what breaks a check
 
 SECTIONS = {
     "about": "What this release is",
@@ -84,12 +95,15 @@ class Funnel:
 class Changes:
     """The comparison with an earlier release: the last approved one, or else the one before.
 
+    `rules_removed` and `rules_added` are sentences about the recipe that hold for only one of both.
     `parent` is the release before, and `overrides` are approvals of it though the gate rejected it.
     """
 
     base: str
     is_approved: bool
     comparison: Comparison
+    rules_removed: Sequence[str] = ()
+    rules_added: Sequence[str] = ()
     parent: str = ""
     overrides: Sequence[Signature] = ()
 
@@ -174,7 +188,9 @@ class Origin:
 class ReportFacts:
     """What the report shows: the release, its checks, and one field for each of `SECTIONS`.
 
-    `place` is the path or URI of the release, as commands take it.
+    `place` is the path or URI of the release, as commands take it. `needs` says what the recipe
+    asks for before a training that is missing still, and `roles` in which roles. `may_override`
+    tells whether people may approve a release that the gate rejected.
     """
 
     name: str
@@ -185,6 +201,9 @@ class ReportFacts:
     counts: Counts
     checks: Sequence[Check]
     signatures: Sequence[Signature]
+    needs: Sequence[str] = ()
+    roles: Sequence[str] = ()
+    may_override: bool = False
     about: About
     funnel: Funnel
     changes: Changes | None
@@ -217,6 +236,14 @@ def render_report(facts: ReportFacts) -> str:
         warnings=[check for check in facts.checks if check.result == "warned"],
         passes=[check for check in facts.checks if check.passed],
         leaks=LEAKS,
+        stages=STAGES,
+        reason_words=REASONS,
+        duplicates=DUPLICATES,
+        shown_examples=SHOWN_EXAMPLES,
+        over_represented=_over_represented(facts.slices),
+        has_leaks=any(getattr(facts.leakage, kind) for kind in LEAKS),
+        lengths=LENGTHS,
+        first_with_system=_first_with_system(facts.lines.rows if facts.lines else ()),
         row_uses=ROW_USES,
         review_errors=describe_errors(facts.reviews.error) if facts.reviews else "",
         review_agreement=[
@@ -227,40 +254,31 @@ def render_report(facts: ReportFacts) -> str:
     )
 
 
+def _first_with_system(lines: Sequence[LineToRead]) -> list[int]:
+    """Return for each line the number of the first line that has the same system message."""
+    first = dict[str, int]()
+    texts = ["\n".join(t.text for t in line.turns if t.role == "system") for line in lines]
+    return [first.setdefault(text, k) for k, text in enumerate(texts, start=1)]
+
+
+def _over_represented(slices: Sequence[SliceFacts]) -> list[tuple[str, SliceValue]]:
+    """Return the values with a much larger share of the lines than of the records."""
+    return [
+        (each.slice.replace("_", " "), row)
+        for each in slices
+        for row in each.rows
+        if row.is_over_represented
+    ]
+
+
 def _charts(facts: ReportFacts) -> dict[str, Chart]:
     """Draw what has many bars; the others are bars in tables."""
     charts = dict[str, Chart]()
     if facts.sizes:
-        charts["days"] = draw_days(facts.sizes.days)
+        if len(facts.sizes.days) > 1:
+            charts["days"] = draw_days(facts.sizes.days)
         charts["lengths"] = draw_lengths(facts.sizes.lengths)
     if facts.readiness and facts.readiness.scores:
         scores = facts.readiness.scores
         charts["rewards"] = draw_rewards(scores.histogram, scores.edges)
     return charts
-
-
-LEAKS = {
-    "exact": "lines of train that ask what a line of validation asks",
-    "prefix": "lines that are the beginning of a line of the other side",
-    "near": "lines of train that are near duplicates of a line of validation",
-    "group": "groups with lines on both sides",
-    "evaluation": "lines that overlap an evaluation set",
-}
-
-ROW_USES = {
-    "with_effect": "used",
-    "not_selected": "for requests that were not selected",
-    "unknown": "for requests that are not in the logs",
-    "unreadable": "without an answer that the template reads",
-    "late": "given too late",
-    "without_time": "without a time",
-    "without_effect": "overruled by other rows or sources",
-}
-
-CHANGES = {
-    "added": "new",
-    "removed": "no longer there",
-    "answer_changed": "with another reference answer",
-    "moved": "on the other side of the split",
-    "rewritten": "with another text",
-}

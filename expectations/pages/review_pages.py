@@ -7,15 +7,11 @@ import msgspec
 
 from bedrock_sluice.expectations.pages.charts import draw_releases
 from bedrock_sluice.expectations.pages.page import render_page
+from bedrock_sluice.expectations.pages.words import CHANGES, REASONS
 from bedrock_sluice.transforms.review.comparison import Comparison
 
-CHANGES = {
-    "added": "only in the release after",
-    "removed": "only in the release before",
-    "answer_changed": "the reference answer is another one",
-    "moved": "on another side of the split, which must not happen",
-    "rewritten": "other content differs, such as a system message or a passthrough field",
-}
+SHOWN_ONCE = ("object", "line", "fate", "message", "request_id", "reason", "stage")
+"""What the page of a record states apart from the other columns of a fate."""
 
 Fate = dict[str, Any]
 
@@ -66,6 +62,7 @@ def render_diff(before: str, after: str, comparison: Comparison) -> str:
         after=after,
         comparison=comparison,
         meanings=CHANGES,
+        reason_words=REASONS,
     )
 
 
@@ -76,5 +73,7 @@ def render_record(request_id: str, states: Sequence[RecordState]) -> str:
         title=f"Record {request_id}",
         request_id=request_id,
         states=[each for each in states if each.fates],
+        places=sorted({(fate["object"], fate["line"]) for each in states for fate in each.fates}),
+        shown_above=SHOWN_ONCE,
         others=sum(not each.fates for each in states),
     )

@@ -1,12 +1,15 @@
 """The sheet: a page on which a reviewer judges single lines of a release, offline."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bedrock_sluice.expectations.pages.page import page_resource, render_page
+from bedrock_sluice.transforms.review.lines_to_read import answer_parts
 
+SYSTEM = "System"
 TAB = "    "  # tabs do not print, but code has them
 
 
@@ -67,27 +70,22 @@ def render_sheet(facts: SheetFacts) -> str:
         facts=facts,
         sheet=_as_ascii(sheet),
         answers=[_as_ascii(line.reference_answer) for line in facts.lines],
-        answer_fields=[_answer_fields(line.reference_answer) for line in facts.lines],
+        answer_fields=[answer_parts(line.reference_answer) for line in facts.lines],
         tab=TAB,
+        system=SYSTEM,
+        common_system=_common_system(facts.lines),
     )
+
+
+def _common_system(lines: Sequence[SheetLine]) -> str | None:
+    """Return the system message that most lines have; the page shows it open only once."""
+    counts = Counter(
+        next((each.text for each in line.chat if each.speaker == SYSTEM), None) for line in lines
+    )
+    text, number = counts.most_common(1)[0] if counts else (None, 0)
+    return text if number > len(lines) / 2 else None
 
 
 def _as_ascii(value: object) -> str:
     """Return JSON that has no character which the page would replace, so that none is lost."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _answer_fields(answer: dict[str, Any] | str) -> list[tuple[str, str]]:
-    """Return the parts of a reference answer with their names; a text has no name."""
-    if isinstance(answer, str):
-        return [("", answer)]
-    return [(name, _as_text(value)) for name, value in answer.items()]
-
-
-def _as_text(value: object) -> str:
-    """Return a value as people read it: a list of texts on lines of their own, else JSON."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return "\n".join(value)
-    return json.dumps(value, ensure_ascii=False, indent=2)

@@ -71,6 +71,11 @@ def unmet_requirements(release: Release, section: ApprovalSection) -> list[str]:
     ]
 
 
+def unmet_without_decisions(section: ApprovalSection) -> list[str]:
+    """Return what is needed before a release can be trained on about which nobody has decided."""
+    return [*_unmet_by_people([], section), *_unmet_by_review(None, section)]
+
+
 def _may_be_approved(release: Release, section: ApprovalSection) -> bool:
     return has_passed_gate(release) or section.allow_override
 

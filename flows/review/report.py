@@ -32,7 +32,11 @@ from bedrock_sluice.flows.decisions.decisions import (
     find_overrides,
 )
 from bedrock_sluice.flows.decisions.figures import review_figures
-from bedrock_sluice.flows.decisions.requirements import signature
+from bedrock_sluice.flows.decisions.requirements import (
+    signature,
+    unmet_requirements,
+    unmet_without_decisions,
+)
 from bedrock_sluice.flows.recipe import Recipe, decisive_part
 from bedrock_sluice.flows.review.comparison import compare_releases
 from bedrock_sluice.flows.review.recipe_words import recipe_in_words, window_in_words
@@ -72,7 +76,14 @@ def report_of(release: Release, content: Content | None = None) -> str:
     """
     signatures = [_signature(each) for each in find_decisions(release)]
     facts = collect(release, release.lake, release.uri, signatures, content)
-    return render_report(replace(facts, reviews=review_figures(release.lake, release)))
+    recipe = _recipe_of(release.manifest)
+    return render_report(
+        replace(
+            facts,
+            reviews=review_figures(release.lake, release),
+            needs=unmet_requirements(release, recipe.approval) if recipe else [],
+        )
+    )
 
 
 def _signature(decision: Decision) -> Signature:
@@ -124,6 +135,9 @@ def collect(
         counts=manifest.counts,
         checks=_checks(release),
         signatures=signatures or [],
+        needs=unmet_without_decisions(recipe.approval) if recipe else [],
+        roles=recipe.approval.roles if recipe else [],
+        may_override=recipe is not None and recipe.approval.allow_override,
         about=_about(release, recipe),
         funnel=Funnel(
             stages=manifest.stages,
@@ -192,6 +206,7 @@ def _changes(release: ReleaseFiles, lake: Store, *, has_words: bool) -> Changes 
         if base is None:
             return None
         comparison = compare_releases(base, release, has_words=has_words)
+        rules, base_rules = _rules(manifest), _rules(base.manifest)
         overrides = [_signature(each) for each in find_overrides(ancestors[0])]
     except SluiceError:
         return None
@@ -199,9 +214,19 @@ def _changes(release: ReleaseFiles, lake: Store, *, has_words: bool) -> Changes 
         base=base.id,
         is_approved=is_approved,
         comparison=comparison,
+        rules_removed=[each for each in base_rules if each not in rules],
+        rules_added=[each for each in rules if each not in base_rules],
         parent=ancestors[0].id,
         overrides=overrides,
     )
+
+
+def _rules(manifest: Manifest) -> list[str]:
+    """Return the recipe of a release in words; nothing if this version does not read it."""
+    recipe = _recipe_of(manifest)
+    if recipe is None:
+        return []
+    return [f"Take records of {window_in_words(recipe)}.", *recipe_in_words(recipe)]
 
 
 def _ancestors(lake: Store, manifest: Manifest) -> list[Release]:

@@ -173,11 +173,11 @@ def test_a_check_states_what_was_measured_and_what_is_allowed() -> None:
     checks = {check.name: check for check in evaluate("split", measures, LIMITS)}
     share, train = checks["split_shares"], checks["train_count"]
     assert (share.measured, share.limit) == (16.3456, Limit(5, 15))
-    assert share.measurement == "measured: 16.35% of groups; limit: 5 to 15"
+    assert share.measurement == "measured: 16.35% of groups; limit: 5 to 15%"
     assert share.message.startswith("validation has 10% of the groups")
     assert train.measurement == "measured: 91 lines; limit: 100 to 20,000"
     assert "100 to 20,000 lines" in train.message
-    assert checks["evicted_share"].measurement == "measured: 10% of prompts; limit: at most 10"
+    assert checks["evicted_share"].measurement == "measured: 10% of prompts; limit: at most 10%"
 
 
 def test_a_check_names_at_most_ten_of_the_lines_that_break_it() -> None:

@@ -65,7 +65,8 @@ class LinesChanged(msgspec.Struct, frozen=True):
 class Shift(msgspec.Struct, frozen=True):
     """How far a measure shifted: its population stability index, and what chance alone explains.
 
-    `before` and `after` are medians of numbers, and the most frequent value else.
+    `before` and `after` are medians of numbers, and the most frequent value else; then the shares
+    say how many of the lines have it.
     """
 
     measure: str
@@ -74,6 +75,8 @@ class Shift(msgspec.Struct, frozen=True):
     verdict: Literal["stable", "shifted", "shifted far"]
     before: float | str | None
     after: float | str | None
+    share_before: float | None = None
+    share_after: float | None = None
 
 
 class WordShift(msgspec.Struct, frozen=True):
@@ -167,13 +170,20 @@ def _measure_shift(before: pl.DataFrame, after: pl.DataFrame, name: str) -> Shif
     verdict: Literal["stable", "shifted", "shifted far"] = "stable"
     if is_shifted:
         verdict = "shifted far" if index >= LARGE_SHIFT else "shifted"
-    return Shift(name, round(index, 4), round(by_chance, 4), verdict, _middle(old), _middle(new))
+    middles = [_middle(column) for column in (old, new)]
+    shares = [_share_of(value, column) for value, column in zip(middles, (old, new), strict=True)]
+    return Shift(name, round(index, 4), round(by_chance, 4), verdict, *middles, *shares)
 
 
 def _middle(column: pl.Series) -> float | str | None:
     """Return the median of numbers, the most frequent of other values."""
     value = column.median() if column.dtype.is_numeric() else column.mode().sort().first()
     return value if isinstance(value, int | float | str) else None
+
+
+def _share_of(value: float | str | None, column: pl.Series) -> float | None:
+    """Return the share of the most frequent value; None for numbers."""
+    return round((column == value).sum() / len(column), 4) if isinstance(value, str) else None
 
 
 def stability_index(before: pl.Series, after: pl.Series) -> tuple[float, float]:

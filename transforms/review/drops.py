@@ -7,7 +7,7 @@ from bedrock_sluice.transforms.facts.release_facts import CountByName
 from bedrock_sluice.transforms.reasons import Reason
 
 MAX_EXAMPLES = 5
-MAX_CLUSTERS = 8
+MAX_CLUSTERS = 5
 MAX_SURVIVORS = 16  # in a row: a prompt was kept instead of another, which was kept instead of …
 
 SAME_PROMPT = (Reason.CURATE_EXACT_DUPLICATE, Reason.CURATE_NEAR_DUPLICATE, Reason.CURATE_BURST)

@@ -1,5 +1,6 @@
 """Lines for a reviewer to read: a sample over all strata, as chats, masked where it must be."""
 
+import json
 from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any
@@ -28,14 +29,17 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class LineToRead(msgspec.Struct, frozen=True):
-    """A line as a chat, its reference answer, its passthrough fields, and where it comes from."""
+    """A line as a chat, its reference answer, its passthrough fields, and where it comes from.
+
+    `answer` has the parts of the answer by name; a text has no name.
+    """
 
     id: str
     side: str
     model: str
     source: str
     turns: list[Turn]
-    answer: str
+    answer: list[tuple[str, str]]
     fields: dict[str, str]
     tools: list[str]
 
@@ -71,10 +75,30 @@ def read_line(
         model=model,
         source=provenance["reference_source"],
         turns=[_turn(message) for message in chat_of(line)],
-        answer=_shorten(_text(line.get("reference_answer"))),
+        answer=[
+            (name, _shorten(value)) for name, value in answer_parts(line.get("reference_answer"))
+        ],
         fields=fields,
         tools=[_tool_name(tool) for tool in line.get("tools") or ()],
     )
+
+
+def answer_parts(answer: Any) -> list[tuple[str, str]]:
+    """Return the parts of a reference answer with their names, as people read them.
+
+    A list of texts stands on lines of its own. An answer that is a text has one part without name.
+    """
+    if not isinstance(answer, dict):
+        return [("", _text(answer))]
+    return [(name, _part_text(value)) for name, value in answer.items()]
+
+
+def _part_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return "\n".join(value)
+    return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def _turn(message: Message) -> Turn:

@@ -15,6 +15,7 @@ from bedrock_sluice.transforms.tables import RECORD_KEY
 MAX_VALUES = 12  # of one slice
 MAX_KEYS = 40  # metadata keys, those of most records first
 MAX_DAYS = 400
+MIN_RATIO, MIN_GAIN = 1.5, 0.05  # from which shares a value is over-represented
 
 SLICES = pl.Schema(
     {
@@ -40,6 +41,12 @@ class SliceValue(msgspec.Struct, frozen=True):
     lines: int
     record_share: float
     line_share: float
+
+    @property
+    def is_over_represented(self) -> bool:
+        """Whether its share of the lines is much larger than its share of the records."""
+        gain = self.line_share - self.record_share
+        return gain >= MIN_GAIN and self.line_share >= MIN_RATIO * self.record_share
 
 
 class SliceFacts(msgspec.Struct, frozen=True):

