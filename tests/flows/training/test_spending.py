@@ -140,9 +140,9 @@ def test_settings_given_after_the_build_are_those_of_the_estimate(
     assert now["rollouts"]["low"] == 2 * then["rollouts"]["low"]
     assert (then["cost"], now["cost"]["currency"]) == (None, "EUR")
     serving = ", current_per_1k_output_tokens = 3, tuned_per_hour = 2 }"
-    priced = recipe(GRADER + TRAIN + PRICES.replace(" }", serving), name="priced.toml")
+    priced_recipe = recipe(GRADER + TRAIN + PRICES.replace(" }", serving), name="priced.toml")
     assert "serving: not told; no grader was tried" in (
-        sluice("estimate", release, "--recipe", priced).err
+        sluice("estimate", release, "--recipe", priced_recipe).err
     )
 
 
