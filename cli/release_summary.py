@@ -8,9 +8,10 @@ from bedrock_sluice.cli.console import people, print_json, print_result
 from bedrock_sluice.cli.log import logger, writes_json
 from bedrock_sluice.flows.hints import rows_in_words
 from bedrock_sluice.flows.review.comparison import compare_with_parent
+from bedrock_sluice.flows.stages.publish import Draft
 from bedrock_sluice.flows.summary import failed_checks, summary
 from bedrock_sluice.lake.releases.manifest import Manifest
-from bedrock_sluice.lake.releases.release import Release
+from bedrock_sluice.lake.releases.release import Release, ReleaseView
 from bedrock_sluice.transforms.errors import ExitCode
 from bedrock_sluice.transforms.facts.release_facts import AnswerFacts
 from bedrock_sluice.transforms.printable import printable
@@ -42,7 +43,26 @@ def show_outcome(release: Release, as_json: bool, open_next: Iterable[str] = ())
         raise SystemExit(ExitCode.CHECK_FAILED)
 
 
-def show_release(release: Release) -> None:
+def show_draft(draft: Draft, as_json: bool) -> None:
+    """Print what a build would publish.
+
+    Raises:
+        SystemExit: the gate would reject it.
+    """
+    if as_json:
+        print_json({**summary(draft), "dry_run": True, "is_published": draft.is_published})
+    else:
+        show_release(draft)
+        people.print(
+            "this release exists already: a build changes nothing"
+            if draft.is_published
+            else "dry run: nothing was published. Run again without --dry-run to publish it"
+        )
+    if not draft.is_passed:
+        raise SystemExit(ExitCode.CHECK_FAILED)
+
+
+def show_release(release: ReleaseView) -> None:
     """Print the funnel, where the answers came from, the failed checks, and the verdict."""
     manifest = release.manifest
     people.print(_funnel(manifest))

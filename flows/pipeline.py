@@ -18,12 +18,13 @@ from bedrock_sluice.flows.stages.gate import GateInput, gate
 from bedrock_sluice.flows.stages.grade import drop_zero_variance, try_grader
 from bedrock_sluice.flows.stages.lineage import EarlierReleases, earlier_releases, keep_marks
 from bedrock_sluice.flows.stages.normalise import normalise
-from bedrock_sluice.flows.stages.publish import BuildFacts, Outcome, publish
+from bedrock_sluice.flows.stages.publish import BuildFacts, Draft, Outcome, draft, publish
 from bedrock_sluice.flows.stages.pull import pull
 from bedrock_sluice.flows.stages.render import render
 from bedrock_sluice.flows.stages.select import select, tag_coverage
 from bedrock_sluice.flows.stages.split import keep_apart, split
 from bedrock_sluice.lake.releases.release import Release
+from bedrock_sluice.lake.releases.split_history import SplitHistory
 from bedrock_sluice.rewards.readiness_report import facts as readiness_facts
 from bedrock_sluice.transforms.facts.release_facts import MetadataFacts
 from bedrock_sluice.transforms.fates import UNREADABLE, Ledger, conserve, partition
@@ -112,6 +113,26 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
     Raises:
         ConfigError, OutsideError, IntegrityError: nothing was published.
     """
+    outcome, history = _check(context, run_stage)
+    release = run_stage("release", lambda _: publish(context, outcome))
+    run_stage("marks", lambda _: keep_marks(context, release, outcome.lines, history))
+    return release
+
+
+def rehearse(context: BuildContext, run_stage: StageRunner = run_directly) -> Draft:
+    """Do all that `build` does, but publish nothing: the files stay in the work folder.
+
+    What was landed and derived on the way stays in the lake, and the next build uses it.
+
+    Raises:
+        ConfigError, OutsideError, IntegrityError: as `build` does.
+    """
+    outcome, _ = _check(context, run_stage)
+    return run_stage("release", lambda _: draft(context, outcome))
+
+
+def _check(context: BuildContext, run_stage: StageRunner) -> tuple[Outcome, SplitHistory]:
+    """Prepare the lines, run the grader on them, and check them."""
     start_suites()
     preparation = prepare(context, run_stage)
     lines, ledger, facts = preparation.lines, preparation.ledger, preparation.facts
@@ -146,6 +167,4 @@ def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Relea
         scores=grading.results if grading else None,
         drift_baseline=subject.baseline.id if subject.baseline else None,
     )
-    release = run_stage("release", lambda _: publish(context, outcome))
-    run_stage("marks", lambda _: keep_marks(context, release, lines, preparation.earlier.history))
-    return release
+    return outcome, preparation.earlier.history

@@ -6,12 +6,12 @@ from msgspec import to_builtins
 
 from bedrock_sluice.expectations.checks import Check, decode_checks
 from bedrock_sluice.flows.review.comparison import compare_with_parent
-from bedrock_sluice.lake.releases.release import Release
+from bedrock_sluice.lake.releases.release import ReleaseView
 
 CHECKS = "checks.json"
 
 
-def summary(release: Release) -> dict[str, Any]:
+def summary(release: ReleaseView) -> dict[str, Any]:
     """What `build --json` prints; `failed_checks` are those that made the gate say no.
 
     `checks` are all that did not pass, as they stand in `checks.json`. `changes` counts the lines
@@ -22,7 +22,7 @@ def summary(release: Release) -> dict[str, Any]:
     changes = comparison.changes.items() if comparison else ()
     return {
         "release": release.uri,
-        "id": release.id,
+        "id": manifest.id,
         "verdict": manifest.verdict,
         "counts": to_builtins(manifest.counts),
         "answers": to_builtins(manifest.answers),
@@ -33,7 +33,7 @@ def summary(release: Release) -> dict[str, Any]:
     }
 
 
-def failed_checks(release: Release) -> list[Check]:
+def failed_checks(release: ReleaseView) -> list[Check]:
     """The checks that did not pass, failures before warnings."""
     checks = decode_checks(release.file(CHECKS).read_bytes(), f"{release.uri}/{CHECKS}")
     return sorted((check for check in checks if not check.passed), key=lambda c: c.severity)

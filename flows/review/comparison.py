@@ -3,7 +3,7 @@
 import msgspec
 import polars as pl
 
-from bedrock_sluice.lake.releases.release import Release, ReleaseFiles, open_release
+from bedrock_sluice.lake.releases.release import ReleaseFiles, ReleaseView, open_release
 from bedrock_sluice.transforms.chat.messages import chat_of, json_text
 from bedrock_sluice.transforms.chat.texts import last_user_text
 from bedrock_sluice.transforms.errors import SluiceError
@@ -29,7 +29,7 @@ def compare_releases(
     return compare(*lines, *fates, has_words=has_words)
 
 
-def compare_with_parent(release: Release) -> Comparison | None:
+def compare_with_parent(release: ReleaseView) -> Comparison | None:
     """Compare a release with the one before it; None if there is none, or it can't be read.
 
     A release that has been published is shown, whatever became of the one before.
@@ -38,7 +38,7 @@ def compare_with_parent(release: Release) -> Comparison | None:
     if parent is None:
         return None
     try:
-        before = open_release(f"{release.lake.uri}/releases/{release.name}/{parent}")
+        before = open_release(f"{release.lake.uri}/releases/{release.manifest.name}/{parent}")
         return compare_releases(before, release)
     except SluiceError:
         return None

@@ -29,9 +29,12 @@ from bedrock_sluice.lake.releases.release import (
     draft_manifest,
     file_digests,
     file_facts,
+    list_manifests,
     newest_release,
+    release_uri,
 )
 from bedrock_sluice.lake.releases.release import publish as publish_files
+from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.facts.readiness_facts import ReadinessFacts
 from bedrock_sluice.transforms.facts.release_facts import (
     AnswerFacts,
@@ -91,27 +94,51 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A release that is about to be published: its files lie in a folder."""
+    """A release that is about to be published in a lake: its files lie in a folder."""
 
+    lake: Store
     manifest: Manifest
     folder: Path
+
+    @property
+    def uri(self) -> str:
+        """Where it will be published."""
+        return release_uri(self.lake, self.manifest)
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the gate let it through."""
+        return self.manifest.verdict == "passed"
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the same release was published before."""
+        manifests = list_manifests(self.lake, self.manifest.name)
+        return any(f"/{self.manifest.id}/" in entry.key for entry in manifests)
 
     def file(self, name: str) -> Path:
         """Return one of its files."""
         return self.folder / name
 
 
-def publish(context: BuildContext, outcome: Outcome) -> Release:
-    """Write an outcome as a release; the same outcome publishes the same one."""
+def draft(context: BuildContext, outcome: Outcome) -> Draft:
+    """Write the files of an outcome into the work folder, all but its report."""
     files = _write(context, outcome)
     manifest = _manifest(context, outcome, files)
-    files[REPORT] = context.work / REPORT
     # As it is read back, with its keys in order: so the page is the same whenever it is made.
     as_published = decode_manifest(encode_manifest(manifest), MANIFEST)
-    page = report_of_draft(Draft(as_published, context.work), context.lake)
-    files[REPORT].write_text(page, encoding="utf-8")
-    all_files = {**manifest.files, REPORT: file_facts(files[REPORT])}
-    release = publish_files(context.lake, replace(manifest, files=all_files), files)
+    return Draft(context.lake, as_published, context.work)
+
+
+def publish(context: BuildContext, outcome: Outcome) -> Release:
+    """Write an outcome as a release; the same outcome publishes the same one."""
+    release_draft = draft(context, outcome)
+    manifest = release_draft.manifest
+    report = release_draft.file(REPORT)
+    report.write_text(report_of_draft(release_draft, context.lake), encoding="utf-8")
+    all_facts = {**manifest.files, REPORT: file_facts(report)}
+    files = {name: release_draft.file(name) for name in all_facts}
+    release = publish_files(context.lake, replace(manifest, files=all_facts), files)
     write_index(context.lake, release.name)
     return release
 

@@ -45,6 +45,22 @@ class ReleaseFiles(Protocol):
         """Return a local file with the bytes of one of its files."""
 
 
+class ReleaseView(ReleaseFiles, Protocol):
+    """A release, or one that is about to be published, and where it is or will be."""
+
+    @property
+    def lake(self) -> Store:
+        """The lake of it and of the releases before it."""
+
+    @property
+    def uri(self) -> str:
+        """The path or `s3://` URI of its folder."""
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the gate let it through."""
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """A whole release: the lake that holds it, its manifest, and the SHA-256 of `manifest.json`."""
@@ -69,7 +85,7 @@ class Release:
     @property
     def uri(self) -> str:
         """The path or `s3://` URI of its folder."""
-        return f"{self.lake.uri}/{_folder(self.name, self.id)}".rstrip("/")
+        return release_uri(self.lake, self.manifest)
 
     @property
     def is_passed(self) -> bool:
@@ -111,6 +127,11 @@ class Release:
             IntegrityError: A file is missing, or is not what the manifest describes.
         """
         return {name: self.file(name) for name in self.manifest.files}
+
+
+def release_uri(lake: Store, manifest: Manifest) -> str:
+    """Return the path or `s3://` URI of the folder of a release."""
+    return f"{lake.uri}/{_folder(manifest.name, manifest.id)}".rstrip("/")
 
 
 def file_facts(path: Path) -> FileFacts:
