@@ -18,6 +18,7 @@ from bedrock_sluice.lake.releases.history_marks import list_marks
 from bedrock_sluice.lake.releases.registry import PROVENANCE_FILE
 from bedrock_sluice.lake.releases.release import MANIFEST, REPORT
 from bedrock_sluice.lake.releases.removals import record_removal
+from bedrock_sluice.lake.releases.split_memory import MEMORY_FILE
 from bedrock_sluice.lake.reviews import erase_lines, find_reviews
 from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.lake.tombstones import bury, read_digests
@@ -25,7 +26,7 @@ from bedrock_sluice.transforms.errors import TransientError
 
 MAX_PASSES = 5  # over the landed parts, until none holds a forgotten record
 
-_ORDER = (MANIFEST, REPORT, PROVENANCE_FILE, *LINE_FILES)
+_ORDER = (MANIFEST, REPORT, PROVENANCE_FILE, *LINE_FILES, MEMORY_FILE)
 
 
 def forget(target: Target, digests: Collection[str], at: datetime) -> Survey:

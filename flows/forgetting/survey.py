@@ -22,6 +22,7 @@ from bedrock_sluice.lake.logs.erasure import (
 )
 from bedrock_sluice.lake.releases.registry import PROVENANCE_FILE, Use, read_uses
 from bedrock_sluice.lake.releases.release import MANIFEST, open_release
+from bedrock_sluice.lake.releases.split_memory import MEMORY_FILE, read_memory
 from bedrock_sluice.lake.reviews import StoredReview, find_reviews
 from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.transforms.rights.tombstones import find_forgotten, is_forgotten
@@ -44,7 +45,7 @@ class JobHolding:
 class ReleaseHolding:
     """A release with `lines` of the requests; `entries` are its files.
 
-    A release without a manifest is what an interrupted build, or deletion, left.
+    A release without a manifest is what an interrupted build or deletion left, or `sluice gc`.
     """
 
     uri: str
@@ -154,6 +155,9 @@ def _find_releases(lake: Store, digests: Collection[str]) -> Iterator[ReleaseHol
             else:
                 texts = (lake.read(e) for n, e in entries.items() if n in LINE_FILES)
                 lines = sum(map(partial(_count_lines, digests), texts))
+                if memory := entries.get(MEMORY_FILE):
+                    ids = read_memory(lake, memory).lines["request_id"]
+                    lines = max(lines, sum(find_forgotten(ids, digests)))
                 holding = ReleaseHolding(f"{lake.uri}/{folder}", lines, list(entries.values()))
             if holding.lines:
                 yield holding

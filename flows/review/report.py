@@ -45,6 +45,7 @@ from bedrock_sluice.lake.logs.source import hour_of
 from bedrock_sluice.lake.releases.decisions import Decision
 from bedrock_sluice.lake.releases.manifest import Manifest
 from bedrock_sluice.lake.releases.release import REPORT, SLICES, Release, ReleaseFiles, open_release
+from bedrock_sluice.lake.releases.split_memory import read_memories
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.rewards.estimate import summary_lines
 from bedrock_sluice.transforms.errors import SluiceError
@@ -231,10 +232,14 @@ def _rules(manifest: Manifest) -> list[str]:
 
 def _ancestors(lake: Store, manifest: Manifest) -> list[Release]:
     """Return the release before, the one before that, and so on."""
-    ancestors = list[Release]()
-    while manifest.parent and len(ancestors) < MAX_ANCESTORS:
-        ancestors.append(open_release(f"{lake.uri}/releases/{manifest.name}/{manifest.parent}"))
-        manifest = ancestors[-1].manifest
+    ancestors, parent = list[Release](), manifest.parent
+    memories = {each.id: each for each in read_memories(lake, manifest.name)}
+    while parent and len(ancestors) < MAX_ANCESTORS:
+        if parent in memories:  # `sluice gc` removed it
+            parent = memories[parent].parent
+            continue
+        ancestors.append(open_release(f"{lake.uri}/releases/{manifest.name}/{parent}"))
+        parent = ancestors[-1].manifest.parent
     return ancestors
 
 

@@ -1,29 +1,29 @@
 """Which side of the split earlier releases gave to what: the memory of a dataset's split.
 
 Releases of one name that were split by the same rules share a memory, whether they were approved or
-not: what stood in the validation file of one is never trained on by a later one.
+not: what stood in the validation file of one is never trained on by a later one. A release that
+`sluice gc` removed left its part of the memory behind (`split_memory`).
 """
 
 from collections.abc import Collection
 from typing import NamedTuple
 
-import msgspec
 import polars as pl
 import pyarrow.parquet as pq
 
 from bedrock_sluice.lake.releases.release import MANIFEST, Release, list_manifests, open_release
 from bedrock_sluice.lake.releases.removals import removed_releases
+from bedrock_sluice.lake.releases.split_memory import (
+    PROVENANCE_FILE,
+    SplitMemory,
+    read_lines,
+    read_memories,
+)
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.transforms.errors import IntegrityError
 from bedrock_sluice.transforms.split import SIDES, TRAIN, VALIDATION
 
-_PROVENANCE = "provenance.parquet"
-
 HELD_OR_LAST = pl.Schema({"root": pl.String, "split": pl.String, "json": pl.String})
-
-
-class _Line(msgspec.Struct):
-    id: str
 
 
 class SplitHistory(NamedTuple):
@@ -50,38 +50,44 @@ def read_split_history(
     """
     folders = [entry.key.removesuffix(f"/{MANIFEST}") for entry in list_manifests(lake, name)]
     releases = [open_release(f"{lake.uri}/{folder}") for folder in folders]
-    releases = [each for each in releases if each.manifest.split_rules == rules]
+    earlier: dict[str, Release | SplitMemory] = {
+        each.id: each for each in releases if each.manifest.split_rules == rules
+    }
+    earlier |= {each.id: each for each in read_memories(lake, name) if each.rules == rules}
     if only is not None:
         # Those that `sluice forget` removed decide nothing any more.
         only = set(only) - removed_releases(lake, name)
-        if missing := sorted(only - {each.id for each in releases}):
+        if missing := sorted(only - earlier.keys()):
             raise IntegrityError(
                 f"{lake.uri} has lost the release {missing[0]} of {name}, whose split this one was "
                 "first built on; put it back"
             )
-        releases = [each for each in releases if each.id in only]
-    last = max(releases, key=lambda each: each.id, default=None)
-    provenance = {each.id: _provenance(each) for each in releases}
-    lines = [_lines(each, VALIDATION, provenance[each.id]) for each in releases]
-    lines += [_lines(last, TRAIN, provenance[last.id])] if last else []
-    sides = [each.select(SIDES.names()) for each in provenance.values()]
+        earlier = {release_id: earlier[release_id] for release_id in only}
+    last = max(earlier, default=None)
+    sides, lines = [SIDES.to_frame()], [HELD_OR_LAST.to_frame()]
+    for release_id, each in sorted(earlier.items()):
+        rows = _rows(each, is_last=release_id == last)
+        sides.append(rows.select(SIDES.names()))
+        lines.append(rows.filter(pl.col("json").is_not_null()).select(HELD_OR_LAST.names()))
     return SplitHistory(
-        releases=[each.id for each in releases],
-        last=last.id if last else None,
-        sides=pl.concat([SIDES.to_frame(), *sides]).unique().sort("root", "split"),
-        lines=pl.concat([HELD_OR_LAST.to_frame(), *lines]).unique().sort("root", "json", "split"),
+        releases=sorted(earlier),
+        last=last,
+        sides=pl.concat(sides).unique().sort("root", "split"),
+        lines=pl.concat(lines).unique().sort("root", "json", "split"),
     )
 
 
-def _provenance(release: Release) -> pl.DataFrame:
-    table = pq.read_table(release.file(_PROVENANCE), columns=["id", *SIDES.names()])
-    return pl.DataFrame(table)
-
-
-def _lines(release: Release, side: str, provenance: pl.DataFrame) -> pl.DataFrame:
-    texts = release.file(f"{side}.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = pl.DataFrame(
-        {"id": [msgspec.json.decode(text, type=_Line).id for text in texts], "json": texts},
-        schema={"id": pl.String, "json": pl.String},
-    )
-    return rows.join(provenance, on="id").select(HELD_OR_LAST.names())
+def _rows(release: Release | SplitMemory, *, is_last: bool) -> pl.DataFrame:
+    """Return `root, split, json`, a row per line; `json` of those held out, or of the last."""
+    if isinstance(release, SplitMemory):
+        if is_last and not release.is_last:
+            raise IntegrityError(
+                f"release {release.id} was removed, and its training lines with it; rebuild a "
+                "later window"
+            )
+        is_needed = pl.lit(value=is_last) | (pl.col("split") == VALIDATION)
+        return release.lines.with_columns(pl.when(is_needed).then("json"))
+    table = pq.read_table(release.file(PROVENANCE_FILE), columns=["id", *SIDES.names()])
+    sides = (VALIDATION, TRAIN) if is_last else (VALIDATION,)
+    texts = pl.concat(read_lines(release, side) for side in sides)
+    return pl.DataFrame(table).join(texts, on="id", how="left")
