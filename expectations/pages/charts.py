@@ -6,11 +6,13 @@ dark pages and print. The second of two series is paler and has an outline, to d
 Labels have a font of fixed width: the room for them is computed here, and the font is the reader's.
 
 The first chart of a process takes about a second, in which vl-convert starts its engine, the others
-less than 0.1 s each. `prepare_charts` starts it beforehand. The start holds the interpreter lock:
-a thread beside other work gains nothing.
+less than 0.1 s each. The start holds the interpreter lock, so a thread of its own gains nothing:
+builds render in another process (`use_renderer`), which starts it beforehand (`prepare_charts`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -327,10 +329,28 @@ def _render(spec: Spec) -> Markup:
 
     It is hidden from screen readers, which get the description and the table.
     """
-    import vl_convert  # noqa: PLC0415 - 80 MB, and only who writes a page needs them
-
     autosize = {"type": "fit-x", "contains": "padding"}
-    chart = {"autosize": autosize, "config": _CONFIG, **spec}
-    svg = vl_convert.vegalite_to_svg(chart, allowed_base_urls=[])
+    svg = _renderer.get()({"autosize": autosize, "config": _CONFIG, **spec})
     # It is XML, in which vl-convert escapes all texts.
     return Markup(svg.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704
+
+
+def render_svg(chart: Spec) -> str:
+    """Render a chart in this process."""
+    import vl_convert  # noqa: PLC0415 - 80 MB, and only who writes a page needs them
+
+    svg: str = vl_convert.vegalite_to_svg(chart, allowed_base_urls=[])
+    return svg
+
+
+@contextmanager
+def use_renderer(renderer: Callable[[Spec], str]) -> Iterator[None]:
+    """Let another function render charts, in place of `render_svg`, until the block ends."""
+    token = _renderer.set(renderer)
+    try:
+        yield
+    finally:
+        _renderer.reset(token)
+
+
+_renderer: ContextVar[Callable[[Spec], str]] = ContextVar("renderer", default=render_svg)

@@ -1,7 +1,7 @@
-"""Great Expectations in a process of its own, started with a build.
+"""Great Expectations, and the renderer of charts, in a process of their own, started with a build.
 
-Importing the library takes longer than all the rest of a small build, and needs no result of it: so
-the process imports while the build goes on, on another core. One serves all builds of a program.
+To start both takes longer than all the rest of a small build, and needs no result of it: so the
+process does it while the build goes on, on another core. One serves all builds of a program.
 """
 
 import atexit
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bedrock_sluice.transforms.errors import TransientError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # starting the process must not wait for our own imports
     import polars as pl
 
     from bedrock_sluice.expectations.gate import CheckResult
+    from bedrock_sluice.expectations.pages.charts import Spec
     from bedrock_sluice.expectations.suite import Suite
 
 ATTEMPTS = 2
@@ -58,8 +59,17 @@ class _SuiteProcess:
 
     def evaluate(self, runs: Sequence[SuiteRun]) -> "list[list[CheckResult]]":
         """Run the suites; raises EOFError or OSError if the process is gone."""
-        self._pipe.send(runs)
-        answer: list[list[CheckResult]] | Exception = self._pipe.recv()
+        results: list[list[CheckResult]] = self._ask(runs)
+        return results
+
+    def render(self, chart: "Spec") -> str:
+        """Render a chart to SVG; raises EOFError or OSError if the process is gone."""
+        svg: str = self._ask(chart)
+        return svg
+
+    def _ask(self, request: "Sequence[SuiteRun] | Spec") -> Any:
+        self._pipe.send(request)
+        answer = self._pipe.recv()
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -77,7 +87,7 @@ _processes: list[_SuiteProcess] = []
 
 
 def start_suites() -> None:
-    """Start the process, unless it runs, or its library has been imported here already."""
+    """Start the process, unless it runs, or Great Expectations has been imported here already."""
     with _lock:
         if not _processes and _LIBRARY not in sys.modules:
             with suppress(OSError):  # it is tried again when there is something to check
@@ -95,6 +105,19 @@ def evaluate_suites(runs: Sequence[SuiteRun]) -> "list[CheckResult]":
         is_here = not _processes and _LIBRARY in sys.modules
         results = _evaluate(runs) if is_here else _evaluate_apart(runs)
     return [result for suite in results for result in suite]
+
+
+def render_chart(chart: "Spec") -> str:
+    """Render a chart to SVG in the process; or in this one, if there is none."""
+    from bedrock_sluice.expectations.pages.charts import render_svg  # noqa: PLC0415
+
+    with _lock:
+        if _processes:
+            try:
+                return _processes[0].render(chart)
+            except _BROKEN:
+                _processes.pop().stop()
+    return render_svg(chart)
 
 
 def _evaluate_apart(runs: Sequence[SuiteRun]) -> "list[list[CheckResult]]":
@@ -133,12 +156,22 @@ def load_engine() -> None:
 def _serve(descriptor: int) -> None:
     """Answer requests until the other end is closed, as it is when that process dies."""
     load_engine()
+    from bedrock_sluice.expectations.pages.charts import (  # noqa: PLC0415
+        prepare_charts,
+        render_svg,
+    )
+
     pipe = Connection(descriptor)
     with suppress(*_BROKEN):
+        if not pipe.poll():
+            prepare_charts()
         while True:
-            runs = pipe.recv()
+            request = pipe.recv()
             try:
-                answer: list[list[CheckResult]] | Exception = _evaluate(runs)
+                # A chart is a dict, suites to run are a list.
+                answer: object = (
+                    render_svg(request) if isinstance(request, dict) else _evaluate(request)
+                )
             except Exception as error:  # it is raised at the other end
                 answer = error
             pipe.send(answer)

@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 from msgspec.structs import replace
 
 from bedrock_sluice.expectations.checks import FAILURES, encode_checks, encode_failures, is_passed
+from bedrock_sluice.expectations.pages.charts import use_renderer
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.review.history import write_index
 from bedrock_sluice.flows.review.report import report_of_draft
+from bedrock_sluice.flows.running.suite_process import render_chart
 from bedrock_sluice.flows.stages.gate import GateResult
 from bedrock_sluice.flows.stages.lineage import inputs_of
 from bedrock_sluice.lake.logs.source import partition_of
@@ -135,11 +137,13 @@ def publish(context: BuildContext, outcome: Outcome) -> Release:
     release_draft = draft(context, outcome)
     manifest = release_draft.manifest
     report = release_draft.file(REPORT)
-    report.write_text(report_of_draft(release_draft, context.lake), encoding="utf-8")
+    with use_renderer(render_chart):
+        report.write_text(report_of_draft(release_draft, context.lake), encoding="utf-8")
     all_facts = {**manifest.files, REPORT: file_facts(report)}
     files = {name: release_draft.file(name) for name in all_facts}
     release = publish_files(context.lake, replace(manifest, files=all_facts), files)
-    write_index(context.lake, release.name)
+    with use_renderer(render_chart):
+        write_index(context.lake, release.name)
     return release
 
 

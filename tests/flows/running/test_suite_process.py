@@ -10,8 +10,14 @@ import pytest
 
 from bedrock_sluice.expectations.gate import evaluate
 from bedrock_sluice.expectations.measures import measure_readiness
+from bedrock_sluice.expectations.pages.charts import render_svg
 from bedrock_sluice.flows.running import suite_process
-from bedrock_sluice.flows.running.suite_process import SuiteRun, evaluate_suites, start_suites
+from bedrock_sluice.flows.running.suite_process import (
+    SuiteRun,
+    evaluate_suites,
+    render_chart,
+    start_suites,
+)
 from bedrock_sluice.transforms.errors import IntegrityError, TransientError
 
 RUNS = [
@@ -47,6 +53,17 @@ def test_a_process_that_was_killed_is_replaced(process_id: int) -> None:
     (process,) = suite_process._processes
     assert process._process.pid != process_id
     process.stop()
+
+
+def test_the_process_renders_the_charts_of_a_page_and_they_need_not_it(process_id: int) -> None:
+    chart = {"mark": "bar", "data": {"values": [{"a": 3}]}, "encoding": {"x": {"field": "a"}}}
+    expected = render_svg(chart)
+    assert "<svg" in expected
+    assert render_chart(chart) == expected
+    assert suite_process._processes[0]._process.pid == process_id
+    os.kill(process_id, signal.SIGKILL)
+    assert render_chart(chart) == expected
+    assert suite_process._processes == []
 
 
 @pytest.mark.usefixtures("process_id")
