@@ -7,6 +7,7 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_sluice.lake.aws import error_code, make_client, remedy, unreachable_error
+from bedrock_sluice.lake.stores.owners import send_owners
 from bedrock_sluice.transforms.errors import OutsideError, SluiceError
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
@@ -41,6 +42,8 @@ def ask(service: str, operation: str, region: str | None = None, **arguments: An
         OutsideError: AWS refused for another reason, or cannot be reached.
     """
     with closing(make_client(service, region)) as client:
+        if service == "s3":
+            send_owners(client)
         try:
             return getattr(client, xform_name(operation))(**arguments)
         except ClientError as error:

@@ -91,6 +91,7 @@ def make_grant(
         raise ConfigError(
             "the recipe names no role and no grader, so the account is not known; give --account"
         )
+    owner = owner or recipe.bucket_owner
     return Grant(recipe, account, match["partition"] if match else "aws", keys, owner)
 
 
@@ -114,12 +115,15 @@ def _read_logs(grant: Grant) -> Iterator[Statement]:
     recipe = grant.recipe
     files = [*recipe.answer.labels, *recipe.answer.feedback, *recipe.curate.against]
     files += recipe.rights.exclude_files if recipe.rights else ()
-    places = [grant.folder(uri) for uri in (recipe.source.uri, *recipe.source.bodies)]
-    places += [file(uri, grant.partition) for uri in files]
-    for place in filter(None, places):
-        yield list_statement(place, grant.conditions)
-        yield object_statement(_S3_READ, place, grant.conditions)
-    if grant.keys and any(places):
+    logs = [grant.folder(uri) for uri in (recipe.source.uri, *recipe.source.bodies)]
+    tables = [file(uri, grant.partition) for uri in files]
+    for_logs = grant._replace(owner=recipe.source.bucket_owner or grant.owner).conditions
+    places = [(each, for_logs) for each in logs if each]
+    places += [(each, grant.conditions) for each in tables if each]
+    for place, conditions in places:
+        yield list_statement(place, conditions)
+        yield object_statement(_S3_READ, place, conditions)
+    if grant.keys and places:
         yield key_statement(_KEY_READ, grant.keys, "s3")
 
 

@@ -34,15 +34,17 @@ from bedrock_sluice.flows.recipe.sections import (
     TemplateSection,
     TrainSection,
 )
-from bedrock_sluice.flows.recipe.values import Name, Text, as_utc
+from bedrock_sluice.flows.recipe.values import Account, Name, Text, as_utc
 from bedrock_sluice.lake.logs.source import Window
+from bedrock_sluice.lake.stores.owners import expect_owner
+from bedrock_sluice.lake.stores.store import S3_SCHEME
 from bedrock_sluice.rewards.profiles import profiles
 from bedrock_sluice.rewards.templates.base import template_named, template_names
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.settings import RESPONSE_SOURCES, select_trusted_sources
 
 PATHS = {
-    "source": ("uri", "bodies"),
+    "source": ("uri", "bodies", "bucket_owner"),
     "answer": ("labels", "feedback"),
     "grader": ("lambda_arn",),
     "rights": ("exclude_files",),
@@ -50,7 +52,7 @@ PATHS = {
 }
 """Where things lie: no part of what a recipe asks for."""
 
-NOT_DECISIVE = ("lake", "papers", "report", "train", "approval")
+NOT_DECISIVE = ("lake", "bucket_owner", "papers", "report", "train", "approval")
 """Sections and keys that decide nothing about the data."""
 
 CUSTOM = "custom"  # the template
@@ -62,6 +64,7 @@ class Recipe(Section):
 
     name: Name
     lake: Text
+    bucket_owner: Account | None = None
     source: SourceSection
     template: TemplateSection
     derive: tuple[DeriveSection, ...] = ()
@@ -166,6 +169,22 @@ class Recipe(Section):
         """The training jobs that build on each other: none is trained on what another was."""
         return (self.train.lineage if self.train else None) or self.name
 
+    def bucket_owners(self) -> dict[str, str | None]:
+        """The accounts that the buckets of the recipe must belong to, by bucket; None: any."""
+        train, source = self.train, self.source
+        others = [self.lake, *self.answer.labels, *self.answer.feedback, *self.curate.against]
+        others += self.rights.exclude_files if self.rights else ()
+        others += self.checks.suites if self.checks else ()
+        others += filter(None, (train.data_uri, train.output_uri)) if train else ()
+        owners = dict.fromkeys(others, self.bucket_owner)
+        owner_of_logs = source.bucket_owner or self.bucket_owner
+        owners |= dict.fromkeys((source.uri, *source.bodies), owner_of_logs)
+        return {
+            uri.removeprefix(S3_SCHEME).partition("/")[0]: account
+            for uri, account in owners.items()
+            if uri.startswith(S3_SCHEME)
+        }
+
     def dump(self) -> dict[str, Any]:
         """The recipe as JSON values, for manifests; [nightly] may name a secret address."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"nightly"})
@@ -213,7 +232,7 @@ def decisive_part(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe.
+    """Read a recipe. From then on, S3 compares the owners of its buckets (`expect_owner`).
 
     Raises:
         ConfigError: it can't be read, is not TOML, or has wrong keys or values; the message
@@ -233,6 +252,8 @@ def load_recipe(path: Path) -> Recipe:
     except ValidationError as error:
         raise explain(error, path, text, Recipe) from None
     _check_template(recipe.template, path, text)
+    for bucket, account in recipe.bucket_owners().items():
+        expect_owner(bucket, account)
     return recipe
 
 

@@ -15,6 +15,7 @@ from bedrock_sluice.flows.recipe.values import (
     MAX_BURST_MINUTES,
     MAX_LAST_DAYS,
     MAX_MEMORY_MB,
+    Account,
     Burst,
     Count,
     Files,
@@ -63,6 +64,7 @@ class SourceSection(Section):
     """Where the logs are, and the window of record time (UTC, half open)."""
 
     uri: Text
+    bucket_owner: Account | None = None  # of the buckets of logs and bodies
     bodies: Texts = ()  # further places where bodies may be stored apart
     since: Moment | None = None
     until: Moment | None = None

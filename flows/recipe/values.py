@@ -20,6 +20,7 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 Share = Annotated[float, Field(strict=True, ge=0, le=0.5)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(min_length=1)]
+Account = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
 Texts = tuple[Text, ...]
 
 

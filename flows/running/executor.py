@@ -6,17 +6,19 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from bedrock_sluice.flows.running.imports import spare_pandas
 from bedrock_sluice.flows.running.memory import collect_rarely
+from bedrock_sluice.lake.stores.owners import expect_owner, expected_owners
 from bedrock_sluice.transforms.errors import TransientError
 
 THREADS = 8
@@ -72,8 +74,19 @@ def distribute(
     Raises:
         OutsideError: a process died; or the cluster failed.
     """
-    cluster = _cluster.get()
+    cluster, owners = _cluster.get(), expected_owners()
+    if owners:
+        work = partial(_work_with_owners, work, owners)
     return cluster.in_order(work, tasks) if cluster else in_order(work, tasks, size_bytes)
+
+
+def _work_with_owners(
+    work: Callable[[Task], Result], owners: Mapping[str, str], task: Task
+) -> Result:
+    """Do a task in another process as in this one: S3 compares the owners of the same buckets."""
+    for bucket, account in owners.items():
+        expect_owner(bucket, account)
+    return work(task)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from botocore.exceptions import (
 
 from bedrock_sluice.lake.aws import error_code, make_client, remedy, status_code, unreachable_error
 from bedrock_sluice.lake.files import replaced_file
+from bedrock_sluice.lake.stores.owners import expected_owner, send_owners
 from bedrock_sluice.lake.stores.store import (
     DERIVED_FOLDER,
     S3_SCHEME,
@@ -92,6 +93,7 @@ class S3Store:
         prefix = (match["prefix"] or "").strip("/")
         self._prefix = f"{prefix}/" if prefix else ""
         self._client = client or make_client("s3")
+        send_owners(self._client)
         self._cache = Path(tempfile.gettempdir()) / f"sluice-cache-{os.getuid()}"
 
     @property
@@ -291,18 +293,22 @@ class S3Store:
             return ConfigError(f"{where}: there is no such bucket; correct the URI")
         is_passing = code in _BUSY or status >= 500
         other = TransientError if is_passing else OutsideError
-        return _refusal(error, code, where) or other(
+        return _refusal(error, code, where, self._policy_hint(error)) or other(
             f"{where}: {error.operation_name} failed ({code})"
         )
 
+    def _policy_hint(self, error: ClientError) -> str:
+        hint = _DELETE_POLICY if error.operation_name == "DeleteObjects" else _POLICY
+        owner = expected_owner(self.bucket)
+        return f"{hint}, and whether {self.bucket} is of the account {owner}" if owner else hint
 
-def _refusal(error: ClientError, code: str, where: str) -> OutsideError | None:
+
+def _refusal(error: ClientError, code: str, where: str, policy: str) -> OutsideError | None:
     """What S3 does not let us do, and what to do about it; a single object may be the cause."""
     is_get = error.operation_name == "GetObject"
     if is_get and code == _ARCHIVED:
         message = f"{where} is archived ({code}); restore it to a class that can be read at once"
         return ObjectRefusedError(message, Reason.PULL_ARCHIVED)
-    policy = _DELETE_POLICY if error.operation_name == "DeleteObjects" else _POLICY
     hint = policy if code in _DENIED else remedy(error)
     if hint is None:
         return None

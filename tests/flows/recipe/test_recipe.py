@@ -89,7 +89,11 @@ def test_the_digest_leaves_out_where_things_lie_and_nothing_else(
             {},
             ":10: curate.max_prompt_tokens: must be an integer",
         ),
-        ("[zzz]\nx = 1\n", {}, ":9: unknown key `zzz`; known: answer, approval, checks, curate"),
+        (
+            "[zzz]\nx = 1\n",
+            {},
+            ":9: unknown key `zzz`; known: answer, approval, bucket_owner, checks, curate",
+        ),
         (
             "",
             {'"math"': '"maths"'},
