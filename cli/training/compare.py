@@ -1,5 +1,6 @@
 """`sluice compare`: tuned models beside their base."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,12 +9,17 @@ import typer
 from bedrock_sluice.cli.options import AsJson, JobRecipe, Page, ReleaseLake, ReleaseUri, epilog
 
 if TYPE_CHECKING:
+    from bedrock_sluice.flows.running.runner import ReportProgress as Progress
     from bedrock_sluice.flows.training.proof.compare import ComparisonReport
+    from bedrock_sluice.flows.training.proof.model_calls import AnswerFile, CallOptions
+    from bedrock_sluice.lake.releases.release import Release
     from bedrock_sluice.transforms.training.model_comparison import Difference, ModelComparison
 
 EPILOG = epilog(
     "sluice compare lake/releases/tutor/2026-11-01-527776e00615 --recipe tutor.toml "
     "--responses base=base.jsonl --responses tuned=tuned.jsonl --page models.html",
+    "sluice compare tutor.toml@latest --recipe tutor.toml --model base=amazon.nova-2-lite-v1:0 "
+    "--model tuned=arn:aws:bedrock:us-east-1:111122223333:custom-model-deployment/ab0123456789",
     rejected="a model is worse than the base",
 )
 
@@ -23,12 +29,25 @@ COLORS = {"promote": "green", "keep": "yellow", "roll back": "red"}
 def compare(  # noqa: PLR0913, PLR0917 - the options of the command
     release: ReleaseUri,
     responses: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
             help="Answers of a model: JSONL with id and response; repeatable, one is base.",
         ),
-    ],
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=MODEL",
+            help="Call this model (an id, or the ARN of a deployment) for its answers; repeatable.",
+        ),
+    ] = None,
+    answers: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where answers of called models are kept.")
+    ] = Path("answers"),
+    max_tokens: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Limit of the answers of called models.")
+    ] = 2_048,
     recipe: JobRecipe = None,
     prices: Annotated[
         tuple[float, float] | None,
@@ -57,10 +76,14 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
         TokenPrices,
         compare_models,
     )
+    from bedrock_sluice.flows.training.proof.model_calls import CallOptions
     from bedrock_sluice.transforms.errors import ExitCode
 
-    files, source = _files(responses), resolve_release(release, lake, recipe)
+    files, source = _files(responses or ()), resolve_release(release, lake, recipe)
     current, base = (load_recipe(recipe), recipe.absolute().parent) if recipe else (None, None)
+    region = current.train.region if current and current.train else None
+    calls = CallOptions(answers, region, max_tokens)
+    files |= _call_models(source, _pairs("--model", model or (), files), calls, prices)
     options = CompareOptions(TokenPrices(*prices) if prices else None, confidence)
     with ProgressRunner() as run_stage:
         report = run_stage(
@@ -77,22 +100,56 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
         raise SystemExit(ExitCode.CHECK_FAILED)
 
 
-def _files(responses: list[str]) -> dict[str, Path]:
-    """Read `NAME=FILE` arguments.
+def _files(responses: Sequence[str]) -> dict[str, Path]:
+    return {name: Path(file) for name, file in _pairs("--responses", responses).items()}
+
+
+def _pairs(option: str, texts: Sequence[str], others: Collection[str] = ()) -> dict[str, str]:
+    """Read `NAME=VALUE` arguments.
 
     Raises:
         ConfigError: One is not of this form, or a name comes twice.
     """
     from bedrock_sluice.transforms.errors import ConfigError
 
+    values = dict[str, str]()
+    for each in texts:
+        name, equals, value = each.partition("=")
+        if not (name and equals and value):
+            kind = "MODEL" if option == "--model" else "FILE, such as base=base.jsonl"
+            raise ConfigError(f"{option} {each}: write NAME={kind}")
+        if name in values or name in others:
+            raise ConfigError(f"{option} {name}: the name comes twice")
+        values[name] = value
+    return values
+
+
+def _call_models(
+    release: "Release",
+    models: dict[str, str],
+    options: "CallOptions",
+    prices: tuple[float, float] | None,
+) -> dict[str, Path]:
+    """Have models answer, and print what that took; response files by name."""
+    from bedrock_sluice.cli.console import people
+    from bedrock_sluice.cli.progress import ProgressRunner
+    from bedrock_sluice.flows.training.proof.model_calls import answer_lines
+
     files = dict[str, Path]()
-    for each in responses:
-        name, equals, file = each.partition("=")
-        if not (name and equals and file):
-            raise ConfigError(f"--responses {each}: write NAME=FILE, such as base=base.jsonl")
-        if name in files:
-            raise ConfigError(f"--responses {name}: the name comes twice")
-        files[name] = Path(file)
+    for name, model in models.items():
+
+        def answer(tick: "Progress", name: str = name, model: str = model) -> "AnswerFile":
+            return answer_lines(release, name, model, options, tick)
+
+        with ProgressRunner() as run_stage:
+            result = run_stage("answer", answer)
+        files[name] = result.path
+        tokens = f"{result.input_tokens:,} tokens read, {result.output_tokens:,} written"
+        cost = ""
+        if prices:
+            tokens_by_price = zip(prices, result[2:], strict=True)
+            cost = f", cost {sum(price * number for price, number in tokens_by_price) / 1_000:,.4f}"
+        people.print(f"{name}: {result.calls:,} calls, {tokens}{cost}; {result.path}", markup=False)
     return files
 
 

@@ -38,7 +38,7 @@ _KEY_READ, _KEY_WRITE = ["kms:Decrypt"], ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
 class Document(NamedTuple):
-    """A policy, for what it is needed (`logs`, `lake` or `train`), and where it is attached."""
+    """A policy, for what it is needed (`logs`, `lake`, `train` or `deploy`), and where it is attached."""
 
     name: str
     purpose: str
@@ -103,6 +103,7 @@ def documents(grant: Grant) -> list[Document]:
         Document("log-bucket", "logs", "the bucket of the logs", policy(_deliver_logs(grant))),
         Document("caller-lake", "lake", caller, policy(_write_lake(grant))),
         Document("caller-train", "train", caller, policy(_start_jobs(grant))),
+        Document("caller-deploy", "deploy", caller, policy(_deploy_models(grant))),
         Document("job-role-trust", "train", "the role of the job", policy(_trust(grant))),
         Document("job-role", "train", "the role of the job", policy(job_role(grant))),
         Document("model-key", "train", "the KMS key of the model", policy(_use_model_key(grant))),
@@ -193,6 +194,20 @@ def _control_jobs(grant: Grant, train: TrainSection) -> Iterator[Statement]:
     if train.role_arn and target in PRINCIPALS:
         condition = {"StringEquals": {"iam:PassedToService": PRINCIPALS[target]}}
         yield allow(["iam:PassRole"], [train.role_arn], condition)
+
+
+def _deploy_models(grant: Grant) -> Iterator[Statement]:
+    """Deploy a model, call it and its base, and grade the answers."""
+    train, grader = grant.recipe.train, grant.recipe.grader
+    if train is None or choose_target(train).name != "nova":
+        return
+    start = f"arn:{grant.partition}:bedrock:{train.region or '*'}:{grant.account}"
+    model, deployment = f"{start}:custom-model/*", f"{start}:custom-model-deployment/*"
+    yield allow(["bedrock:CreateCustomModelDeployment"], [model, deployment])
+    yield allow(["bedrock:GetCustomModelDeployment", "bedrock:TagResource"], [deployment])
+    yield allow(["bedrock:InvokeModel"], [deployment, _model_arn(grant, train.model)])
+    if grader and grader.lambda_arn and not grader.python:
+        yield allow(["lambda:InvokeFunction"], [grader.lambda_arn])
 
 
 def _model_arn(grant: Grant, model: str) -> str:

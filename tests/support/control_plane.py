@@ -21,7 +21,7 @@ import pytest
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from support.rft import bedrock, openai_api, sagemaker
+from support.rft import bedrock, openai_api, runtime, sagemaker
 from support.rft.state import API_KEY, Call, ControlPlane, Fault, Json
 
 JSON = "application/json"
@@ -54,6 +54,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Handler]] = {
         "GetCustomModelDeployment",
         bedrock.get_deployment,
     ),
+    ("POST", "/model/(?P<modelId>.+)/converse"): ("Converse", runtime.converse),
     ("POST", "/v1/files"): ("UploadFile", openai_api.upload_file),
     ("GET", "/v1/files/(?P<id>[^/]+)"): ("GetFile", openai_api.get_file),
     ("POST", TUNINGS): ("CreateFineTuningJob", openai_api.create_job),
@@ -80,7 +81,7 @@ def control_plane(
     plane.url = f"http://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever)
     thread.start()
-    for service in ("BEDROCK", "SAGEMAKER"):
+    for service in ("BEDROCK", "BEDROCK_RUNTIME", "SAGEMAKER"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", plane.url)
     monkeypatch.delenv("AWS_BEARER_TOKEN_BEDROCK", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", API_KEY)

@@ -122,11 +122,11 @@ def compare_models(  # noqa: PLR0913, PLR0917 - what to compare, and how
     if BASE not in files or len(files) < 2:
         raise ConfigError("name the answers of base and of at least one other model")
     settings, recipe = options or CompareOptions(), job_recipe(release, current)
-    lines = _read_lines(release)
+    lines = read_lines(release)
     ids = [str(line["id"]) for line in lines]
     answers = {name: read_responses(path, ids) for name, path in files.items()}
     messages = {name: [each[i].message for i in ids] for name, each in answers.items()}
-    results = _grade(lines, messages, _grader(recipe, base), report_progress)
+    results = _grade(lines, messages, find_grader(recipe, base), report_progress)
     scores = {name: [each.score for each in rows] for name, rows in results.items()}
     comparisons = _compare(release, recipe, lines, messages, scores, settings.confidence)
     content = settings.content or (current or recipe).report.content
@@ -174,7 +174,13 @@ def _others(names: Iterable[str]) -> list[str]:
     return [name for name in names if name != BASE]
 
 
-def _read_lines(release: Release) -> list[Line]:
+def read_lines(release: Release) -> list[Line]:
+    """Return the validation lines of a release.
+
+    Raises:
+        ConfigError: There are fewer than a comparison needs.
+        IntegrityError: They are not what was written.
+    """
     text = release.file("validation.jsonl").read_bytes()
     lines = [msgspec.json.decode(line) for line in text.splitlines()]
     if len(lines) < MIN_LINES:
@@ -186,7 +192,12 @@ def _read_lines(release: Release) -> list[Line]:
     return lines
 
 
-def _grader(recipe: Recipe, base: Path | None) -> tuple[LocalGrader | Caller, GraderSection]:
+def find_grader(recipe: Recipe, base: Path | None) -> tuple[LocalGrader | Caller, GraderSection]:
+    """Return the grader of a recipe, and its section; a local one is found from the folder `base`.
+
+    Raises:
+        ConfigError: the recipe has no grader, or it cannot be found.
+    """
     section = recipe.grader
     if section is None:
         raise ConfigError(

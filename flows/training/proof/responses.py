@@ -13,12 +13,13 @@ MAX_IDS_SHOWN = 3
 
 
 class ModelResponse(msgspec.Struct, frozen=True):
-    """One answer: a text or an assistant message, and its tokens where they are known."""
+    """One answer: a text or an assistant message; its tokens and its model where they are known."""
 
     id: str
     response: str | dict[str, Any]
     input_tokens: int | None = None
     output_tokens: int | None = None
+    model: str | None = None
 
     @property
     def message(self) -> dict[str, Any]:

@@ -18,7 +18,13 @@ from bedrock_sluice.lake.stores.s3 import S3Store
 Json = dict[str, Any]
 
 ACTIONS = {"ListObjectsV2": "ListBucket"}  # where the action is not named as the operation is
-CALLER = ("caller-logs", "caller-lake", "caller-train")
+CALLER = ("caller-logs", "caller-lake", "caller-train", "caller-deploy")
+
+
+GRADER = """
+def lambda_handler(event, context):
+    return [{"id": each["id"], "aggregate_reward_score": 1.0} for each in event]
+"""
 
 
 class Need(NamedTuple):
@@ -56,9 +62,11 @@ def on_aws(bucket: str, sums: Path) -> Path:
     sums.write_text(
         text.replace('"logs"', f'"s3://{bucket}/in/logs"')
         + f'[answer]\nfrom = ["labels", "logged"]\nlabels = "s3://{bucket}/labels/answers.csv"\n'
-        + f'[grader]\nlambda_arn = "{LAMBDA}"\n[train]\n{train}\n'
+        + f'[grader]\nlambda_arn = "{LAMBDA}"\npython = "grader.py:lambda_handler"\n'
+        + f"in_gate = false\n[train]\n{train}\n"
         + f'data_uri = "s3://{bucket}/lines"\njudge_model = "amazon.nova-pro-v1:0"\n'
     )
+    (sums.parent / "grader.py").write_text(GRADER)
     return sums
 
 
@@ -76,6 +84,14 @@ def needs_of(service: str, operation: str, arguments: Mapping[str, Any]) -> Iter
             yield Need(
                 f"bedrock:{operation}", f"arn:aws:bedrock:us-east-1::foundation-model/{model}"
             )
+        case "bedrock", "CreateCustomModelDeployment":
+            yield Need(f"bedrock:{operation}", arguments["modelArn"])
+            deployment = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:custom-model-deployment/new"
+            yield Need("bedrock:TagResource", deployment)
+        case "bedrock", "GetCustomModelDeployment":
+            yield Need(f"bedrock:{operation}", arguments["customModelDeploymentIdentifier"])
+        case "bedrock-runtime", "Converse":
+            yield Need("bedrock:InvokeModel", arguments["modelId"])
         case "bedrock", _:
             start = f"arn:aws:bedrock:us-east-1:{ACCOUNT}"
             yield Need(f"bedrock:{operation}", f"{start}:model-customization-job/new")
@@ -126,6 +142,9 @@ def test_the_calls_of_a_whole_run_are_what_the_policies_allow(
     assert sluice("train", release, "--recipe", on_aws).code == 0  # another attempt
     control_plane.end()
     assert "Completed" in sluice("status", on_aws).err
+    monkeypatch.setattr("bedrock_sluice.flows.training.proof.deploy.time.sleep", lambda _: None)
+    deployment = sluice("deploy", release, "--recipe", on_aws)
+    assert deployment.code == 0, deployment.err
     statements = [each for name in CALLER for each in policies[name]["Statement"]]
     needs = {need for call in calls for need in needs_of(*call)}
     assert [n for n in needs if not any(allows(each, n) for each in statements)] == []

@@ -1,6 +1,7 @@
 """`sluice compare`: verdicts, exit codes and pages, from files of answers."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 from support.protocols import RunSluice
 from support.releases import publish_files
+from support.rft.state import ControlPlane
 from support.training import math_line
 
 from bedrock_sluice.flows.recipe import Recipe
@@ -173,3 +175,55 @@ def test_a_wrong_file_of_answers_is_an_error_that_quotes_nothing(
     options = ("--responses", base, "--responses", f"tuned={tmp_path / 'tuned.jsonl'}")
     result = sluice("compare", release, "--recipe", tmp_path / "math.toml", *options)
     assert (result.code, message in result.err, "secret" in result.err) == (2, True, False)
+
+
+def answer_as(control_plane: ControlPlane, is_wrong: dict[str, Callable[[int], bool]]) -> None:
+    """Let models that are called answer right, unless `is_wrong` of the number of the line."""
+
+    def answer(model: str, question: str) -> str:
+        number = int(re.findall(r"\d+", question)[0])
+        return "#### -1" if is_wrong[model](number) else f"#### {2 * number}"
+
+    control_plane.answer = answer
+
+
+def test_models_are_called_and_no_answer_is_paid_twice(
+    release: str, sluice: RunSluice, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    answer_as(
+        control_plane, {"acme.base": lambda n: n % 3 == 0, "acme.tuned": lambda n: n % 9 == 0}
+    )
+    options = ("--recipe", tmp_path / "math.toml", "--answers", tmp_path / "answers", "--json")
+    models = ("--model", "base=acme.base", "--model", "tuned=acme.tuned", "--prices", 1, 2)
+    control_plane.fail_next("Converse", "ValidationException", 400)
+    failure = sluice("compare", release, *models, *options)
+    assert (failure.code, "refused to call acme.base with line r-0" in failure.err) == (2, True)
+    path = next((tmp_path / "answers").rglob("base.jsonl"))
+    with path.open("ab") as file:
+        file.write(b'{"id":"r-00199","resp')  # what a killed process leaves
+    result = sluice("compare", release, *models, *options)
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["comparisons"][0]["verdict"] == "promote"
+    assert re.search(r"tuned: 200 calls, [\d,]+ tokens read, [\d,]+ written, cost \d", result.err)
+    assert control_plane.count("Converse") == 2 * LINES + 1
+    again = sluice("compare", release, *models, *options)
+    assert (again.out, "tuned: 0 calls" in again.err) == (result.out, True)
+    assert control_plane.count("Converse") == 2 * LINES + 1
+    files = [f"{name}={path.with_name(f'{name}.jsonl')}" for name in ("base", "tuned")]
+    responses = [part for each in files for part in ("--responses", each)]
+    from_files = sluice("compare", release, *responses, "--prices", 1, 2, *options)
+    assert from_files.out == result.out
+    call = next(call for call in control_plane.calls if call.operation == "Converse")
+    assert call.body["requestMetadata"] == {"sluice": "compare"}
+    other = sluice("compare", release, "--model", "base=acme.other", *models[2:], *options)
+    assert (other.code, "has answers of acme.base" in other.err) == (2, True)
+
+
+def test_a_custom_model_without_a_deployment_is_refused_before_it_is_called(
+    release: str, sluice: RunSluice, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    arn = "arn:aws:bedrock:us-east-1:111122223333:custom-model/amazon.nova-2/000000000000"
+    options = ("--recipe", tmp_path / "math.toml", "--answers", tmp_path / "answers")
+    result = sluice("compare", release, "--model", f"tuned={arn}", *options)
+    assert (result.code, "run `sluice deploy`" in result.err) == (2, True)
+    assert control_plane.count("Converse") == 0

@@ -127,12 +127,12 @@ def create_deployment(plane: ControlPlane, region: str, body: Json) -> tuple[Jso
 
 
 def get_deployment(plane: ControlPlane, _: str, body: Json) -> tuple[Json, int]:
-    """A deployment; it is active once it was asked about."""
+    """A deployment; it is as `plane.deploys_as` says once it was asked about."""
     for each in plane.deployments:
         request = each["request"]
         identifiers = (each["arn"], request["modelDeploymentName"])
         if body["customModelDeploymentIdentifier"] in identifiers:
-            status, each["status"] = each["status"], "Active"
+            status, each["status"] = each["status"], plane.deploys_as
             return {
                 "customModelDeploymentArn": each["arn"],
                 "modelDeploymentName": request["modelDeploymentName"],

@@ -81,9 +81,13 @@ class ControlPlane:
     files: dict[str, Json] = field(default_factory=dict)
     deployments: list[Json] = field(default_factory=list)
     events: list[Json] = field(default_factory=list)  # of the OpenAI-compatible jobs, newest first
+    deploys_as: str = "Active"  # the end of deployments
     lifecycles: dict[str, Json] = field(default_factory=dict)  # by model id; others are active
     logging: dict[str, Json] = field(default_factory=dict)  # configurations by Region
     missing: set[str] = field(default_factory=set)  # ARNs (roles, Lambdas), ids of models
+    answer: Callable[[str, str], str] = lambda _model, _question: (
+        "#### 0"
+    )  # of models that are called
     before_create: Callable[[], None] | None = None  # runs before a job is made, outside the lock
     lose_answers: int = 0  # so many jobs are made, and their answers are lost (500)
     lock: RLock = field(default_factory=RLock)

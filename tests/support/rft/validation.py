@@ -31,6 +31,8 @@ def _model(service: str) -> ServiceModel:
 
 def _limits(shape: Any, value: Any) -> Iterator[str]:
     """What boto3 does not check: upper bounds, patterns and enums."""
+    if getattr(shape, "is_document_type", False):
+        return
     bounds, kind = shape.metadata, shape.type_name
     size = len(value) if kind in ("string", "list", "map") else value
     is_bounded = kind in ("string", "list", "map", "integer", "long", "float", "double")
