@@ -23,6 +23,12 @@ EPILOG = epilog(
     rejected="a model is worse than the base",
 )
 
+Answers = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Where answers of called models are kept.")
+]
+MaxTokens = Annotated[
+    int, typer.Option(min=1, max=1_000_000, help="Limit of the answers of called models.")
+]
 COLORS = {"promote": "green", "keep": "yellow", "roll back": "red"}
 
 
@@ -42,12 +48,8 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
             help="Call this model (an id, or the ARN of a deployment) for its answers; repeatable.",
         ),
     ] = None,
-    answers: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where answers of called models are kept.")
-    ] = Path("answers"),
-    max_tokens: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Limit of the answers of called models.")
-    ] = 2_048,
+    answers: Answers = Path("answers"),
+    max_tokens: MaxTokens = 2_048,
     recipe: JobRecipe = None,
     prices: Annotated[
         tuple[float, float] | None,
@@ -79,11 +81,11 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
     from bedrock_sluice.flows.training.proof.model_calls import CallOptions
     from bedrock_sluice.transforms.errors import ExitCode
 
-    files, source = _files(responses or ()), resolve_release(release, lake, recipe)
+    source = resolve_release(release, lake, recipe)
     current, base = (load_recipe(recipe), recipe.absolute().parent) if recipe else (None, None)
     region = current.train.region if current and current.train else None
     calls = CallOptions(answers, region, max_tokens)
-    files |= _call_models(source, _pairs("--model", model or (), files), calls, prices)
+    files = _find_answers(source, responses or (), model or (), calls, prices)
     options = CompareOptions(TokenPrices(*prices) if prices else None, confidence)
     with ProgressRunner() as run_stage:
         report = run_stage(
@@ -98,10 +100,6 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
         write_page(page, render_models(values))
     if any(each.verdict == "roll back" for each in report.comparisons):
         raise SystemExit(ExitCode.CHECK_FAILED)
-
-
-def _files(responses: Sequence[str]) -> dict[str, Path]:
-    return {name: Path(file) for name, file in _pairs("--responses", responses).items()}
 
 
 def _pairs(option: str, texts: Sequence[str], others: Collection[str] = ()) -> dict[str, str]:
@@ -124,19 +122,20 @@ def _pairs(option: str, texts: Sequence[str], others: Collection[str] = ()) -> d
     return values
 
 
-def _call_models(
+def _find_answers(
     release: "Release",
-    models: dict[str, str],
+    responses: Sequence[str],
+    model_texts: Sequence[str],
     options: "CallOptions",
     prices: tuple[float, float] | None,
 ) -> dict[str, Path]:
-    """Have models answer, and print what that took; response files by name."""
+    """Have the models answer that are called, and print what that took; response files by name."""
     from bedrock_sluice.cli.console import people
     from bedrock_sluice.cli.progress import ProgressRunner
     from bedrock_sluice.flows.training.proof.model_calls import answer_lines
 
-    files = dict[str, Path]()
-    for name, model in models.items():
+    files = {name: Path(file) for name, file in _pairs("--responses", responses).items()}
+    for name, model in _pairs("--model", model_texts, files).items():
 
         def answer(tick: "Progress", name: str = name, model: str = model) -> "AnswerFile":
             return answer_lines(release, name, model, options, tick)

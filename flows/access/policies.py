@@ -38,7 +38,7 @@ _KEY_READ, _KEY_WRITE = ["kms:Decrypt"], ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
 class Document(NamedTuple):
-    """A policy, for what it is needed (`logs`, `lake`, `train` or `deploy`), and where it is attached."""
+    """A policy: for what it is needed (logs, lake, train, deploy), and where it is attached."""
 
     name: str
     purpose: str

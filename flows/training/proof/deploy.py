@@ -100,8 +100,8 @@ def find_release_model(release: Release) -> JobRecord:
     records = read_jobs(release.lake, release.manifest.digest)
     if not records:
         raise ConfigError(f"no job was trained on {release.uri}; run `sluice train` first")
-    done = [each for each in records if each.status == COMPLETED]
-    return _check((done or records)[-1])
+    completed_jobs = [each for each in records if each.status == COMPLETED]
+    return _check((completed_jobs or records)[-1])
 
 
 def _check(record: JobRecord) -> JobRecord:

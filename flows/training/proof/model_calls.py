@@ -84,15 +84,15 @@ def answer_lines(
     with _open_answers(path) as file:
         answered_ids = _read_ids(file, path, model)
         missing = [line for line in lines if str(line["id"]) not in answered_ids]
-        done, tokens = len(lines) - len(missing), [0, 0]
+        number, tokens = len(lines) - len(missing), [0, 0]
         for response in _call_all(client, model, missing, options.max_tokens):
             file.write(msgspec.json.encode(response) + b"\n")
             file.flush()
             tokens[0] += response.input_tokens or 0
             tokens[1] += response.output_tokens or 0
-            done += 1
+            number += 1
             if report_progress:
-                report_progress(done, len(lines))
+                report_progress(number, len(lines))
     return AnswerFile(path, len(missing), *tokens)
 
 
