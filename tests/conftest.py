@@ -32,6 +32,7 @@ pytest_plugins = [
     "support.command_line",
     "support.control_plane",
     "support.training",
+    "support.webhook",
 ]
 
 # The same examples on every run: a failure is a change of the code, never of the dice.

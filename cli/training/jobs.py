@@ -66,7 +66,8 @@ def watch(
     """Wait until the jobs have ended, and record how. May be interrupted and run again.
 
     Shows the last step of each job, and what is unhealthy about it. `on_unhealthy = "stop"` in
-    [train] stops such a job. Exits 1 if a job did not complete.
+    [train] stops such a job. With a recipe, [nightly] notify is told of both. Exits 1 if a job did
+    not complete.
     """
     from msgspec import to_builtins
 
@@ -76,8 +77,9 @@ def watch(
     from bedrock_sluice.transforms.errors import ExitCode
 
     lake, lineage, recipe = _open(source)
+    changes = _Changes(lake, recipe.nightly.notify if recipe else None)
     with people.status("waiting for the jobs to end"):
-        rows = watch_jobs(lake, _lineages(lake, lineage), job, report=_Changes(), recipe=recipe)
+        rows = watch_jobs(lake, _lineages(lake, lineage), job, report=changes, recipe=recipe)
     if as_json:
         print_json({"jobs": [to_builtins(row._asdict()) for row in rows]})
     if any(row.status != COMPLETED for row in rows):
@@ -85,13 +87,15 @@ def watch(
 
 
 class _Changes:
-    """Prints what changed since the poll before."""
+    """Prints what changed since the poll before, and sends notices of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, lake: "Store", notify: str | None) -> None:
+        self._lake, self._notify = lake, notify
         self._before = dict[tuple[str, str | None], "JobState"]()
 
     def __call__(self, rows: "Sequence[JobState]") -> None:
         from bedrock_sluice.cli.training.job_view import show_findings, show_last_step, show_status
+        from bedrock_sluice.flows.nights.job_notice import notify_job
 
         for row in rows:
             before = self._before.get((row.release, row.job))
@@ -103,6 +107,8 @@ class _Changes:
             findings = [each for each in row.findings if each.rule not in known_rules]
             is_stopped_now = row.was_stopped and not (before and before.was_stopped)
             show_findings(row.job or "-", findings, was_stopped=is_stopped_now)
+            if self._notify:
+                notify_job(self._notify, self._lake, row)
             self._before[row.release, row.job] = row
 
 

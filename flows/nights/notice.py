@@ -23,7 +23,7 @@ def notify_once(address: str, release: Release, doubts: list[str]) -> bool:
         return True
     message = _message(release, doubts)
     try:
-        _send(address, message)
+        send_notice(address, f"{message['recipe']} {message['verdict']}", message)
     except Exception as error:
         logger.warning("the notice of %s was not sent: %s", release.id, type(error).__name__)
         return False
@@ -47,7 +47,12 @@ def _message(release: Release, doubts: list[str]) -> dict[str, Any]:
     }
 
 
-def _send(address: str, message: dict[str, Any]) -> None:
+def send_notice(address: str, subject: str, message: dict[str, Any]) -> None:
+    """Send a message to an address that takes JSON, or to an SNS topic.
+
+    Raises:
+        Exception: it could not be sent, for any reason.
+    """
     content = msgspec.json.encode(message)
     if not address.startswith("arn:"):
         request = Request(address, content, {"Content-Type": "application/json"})  # noqa: S310 - the recipe takes http and https alone
@@ -58,5 +63,5 @@ def _send(address: str, message: dict[str, Any]) -> None:
 
     config = Config(connect_timeout=TIMEOUT_SECONDS, read_timeout=TIMEOUT_SECONDS)
     client = boto3.client("sns", region_name=address.split(":")[3], config=config)
-    subject = f"Sluice: {message['recipe']} {message['verdict']}"[:SUBJECT_CHARS]
-    client.publish(TopicArn=address, Subject=subject, Message=content.decode())
+    text = f"Sluice: {subject}"[:SUBJECT_CHARS]
+    client.publish(TopicArn=address, Subject=text, Message=content.decode())

@@ -109,9 +109,8 @@ def connect_runtime(model: str, region: str | None = None) -> Any:
             f"{model} is a custom model, which is called through a deployment; run "
             "`sluice deploy`, and name the ARN that it prints"
         )
-    retries = {"mode": "standard", "total_max_attempts": ATTEMPTS_PER_CALL}
     config = Config(
-        retries=retries,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS_PER_CALL},
         read_timeout=READ_TIMEOUT_SECONDS,
         max_pool_connections=CONCURRENT_CALLS,
     )

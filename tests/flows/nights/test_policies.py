@@ -1,11 +1,8 @@
 """The policies of nightly recipes: who is asked, and when a job starts."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,30 +17,6 @@ Json = dict[str, Any]
 LAST_DAYS = {"since = 2026-10-01\nuntil = 2026-10-02": "last_days = 1"}
 CREATE = "CreateModelCustomizationJob"
 JOB_COST = "prices = { per_1k_grader_calls = 1.0 }\nbudget = 1000.0\n"
-
-
-@pytest.fixture
-def hook() -> Iterator[tuple[str, list[Json]]]:
-    """The address of a server that takes notices, and what it got."""
-    messages = list[Json]()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            size = int(self.headers["Content-Length"])
-            messages.append(json.loads(self.rfile.read(size)))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/hook-7f3a", messages
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def train_section(bucket: str) -> str:
