@@ -1,91 +1,113 @@
-"""Flow `nightly`: rebuild every recipe of a folder, one after the other.
+"""Flow `nightly`: what `sluice nightly` does, with a task for each recipe.
 
-What it moves: for each recipe, what flow `rebuild` moves. One recipe that fails does not stop the
-others; the flow fails in the end if one did. A release that the gate rejects is not a
-failure: it is an outcome, and stands in the table.
+What it moves: for each recipe and night, what flow `rebuild` moves; then what the policy of the
+recipe asks for. One recipe that fails does not stop the others; the flow fails in the end if one
+did. A release that the gate rejects is not a failure: it is an outcome, and stands in the table.
 Results: none kept in Prefect; an artifact with a row for each recipe.
 
 Requires:
-- what flow `rebuild` requires, for each recipe;
+- what flow `rebuild` requires, for each recipe, and for a policy that trains what `train` requires;
 - a Prefect server that keeps the schedule (`prefect.yaml`, or `sluice serve`).
 """
 
+from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 from prefect import flow
 from prefect.states import Completed
 
+from bedrock_sluice.flows.nights.nights import NightEnds, night_ends
+from bedrock_sluice.flows.nights.rows import RecipeRow, worst_exit_code
+from bedrock_sluice.flows.nights.run import NightlyOptions, run_nightly, utc_now
+from bedrock_sluice.flows.nights.stage_times import StageTimes
 from bedrock_sluice.flows.prefect_view.artifacts import show_nightly
 from bedrock_sluice.flows.prefect_view.flow_run import end_plainly, folder_run_name
+from bedrock_sluice.flows.prefect_view.recipe_task import has_failed, run_recipe_task
 from bedrock_sluice.flows.rebuild import build_release, rebuild
-from bedrock_sluice.flows.recipe import load_folder
 from bedrock_sluice.flows.running.executor_setting import PROCESSES
 from bedrock_sluice.flows.running.prefect_runner import (
     PrefectError,
     without_content,
 )
 from bedrock_sluice.flows.running.runner import run_directly
-from bedrock_sluice.transforms.errors import ConfigError, OutsideError, SluiceError
+from bedrock_sluice.transforms.errors import (
+    ConfigError,
+    ExitCode,
+    IntegrityError,
+    OutsideError,
+    SluiceError,
+)
 
-Row = dict[str, Any]
+_KINDS: dict[ExitCode, type[SluiceError]] = {
+    ExitCode.CHECK_FAILED: SluiceError,
+    ExitCode.CONFIG: ConfigError,
+    ExitCode.OUTSIDE: OutsideError,
+}
 
 
 @flow(persist_result=False, flow_run_name=folder_run_name)
-def nightly(recipes: str, executor: str = PROCESSES) -> Any:
-    """Rebuild each recipe of a folder, by name; returns a row for each.
+def nightly(
+    recipes: str,
+    executor: str = PROCESSES,
+    first_night: date | None = None,
+    last_night: date | None = None,
+) -> Any:
+    """Build each recipe of a folder; returns the lines of `sluice nightly --json` as objects.
 
     Args:
         recipes: Folder of recipes (`*.toml`), as an absolute path.
         executor: Where to read the logs: `processes`, or `dask://HOST:PORT` for a Dask cluster.
+        first_night: First night of a backfill, with `last_night`; else those that were missed.
+        last_night: Last night of a backfill.
 
     Raises:
-        ConfigError: there is no such folder, or it has no recipe.
-        OutsideError: some recipes failed; the others were built.
+        ConfigError: there is no such folder, it has no recipe, or the nights are not possible.
+        SluiceError: some recipes failed; the others were built. The kind is that of the worst.
     """
 
     def work() -> Any:
-        rows = _rebuild_all(Path(recipes), executor)
-        return Completed(message=_tally(rows), data=rows)
+        options = NightlyOptions(clock=utc_now, first=first_night, last=last_night)
+        rows = _run_all(Path(recipes), executor, options)
+        return Completed(message=_tally(rows), data=[msgspec.to_builtins(row) for row in rows])
 
     return end_plainly("nightly", work)
 
 
-def _rebuild_all(recipes: Path, executor: str) -> list[Row]:
-    rows = [
-        _row(path, error=str(recipe))
-        if isinstance(recipe, ConfigError)
-        else _rebuild(path, executor)
-        for path, recipe in load_folder(recipes).items()
-    ]
+def _run_all(recipes: Path, executor: str, options: NightlyOptions) -> list[RecipeRow]:
+    def build_one(path: Path, night: date | None, _: StageTimes) -> dict[str, Any]:
+        return _build(path, executor, night_ends(night))
+
+    rows = run_nightly(recipes, build_one, options, run_recipe=run_recipe_task)
     show_nightly(rows)
-    failures = [row["recipe"] for row in rows if row["verdict"] == "failed"]
-    if failures:
-        raise OutsideError(f"{len(failures)} of {len(rows)} recipes failed: {', '.join(failures)}")
+    if failures := [row for row in rows if has_failed(row)]:
+        names = ", ".join(row.recipe for row in failures)
+        code = worst_exit_code(failures)
+        kind = _KINDS.get(code, IntegrityError)
+        raise kind(f"{len(failures)} of {len(rows)} recipes failed: {names} (exit code {code})")
     return rows
 
 
-def _tally(rows: list[Row]) -> str:
-    rejections = [row["recipe"] for row in rows if row["verdict"] == "rejected"]
-    names = f": {', '.join(rejections)}" if rejections else ""
-    return f"{len(rows) - len(rejections)} passed, {len(rejections)} rejected{names}"
+def _tally(rows: list[RecipeRow]) -> str:
+    """Say how many recipes ended how, and name those that the gate rejected."""
+    texts = []
+    for verdict in ("passed", "rejected", "skipped"):
+        names = [row.recipe for row in rows if row.verdict == verdict]
+        if names or verdict == "passed":
+            of = f" ({', '.join(names)})" if verdict != "passed" else ""
+            texts.append(f"{len(names)} {verdict}{of}")
+    return ", ".join(texts)
 
 
-def _rebuild(path: Path, executor: str) -> Row:
-    try:
-        return _row(path, _summary(path, executor))
-    except SluiceError as error:
-        return _row(path, error=str(error))
-
-
-def _summary(path: Path, executor: str) -> dict[str, Any]:
+def _build(path: Path, executor: str, ends: NightEnds) -> dict[str, Any]:
     """Build as a flow of its own; where Prefect itself fails, without it: the release is the same.
 
     Raises:
         SluiceError: the build failed.
     """
     try:
-        return cast(dict[str, Any], rebuild(str(path), executor=executor))
+        return cast(dict[str, Any], rebuild(str(path), executor=executor, **ends._asdict()))
     except PrefectError:
         pass
     except SluiceError:
@@ -93,18 +115,5 @@ def _summary(path: Path, executor: str) -> dict[str, Any]:
     except Exception:  # noqa: S110 - of Prefect, outside of what `rebuild` does
         pass
     return without_content(
-        "rebuild", lambda _: build_release(path, run_directly, executor=executor)
+        "rebuild", lambda _: build_release(path, run_directly, executor=executor, **ends._asdict())
     )
-
-
-def _row(path: Path, facts: dict[str, Any] | None = None, error: str = "") -> Row:
-    """A row of the table. All have the same keys: Prefect takes the columns from the first."""
-    facts = facts or {"verdict": "failed", "release": "", "counts": {}, "failed_checks": [error]}
-    return {
-        "recipe": path.name,
-        "verdict": facts["verdict"],
-        "release": facts["release"],
-        "train": facts["counts"].get("train"),
-        "validation": facts["counts"].get("validation"),
-        "why": ", ".join(facts["failed_checks"]),
-    }

@@ -41,6 +41,7 @@ def rebuild(
     since: datetime | None = None,
     until: datetime | None = None,
     executor: str = PROCESSES,
+    delivered_before: datetime | None = None,
 ) -> Any:
     """Build a release of one recipe; returns what `sluice build --json` prints.
 
@@ -49,6 +50,7 @@ def rebuild(
         since: Start of the window of records (included), instead of the recipe's.
         until: End of the window of records (excluded), instead of the recipe's.
         executor: Where to read the logs: `processes`, or `dask://HOST:PORT` for a Dask cluster.
+        delivered_before: Log objects that were delivered in this hour or later are not read.
     """
 
     def work() -> dict[str, Any] | State[dict[str, Any]]:
@@ -57,7 +59,13 @@ def rebuild(
         tag_run(name)
         with watch_build(name) as run_stage:
             facts = build_release(
-                path, run_stage, since=since, until=until, executor=executor, show=show_release
+                path,
+                run_stage,
+                since=since,
+                until=until,
+                executor=executor,
+                delivered_before=delivered_before,
+                show=show_release,
             )
         tag_run(name, facts["verdict"])
         get_run_logger().info("release %s: %s", facts["verdict"], facts["release"])
@@ -73,10 +81,11 @@ def build_release(  # noqa: PLR0913 - the parameters of the flow, and how to run
     since: datetime | None = None,
     until: datetime | None = None,
     executor: str = PROCESSES,
+    delivered_before: datetime | None = None,
     show: Callable[[Release], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Build a release and show it; return what `sluice build --json` prints."""
-    with open_context(path, since, until, executor) as context:
+    with open_context(path, since, until, executor, delivered_before) as context:
         release = build(context, run_stage)
         show(release)
         return summary(release)

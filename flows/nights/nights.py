@@ -55,11 +55,11 @@ def check_backfill(first: date | None, last: date | None, today: date) -> None:
     if first is None and last is None:
         return
     if first is None or last is None:
-        raise ConfigError("--from and --to belong together; give both")
+        raise ConfigError("a backfill needs both its first and its last night (--from and --to)")
     if first > last:
-        raise ConfigError(f"--from {first} is after --to {last}")
+        raise ConfigError(f"the first night, {first}, is after the last, {last}")
     if last > today:
-        raise ConfigError(f"--to {last} is too late: the last night that has closed is {today}")
+        raise ConfigError(f"{last} is too late: the last night that has closed is {today}")
     if (number := (last - first).days + 1) > MAX_BACKFILL_NIGHTS:
         raise ConfigError(f"{number:,} nights are too many; give {MAX_BACKFILL_NIGHTS} at most")
 

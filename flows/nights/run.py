@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ LEASE = "nightly"
 
 BuildOne = Callable[[Path, date | None, StageTimes], dict[str, Any]]
 """Build a night of a recipe, and return what `sluice build --json` prints."""
+
+RunRecipe = Callable[[str, Callable[[], RecipeRow]], RecipeRow]
+"""Do the work of a recipe, by the name of its file: directly, or as a task of Prefect."""
 
 
 def utc_now() -> datetime:
@@ -90,6 +94,7 @@ def run_nightly(
     build_one: BuildOne,
     options: NightlyOptions = NightlyOptions(),
     report: Callable[[RecipeRow], None] = lambda _: None,
+    run_recipe: RunRecipe = lambda _, work: work(),
 ) -> list[RecipeRow]:
     """Build what each `*.toml` of a folder has to build; `report` gets each row once it is done.
 
@@ -101,7 +106,8 @@ def run_nightly(
     rows = list[RecipeRow]()
     with _leases(options) as leases:
         for path, recipe in recipes.items():
-            row = _run_recipe(path, recipe, build_one, options, leases)
+            work = partial(_run_recipe, path, recipe, build_one, options, leases)
+            row = run_recipe(path.name, work)
             logger.info("nightly: %s %s", row.recipe, row.verdict, extra={"facts": _log_facts(row)})
             report(row)
             rows.append(row)
@@ -160,9 +166,9 @@ def _follow_policy(
     path: Path, recipe: Recipe, row: RecipeRow, options: NightlyOptions
 ) -> RecipeRow:
     """Add what the policy did about the last night; its failure leaves the release as it is."""
-    base, release = path.absolute().parent, open_release(row.release)
+    base, now = path.absolute().parent, options.clock().astimezone(UTC)
     try:
-        result = follow_policy(recipe, base, release, options.clock().astimezone(UTC))
+        result = follow_policy(recipe, base, open_release(row.release), now)
     except Exception as error:
         _raise_if_stopped(error)
         code, why = describe_failure(error)

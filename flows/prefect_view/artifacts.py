@@ -11,11 +11,12 @@ from prefect.artifacts import (
 )
 
 from bedrock_sluice.expectations.checks import decode_checks
+from bedrock_sluice.flows.nights.rows import RecipeRow
 from bedrock_sluice.flows.prefect_view.release_page import (
-    Row,
     check_rows,
     folder_of,
     link_to,
+    nightly_row,
     stage_rows,
     verdict_page,
 )
@@ -70,11 +71,11 @@ def show_release(release: Release) -> None:
             )
 
 
-def show_nightly(rows: list[Row]) -> None:
+def show_nightly(rows: list[RecipeRow]) -> None:
     """Create the artifact of a nightly: a row per recipe."""
     with best_effort("the table of the nightly"):
         create_table_artifact(
             key="sluice-nightly",
-            table=rows,
-            description="Verdict of each recipe, and why it was rejected or failed",
+            table=[nightly_row(row) for row in rows],
+            description="Last night of each recipe, why it was rejected or failed, and its policy",
         )

@@ -19,6 +19,7 @@ from bedrock_sluice.transforms.errors import SluiceError
 REJECTED = "Rejected"
 REJECTED_EVENT = "sluice.release.rejected"
 VERDICTS = {"passed", "rejected"}
+DATE_CHARS = len("2026-11-01")
 
 T = TypeVar("T")
 
@@ -32,8 +33,11 @@ def recipe_name(path: Path) -> str:
 
 
 def recipe_run_name() -> str:
-    """Return the name of the current run of `rebuild`: it names the recipe."""
-    return f"rebuild-{recipe_name(Path(flow_run.parameters['recipe']))}"
+    """Return the name of the current run of `rebuild`: it names the recipe, and a given end."""
+    parameters = flow_run.parameters
+    end = str(parameters.get("until") or "")[:DATE_CHARS]
+    name = recipe_name(Path(parameters["recipe"]))
+    return "-".join(["rebuild", name, *([end] if end else [])])
 
 
 def folder_run_name() -> str:

@@ -17,6 +17,7 @@ from bedrock_sluice.flows.decisions.requirements import (
     signature,
     unmet_requirements,
 )
+from bedrock_sluice.flows.nights.rows import RecipeRow
 from bedrock_sluice.flows.papers.markdown import code, plain
 from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 from bedrock_sluice.lake.releases.manifest import Manifest
@@ -75,6 +76,20 @@ def stage_rows(manifest: Manifest) -> list[Row]:
         }
         for stage in manifest.stages
     ]
+
+
+def nightly_row(row: RecipeRow) -> Row:
+    """Return the row of a recipe. All have the same keys: Prefect takes columns from the first."""
+    return {
+        "recipe": row.recipe,
+        "night": row.night or "",
+        "verdict": row.verdict,
+        "train": row.train,
+        "validation": row.validation,
+        "release": row.release.rstrip("/").rpartition("/")[2],
+        "why": row.why,
+        "policy": row.action,
+    }
 
 
 def folder_of(release: Release) -> str:

@@ -13,7 +13,13 @@ from prefect.tasks import Task
 
 from bedrock_sluice.flows.running.faults import find_place
 from bedrock_sluice.flows.running.runner import ReportProgress
-from bedrock_sluice.transforms.errors import IntegrityError, SluiceError, TransientError
+from bedrock_sluice.transforms.errors import (
+    ExitCode,
+    IntegrityError,
+    OutsideError,
+    SluiceError,
+    TransientError,
+)
 
 RETRIES = 3
 RETRY_DELAYS_SECONDS = [10.0, 60.0, 300.0]
@@ -23,6 +29,12 @@ T = TypeVar("T")
 
 class PrefectError(TransientError):
     """Prefect's server did not do its part."""
+
+
+class UnexpectedError(IntegrityError):
+    """An exception that no code of Sluice foresaw: a bug."""
+
+    exit_code = ExitCode.INTERNAL
 
 
 def run_as_task(name: str, work: Callable[[ReportProgress], T]) -> T:
@@ -53,7 +65,9 @@ def without_content(name: str, work: Callable[[ReportProgress], T]) -> T:
     """Do the work; a foreign exception loses its text: Prefect would store it, content and all.
 
     Raises:
-        SluiceError: as the work raised it, or an IntegrityError that names the place.
+        SluiceError: as the work raised it.
+        OutsideError: the disk failed.
+        UnexpectedError: any other exception; it names the place.
         PrefectError: Prefect's server did not answer, or refused.
     """
     try:
@@ -63,9 +77,11 @@ def without_content(name: str, work: Callable[[ReportProgress], T]) -> T:
     except (HTTPError, PrefectException) as error:
         message = f"step {name}: Prefect's server failed ({type(error).__name__}); see that it runs"
         failure: SluiceError = PrefectError(message)
+    except OSError as error:
+        failure = OutsideError(f"step {name}: {error.filename or 'disk'}: {error.strerror}")
     except Exception as error:
         message = f"step {name}: {find_place(error)}; a bug in Sluice, please report it"
-        failure = IntegrityError(message)
+        failure = UnexpectedError(message)
     raise failure
 
 

@@ -134,7 +134,7 @@ def test_a_release_of_a_recipe_that_this_version_does_not_read_stops_no_night(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--from", "2026-10-01"], "--from and --to belong together"),
+        (["--from", "2026-10-01"], "needs both its first and its last night"),
         (["--from", "2026-10-02", "--to", "2026-10-01"], "is after"),
         (["--from", "2026-10-01", "--to", "2026-10-03"], "the last night that has closed is"),
         (["--from", "1026-10-01", "--to", "2026-10-01"], "give 366 at most"),

@@ -15,14 +15,19 @@ from typing import Any
 import pytest
 import yaml
 from httpx import ConnectError
+from support.builds import without_checks
 from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.flows.running import prefect_runner as tasks
 from bedrock_sluice.flows.running.prefect_runner import without_content
+from bedrock_sluice.lake.stores.folder import FolderStore
+from bedrock_sluice.lake.stores.lease import take_lease
 from bedrock_sluice.transforms.errors import (
     ConfigError,
     IntegrityError,
     OutsideError,
+    RefusedError,
+    SluiceError,
     TransientError,
 )
 
@@ -61,7 +66,7 @@ def test_the_nightly_builds_every_recipe_and_leaves_the_verdicts(
     recipe(swaps={"uri =": "url ="}, name="a-typo.toml")
     for name in ("twin.toml", "twin-2.toml"):
         recipe(swaps={'"sums"': '"twin"'}, name=name)
-    with pytest.raises(OutsideError, match=r"4 of 6 recipes failed: a-typo\.toml, gone\.toml"):
+    with pytest.raises(ConfigError, match=r"4 of 6 recipes failed: a-typo\.toml, gone\.toml"):
         nightly(str(tmp_path))
     rows = json.loads(_artifacts("sluice-nightly")[0]["data"])
     assert {row["recipe"]: (row["verdict"], row["train"] is not None) for row in rows} == {
@@ -73,7 +78,7 @@ def test_the_nightly_builds_every_recipe_and_leaves_the_verdicts(
         "twin.toml": ("failed", False),
     }
     assert {tuple(row) for row in rows} == {
-        ("recipe", "verdict", "release", "train", "validation", "why")
+        ("recipe", "night", "verdict", "train", "validation", "release", "why", "policy")
     }
     why = {row["recipe"]: row["why"] for row in rows}
     assert why["few.toml"] == "train_count"
@@ -107,6 +112,31 @@ def test_where_prefect_itself_fails_the_release_is_published_and_the_nightly_goe
     assert (row["verdict"], row["why"]) == ("passed", "")
     monkeypatch.setattr(flow_of_all, "rebuild", fail)
     assert flow_of_all.nightly(str(sums.parent)) == [row]
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.usefixtures("server", "sums")
+def test_a_lake_in_use_is_skipped_and_a_refused_policy_fails_after_its_release(
+    tmp_path: Path, recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bedrock_sluice.flows.nightly import nightly
+    from bedrock_sluice.flows.nights import run
+
+    def refuse(*_: object) -> None:
+        raise RefusedError("more than monthly_budget")
+
+    monkeypatch.setattr(run, "follow_policy", refuse)
+    recipe(swaps={'"sums"': '"busy"', '"lake"': '"busy-lake"'}, name="busy.toml")
+    take_lease(FolderStore(tmp_path / "busy-lake"), "nightly", "other-host:7", run.utc_now)
+    message = r"1 of 2 recipes failed: sums\.toml \(exit code 1\)"
+    with without_checks(), pytest.raises(SluiceError, match=message):
+        nightly(str(tmp_path))
+    runs = _read("/task_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
+    states = {run["name"]: run["state"] for run in reversed(runs) if "toml" in run["name"]}
+    assert states["busy.toml"]["name"] == "Skipped"
+    assert "other-host:7 works on this lake until" in states["busy.toml"]["message"]
+    assert states["sums.toml"]["message"] == "more than monthly_budget"
+    assert len([*(tmp_path / "lake" / "releases").rglob("manifest.json")]) == 1
 
 
 def test_a_connection_that_prefect_lost_is_an_error_that_may_heal() -> None:
@@ -192,6 +222,14 @@ def _assert_steps_are_tasks_without_content() -> None:
     paths = ("/flow_runs/filter", "/logs/filter", "/artifacts/filter", "/events/filter")
     content = json.dumps([task_runs, *(_read(path, {}) for path in paths)])
     assert {"pull", "select", "normalise", "curate", "answer", "gate", "release"} <= names
+    assert {run["name"]: run["state_name"] for run in task_runs if "toml" in run["name"]} == {
+        "a-typo.toml": "Failed",
+        "few.toml": "Rejected",
+        "gone.toml": "Failed",
+        "sums.toml": "Completed",
+        "twin-2.toml": "Failed",
+        "twin.toml": "Failed",
+    }
     assert CANARY not in content
     assert "What is" not in content
 
