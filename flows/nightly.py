@@ -24,6 +24,7 @@ from bedrock_sluice.flows.nights.run import NightlyOptions, run_nightly, utc_now
 from bedrock_sluice.flows.nights.stage_times import StageTimes
 from bedrock_sluice.flows.prefect_view.artifacts import show_nightly
 from bedrock_sluice.flows.prefect_view.flow_run import end_plainly, folder_run_name
+from bedrock_sluice.flows.prefect_view.nightly_page import tally
 from bedrock_sluice.flows.prefect_view.recipe_task import has_failed, run_recipe_task
 from bedrock_sluice.flows.rebuild import build_release, rebuild
 from bedrock_sluice.flows.running.executor_setting import PROCESSES
@@ -70,7 +71,7 @@ def nightly(
     def work() -> Any:
         options = NightlyOptions(clock=utc_now, first=first_night, last=last_night)
         rows = _run_all(Path(recipes), executor, options)
-        return Completed(message=_tally(rows), data=[msgspec.to_builtins(row) for row in rows])
+        return Completed(message=tally(rows), data=[msgspec.to_builtins(row) for row in rows])
 
     return end_plainly("nightly", work)
 
@@ -87,17 +88,6 @@ def _run_all(recipes: Path, executor: str, options: NightlyOptions) -> list[Reci
         kind = _KINDS.get(code, IntegrityError)
         raise kind(f"{len(failures)} of {len(rows)} recipes failed: {names} (exit code {code})")
     return rows
-
-
-def _tally(rows: list[RecipeRow]) -> str:
-    """Say how many recipes ended how, and name those that the gate rejected."""
-    texts = []
-    for verdict in ("passed", "rejected", "skipped"):
-        names = [row.recipe for row in rows if row.verdict == verdict]
-        if names or verdict == "passed":
-            of = f" ({', '.join(names)})" if verdict != "passed" else ""
-            texts.append(f"{len(names)} {verdict}{of}")
-    return ", ".join(texts)
 
 
 def _build(path: Path, executor: str, ends: NightEnds) -> dict[str, Any]:

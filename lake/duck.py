@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import polars as pl
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _INTERRUPT_SECONDS = 0.05  # between attempts
 
@@ -23,6 +25,9 @@ def query(
     What goes wrong in a reader while it is read belongs into `problems`, and is raised from here:
     DuckDB would make an error of its own of it.
     """
+    # At the end of a process, DuckDB complains if a module that is still in use refers to it.
+    import duckdb  # noqa: PLC0415
+
     with (
         ThreadPoolExecutor(1) as thread,
         duckdb.connect(config={"python_enable_replacements": False}) as connection,
@@ -46,7 +51,7 @@ def query(
 
 
 def _run(
-    connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any]
+    connection: "DuckDBPyConnection", statement: str, parameters: Mapping[str, Any]
 ) -> pl.DataFrame:
     """Run it in a thread of its own: a signal that comes while DuckDB is at work can hang it."""
     frame: pl.DataFrame = connection.sql(statement, params=dict(parameters)).pl()

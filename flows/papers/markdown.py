@@ -37,6 +37,15 @@ def code(value: object) -> Markdown:
     return Markdown(f"{'`' * (longest + 1)}{space}{text}{space}{'`' * (longest + 1)}")
 
 
+def prose(text: str) -> Markdown:
+    """Return text on one line: what stands between backticks is code, the rest without markup."""
+    words = []
+    for number, part in enumerate(text.split("`")):
+        start, end = (" " if part[at:][:1].isspace() else "" for at in (0, -1))
+        words.append(code(part) if number % 2 else f"{start}{plain(part)}{end}")
+    return Markdown("".join(words).strip())
+
+
 def cell(value: object) -> Markdown:
     """Return a value from outside as a code span in a table, where pipes are escaped."""
     return Markdown(code(value).replace("|", r"\|"))

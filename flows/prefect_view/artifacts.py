@@ -12,11 +12,11 @@ from prefect.artifacts import (
 
 from bedrock_sluice.expectations.checks import decode_checks
 from bedrock_sluice.flows.nights.rows import RecipeRow
+from bedrock_sluice.flows.prefect_view.nightly_page import nightly_page, tally
 from bedrock_sluice.flows.prefect_view.release_page import (
     check_rows,
     folder_of,
     link_to,
-    nightly_row,
     stage_rows,
     verdict_page,
 )
@@ -38,10 +38,10 @@ def best_effort(what: str) -> Iterator[None]:
 
 
 def show_release(release: Release) -> None:
-    """Create the artifacts of a release: page, tables of checks and stages, links to its pages."""
+    """Create the artifacts of a release: page, tables, and links if its files are on S3."""
     with best_effort(f"artifacts of release {release.id}"):
         name, verdict = release.name, release.manifest.verdict
-        about, folder = f"{release.id}, {verdict}", folder_of(release)
+        about, folder = f"{release.id} ({verdict})", folder_of(release)
         checks = decode_checks(release.file(CHECKS).read_bytes(), f"{release.uri}/{CHECKS}")
         create_markdown_artifact(
             key=f"sluice-release-{name}",
@@ -56,26 +56,27 @@ def show_release(release: Release) -> None:
         create_table_artifact(
             key=f"sluice-stages-{name}",
             table=stage_rows(release.manifest),
-            description=f"Records that each stage of {about} dropped, by reason",
+            description=f"Records that each stage dropped, by reason: {about}",
         )
         index = f"{folder.rpartition('/')[0]}/{INDEX_PAGE}"
         for kind, uri, title in (
             ("report", f"{folder}/{REPORT}", f"Report of {about}"),
             ("index", index, f"All releases of {name}"),
         ):
-            create_link_artifact(
-                key=f"sluice-{kind}-{name}",
-                link=link_to(uri),
-                link_text=title,
-                description=f"{title}: `{uri}`",
-            )
+            if link := link_to(uri):
+                create_link_artifact(
+                    key=f"sluice-{kind}-{name}",
+                    link=link,
+                    link_text=uri.rpartition("/")[2],
+                    description=f"{title}, in the console of AWS",
+                )
 
 
 def show_nightly(rows: list[RecipeRow]) -> None:
-    """Create the artifact of a nightly: a row per recipe."""
-    with best_effort("the table of the nightly"):
-        create_table_artifact(
+    """Create the artifact of a nightly run: a table, and what to know about each recipe."""
+    with best_effort("the page of the nightly run"):
+        create_markdown_artifact(
             key="sluice-nightly",
-            table=[nightly_row(row) for row in rows],
-            description="Last night of each recipe, why it was rejected or failed, and its policy",
+            markdown=nightly_page(rows),
+            description=f"Last night of each recipe: {tally(rows)}",
         )

@@ -1,5 +1,6 @@
 """The name, the tags and the last state of a flow run."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,11 +60,28 @@ def tag_run(*tags: str) -> None:
             client.update_flow_run(run.id, tags={*run.tags} - VERDICTS | {*tags})
 
 
+class _WithoutTrace(logging.Filter):
+    """Log an error of ours as its message: Prefect adds a trace, of which most is its own code."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        _, error, _ = record.exc_info or (None, None, None)
+        if isinstance(error, SluiceError):
+            record.msg, record.args = str(error), ()
+        if error is None or isinstance(error, SluiceError):
+            record.exc_info = None
+        return True
+
+
+_without_trace = _WithoutTrace()
+
+
 def end_plainly(name: str, work: Callable[[], T]) -> T | State[Any]:
     """Do the work of a flow; an error of ours ends as `Failed` with its message, without a trace.
 
     A run whose flow returns a state ends in it, and its caller gets the error.
     """
+    for logger in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(logger).addFilter(_without_trace)
     try:
         return without_content(name, lambda _: work())
     except SluiceError as error:

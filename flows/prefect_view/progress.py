@@ -53,10 +53,14 @@ class _Progress:
                 update_progress_artifact(
                     artifact_id=artifact,
                     progress=100 * (STAGES.index(name) + 1) / len(STAGES),
-                    description=f"Build of {self._name}: finished {name}",
+                    description=f"Build of {self._name}: {_after(name)}",
                 )
                 self._artifact = artifact
         return result
+
+
+def _after(stage: str) -> str:
+    return "done" if stage == STAGES[-1] else f"finished {stage}"
 
 
 def _log_stage(counts: StageCounts) -> None:

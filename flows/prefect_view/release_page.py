@@ -17,8 +17,7 @@ from bedrock_sluice.flows.decisions.requirements import (
     signature,
     unmet_requirements,
 )
-from bedrock_sluice.flows.nights.rows import RecipeRow
-from bedrock_sluice.flows.papers.markdown import code, plain
+from bedrock_sluice.flows.papers.markdown import code, plain, prose
 from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 from bedrock_sluice.lake.releases.manifest import Manifest
 from bedrock_sluice.lake.releases.release import Release
@@ -36,31 +35,33 @@ def verdict_page(release: Release, checks: Sequence[Check]) -> str:
     """Return the verdict, the reason for it, the counts and what to do next, as Markdown."""
     manifest = release.manifest
     counts = manifest.counts
+    failures = [check for check in _failures_first(checks) if not check.passed]
     blocks = [
         f"# {manifest.name}: {manifest.verdict}",
         _sentence(checks),
         f"Release {code(release.id)} in {code(folder_of(release))}",
         f"{counts.records:,} records gave {counts.train:,} lines to train on and "
         f"{counts.validation:,} to validate with.",
-        *(_paragraph(check) for check in checks if not check.passed),
-        _decisions(release),
+        *map(_paragraph, failures),
+        *_decisions(release),
+        *_next_step(release),
     ]
-    return "\n\n".join([*blocks, *_next_step(release)]) + "\n"
+    return "\n\n".join(blocks) + "\n"
 
 
 def check_rows(checks: Sequence[Check]) -> list[Row]:
-    """Return a row per check: failures first, then warnings."""
-    rows = sorted(checks, key=lambda check: RESULT_ORDER.index(check.result))
+    """Return a row per check: failures first, then warnings.
+
+    Prefect does not wrap the lines of a table, so that what to do stands on the page alone.
+    """
     return [
         {
             "result": check.result,
             "check": check.name,
-            "measured": "nothing" if check.measured is None else check.measured,
-            "limit": str(check.limit),
-            "unit": check.unit,
-            "what to do": "" if check.passed else check.hint,
+            "measured": check.measured_in_words,
+            "limit": check.limit_in_words,
         }
-        for check in rows
+        for check in _failures_first(checks)
     ]
 
 
@@ -78,29 +79,18 @@ def stage_rows(manifest: Manifest) -> list[Row]:
     ]
 
 
-def nightly_row(row: RecipeRow) -> Row:
-    """Return the row of a recipe. All have the same keys: Prefect takes columns from the first."""
-    return {
-        "recipe": row.recipe,
-        "night": row.night or "",
-        "verdict": row.verdict,
-        "train": row.train,
-        "validation": row.validation,
-        "release": row.release.rstrip("/").rpartition("/")[2],
-        "why": row.why,
-        "policy": row.action,
-    }
-
-
 def folder_of(release: Release) -> str:
     """Return the URI of a release; a path is absolute and without `..`."""
     return release.uri if release.uri.startswith(S3_SCHEME) else str(Path(release.uri).resolve())
 
 
-def link_to(uri: str) -> str:
-    """Return a link that a browser opens: to a file, or to an object in the console of AWS."""
+def link_to(uri: str) -> str | None:
+    """Return a link to an object in the console of AWS; None to a file.
+
+    No browser opens a file for a page that came by HTTP.
+    """
     if not uri.startswith(S3_SCHEME):
-        return Path(uri).as_uri()
+        return None
     parts = urlsplit(uri)
     return f"{CONSOLE}/{parts.netloc}?prefix={quote(uri.split('/', 3)[3], safe='/')}"
 
@@ -114,7 +104,8 @@ def _sentence(checks: Sequence[Check]) -> str:
             "trained on. Earlier releases stay as they are."
         )
     if warnings:
-        return f"No check failed; {len(warnings)} of {len(checks)} warn."
+        verb = "warns" if len(warnings) == 1 else "warn"
+        return f"No check failed; {len(warnings)} of {len(checks)} {verb}."
     return f"All {len(checks)} checks passed."
 
 
@@ -122,19 +113,21 @@ def _paragraph(check: Check) -> str:
     message, hint = check.message[:1].upper() + check.message[1:], check.hint.rstrip(".")
     return (
         f"**{check.result}** {code(check.name)}: {plain(message)}\n"
-        f"- {plain(check.measurement)}\n- what to do: {plain(hint)}."
+        f"- {plain(check.measurement)}\n- what to do: {prose(hint)}."
     )
 
 
-def _decisions(release: Release) -> str:
+def _failures_first(checks: Sequence[Check]) -> list[Check]:
+    return sorted(checks, key=lambda check: RESULT_ORDER.index(check.result))
+
+
+def _decisions(release: Release) -> list[str]:
     try:
         decisions = find_decisions(release)
     except SluiceError:
-        return "The decisions about this release cannot be read: see `sluice status`."
-    if not decisions:
-        return "Nobody has decided about this release yet."
+        return ["The decisions about this release cannot be read: see `sluice status`."]
     lines = [f"- {each.verdict} by {plain(signature(each))}, {each.at:%F}" for each in decisions]
-    return "\n".join(["Decisions:", "", *lines])
+    return ["\n".join(["Decisions:", "", *lines])] if lines else []
 
 
 def _next_step(release: Release) -> list[str]:

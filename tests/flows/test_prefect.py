@@ -68,20 +68,23 @@ def test_the_nightly_builds_every_recipe_and_leaves_the_verdicts(
         recipe(swaps={'"sums"': '"twin"'}, name=name)
     with pytest.raises(ConfigError, match=r"4 of 6 recipes failed: a-typo\.toml, gone\.toml"):
         nightly(str(tmp_path))
-    rows = json.loads(_artifacts("sluice-nightly")[0]["data"])
-    assert {row["recipe"]: (row["verdict"], row["train"] is not None) for row in rows} == {
-        "a-typo.toml": ("failed", False),
-        "few.toml": ("rejected", True),
-        "gone.toml": ("failed", False),
-        "sums.toml": ("passed", True),
-        "twin-2.toml": ("failed", False),
-        "twin.toml": ("failed", False),
+    (page,) = _artifacts("sluice-nightly")
+    assert page["description"].startswith("Last night of each recipe: 1 passed, 1 rejected (few")
+    table, *paragraphs = page["data"].split("\n\n")
+    cells = [line.split(" | ") for line in table.splitlines()[2:]]
+    assert {line[0]: (line[2], line[3] != "") for line in cells} == {
+        "| `a-typo.toml`": ("failed", False),
+        "| `few.toml`": ("rejected", True),
+        "| `gone.toml`": ("failed", False),
+        "| `sums.toml`": ("passed", True),
+        "| `twin-2.toml`": ("failed", False),
+        "| `twin.toml`": ("failed", False),
     }
-    assert {tuple(row) for row in rows} == {
-        ("recipe", "night", "verdict", "train", "validation", "release", "why", "policy")
-    }
-    why = {row["recipe"]: row["why"] for row in rows}
-    assert why["few.toml"] == "train_count"
+    why = {text.split("`")[1]: text for text in paragraphs}
+    assert why["few.toml"].splitlines()[1:] == [
+        r"- failed checks: train\_count",
+        "- last good release: none",
+    ]
     assert "a-typo.toml:4: " in why["a-typo.toml"]
     assert "another recipe of the folder has the name 'twin'" in why["twin.toml"]
     _assert_runs_say_what_became_of_each_recipe()
@@ -187,7 +190,7 @@ def _assert_runs_say_what_became_of_each_recipe() -> None:
 
 
 def _assert_artifacts_show_the_releases(folder: Path) -> None:
-    kinds = ("release", "checks", "stages", "report", "index", "progress")
+    kinds = ("release", "checks", "stages", "progress")
     few = {kind: _artifacts(f"sluice-{kind}-few")[0] for kind in kinds}
     assert all(artifact["description"] for artifact in few.values())
     page = few["release"]["data"]
@@ -197,13 +200,13 @@ def _assert_artifacts_show_the_releases(folder: Path) -> None:
     (uri,) = (folder / "lake" / "releases" / "few").glob("*/")
     sums = _artifacts("sluice-release-sums")[0]["data"]
     assert "sluice approve" in sums
-    assert "Nobody has decided about this release yet" in sums
+    assert "Not approved yet" in sums
     checks = json.loads(few["checks"]["data"])
     assert (checks[0]["result"], checks[0]["check"]) == ("failed", "train_count")
     stages = {row["stage"]: row for row in json.loads(few["stages"]["data"])}
     assert stages["select"]["input"] == 130
-    assert f"{uri.as_uri()}/report.html" in few["report"]["data"]
-    assert f"{uri.parent.as_uri()}/index.html" in few["index"]["data"]
+    assert _artifacts("sluice-report-few") == []  # a browser would not open a file
+    assert str(uri) in page
     assert few["progress"]["data"] == 100
 
 
