@@ -31,6 +31,7 @@ pytest_plugins = [
     "support.browser",
     "support.command_line",
     "support.control_plane",
+    "support.prefect_server",
     "support.training",
     "support.webhook",
 ]

@@ -8,7 +8,7 @@ from bedrock_sluice.cli.options import RecipePath, epilog
 
 EPILOG = epilog("sluice iam tutor.toml", "sluice iam tutor.toml --for logs --kms-key KEY_ARN")
 
-Purpose = Literal["logs", "lake", "train", "deploy", "all"]
+Purpose = Literal["logs", "lake", "train", "deploy", "nightly", "all"]
 
 
 def iam(

@@ -1,7 +1,7 @@
 """The least that a recipe needs from IAM: for who calls Sluice, and for the role of the job.
 
-The policies allow what a pull, a build, an approval and a training job do, and nothing else. The
-tests compare them with the calls of a whole run.
+The policies allow what a pull, a build, an approval, a training job and a nightly run do, and
+nothing else. The tests compare them with the calls of a whole run.
 """
 
 import re
@@ -38,7 +38,7 @@ _KEY_READ, _KEY_WRITE = ["kms:Decrypt"], ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
 class Document(NamedTuple):
-    """A policy: for what it is needed (logs, lake, train, deploy), and where it is attached."""
+    """A policy: its purpose (logs, lake, train, deploy, nightly), and where it is attached."""
 
     name: str
     purpose: str
@@ -104,6 +104,7 @@ def documents(grant: Grant) -> list[Document]:
         Document("caller-lake", "lake", caller, policy(_write_lake(grant))),
         Document("caller-train", "train", caller, policy(_start_jobs(grant))),
         Document("caller-deploy", "deploy", caller, policy(_deploy_models(grant))),
+        Document("caller-nightly", "nightly", caller, policy(_run_nightly(grant))),
         Document("job-role-trust", "train", "the role of the job", policy(_trust(grant))),
         Document("job-role", "train", "the role of the job", policy(job_role(grant))),
         Document("model-key", "train", "the KMS key of the model", policy(_use_model_key(grant))),
@@ -174,6 +175,15 @@ def _start_jobs(grant: Grant) -> Iterator[Statement]:
     if models:
         yield allow(["bedrock:GetFoundationModel"], [_model_arn(grant, m) for m in models])
     yield from _control_jobs(grant, train)
+
+
+def _run_nightly(grant: Grant) -> Iterator[Statement]:
+    """Remove old leases of the lake, and send notices."""
+    if leases := grant.folder(f"{grant.recipe.lake.rstrip('/')}/leases"):
+        yield object_statement(["s3:DeleteObject"], leases, grant.conditions)
+    address = grant.recipe.nightly.notify or ""
+    if address.startswith("arn:"):
+        yield allow(["sns:Publish"], [address])
 
 
 def _control_jobs(grant: Grant, train: TrainSection) -> Iterator[Statement]:

@@ -15,7 +15,7 @@ INDEX_PAGE = "index.html"
 _PAGE = re.compile(rf"releases/[^/]+/{re.escape(INDEX_PAGE)}")
 DERIVED_FOLDER: Final = "derived"  # what can be computed again
 
-Area = Literal["derived", "landed", "releases", "reviews"]
+Area = Literal["derived", "landed", "leases", "releases", "reviews"]
 """The folders of a lake below which objects can be deleted, and nowhere else."""
 
 

@@ -1,13 +1,7 @@
 """The flows on a real local Prefect server, and the deployments that `prefect.yaml` describes."""
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +10,7 @@ import pytest
 import yaml
 from httpx import ConnectError
 from support.builds import without_checks
+from support.prefect_server import ROOT, read_api, wait_for
 from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.flows.running import prefect_runner as tasks
@@ -31,7 +26,6 @@ from bedrock_sluice.transforms.errors import (
     TransientError,
 )
 
-ROOT = Path(__file__).parents[2]
 DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 SERVER_START_SECONDS = 120
 CANARY = "jane.doe@example.com"
@@ -134,7 +128,7 @@ def test_a_lake_in_use_is_skipped_and_a_refused_policy_fails_after_its_release(
     message = r"1 of 2 recipes failed: sums\.toml \(exit code 1\)"
     with without_checks(), pytest.raises(SluiceError, match=message):
         nightly(str(tmp_path))
-    runs = _read("/task_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
+    runs = read_api("/task_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
     states = {run["name"]: run["state"] for run in reversed(runs) if "toml" in run["name"]}
     assert states["busy.toml"]["name"] == "Skipped"
     assert "other-host:7 works on this lake until" in states["busy.toml"]["message"]
@@ -151,20 +145,13 @@ def test_a_connection_that_prefect_lost_is_an_error_that_may_heal() -> None:
     assert CANARY not in str(error.value)
 
 
-def _read(path: str, body: dict[str, Any]) -> Any:
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        return client.request("POST", path, json=body).json()  # type: ignore[arg-type]
-
-
 def _artifacts(key: str) -> list[dict[str, Any]]:
-    artifacts: list[dict[str, Any]] = _read("/artifacts/filter", {})
+    artifacts: list[dict[str, Any]] = read_api("/artifacts/filter", {})
     return [artifact for artifact in artifacts if artifact["key"] == key]
 
 
 def _assert_runs_say_what_became_of_each_recipe() -> None:
-    runs = {run["name"]: run for run in _read("/flow_runs/filter", {})}
+    runs = {run["name"]: run for run in read_api("/flow_runs/filter", {})}
     states = {name: run["state_name"] for name, run in runs.items() if "rebuild" in name}
     assert states == {
         "rebuild-few": "Rejected",
@@ -181,11 +168,11 @@ def _assert_runs_say_what_became_of_each_recipe() -> None:
     }
     (night,) = (run for name, run in runs.items() if name.startswith("nightly-"))
     assert night["state"]["message"].startswith("4 of 6 recipes failed: ")
-    lines = [log["message"] for log in _read("/logs/filter", {})]
+    lines = [log["message"] for log in read_api("/logs/filter", {})]
     assert "select: 130 of 130" in lines
     assert not [line for line in lines if "Traceback" in line]
     events = {"filter": {"event": {"name": ["sluice.release.rejected"]}}}
-    (event,) = _wait_for(lambda: _read("/events/filter", events)["events"])
+    (event,) = wait_for(lambda: read_api("/events/filter", events)["events"])
     assert event["payload"]["failed_checks"] == "train_count"
 
 
@@ -210,20 +197,11 @@ def _assert_artifacts_show_the_releases(folder: Path) -> None:
     assert few["progress"]["data"] == 100
 
 
-def _wait_for(read: Callable[[], Any]) -> Any:
-    """Read again until there is something: the server stores logs and events with a delay."""
-    deadline = time.monotonic() + SERVER_START_SECONDS
-    while not (result := read()):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    return result
-
-
 def _assert_steps_are_tasks_without_content() -> None:
-    task_runs = _read("/task_runs/filter", {})
+    task_runs = read_api("/task_runs/filter", {})
     names = {run["name"] for run in task_runs}
     paths = ("/flow_runs/filter", "/logs/filter", "/artifacts/filter", "/events/filter")
-    content = json.dumps([task_runs, *(_read(path, {}) for path in paths)])
+    content = json.dumps([task_runs, *(read_api(path, {}) for path in paths)])
     assert {"pull", "select", "normalise", "curate", "answer", "gate", "release"} <= names
     assert {run["name"]: run["state_name"] for run in task_runs if "toml" in run["name"]} == {
         "a-typo.toml": "Failed",
@@ -283,88 +261,6 @@ def test_a_foreign_exception_loses_its_text_before_prefect_sees_it() -> None:
     assert "ValueError" in str(error.value)
     assert CANARY not in str(error.value)
     assert error.value.__context__ is None
-
-
-@pytest.mark.usefixtures("server")
-def test_prefect_deploys_all_that_the_file_describes() -> None:
-    from prefect.settings import PREFECT_API_URL
-
-    environment = os.environ | {"PREFECT_API_URL": PREFECT_API_URL.value() or ""}
-    prefect = [str(Path(sys.executable).with_name("prefect")), "--no-prompt"]
-    for arguments in (["work-pool", "create", "sluice", "--type", "process"], ["deploy", "--all"]):
-        subprocess.run(
-            [*prefect, *arguments], cwd=ROOT, env=environment, check=True, capture_output=True
-        )
-    deployments = {each["name"]: each for each in _read("/deployments/filter", {})}
-    assert {name: each["entrypoint"] for name, each in deployments.items()} == {
-        name: f"bedrock_sluice.flows.{name}.{name}" for name in ("nightly", "rebuild", "train")
-    }
-    for each in deployments.values():
-        parameters = each["parameter_openapi_schema"]["properties"]
-        assert all(parameter.get("description") for parameter in parameters.values())
-    assert deployments["nightly"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
-
-
-@pytest.mark.usefixtures("server")
-def test_the_server_takes_the_automation_that_the_docs_describe(tmp_path: Path) -> None:
-    from prefect.settings import PREFECT_API_URL
-
-    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    (text,) = re.findall(r"```yaml\n(name: sluice-rejected.*?)```", page, re.DOTALL)
-    automation = yaml.safe_load(text)
-    schema = {"title": "a webhook", "type": "object", "properties": {}}
-    types = _read("/block_types/filter", {})
-    kind = next((each for each in types if each["slug"] == "slack-webhook"), None) or _read(
-        "/block_types/", {"name": "Slack Webhook", "slug": "slack-webhook"}
-    )
-    body = {"fields": schema, "block_type_id": kind["id"], "capabilities": ["notify"]}
-    block_schema = _read("/block_schemas/", body)
-    ids = {"block_type_id": kind["id"], "block_schema_id": block_schema["id"]}
-    block = _read("/block_documents/", {"name": "team", "data": {}, **ids})
-    automation["actions"][0]["block_document_id"] = block["id"]
-    (tmp_path / "rejected.yaml").write_text(yaml.safe_dump(automation))
-    environment = os.environ | {"PREFECT_API_URL": PREFECT_API_URL.value() or ""}
-    command = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "automation"]
-    subprocess.run(
-        [*command, "create", "--from-file", str(tmp_path / "rejected.yaml")],
-        env=environment,
-        check=True,
-        capture_output=True,
-    )
-    (automation,) = _read("/automations/filter", {})
-    assert automation["trigger"]["expect"] == ["prefect.flow-run.Rejected"]
-
-
-@pytest.mark.usefixtures("server")
-def test_serve_leaves_other_deployments_alone_and_its_own_active(sums: Path) -> None:
-    from prefect.settings import PREFECT_API_URL
-
-    before = {each["id"]: each for each in _read("/deployments/filter", {})}
-    environment = os.environ | {"PREFECT_API_URL": PREFECT_API_URL.value() or ""}
-    command = [sys.executable, "-m", "bedrock_sluice.cli.app", "serve", str(sums.parent)]
-    serving = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + SERVER_START_SECONDS
-    while [each["status"] for each in _served_deployments()] != [
-        "READY"
-    ] * 3:  # each is polled for runs
-        assert time.monotonic() < deadline
-        assert serving.poll() is None
-        time.sleep(0.2)
-    serving.send_signal(signal.SIGINT)
-    _, err = serving.communicate(timeout=SERVER_START_SECONDS)
-    assert (serving.returncode, "Traceback" in err) == (130, False)
-    assert err.splitlines()[-1].startswith("sluice: stopped by SIGINT")
-    deployments = _served_deployments()
-    assert {each["entrypoint"] for each in deployments} == {
-        each["entrypoint"] for each in DEPLOYMENTS
-    }
-    assert [each["paused"] for each in deployments] == [False] * 3
-    assert {each["id"]: each for each in _read("/deployments/filter", {})}.items() >= before.items()
-
-
-def _served_deployments() -> list[dict[str, Any]]:
-    deployments: list[dict[str, Any]] = _read("/deployments/filter", {})
-    return [each for each in deployments if each["name"].endswith("-served")]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import boto3
 import pytest
 from botocore.client import BaseClient
 from support.protocols import RunSluice
@@ -13,12 +14,13 @@ from support.rft.state import ACCOUNT, ControlPlane
 from support.training import LAMBDA, TRAIN
 
 from bedrock_sluice.lake.stores.folder import FolderStore
+from bedrock_sluice.lake.stores.lease import KEPT_TERMS
 from bedrock_sluice.lake.stores.s3 import S3Store
 
 Json = dict[str, Any]
 
 ACTIONS = {"ListObjectsV2": "ListBucket"}  # where the action is not named as the operation is
-CALLER = ("caller-logs", "caller-lake", "caller-train", "caller-deploy")
+CALLER = ("caller-logs", "caller-lake", "caller-train", "caller-deploy", "caller-nightly")
 
 
 GRADER = """
@@ -55,6 +57,9 @@ def on_aws(bucket: str, sums: Path) -> Path:
     root = S3Store(f"s3://{bucket}")
     for entry in FolderStore(sums.parent / "logs").entries():
         root.put_new(f"in/logs/{entry.key}", sums.parent / "logs" / entry.key)
+    for number in range(1, 2 * KEPT_TERMS):
+        root.put_new(f"lake/leases/nightly/{number:010}.json", b"a term that ended long ago")
+    topic = boto3.client("sns").create_topic(Name="sums")["TopicArn"]
     root.put_new("labels/answers.csv", b"request_id,final_answer\nrequest-1,2\n")
     text = sums.read_text().replace('"lake"', f'"s3://{bucket}/lake"')
     section = TRAIN["nova"] | {"output_uri": f"s3://{bucket}/models", "on_unhealthy": "stop"}
@@ -65,6 +70,7 @@ def on_aws(bucket: str, sums: Path) -> Path:
         + f'[grader]\nlambda_arn = "{LAMBDA}"\npython = "grader.py:lambda_handler"\n'
         + f"in_gate = false\n[train]\n{train}\n"
         + f'data_uri = "s3://{bucket}/lines"\njudge_model = "amazon.nova-pro-v1:0"\n'
+        + f'[nightly]\npolicy = "ask"\nnotify = "{topic}"\n'
     )
     (sums.parent / "grader.py").write_text(GRADER)
     return sums
@@ -76,6 +82,12 @@ def needs_of(service: str, operation: str, arguments: Mapping[str, Any]) -> Iter
         case "s3", "ListObjectsV2":
             resource = f"arn:aws:s3:::{arguments['Bucket']}"
             yield Need("s3:ListBucket", resource, arguments.get("Prefix", ""))
+        case "s3", "DeleteObjects":
+            start = f"arn:aws:s3:::{arguments['Bucket']}"
+            for each in arguments["Delete"]["Objects"]:
+                yield Need("s3:DeleteObject", f"{start}/{each['Key']}")
+        case "sns", "Publish":
+            yield Need("sns:Publish", arguments["TopicArn"])
         case "s3", _:
             key = f"{arguments['Bucket']}/{arguments['Key']}"
             yield Need(f"s3:{operation}", f"arn:aws:s3:::{key}")
@@ -125,6 +137,7 @@ def test_the_calls_of_a_whole_run_are_what_the_policies_allow(
     policies = json.loads(sluice("iam", on_aws).out)
     assert not calls
     assert sluice("pull", on_aws).code == 0
+    assert json.loads(sluice("nightly", on_aws.parent, "--json").out)["action"].endswith("sent")
     build = sluice("build", on_aws)
     assert build.code == 0, build.err
     release = build.out.strip()

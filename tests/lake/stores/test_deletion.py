@@ -40,7 +40,7 @@ def test_to_delete_twice_is_no_error(store: Store) -> None:
     assert list(store.entries()) == []
 
 
-@pytest.mark.parametrize("area", ["landed", "releases", "reviews"])
+@pytest.mark.parametrize("area", ["landed", "leases", "releases", "reviews"])
 def test_only_what_lies_below_the_area_that_is_named_is_deleted(store: Store, area: Area) -> None:
     inside = put(store, f"{area}/x/y/a")
     outside = put(store, "approvals/a", "derived/a", f"{area}2/a")
