@@ -36,6 +36,10 @@ def create_job(plane: ControlPlane, region: str, body: Json) -> tuple[Json, int]
 def get_job(plane: ControlPlane, _: str, body: Json) -> tuple[Json, int]:
     """A job, by name or ARN."""
     job = plane.find_job("bedrock", body["jobIdentifier"], Fault("ResourceNotFoundException", 404))
+    if job.will_end_after is not None and job.status == "InProgress":
+        job.will_end_after -= 1
+        if job.will_end_after < 0:
+            job.status, job.ended_at = "Completed", STARTED + timedelta(hours=3)
     names = ("jobName", "roleArn", "trainingDataConfig", "outputDataConfig", "customizationConfig")
     base = job.request["baseModelIdentifier"].rpartition("/")[2]
     answer = {name: job.request[name] for name in names if name in job.request}

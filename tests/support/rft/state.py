@@ -55,6 +55,7 @@ class FakeJob:
     message: str = ""
     started_at: datetime = STARTED
     ended_at: datetime | None = None
+    will_end_after: int | None = None  # so many times it is found running, then completed
     will_fail: str = ""  # why it can only fail, such as too few lines
 
     @property
