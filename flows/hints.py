@@ -191,7 +191,7 @@ def _source_in_words(name: str, answers: pl.DataFrame, usage: SourceUsage | None
 def rows_in_words(table: TableRows) -> str:
     """Return in one line how the rows of a table were used."""
     counts = [
-        f"{table.not_selected:,} for requests not selected",
+        f"{table.not_selected:,} for requests dropped or not selected",
         f"{table.unknown:,} unknown",
         f"{table.unreadable:,} unreadable",
     ]

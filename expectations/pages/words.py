@@ -36,7 +36,7 @@ LEAKS = {
 
 ROW_USES = {
     "with_effect": "are used",
-    "not_selected": "are for requests that were not selected",
+    "not_selected": "are for requests that were dropped or not selected",
     "unknown": "are for requests that are not in the logs",
     "unreadable": "have no answer that the template reads",
     "late": "were given too late",

@@ -276,11 +276,11 @@ def test_what_came_of_the_rows_is_counted_in_the_manifest(build: Build, write: W
     [
         (
             [{"request_id": f"x-request-{n}", "final_answer": 1} for n in range(140)],
-            "140 rows, 0 used; 0 for requests not selected, 140 unknown, 0 unreadable",
+            "140 rows, 0 used; 0 for requests dropped or not selected, 140 unknown, 0 unreadable",
         ),
         (
             [{"request_id": f"request-{n}", "final_answer": "see notes"} for n in range(140)],
-            "140 rows, 0 used; 0 for requests not selected, 0 unknown, 140 unreadable",
+            "140 rows, 0 used; 0 for requests dropped or not selected, 0 unknown, 140 unreadable",
         ),
     ],
     ids=["mangled", "unreadable"],
