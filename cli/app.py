@@ -16,6 +16,7 @@ from bedrock_sluice.cli.data import build, convert, demo, diff, explain, pull, r
 from bedrock_sluice.cli.failures import report_error, report_signal
 from bedrock_sluice.cli.log import LogFormat, LogLevel, configure_logging
 from bedrock_sluice.cli.operations import (
+    deployment,
     doctor,
     forget,
     gc,
@@ -70,7 +71,7 @@ PANELS = {
     "Rewards": (check, grade, estimate),
     "Review": (approve, decline, papers, trace),
     "Training": (train, status, export, deploy, compare),
-    "Operations": (validate, schema, doctor, iam, native, nightly, serve, gc, forget),
+    "Operations": (validate, schema, doctor, iam, native, nightly, serve, deployment, gc, forget),
 }
 """The modules of the commands, as `sluice --help` groups them: each has a function of its name."""
 

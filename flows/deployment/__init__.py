@@ -1,0 +1,1 @@
+"""Files that deploy the nightly run: systemd units, a Dockerfile, Terraform, CloudFormation."""
