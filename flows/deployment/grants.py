@@ -7,13 +7,17 @@ from bedrock_sluice.flows.access.policies import Document, documents, make_grant
 from bedrock_sluice.flows.access.statements import Policy, file, policy
 from bedrock_sluice.flows.recipe import Recipe
 
-NIGHTLY, TRAINER = "nightly", "trainer"
-ROLE_NAMES = {NIGHTLY: "sluice-nightly", TRAINER: "sluice-trainer"}
+NIGHTLY, TRAINER, DEPLOYER = "nightly", "trainer", "deployer"
+ROLE_NAMES = {role: f"sluice-{role}" for role in (NIGHTLY, TRAINER, DEPLOYER)}
 _ROLES = {
     "caller-logs": (NIGHTLY,),
-    "caller-lake": (NIGHTLY, TRAINER),
+    "caller-lake": (NIGHTLY, TRAINER, DEPLOYER),
+    "caller-nightly": (NIGHTLY,),
     "caller-train": (TRAINER,),
+    "caller-deploy": (DEPLOYER,),
 }
+"""The roles that have each policy of who calls Sluice."""
+
 _TRUST, _JOB, _BUCKET, _MODEL_KEY = "job-role-trust", "job-role", "log-bucket", "model-key"
 
 
@@ -66,7 +70,7 @@ def grant_recipes(
         ConfigError: the account of a recipe is not known.
     """
     policies, keys_by_policy = dict[str, Policy](), dict[str, str]()
-    callers, models = list[CallerPolicy](), list[str]()
+    callers, models = dict[str, set[str]](), list[str]()
     jobs, buckets = dict[str, JobRole](), dict[str, BucketPolicy]()
     for recipe in recipes:
         own = {each.name: each for each in documents(make_grant(recipe, account, keys))}
@@ -74,8 +78,8 @@ def grant_recipes(
             key = _key_of(recipe, document, keys_by_policy)
             is_new = key not in policies
             policies[key] = document.content
-            if name in _ROLES and is_new:
-                callers.append(CallerPolicy(key, _ROLES[name]))
+            if name in _ROLES:
+                callers.setdefault(key, set()).update(_roles(recipe, name))
             elif name == _MODEL_KEY and is_new:
                 models.append(key)
             elif name == _BUCKET and (place := file(recipe.source.uri)):
@@ -89,15 +93,21 @@ def grant_recipes(
                 _merge(policies, job.trust_key, own[_TRUST].content)
                 if key not in job.policy_keys:
                     job.policy_keys.append(key)
-    keys_in_use = {each.key for each in (*callers, *buckets.values())} | {*models}
+    keys_in_use = {each.key for each in buckets.values()} | {*callers, *models}
     keys_in_use |= {key for job in jobs.values() for key in (job.trust_key, *job.policy_keys)}
     return Grants(
         {key: content for key, content in policies.items() if key in keys_in_use},
-        callers,
+        [CallerPolicy(key, sorted(roles)) for key, roles in callers.items()],
         [*jobs.values()],
         [*buckets.values()],
         models,
     )
+
+
+def _roles(recipe: Recipe, document: str) -> Sequence[str]:
+    """Return the roles that have a policy: a nightly that starts jobs may do what that takes."""
+    is_starting = document == "caller-train" and recipe.nightly.policy.startswith("train")
+    return (*_ROLES[document], NIGHTLY) if is_starting else _ROLES[document]
 
 
 def _merge(policies: dict[str, Policy], key: str, content: Policy) -> None:

@@ -104,10 +104,20 @@ def test_cloudformation_has_the_policies_of_iam(recipes: Path, sluice: RunSluice
         if each["Type"] == "AWS::IAM::Role" and "Path" in properties:
             policies.append(properties["AssumeRolePolicyDocument"])
             assert (properties["Path"], properties["RoleName"]) == ("/service/", "rft")
-    documents = ["caller-logs", "caller-lake", "caller-train", "log-bucket"]
-    assert distinct(policies) == statements(
-        sluice, recipes, *documents, "job-role", "job-role-trust"
-    )
+    documents = {*json.loads(sluice("iam", recipes / "chat.toml").out)} - {"model-key"}
+    assert distinct(policies) == statements(sluice, recipes, *documents)
+
+
+def test_the_nightly_starts_jobs_only_if_its_policy_does(recipes: Path, sluice: RunSluice) -> None:
+    attachment = '"nightly-{}-caller-train"'
+    text = (write(sluice, "terraform", recipes) / "main.tf").read_text()
+    assert attachment.format("chat") not in text
+    path = recipes / "tutor.toml"
+    path.write_text(path.read_text() + '[nightly]\npolicy = "train_when_approved"\n')
+    sluice("deployment", "terraform", recipes, "--out", recipes.parent / "starting")
+    text = (recipes.parent / "starting" / "main.tf").read_text()
+    assert attachment.format("tutor") in text
+    assert attachment.format("chat") not in text
 
 
 def test_systemd_takes_the_units(recipes: Path, sluice: RunSluice) -> None:
