@@ -44,6 +44,7 @@ def test_after_a_kill_the_next_watcher_ends_right(
     s3 = boto3.client("s3")
     s3.put_object(Bucket=bucket, Key=METRICS, Body=f"step,reward\n{rows}".encode())
     s3.close()
+    monkeypatch.setattr("support.rft.bedrock.STOPS_AS", "Stopping")
     if is_healthy:
         control_plane.jobs[0].will_end_after = 1
     writes = 2 if is_healthy else WRITES  # nothing is stopped

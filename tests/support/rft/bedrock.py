@@ -5,7 +5,7 @@ from datetime import timedelta
 from support.rft.state import ACCOUNT, MODELS, STARTED, ControlPlane, FakeJob, Fault, Json
 from support.rft.validation import validate
 
-STOPS_AS = "Stopped"  # or "Stopping", until the test ends the job
+STOPS_AS = "Stopped"  # or "Stopping", for two more looks
 
 
 def create_job(plane: ControlPlane, region: str, body: Json) -> tuple[Json, int]:
@@ -40,6 +40,10 @@ def get_job(plane: ControlPlane, _: str, body: Json) -> tuple[Json, int]:
         job.will_end_after -= 1
         if job.will_end_after < 0:
             job.status, job.ended_at = "Completed", STARTED + timedelta(hours=3)
+    if job.status == "Stopping":
+        job.looks_while_stopping += 1
+        if job.looks_while_stopping > 2:
+            job.status, job.ended_at = "Stopped", STARTED + timedelta(hours=1)
     names = ("jobName", "roleArn", "trainingDataConfig", "outputDataConfig", "customizationConfig")
     base = job.request["baseModelIdentifier"].rpartition("/")[2]
     answer = {name: job.request[name] for name in names if name in job.request}

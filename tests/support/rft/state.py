@@ -56,6 +56,7 @@ class FakeJob:
     started_at: datetime = STARTED
     ended_at: datetime | None = None
     will_end_after: int | None = None  # so many times it is found running, then completed
+    looks_while_stopping: int = 0  # after the second, it has stopped
     will_fail: str = ""  # why it can only fail, such as too few lines
 
     @property
