@@ -31,6 +31,7 @@ OPTIONS = '[privacy]\nsecrets = "report"\npersonal_data = "report"\n'
 NO_NEAR = "[curate]\nnear_duplicates = false\n"
 NARROW = '[select]\nmetadata = { notEquals = { part = "private" } }\n'
 
+LONG_WORD = "Wide" * 50
 COMMON_WORD = "wordcanarycommon"
 PRIVATE = tuple(
     text
@@ -102,7 +103,8 @@ def write_pages(releases: HostileReleases, folder: Path) -> dict[str, Path]:
 def _write_logs(folder: Path) -> None:
     hour = folder / REGION / "2026/10/01/12"
     hour.mkdir(parents=True)
-    (hour / "plain.json.gz").write_bytes(make_object([*make_records(60, NOON), *_private()]))
+    plain = [*make_records(60, NOON), *_private(), *_hostile(3_000, LONG_WORD)]
+    (hour / "plain.json.gz").write_bytes(make_object(plain))
     for n, payload in enumerate(HOSTILE_TEXTS, start=1_000):
         name = "".join(c for c in payload if c not in "/\0")
         (hour / f"{name}.json.gz").write_bytes(make_object(_hostile(n, payload)))
