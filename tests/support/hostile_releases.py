@@ -57,9 +57,9 @@ class HostileReleases:
     """
 
     recipe: Path
-    approved: Release
-    passed: Release
-    rejected: Release
+    baseline: Release
+    newest: Release
+    failure: Release
     log: str
 
 
@@ -69,35 +69,35 @@ def build_hostile_releases(folder: Path) -> HostileReleases:
     recipe = folder / "sums.toml"
     with _log_of_builds() as log:
         recipe.write_text(RECIPE + OPTIONS + NO_NEAR + NARROW)
-        approved = _build(recipe, [_check("fine", is_passed=True)])
-        approve(approved, HOSTILE_TEXTS[0])
+        baseline = _build(recipe, [_check("fine", is_passed=True)])
+        approve(baseline, HOSTILE_TEXTS[0])
         recipe.write_text(RECIPE + OPTIONS + NO_NEAR + "[split]\nmax_lines = 60\n")
         failing = [_check("broken"), _check("doubtful", "warn"), _check("fine", is_passed=True)]
-        rejected = _build(recipe, failing)
+        failure = _build(recipe, failing)
         recipe.write_text(RECIPE + OPTIONS + NO_NEAR)
-        passed = _build(recipe, [_check("doubtful", "warn"), _check("fine", is_passed=True)])
-    return HostileReleases(recipe, approved, passed, rejected, log.getvalue())
+        newest = _build(recipe, [_check("doubtful", "warn"), _check("fine", is_passed=True)])
+    return HostileReleases(recipe, baseline, newest, failure, log.getvalue())
 
 
 def write_pages(releases: HostileReleases, folder: Path) -> dict[str, Path]:
     """Write every page about the releases to a folder with the command line, and return them."""
-    passed, rejected = releases.passed.uri, releases.rejected.uri
+    newest, failure = releases.newest.uri, releases.failure.uri
     request_id = f"{HOSTILE_TEXTS[6]}-1006"
     commands: dict[str, Sequence[str]] = {
         **{
-            f"report-{content}": ("report", passed, "--no-open", "--content", content, "--out")
+            f"report-{content}": ("report", newest, "--no-open", "--content", content, "--out")
             for content in ("full", "masked", "none")
         },
-        "rejected": ("report", rejected, "--no-open", "--out"),
-        "diff": ("diff", releases.approved.uri, passed, "--page"),
+        "rejected": ("report", failure, "--no-open", "--out"),
+        "diff": ("diff", releases.baseline.uri, newest, "--page"),
         "explain": ("explain", str(releases.recipe), request_id, "--page"),
-        "sheet": ("review", "sheet", passed, "--lines", "60", "--sample", "30", "--out"),
+        "sheet": ("review", "sheet", newest, "--lines", "60", "--sample", "30", "--out"),
     }
     pages = {name: folder / f"{name}.html" for name in commands}
     for name, command in commands.items():
         result = CliRunner().invoke(app.app, [*command, str(pages[name])])
         assert pages[name].exists(), (name, result.output, result.exception)
-    return pages | {"index": Path(releases.passed.uri).parent / "index.html"}
+    return pages | {"index": Path(releases.newest.uri).parent / "index.html"}
 
 
 def _write_logs(folder: Path) -> None:
@@ -111,7 +111,7 @@ def _write_logs(folder: Path) -> None:
 
 
 def _hostile(number: int, payload: str) -> list[Json]:
-    """A good record, and one that is dropped, which its log object names if it has no id."""
+    """A good record, and one without an id, which is quarantined and named by its log object."""
     good = make_record(
         ask=f"{payload} What is {number} plus {number}? End with #### and the number.",
         reply=f"{payload}\n#### {2 * number}",
@@ -121,8 +121,8 @@ def _hostile(number: int, payload: str) -> list[Json]:
         identity={"arn": payload},
         at=NOON,
     )
-    failed = make_record(request_id="", at=NOON, errorCode=payload, metadata={"app": payload})
-    return [good, failed]
+    bad = make_record(request_id="", at=NOON, errorCode=payload, metadata={"app": payload})
+    return [good, bad]
 
 
 def _private() -> Iterator[Json]:

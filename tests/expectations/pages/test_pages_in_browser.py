@@ -19,7 +19,7 @@ VARIANTS = ("report-masked", "report-none")
 SCRIPTS = {"sheet": 1}
 CHECKED_ELSEWHERE = {("report-full", PHONE), ("rejected", DESKTOP)}
 """Axe-core takes its time for a report; the two have the same parts."""
-OFFERED = ("train.jsonl", "validation.jsonl")
+DATASET_FILES = ("train.jsonl", "validation.jsonl")
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +38,8 @@ def test_the_payloads_and_canaries_are_in_the_release(
     releases: HostileReleases, pages: dict[str, Path]
 ) -> None:
     """Else the other tests would prove nothing."""
-    folder = Path(releases.passed.uri)
-    dataset = "".join((folder / name).read_text() for name in OFFERED)
+    folder = Path(releases.newest.uri)
+    dataset = "".join((folder / name).read_text() for name in DATASET_FILES)
     assert len(PRIVATE) == len(HOSTILE_TEXTS) == 40
     assert [canary for canary in PRIVATE if canary not in dataset] == []
     assert "window.hacked=1" in dataset
@@ -94,7 +94,7 @@ def test_the_sheet_shows_every_line_without_scripts(
 
 
 def test_no_canary_leaves_the_dataset(releases: HostileReleases, pages: dict[str, Path]) -> None:
-    folder, texts = Path(releases.passed.uri), dict[str, str]()
+    folder, texts = Path(releases.newest.uri), dict[str, str]()
     texts |= {name: pages[name].read_text() for name in ("report-masked", "report-none")}
     texts |= {name: pages[name].read_text() for name in ("index", "diff", "explain", "rejected")}
     texts |= {path.name: path.read_text() for path in folder.glob("*.json")}

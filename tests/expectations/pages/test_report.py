@@ -223,7 +223,7 @@ def test_failures_stand_first_with_what_was_measured_and_what_to_do() -> None:
     ]
     text = Page(render_report(replace(facts("zqx", checks), verdict="rejected"))).text
     assert "Rejected:\n1 of 3 checks failed" in text
-    assert "16.25 broken, but broken." in text
+    assert "Not met: broken. Measured: 16.25 broken." in text
     assert text.index("What to dobroken") < text.index("What to dodoubtful")
     assert text.index("What to dodoubtful") < text.index("1 checks passed")
     assert "What to dofine" not in text

@@ -55,12 +55,12 @@ def test_reviews_and_pages_of_a_lake_in_s3(
     assert release_id in sheet.read_text()
 
     manifest = json.loads(read(bucket, f"lake/releases/sums/{release_id}/manifest.json"))
-    named = {"name": "sums", "id": release_id, "digest": manifest["digest"]}
+    release = {"name": "sums", "id": release_id, "digest": manifest["digest"]}
     verdicts = {"request-3": "wrong", "request-4": "right", "request-5": "wrong"}
     lines = {key: {"verdict": verdict} for key, verdict in verdicts.items()}
     lines["request-5"]["corrected_answer"] = "#### 4711"
     file = tmp_path / "review.json"
-    file.write_text(judge(named, lines))
+    file.write_text(judge(release, lines))
     for is_new in (True, False):
         result = sluice("review", "apply", file, "--recipe", recipe_in_s3, "--json")
         assert result.code == 0, result.err
