@@ -26,6 +26,9 @@ EPILOG = epilog(
 Answers = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Where answers of called models are kept.")
 ]
+Confidence = Annotated[
+    float, typer.Option(min=0.5, max=0.999, help="Confidence of all verdicts together.")
+]
 MaxTokens = Annotated[
     int, typer.Option(min=1, max=1_000_000, help="Limit of the answers of called models.")
 ]
@@ -55,9 +58,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
         tuple[float, float] | None,
         typer.Option(metavar="INPUT OUTPUT", help="Prices of 1,000 tokens, for cost per answer."),
     ] = None,
-    confidence: Annotated[
-        float, typer.Option(min=0.5, max=0.999, help="Confidence of all verdicts together.")
-    ] = 0.95,
+    confidence: Confidence = 0.95,
     lake: ReleaseLake = None,
     page: Page = None,
     as_json: AsJson = False,
@@ -76,6 +77,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
     from bedrock_sluice.flows.training.proof.compare import (
         CompareOptions,
         TokenPrices,
+        check_comparison,
         compare_models,
     )
     from bedrock_sluice.flows.training.proof.model_calls import CallOptions
@@ -85,7 +87,10 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
     current, base = (load_recipe(recipe), recipe.absolute().parent) if recipe else (None, None)
     region = current.train.region if current and current.train else None
     calls = CallOptions(answers, region, max_tokens)
-    files = _find_answers(source, responses or (), model or (), calls, prices)
+    files = {name: Path(file) for name, file in _pairs("--responses", responses or ()).items()}
+    models = _pairs("--model", model or (), files)
+    check_comparison(source, [*files, *models], current, base)
+    files |= _call_models(source, models, calls, prices)
     options = CompareOptions(TokenPrices(*prices) if prices else None, confidence)
     with ProgressRunner() as run_stage:
         report = run_stage(
@@ -122,20 +127,19 @@ def _pairs(option: str, texts: Sequence[str], others: Collection[str] = ()) -> d
     return values
 
 
-def _find_answers(
+def _call_models(
     release: "Release",
-    responses: Sequence[str],
-    model_texts: Sequence[str],
+    models: dict[str, str],
     options: "CallOptions",
     prices: tuple[float, float] | None,
 ) -> dict[str, Path]:
-    """Have the models answer that are called, and print what that took; response files by name."""
+    """Have models answer, and print what that took; response files by name."""
     from bedrock_sluice.cli.console import people
     from bedrock_sluice.cli.progress import ProgressRunner
     from bedrock_sluice.flows.training.proof.model_calls import answer_lines
 
-    files = {name: Path(file) for name, file in _pairs("--responses", responses).items()}
-    for name, model in _pairs("--model", model_texts, files).items():
+    files = dict[str, Path]()
+    for name, model in models.items():
 
         def answer(tick: "Progress", name: str = name, model: str = model) -> "AnswerFile":
             return answer_lines(release, name, model, options, tick)

@@ -3,7 +3,7 @@
 Requires: for a deployed grader, `lambda:InvokeFunction`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,6 +100,20 @@ class CompareOptions(NamedTuple):
     content: Content | None = None  # without it, what [report] content says
 
 
+def check_comparison(
+    release: Release, names: Collection[str], current: Recipe | None, base: Path | None
+) -> None:
+    """See that models of these names can be compared, before anything is paid for their answers.
+
+    Raises:
+        ConfigError: No base or no other model; too few lines; or there is no grader.
+    """
+    if BASE not in names or len(names) < 2:
+        raise ConfigError("name the answers of base and of at least one other model")
+    read_lines(release)
+    find_grader(job_recipe(release, current), base)
+
+
 def compare_models(  # noqa: PLR0913, PLR0917 - what to compare, and how
     release: Release,
     files: Mapping[str, Path],
@@ -119,8 +133,7 @@ def compare_models(  # noqa: PLR0913, PLR0917 - what to compare, and how
         IntegrityError: The release is not what was written.
         OutsideError, TransientError: AWS, the disk or the machine failed.
     """
-    if BASE not in files or len(files) < 2:
-        raise ConfigError("name the answers of base and of at least one other model")
+    check_comparison(release, files, current, base)
     settings, recipe = options or CompareOptions(), job_recipe(release, current)
     lines = read_lines(release)
     ids = [str(line["id"]) for line in lines]

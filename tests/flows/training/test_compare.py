@@ -219,11 +219,16 @@ def test_models_are_called_and_no_answer_is_paid_twice(
     assert (other.code, "has answers of acme.base" in other.err) == (2, True)
 
 
-def test_a_custom_model_without_a_deployment_is_refused_before_it_is_called(
+def test_what_cannot_be_compared_is_refused_before_anything_is_paid(
     release: str, sluice: RunSluice, control_plane: ControlPlane, tmp_path: Path
 ) -> None:
     arn = "arn:aws:bedrock:us-east-1:111122223333:custom-model/amazon.nova-2/000000000000"
     options = ("--recipe", tmp_path / "math.toml", "--answers", tmp_path / "answers")
-    result = sluice("compare", release, "--model", f"tuned={arn}", *options)
+    alone = sluice("compare", release, "--model", "tuned=acme.tuned", *options)
+    assert (alone.code, "at least one other model" in alone.err) == (2, True)
+    models = ("--model", f"tuned={arn}", "--model", "base=acme.base")
+    no_grader = sluice("compare", release, *models, *options[2:])
+    assert (no_grader.code, "has no [grader]" in no_grader.err) == (2, True)
+    result = sluice("compare", release, *models, *options)
     assert (result.code, "run `sluice deploy`" in result.err) == (2, True)
     assert control_plane.count("Converse") == 0
