@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import asdict
 
-from bedrock_sluice.expectations.pages.report import LEAKS
+from bedrock_sluice.expectations.pages.words import LEAKS
 from bedrock_sluice.flows.papers.facts import PaperFacts
 from bedrock_sluice.flows.papers.markdown import MAX_ITEMS, Markdown, render
 from bedrock_sluice.flows.review.recipe_words import recipe_in_words, window_in_words

@@ -170,9 +170,17 @@ def _measure_shift(before: pl.DataFrame, after: pl.DataFrame, name: str) -> Shif
     verdict: Literal["stable", "shifted", "shifted far"] = "stable"
     if is_shifted:
         verdict = "shifted far" if index >= LARGE_SHIFT else "shifted"
-    middles = [_middle(column) for column in (old, new)]
-    shares = [_share_of(value, column) for value, column in zip(middles, (old, new), strict=True)]
-    return Shift(name, round(index, 4), round(by_chance, 4), verdict, *middles, *shares)
+    middle_before, middle_after = _middle(old), _middle(new)
+    return Shift(
+        name,
+        round(index, 4),
+        round(by_chance, 4),
+        verdict,
+        middle_before,
+        middle_after,
+        share_before=_share_of(middle_before, old),
+        share_after=_share_of(middle_after, new),
+    )
 
 
 def _middle(column: pl.Series) -> float | str | None:
@@ -183,7 +191,7 @@ def _middle(column: pl.Series) -> float | str | None:
 
 def _share_of(value: float | str | None, column: pl.Series) -> float | None:
     """Return the share of the most frequent value; None for numbers."""
-    return round((column == value).sum() / len(column), 4) if isinstance(value, str) else None
+    return round(int((column == value).sum()) / len(column), 4) if isinstance(value, str) else None
 
 
 def stability_index(before: pl.Series, after: pl.Series) -> tuple[float, float]:

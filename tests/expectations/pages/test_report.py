@@ -10,9 +10,6 @@ from support.html import HOSTILE, Page, active_nodes
 
 from bedrock_sluice.expectations.checks import Check, Limit, Severity
 from bedrock_sluice.expectations.pages.report import (
-    CHANGES,
-    LEAKS,
-    ROW_USES,
     SECTIONS,
     About,
     Answers,
@@ -28,6 +25,7 @@ from bedrock_sluice.expectations.pages.report import (
     Sizes,
     render_report,
 )
+from bedrock_sluice.expectations.pages.words import CHANGES, LEAKS, ROW_USES
 from bedrock_sluice.transforms.facts.readiness_facts import (
     Finding,
     Length,
@@ -256,6 +254,42 @@ def test_the_report_says_why_it_is_smaller_than_the_last() -> None:
     text = Page(render_report(facts("zqx"))).text
     assert "5 lines instead of 8, 3 fewer" in text
     assert "3 now: zqx" in text
+
+
+def test_the_report_names_what_changed_in_the_recipe() -> None:
+    full = facts("zqx")
+    assert full.changes
+    changed = replace(full.changes, rules_removed=["Keep all."], rules_added=["Keep half."])
+    text = Page(render_report(replace(full, changes=changed))).text
+    assert "before: Keep all.\nnow: Keep half." in text.replace("\n\n", "\n")
+
+
+def test_the_report_names_who_is_over_represented() -> None:
+    rows = [SliceValue("acme", 200, 40, 0.2, 0.4), SliceValue("other", 800, 60, 0.8, 0.6)]
+    full = replace(facts("zqx"), slices=[SliceFacts("customer", True, 2, rows)])
+    text = Page(render_report(full)).text
+    assert "customer acme, 20.0% of the selected records but 40.0% of the lines" in text
+    assert "customer other," not in text
+    few = [SliceValue("acme", 10, 4, 0.01, 0.04), SliceValue("other", 990, 96, 0.99, 0.96)]
+    full = replace(full, slices=[SliceFacts("customer", True, 2, few)])
+    assert "No value has a much larger share" in Page(render_report(full)).text
+
+
+def test_the_report_says_what_approval_still_needs() -> None:
+    unsigned = replace(facts("zqx"), signatures=[], needs=["0 of 1 people approved it"])
+    text = Page(render_report(unsigned)).text
+    assert "Nobody has decided about this release yet." in text
+    assert "Needed before training" not in text
+    assert "sluice approve zqx --by NAME" in text
+    needs = ["nobody approved it in the role legal", "0 of 2 people approved it"]
+    text = Page(render_report(replace(unsigned, needs=needs, roles=["legal"]))).text
+    assert "Needed before training: nobody approved it in the role legal; 0 of 2" in text
+    assert "sluice approve zqx --by NAME --role legal" in text
+    text = Page(render_report(facts("zqx"))).text  # signed, and nothing is needed
+    assert "Nothing else is needed before training." in text
+    assert "sluice approve" not in text
+    refusal = replace(unsigned, verdict="rejected", may_override=True)
+    assert "--by NAME --override REASON" in Page(render_report(refusal)).text
 
 
 def test_the_report_says_what_was_checked_of_rights() -> None:
