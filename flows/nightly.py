@@ -20,7 +20,7 @@ from prefect.states import Completed
 
 from bedrock_sluice.flows.nights.nights import NightEnds, night_ends
 from bedrock_sluice.flows.nights.rows import RecipeRow, worst_exit_code
-from bedrock_sluice.flows.nights.run import NightlyOptions, run_nightly, utc_now
+from bedrock_sluice.flows.nights.run import NightlyOptions, run_nightly
 from bedrock_sluice.flows.nights.stage_times import StageTimes
 from bedrock_sluice.flows.prefect_view.artifacts import show_nightly
 from bedrock_sluice.flows.prefect_view.flow_run import end_plainly, folder_run_name
@@ -69,7 +69,7 @@ def nightly(
     """
 
     def work() -> Any:
-        options = NightlyOptions(clock=utc_now, first=first_night, last=last_night)
+        options = NightlyOptions(first=first_night, last=last_night)
         rows = _run_all(Path(recipes), executor, options)
         return Completed(message=tally(rows), data=[msgspec.to_builtins(row) for row in rows])
 

@@ -16,8 +16,9 @@ SKIPPED = "Skipped"
 
 
 def has_failed(row: RecipeRow) -> bool:
-    """Whether a build or a policy failed; that the gate rejects a release is an outcome."""
-    return row.verdict == "failed" or (bool(row.exit_code) and row.verdict != "rejected")
+    """Whether a night or the policy failed; that the gate rejects a release is an outcome."""
+    is_built = all(night.verdict != "failed" for night in row.nights)
+    return not is_built or row.exit_code > max(night.exit_code for night in row.nights)
 
 
 def run_recipe_task(name: str, work: Callable[[], RecipeRow]) -> RecipeRow:

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import yaml
 from httpx import ConnectError
+from msgspec.structs import replace
 from support.builds import without_checks
 from support.prefect_server import ROOT, read_api, wait_for
 from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
+from bedrock_sluice.flows.nights.rows import NightRow, summarize
 from bedrock_sluice.flows.running import prefect_runner as tasks
 from bedrock_sluice.flows.running.prefect_runner import without_content
 from bedrock_sluice.lake.stores.folder import FolderStore
@@ -134,6 +136,28 @@ def test_a_lake_in_use_is_skipped_and_a_refused_policy_fails_after_its_release(
     assert "other-host:7 works on this lake until" in states["busy.toml"]["message"]
     assert states["sums.toml"]["message"] == "more than monthly_budget"
     assert len([*(tmp_path / "lake" / "releases").rglob("manifest.json")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "policy_code", "is_failed"),
+    [
+        (["passed"], 0, False),
+        (["rejected", "passed"], 0, False),
+        (["failed", "passed"], 0, True),
+        (["passed"], 1, True),
+        (["skipped"], 0, False),
+    ],
+)
+def test_a_recipe_fails_if_a_night_or_its_policy_does(
+    verdicts: list[Any], policy_code: int, is_failed: bool
+) -> None:
+    from bedrock_sluice.flows.prefect_view.recipe_task import has_failed
+
+    codes = {"passed": 0, "rejected": 1, "failed": 3, "skipped": 0}
+    nights = [NightRow(night=None, verdict=each, exit_code=codes[each]) for each in verdicts]
+    row = summarize("sums.toml", "sums", nights)
+    row = replace(row, exit_code=max(row.exit_code, policy_code))
+    assert has_failed(row) is is_failed
 
 
 def test_a_connection_that_prefect_lost_is_an_error_that_may_heal() -> None:

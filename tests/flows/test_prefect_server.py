@@ -155,7 +155,9 @@ def test_the_automation_of_the_docs_acts_on_a_rejected_release(
 
     address, messages = webhook
     fields = {"subject": "{{subject}}", "body": "{{body}}"}
-    block = CustomWebhookNotificationBlock(name="team", url=address, json_data=fields)
+    block = CustomWebhookNotificationBlock.model_validate(
+        {"name": "team", "url": address, "json_data": fields}
+    )
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"```yaml\n(name: sluice-rejected.*?)```", page, re.DOTALL)
     automation = yaml.safe_load(text)
