@@ -133,8 +133,9 @@ def _show_releases(survey: "ReleaseSurvey", *, delete: bool) -> None:
         people.print("no release to remove")
     elif not delete:
         entries = [entry for each in survey.old for entry in each.entries]
+        releases = "release" if len(survey.old) == 1 else "releases"
         people.print(
-            f"{len(survey.old):,} releases with {_in_words(entries)} can be removed: run again "
+            f"{len(survey.old):,} {releases} with {_in_words(entries)} can be removed: run again "
             "with --delete"
         )
 
