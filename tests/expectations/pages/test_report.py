@@ -259,8 +259,10 @@ def test_the_report_says_why_it_is_smaller_than_the_last() -> None:
 def test_the_report_names_what_changed_in_the_recipe() -> None:
     full = facts("zqx")
     assert full.changes
-    changed = replace(full.changes, rules_removed=["Keep all."], rules_added=["Keep half."])
-    text = Page(render_report(replace(full, changes=changed))).text
+    changes_of_rules = replace(
+        full.changes, rules_removed=["Keep all."], rules_added=["Keep half."]
+    )
+    text = Page(render_report(replace(full, changes=changes_of_rules))).text
     assert "before: Keep all.\nnow: Keep half." in text.replace("\n\n", "\n")
 
 
@@ -276,19 +278,19 @@ def test_the_report_names_who_is_over_represented() -> None:
 
 
 def test_the_report_says_what_approval_still_needs() -> None:
-    unsigned = replace(facts("zqx"), signatures=[], needs=["0 of 1 people approved it"])
-    text = Page(render_report(unsigned)).text
+    draft = replace(facts("zqx"), signatures=[], needs=["0 of 1 people approved it"])
+    text = Page(render_report(draft)).text
     assert "Nobody has decided about this release yet." in text
     assert "Needed before training" not in text
     assert "sluice approve zqx --by NAME" in text
     needs = ["nobody approved it in the role legal", "0 of 2 people approved it"]
-    text = Page(render_report(replace(unsigned, needs=needs, roles=["legal"]))).text
+    text = Page(render_report(replace(draft, needs=needs, roles=["legal"]))).text
     assert "Needed before training: nobody approved it in the role legal; 0 of 2" in text
     assert "sluice approve zqx --by NAME --role legal" in text
     text = Page(render_report(facts("zqx"))).text  # signed, and nothing is needed
     assert "Nothing else is needed before training." in text
     assert "sluice approve" not in text
-    refusal = replace(unsigned, verdict="rejected", may_override=True)
+    refusal = replace(draft, verdict="rejected", may_override=True)
     assert "--by NAME --override REASON" in Page(render_report(refusal)).text
 
 
