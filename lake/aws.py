@@ -62,7 +62,7 @@ _SETTINGS = {
     "set AWS_PROFILE",
     "PartialCredentialsError": "the credentials are incomplete; set both parts of the key",
     "ProfileNotFound": "there is no profile {profile}; check AWS_PROFILE and ~/.aws/config",
-    "NoRegionError": "no Region is set; set AWS_REGION, or region in the profile",
+    "NoRegionError": "no Region is set; set AWS_DEFAULT_REGION, or region in the profile",
     "SSOTokenLoadError": _SIGN_IN,
     "UnauthorizedSSOTokenError": _SIGN_IN,
     "TokenRetrievalError": _SIGN_IN,
@@ -149,9 +149,9 @@ def remedy(error: ClientError) -> str | None:
         headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region = headers.get("x-amz-bucket-region") or fault.get("Region")
         return (
-            f"the bucket is in {region}; set AWS_REGION={region}"
+            f"the bucket is in {region}; set AWS_DEFAULT_REGION={region}"
             if region
-            else ("the bucket is in another Region; set AWS_REGION to that one")
+            else ("the bucket is in another Region; set AWS_DEFAULT_REGION to that one")
         )
     return _REMEDIES.get(code)
 

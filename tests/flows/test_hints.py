@@ -151,7 +151,7 @@ def test_logs_that_cannot_be_read_are_not_the_recipes_fault(
             '["labels", "metadata"]\nlabels = "labels.jsonl"\nmetadata_key = "answer"',
             [
                 'template qa has no answer for any of 150 prompts; it reads "ANSWER:"',
-                "labels: 0 answers (3 rows, 0 used; 0 for requests dropped or not selected, 2 unknown, 1 unr",
+                "labels: 0 answers (3 rows, 0 used; 0 for requests dropped or not selected",
                 "metadata: 0 answers",
                 "math",
             ],

@@ -54,7 +54,7 @@ def region_fault(train: TrainSection, region: str | None) -> str | None:
         return None
     return (
         f"{train.model} is trained in {' or '.join(regions)}, and the AWS settings name {region}; "
-        f'set region = "{regions[0]}" in [train], or AWS_REGION'
+        f'set region = "{regions[0]}" in [train], or AWS_DEFAULT_REGION'
     )
 
 

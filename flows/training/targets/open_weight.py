@@ -115,7 +115,7 @@ class OpenWeightTarget:
             )
         region = place.region or boto3.session.Session().region_name
         if region is None and not place.endpoint:
-            raise OutsideError("no Region is set; set region in [train], or AWS_REGION")
+            raise OutsideError("no Region is set; set region in [train], or AWS_DEFAULT_REGION")
         url = place.endpoint or f"https://bedrock-mantle.{region}.api.aws/v1"
         # A request that makes a job is sent once: sent again by the library, it could make two.
         api = openai.OpenAI(api_key=key, base_url=url, max_retries=0, timeout=TIMEOUT_SECONDS)

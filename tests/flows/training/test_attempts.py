@@ -254,7 +254,7 @@ def test_consent_is_asked_before_aws_is(
     result = sluice("train", release)
     assert (result.code, "is not approved" in result.err) == (1, True)
     sluice("approve", release, "--by", "Dana")
-    assert "NoRegionError; no Region is set; set AWS_REGION" in sluice("train", release).err
+    assert "NoRegionError; no Region is set; set AWS_DEFAULT_REGION" in sluice("train", release).err
 
 
 @pytest.mark.parametrize("is_current", [False, True], ids=["as built", "as it is now"])

@@ -182,7 +182,9 @@ def test_a_bucket_of_another_region_is_told_with_its_region(
     failing: Failing, operation: str, fault: str
 ) -> None:
     store, _ = failing(fault)
-    with pytest.raises(OutsideError, match="the bucket is in eu-west-1; set AWS_REGION=eu-west-1"):
+    with pytest.raises(
+        OutsideError, match="the bucket is in eu-west-1; set AWS_DEFAULT_REGION=eu-west-1"
+    ):
         OPERATIONS[operation](store)
 
 
