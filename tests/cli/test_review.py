@@ -94,7 +94,9 @@ def test_twenty_lines_judged_by_keyboard_decide_about_the_next_release(
         actions = judge_twenty(visit)
         assert "20 of" in visit.page.inner_text("#count")
         visit.page.reload()  # nothing is lost
-        assert "20 of" in visit.page.inner_text("#count")
+        visit.page.wait_for_function(
+            "document.getElementById('count').textContent.startsWith('20 of')"
+        )
         file = save(visit, tmp_path)
         assert visit.console == visit.requests == []
         assert visit.active_nodes(scripts=1) == visit.violations() == []

@@ -19,6 +19,7 @@ from bedrock_sluice.flows.training.refusals import (
 )
 from bedrock_sluice.flows.training.service_model import faults
 from bedrock_sluice.flows.training.targets.base import (
+    FAILED,
     TRAIN_FILE,
     UNKNOWN,
     VALIDATION_FILE,
@@ -138,8 +139,8 @@ class NovaTarget(BotoTarget):
                 if error_code(error) == "ResourceNotFoundException":
                     return JobEnd(UNKNOWN)
                 raise
-        model, message = answer.get("outputModelArn"), answer.get("failureMessage")
-        return JobEnd(answer["status"], answer["jobArn"], model, message)
+        message = answer.get("failureMessage") if answer["status"] == FAILED else None
+        return JobEnd(answer["status"], answer["jobArn"], answer.get("outputModelArn"), message)
 
     def stop(
         self,

@@ -21,6 +21,7 @@ from bedrock_sluice.flows.training.refusals import (
 )
 from bedrock_sluice.flows.training.service_model import faults
 from bedrock_sluice.flows.training.targets.base import (
+    FAILED,
     UNKNOWN,
     Draft,
     JobDraft,
@@ -158,8 +159,9 @@ class SageMakerTarget(BotoTarget):
                 if error_code(error) in _MISSING_CODES:
                     return JobEnd(UNKNOWN)
                 raise
-        model, message = answer.get("OutputModelPackageArn"), answer.get("FailureReason")
-        return JobEnd(answer["TrainingJobStatus"], answer["TrainingJobArn"], model, message)
+        status, model = answer["TrainingJobStatus"], answer.get("OutputModelPackageArn")
+        message = answer.get("FailureReason") if status == FAILED else None
+        return JobEnd(status, answer["TrainingJobArn"], model, message)
 
     def stop(
         self,

@@ -306,7 +306,7 @@ def test_labels_that_give_no_answer_reject_the_release(
         "  measured: 0 prompts; limit: at least 1\n  for example: labels\n  to fix: " in result.err
     )
     page = (Path(result.out.strip()) / "report.html").read_text()
-    assert "0 of 142 prompts have an answer there, 142 have none" in page
+    assert "Labels: 0 of 142 prompts have an answer there." in page
     output = json.loads(sluice("build", tmp_path / "sums.toml", "--json").out)
     assert output["failed_checks"] == ["answer_sources"]
     assert output["answers"] == release.manifest["answers"]
