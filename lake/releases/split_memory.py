@@ -87,7 +87,9 @@ def read_lines(release: Release, side: str) -> pl.DataFrame:
     Raises:
         IntegrityError: its file is missing or was changed.
     """
-    texts = release.file(f"{side}.jsonl").read_text(encoding="utf-8").splitlines()
+    content = release.file(f"{side}.jsonl").read_bytes()
+    # As bytes: `str.splitlines` would split texts at further characters, such as U+2028.
+    texts = [line.decode() for line in content.splitlines()]
     return pl.DataFrame(
         {"id": [msgspec.json.decode(text, type=_Line).id for text in texts], "json": texts},
         schema={"id": pl.String, "json": pl.String},

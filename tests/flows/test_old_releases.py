@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.builds import without_checks
+from support.logs import make_record
 from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 from support.releases import approve
 
@@ -192,3 +193,25 @@ def test_what_is_remembered_and_was_damaged_stops_the_build(
     run = sluice("build", nights.path)
     assert run.code == 1
     assert MEMORY_FILE in run.err
+
+
+def test_a_line_separator_within_a_text_ends_no_line(
+    recipe: WriteRecipe, write_logs: WriteLogs, sluice: RunSluice, tmp_path: Path
+) -> None:
+    records = [
+        make_record(
+            ask=f"What is {n}\u2028plus {n}?\x85End with ####",
+            reply=f"#### {2 * n}",
+            request_id=f"request-{n}",
+            at=datetime(2026, 10, 1, 12, tzinfo=UTC),
+        )
+        for n in range(240)
+    ]
+    write_logs(tmp_path / "logs", [records])
+    first = sluice("build", recipe(SPLIT))
+    path = recipe(SPLIT + "max_lines = 180\n")
+    second = sluice("build", path)
+    assert (first.code, second.code) == (0, 0), second.err
+    assert sluice("gc", path, "--keep-releases", "1", "--delete", *NOW).code == 0
+    assert not Path(first.out.strip(), "train.jsonl").exists()
+    assert sluice("build", path).out == second.out

@@ -1,17 +1,13 @@
 """A Prefect server, the deployments of `prefect.yaml`, and a worker started somewhere else."""
 
 import hashlib
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import boto3
@@ -125,35 +121,12 @@ def test_the_server_schedules_the_nights(deployments_url: str) -> None:
     assert deployments["nightly"]["schedules"][0]["schedule"]["cron"] == "0 3 * * *"
 
 
-@pytest.fixture
-def webhook() -> Iterator[tuple[str, list[str]]]:
-    """The address of a server that takes messages, and what it got."""
-    messages = list[str]()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            messages.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/", messages
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_the_automation_of_the_docs_acts_on_a_rejected_release(
-    tmp_path: Path, recipe: WriteRecipe, deployments_url: str, webhook: tuple[str, list[str]]
+    tmp_path: Path, recipe: WriteRecipe, deployments_url: str, hook: tuple[str, list[Json]]
 ) -> None:
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
-    address, messages = webhook
+    address, messages = hook
     fields = {"subject": "{{subject}}", "body": "{{body}}"}
     block = CustomWebhookNotificationBlock.model_validate(
         {"name": "team", "url": address, "json_data": fields}
@@ -172,7 +145,7 @@ def test_the_automation_of_the_docs_acts_on_a_rejected_release(
         run = run_deployment("rebuild", recipe=str(recipe()))
         (message,) = wait_for(lambda: messages)
     assert (run["state_name"], run["state_type"]) == ("Rejected", "COMPLETED")
-    assert json.loads(message) == {
+    assert message == {
         "subject": "rebuild-sums: rejected",
         "body": run["state"]["message"],
     }

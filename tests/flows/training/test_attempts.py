@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from support.command_line import TRAIN
 from support.protocols import RunSluice, WriteRecipe
 
 from bedrock_sluice.flows.training.examination import Job
@@ -21,15 +22,6 @@ from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.transforms.errors import OutsideError
 
 Json = dict[str, Any]
-
-TRAIN = """\
-[grader]
-lambda_arn = "arn:aws:lambda:us-east-1:111122223333:function:grade"
-[train]
-model = "amazon.nova-2-lite-v1:0:256k"
-role_arn = "arn:aws:iam::111122223333:role/rft"
-output_uri = "s3://models/rft"
-"""
 
 
 class Bedrock:
@@ -88,8 +80,8 @@ def bedrock(monkeypatch: pytest.MonkeyPatch) -> Bedrock:
 def settings(sums: Path, recipe: WriteRecipe, bucket: str) -> Callable[..., Path]:
     """Writes the recipe over the sums with these lines at the end of [train]."""
     assert sums.exists()
-    data = f'data_uri = "s3://{bucket}/lines"\n'
-    return lambda more="", name="sums.toml": recipe(TRAIN + data + more, name=name)
+    train = TRAIN.replace("s3://data/rft", f"s3://{bucket}/lines")
+    return lambda more="", name="sums.toml": recipe(train + more, name=name)
 
 
 @pytest.fixture
