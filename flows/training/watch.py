@@ -5,13 +5,14 @@ goes on where the registry stands.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.recipe.build_recipe import recipe_of
 from bedrock_sluice.flows.recipe.sections import HealthPolicy
+from bedrock_sluice.flows.running.waits import growing_waits
 from bedrock_sluice.flows.training.job import ClientOf, Settled, connect_to, settle, target_of
 from bedrock_sluice.flows.training.metrics import collect_metrics
 from bedrock_sluice.flows.training.targets.base import IN_PROGRESS, UNKNOWN
@@ -26,7 +27,6 @@ from bedrock_sluice.transforms.training.health import HealthFinding
 from bedrock_sluice.transforms.training.metrics import MetricSummary, Role
 
 FIRST_WAIT_SECONDS = 15.0
-WAIT_FACTOR = 1.5  # each wait is so many times the one before
 MAX_WAIT_SECONDS = 300.0
 MAX_FAILED_POLLS = 20  # in a row; the service was not reached or was busy
 
@@ -98,7 +98,7 @@ def watch_jobs(  # noqa: PLR0913 - what to watch, and how
     if job is not None:
         lineages = [find_job(lake, job).lineage]
     poll, failed_polls = _Poll(lake, recipe, client_of), 0
-    for wait_seconds in _waits():
+    for wait_seconds in growing_waits(FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS):
         try:
             rows = [row for each in lineages for row in settle(lake, each, client_of)]
             states = poll.look([row for row in rows if job in {None, row.job}])
@@ -206,11 +206,3 @@ def _row(lake: Store, record: JobRecord) -> JobRow:
         message=record.message,
         advice=advise(record.message) if record.message else None,
     )
-
-
-def _waits() -> Iterator[float]:
-    """Seconds between polls, without end."""
-    seconds = FIRST_WAIT_SECONDS
-    while True:
-        yield seconds
-        seconds = min(seconds * WAIT_FACTOR, MAX_WAIT_SECONDS)

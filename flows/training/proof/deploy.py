@@ -7,6 +7,7 @@ deployment that was asked for twice, or whose answer was lost, is one deployment
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.recipe.build_recipe import job_recipe
+from bedrock_sluice.flows.running.waits import growing_waits
 from bedrock_sluice.flows.training.proof.compare import find_grader
 from bedrock_sluice.flows.training.proof.model_calls import call_model, connect_runtime
 from bedrock_sluice.flows.training.service_model import faults
@@ -48,7 +50,6 @@ CREATE_OPERATION: Final = "CreateCustomModelDeployment"
 STATUS_OPERATION: Final = "GetCustomModelDeployment"
 CREATING, ACTIVE, FAILED, GONE = "Creating", "Active", "Failed", "NotFound"
 FIRST_WAIT_SECONDS = 5.0
-WAIT_FACTOR = 1.5  # each wait is so many times the one before
 MAX_WAIT_SECONDS = 60.0
 MAX_WAITS = 90  # about an hour and a half; then the command can be run again
 MAX_ATTEMPTS = 100  # deployments of one job, one after the other
@@ -163,7 +164,7 @@ def deploy(
     number, deployment = find_deployment(lake, record, service)
     if deployment is None:
         deployment = _create(lake, record, number, service)
-    for seconds in _waits():
+    for seconds in islice(growing_waits(FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS), MAX_WAITS):
         report(deployment)
         if deployment.status != CREATING:
             break
@@ -265,14 +266,6 @@ def _look(client: BedrockClient, record: JobRecord, arn: str) -> Deployment:
     name, status = answer["modelDeploymentName"], answer["status"]
     message = answer.get("failureMessage")
     return Deployment(record.name, name, model, arn, record.region, status, message)
-
-
-def _waits() -> Iterator[float]:
-    """Seconds between looks."""
-    seconds = FIRST_WAIT_SECONDS
-    for _ in range(MAX_WAITS):
-        yield seconds
-        seconds = min(seconds * WAIT_FACTOR, MAX_WAIT_SECONDS)
 
 
 @contextmanager
