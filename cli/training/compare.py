@@ -150,8 +150,9 @@ def _call_models(
         tokens = f"{result.input_tokens:,} tokens read, {result.output_tokens:,} written"
         cost = ""
         if prices:
-            tokens_by_price = zip(prices, result[2:], strict=True)
-            cost = f", cost {sum(price * number for price, number in tokens_by_price) / 1_000:,.4f}"
+            per_input, per_output = prices
+            money = per_input * result.input_tokens + per_output * result.output_tokens
+            cost = f", cost {money / 1_000:,.4f}"
         people.print(f"{name}: {result.calls:,} calls, {tokens}{cost}; {result.path}", markup=False)
     return files
 

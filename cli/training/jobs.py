@@ -99,7 +99,7 @@ class _Changes:
 
         for row in rows:
             before = self._before.get((row.release, row.job))
-            if before is None or before[2:6] != row[2:6]:  # status, state, message, advice
+            if before is None or _status_of(before) != _status_of(row):
                 show_status(row)
             if before is None or before.metrics != row.metrics:
                 show_last_step(row)
@@ -110,6 +110,10 @@ class _Changes:
             if self._notify:
                 notify_job(self._notify, self._lake, row)
             self._before[row.release, row.job] = row
+
+
+def _status_of(row: "JobState") -> tuple[str | None, ...]:
+    return row.status, row.state, row.message, row.advice
 
 
 def metrics(

@@ -169,8 +169,8 @@ class Recipe(Section):
         """The training jobs that build on each other: none is trained on what another was."""
         return (self.train.lineage if self.train else None) or self.name
 
-    def bucket_owners(self) -> dict[str, str | None]:
-        """The accounts that the buckets of the recipe must belong to, by bucket; None: any."""
+    def bucket_owners(self) -> dict[str, str]:
+        """The accounts that buckets of the recipe must belong to, by bucket."""
         train, source = self.train, self.source
         others = [self.lake, *self.answer.labels, *self.answer.feedback, *self.curate.against]
         others += self.rights.exclude_files if self.rights else ()
@@ -182,7 +182,7 @@ class Recipe(Section):
         return {
             uri.removeprefix(S3_SCHEME).partition("/")[0]: account
             for uri, account in owners.items()
-            if uri.startswith(S3_SCHEME)
+            if account and uri.startswith(S3_SCHEME)
         }
 
     def dump(self) -> dict[str, Any]:
@@ -232,7 +232,9 @@ def decisive_part(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe. From then on, S3 compares the owners of its buckets (`expect_owner`).
+    """Read a recipe. From then on, S3 compares the owners that it names (`expect_owner`).
+
+    A recipe that names none leaves those of others as they are: a nightly run reads many.
 
     Raises:
         ConfigError: it can't be read, is not TOML, or has wrong keys or values; the message

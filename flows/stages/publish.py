@@ -139,10 +139,9 @@ def publish(context: BuildContext, outcome: Outcome) -> Release:
     report = release_draft.file(REPORT)
     with use_renderer(render_chart):
         report.write_text(report_of_draft(release_draft, context.lake), encoding="utf-8")
-    all_facts = {**manifest.files, REPORT: file_facts(report)}
-    files = {name: release_draft.file(name) for name in all_facts}
-    release = publish_files(context.lake, replace(manifest, files=all_facts), files)
-    with use_renderer(render_chart):
+        all_facts = {**manifest.files, REPORT: file_facts(report)}
+        files = {name: release_draft.file(name) for name in all_facts}
+        release = publish_files(context.lake, replace(manifest, files=all_facts), files)
         write_index(context.lake, release.name)
     return release
 

@@ -10,12 +10,9 @@ _PARAMETER = "ExpectedBucketOwner"
 _owners: dict[str, str] = {}
 
 
-def expect_owner(bucket: str, account: str | None) -> None:
-    """From now on, let S3 compare the owner of a bucket with this account; None: with none."""
-    if account:
-        _owners[bucket] = account
-    else:
-        _owners.pop(bucket, None)
+def expect_owner(bucket: str, account: str) -> None:
+    """From now on, let S3 compare the owner of a bucket with this account."""
+    _owners[bucket] = account
 
 
 def expected_owner(bucket: str) -> str | None:

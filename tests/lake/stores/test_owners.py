@@ -90,7 +90,11 @@ def test_the_logs_may_have_an_owner_of_their_own(recipe: WriteRecipe, sluice: Ru
     }
     path = recipe(swaps=swaps)
     assert sluice("iam", path, "--account", OWN).code == 0
-    assert owners.expected_owners() == {"acme-lake": OWN, "acme-logs": OTHER}
+    expected = {"acme-lake": OWN, "acme-logs": OTHER}
+    assert owners.expected_owners() == expected
+    without_owner = recipe(swaps={'"lake"': '"s3://acme-lake/lake"'}, name="other.toml")
+    assert sluice("validate", without_owner).code == 0
+    assert owners.expected_owners() == expected  # of the first recipe, which runs as well
     text = sluice("iam", path, "--account", OWN).out
     assert text.count(f'"aws:ResourceAccount":"{OTHER}"') == text.count("acme-logs") - 1
     wrong = recipe(swaps={'"lake"': '"lake"\nbucket_owner = "1234"'}, name="w.toml")
