@@ -44,7 +44,14 @@ from bedrock_sluice.flows.training.spending import estimate_release, prompt_toke
 from bedrock_sluice.lake.logs.source import hour_of
 from bedrock_sluice.lake.releases.decisions import Decision
 from bedrock_sluice.lake.releases.manifest import Manifest
-from bedrock_sluice.lake.releases.release import REPORT, SLICES, Release, ReleaseFiles, open_release
+from bedrock_sluice.lake.releases.release import (
+    REPORT,
+    SLICES,
+    Release,
+    ReleaseFiles,
+    ReleaseView,
+    open_release,
+)
 from bedrock_sluice.lake.releases.split_memory import read_memories
 from bedrock_sluice.lake.stores.store import Store
 from bedrock_sluice.rewards.estimate import summary_lines
@@ -76,7 +83,7 @@ def report_of(release: Release, content: Content | None = None) -> str:
         IntegrityError: a file of the release, or an approval, is not what was written.
     """
     signatures = [_signature(each) for each in find_decisions(release)]
-    facts = collect(release, release.lake, release.uri, signatures, content)
+    facts = collect(release, release.uri, signatures, content)
     recipe = _recipe_of(release.manifest)
     return render_report(
         replace(
@@ -97,18 +104,17 @@ def _signature(decision: Decision) -> Signature:
     )
 
 
-def report_of_draft(draft: ReleaseFiles, lake: Store) -> str:
-    """Return the report of a release that is about to be published in a lake.
+def report_of_draft(draft: ReleaseView) -> str:
+    """Return the report of a release that is about to be published.
 
     It does not name the lake, so that equal builds in two places write the same page.
     """
     manifest = draft.manifest
-    return render_report(collect(draft, lake, f"LAKE/releases/{manifest.name}/{manifest.id}"))
+    return render_report(collect(draft, f"LAKE/releases/{manifest.name}/{manifest.id}"))
 
 
 def collect(
-    release: ReleaseFiles,
-    lake: Store,
+    release: ReleaseView,
     place: str,
     signatures: list[Signature] | None = None,
     content: Content | None = None,
@@ -145,7 +151,7 @@ def collect(
             reasons=count_reasons(fates),
             matched_without_key=manifest.metadata.matched_without_key,
         ),
-        changes=_changes(release, lake, has_words=content != "none"),
+        changes=_changes(release, has_words=content != "none"),
         sizes=_sizes(release),
         slices=_slices(release, mask),
         duplicates=duplicates if has_duplicates else None,
@@ -193,14 +199,14 @@ def _about(release: ReleaseFiles, recipe: Recipe | None) -> About:
     )
 
 
-def _changes(release: ReleaseFiles, lake: Store, *, has_words: bool) -> Changes | None:
+def _changes(release: ReleaseView, *, has_words: bool) -> Changes | None:
     """Compare with the newest approved ancestor, or else with the parent; None if there is none.
 
     A release whose ancestors can't be read has a report all the same.
     """
     manifest = release.manifest
     try:
-        ancestors = _ancestors(lake, manifest)
+        ancestors = _ancestors(release.lake, manifest)
         base = next((each for each in ancestors if find_approvals(each)), None)
         is_approved = base is not None
         base = base or next(iter(ancestors), None)

@@ -138,7 +138,7 @@ def publish(context: BuildContext, outcome: Outcome) -> Release:
     manifest = release_draft.manifest
     report = release_draft.file(REPORT)
     with use_renderer(render_chart):
-        report.write_text(report_of_draft(release_draft, context.lake), encoding="utf-8")
+        report.write_text(report_of_draft(release_draft), encoding="utf-8")
         all_facts = {**manifest.files, REPORT: file_facts(report)}
         files = {name: release_draft.file(name) for name in all_facts}
         release = publish_files(context.lake, replace(manifest, files=all_facts), files)
