@@ -44,6 +44,14 @@ JobRecipe = Annotated[
         callback=check_recipe,
     ),
 ]
+Account = Annotated[
+    str | None,
+    typer.Option(help="The AWS account of logs and jobs; default: that of the job's role."),
+]
+KmsKeys = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ARN", help="A KMS key that encrypts a bucket; repeatable."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Page = Annotated[Path | None, typer.Option(help="Write the result to this file, as an HTML page.")]
 Since = Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bedrock_sluice.cli.options import AsJson, epilog
+from bedrock_sluice.cli.options import Account, AsJson, KmsKeys, epilog
 from bedrock_sluice.flows.deployment.kinds import Kind
 
 EPILOG = epilog(
@@ -22,14 +22,8 @@ def deployment(  # noqa: PLR0913, PLR0917 - options of the command line
     out: Annotated[
         Path | None, typer.Option(help="A new folder for the files; default: deployment-KIND.")
     ] = None,
-    account: Annotated[
-        str | None,
-        typer.Option(help="The AWS account of logs and jobs; default: that of the job's role."),
-    ] = None,
-    kms_key: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ARN", help="A KMS key that encrypts a bucket; repeatable."),
-    ] = None,
+    account: Account = None,
+    kms_key: KmsKeys = None,
     as_json: AsJson = False,
 ) -> None:
     """Write files that deploy the nightly run, with your paths, buckets and roles.

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bedrock_sluice.cli.options import RecipePath, epilog
+from bedrock_sluice.cli.options import Account, KmsKeys, RecipePath, epilog
 
 EPILOG = epilog("sluice iam tutor.toml", "sluice iam tutor.toml --for logs --kms-key KEY_ARN")
 
@@ -16,14 +16,8 @@ def iam(
     purpose: Annotated[
         Purpose, typer.Option("--for", help="Print only the policies for this purpose.")
     ] = "all",
-    account: Annotated[
-        str | None,
-        typer.Option(help="The AWS account of logs and jobs; default: that of the job's role."),
-    ] = None,
-    kms_key: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ARN", help="A KMS key that encrypts a bucket; repeatable."),
-    ] = None,
+    account: Account = None,
+    kms_key: KmsKeys = None,
     bucket_owner: Annotated[
         str | None,
         typer.Option(metavar="ACCOUNT", help="Allow buckets of this AWS account alone."),
