@@ -11,6 +11,7 @@ Requires:
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 
 from bedrock_sluice.flows.context import open_context
+from bedrock_sluice.flows.nights.telemetry import measure_build
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.prefect_view.artifacts import show_release
 from bedrock_sluice.flows.prefect_view.flow_run import (
@@ -86,6 +88,6 @@ def build_release(  # noqa: PLR0913 - the parameters of the flow, and how to run
 ) -> dict[str, Any]:
     """Build a release and show it; return what `sluice build --json` prints."""
     with open_context(path, since, until, executor, delivered_before) as context:
-        release = build(context, run_stage)
+        release = measure_build(path.name, run_stage, partial(build, context))
         show(release)
         return summary(release)

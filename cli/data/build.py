@@ -36,9 +36,12 @@ def build(  # noqa: PLR0913, PLR0917 - options of the command line
 
     start_suites()  # before all that is imported here: it takes longest
     spare_pandas()
+    from functools import partial
+
     from bedrock_sluice.cli.progress import ProgressRunner
     from bedrock_sluice.cli.release_summary import show_draft, show_outcome
     from bedrock_sluice.flows.context import open_context
+    from bedrock_sluice.flows.nights.telemetry import measure_build
     from bedrock_sluice.flows.pipeline import build as build_release
     from bedrock_sluice.flows.pipeline import rehearse
 
@@ -49,5 +52,5 @@ def build(  # noqa: PLR0913, PLR0917 - options of the command line
             show_draft(draft, as_json)  # its files go with the context
             return
         with ProgressRunner() as run_stage:
-            release = build_release(context, run_stage)
+            release = measure_build(recipe.name, run_stage, partial(build_release, context))
     show_outcome(release, as_json)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from bedrock_sluice.flows.context import MINUTE, open_context
+from bedrock_sluice.flows.nights.figures import nightly_figures
 from bedrock_sluice.flows.nights.nights import (
     check_backfill,
     find_nights,
@@ -30,7 +31,8 @@ from bedrock_sluice.flows.nights.rows import (
     failure_row,
     summarize,
 )
-from bedrock_sluice.flows.nights.stage_times import StageTimes
+from bedrock_sluice.flows.nights.stage_times import BuildTrace, StageTimes
+from bedrock_sluice.flows.nights.telemetry import send
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.recipe import Recipe, load_folder
 from bedrock_sluice.flows.recipe.places import open_lake
@@ -103,14 +105,20 @@ def run_nightly(
     """
     check_backfill(options.first, options.last, last_closed(options.clock()))
     recipes = load_folder(folder)
-    rows = list[RecipeRow]()
+    rows, traces = list[RecipeRow](), list[BuildTrace]()
+
+    def build_traced(path: Path, night: date | None, times: StageTimes) -> dict[str, Any]:
+        traces.append(BuildTrace(path.name, times.spans))
+        return build_one(path, night, times)
+
     with _leases(options) as leases:
         for path, recipe in recipes.items():
-            work = partial(_run_recipe, path, recipe, build_one, options, leases)
+            work = partial(_run_recipe, path, recipe, build_traced, options, leases)
             row = run_recipe(path.name, work)
             logger.info("nightly: %s %s", row.recipe, row.verdict, extra={"facts": _log_facts(row)})
             report(row)
             rows.append(row)
+    send(nightly_figures(rows, options.clock()), traces)
     return rows
 
 
