@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bedrock_sluice.cli.options import ReleaseLake, epilog
 from bedrock_sluice.transforms.settings import Content
+
+if TYPE_CHECKING:
+    from bedrock_sluice.lake.releases.release import Release
 
 EPILOG = epilog(
     "sluice report tutor.toml",
@@ -43,12 +46,27 @@ def report(
     """Write the report of a release, with all decisions up to now, and open it in a browser."""
     import webbrowser
 
+    from bedrock_sluice.flows.running.suite_process import chart_process
+
+    with chart_process():  # before all other imports, which take about as long as its start
+        release, page = _render(source, content, lake)
     from bedrock_sluice.cli.console import print_result
+    from bedrock_sluice.lake.files import replaced_file
+
+    path = out or _temporary_file(f"{release.name}-{release.id}")
+    with replaced_file(path) as file:
+        file.write(page.encode())
+    if not no_open:
+        webbrowser.open(path.absolute().as_uri())
+    print_result(str(path))
+
+
+def _render(source: str, content: Content | None, lake: str | None) -> "tuple[Release, str]":
+    """Find a release, and return its report."""
     from bedrock_sluice.flows.recipe import load_recipe
     from bedrock_sluice.flows.review.explanation import find_release
     from bedrock_sluice.flows.review.release_names import resolve_release
     from bedrock_sluice.flows.review.report import report_of
-    from bedrock_sluice.lake.files import replaced_file
 
     if source.endswith(".toml"):
         recipe = Path(source)
@@ -56,13 +74,7 @@ def report(
         content = content or load_recipe(recipe).report.content
     else:
         release = resolve_release(source, lake)
-    page = report_of(release, content)
-    path = out or _temporary_file(f"{release.name}-{release.id}")
-    with replaced_file(path) as file:
-        file.write(page.encode())
-    if not no_open:
-        webbrowser.open(path.absolute().as_uri())
-    print_result(str(path))
+    return release, report_of(release, content)
 
 
 def _temporary_file(name: str) -> Path:

@@ -7,7 +7,8 @@ Labels have a font of fixed width: the room for them is computed here, and the f
 
 The first chart of a process takes about a second, in which vl-convert starts its engine, the others
 less than 0.1 s each. The start holds the interpreter lock, so a thread of its own gains nothing:
-builds render in another process (`use_renderer`), which starts it beforehand (`prepare_charts`).
+builds and `sluice report` render in another process (`use_renderer`), which starts it beforehand
+(`prepare_charts`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

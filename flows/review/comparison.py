@@ -1,16 +1,22 @@
 """Comparison of two releases: what a reviewer of the newer one has to know."""
 
+from collections.abc import Callable
+from functools import cache
+
 import msgspec
 import polars as pl
 
 from bedrock_sluice.lake.releases.release import ReleaseFiles, ReleaseView, open_release
-from bedrock_sluice.transforms.chat.messages import chat_of, json_text
-from bedrock_sluice.transforms.chat.texts import last_user_text
 from bedrock_sluice.transforms.errors import SluiceError
 from bedrock_sluice.transforms.review.comparison import COMPARED_LINES, Comparison, compare
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
 _PROVENANCE = ("id", "prompt_digest", "duplicates", "model_id", "reference_source")
+_READ_COLUMNS = {
+    **{"id": pl.String, "answer": pl.String, "content": pl.String},
+    **{"prompt_characters": pl.Int64, "answer_characters": pl.Int64, "messages": pl.Int64},
+    "question": pl.String,
+}
 
 
 def compare_releases(
@@ -21,7 +27,8 @@ def compare_releases(
     Raises:
         IntegrityError: a file of one of them is missing or was changed.
     """
-    lines = [_read_lines(release) for release in (before, after)]
+    read_line = cache(_read_line)  # most lines are in both
+    lines = [_read_lines(release, read_line) for release in (before, after)]
     fates = [
         pl.read_parquet(release.file("fates.parquet"), columns=["request_id", "reason"], glob=False)
         for release in (before, after)
@@ -44,29 +51,47 @@ def compare_with_parent(release: ReleaseView) -> Comparison | None:
         return None
 
 
-def _read_lines(release: ReleaseFiles) -> pl.DataFrame:
+class _Message(msgspec.Struct, gc=False):
+    role: str
+    content: str | None = None
+
+
+_Row = tuple[str, str, str, int, int, int, str]
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_CHAT = msgspec.json.Decoder(list[_Message])
+_ID = msgspec.json.Decoder(str)
+_NO_ANSWER = msgspec.Raw(b"null")
+
+
+def _read_lines(release: ReleaseFiles, read_line: Callable[[bytes], _Row]) -> pl.DataFrame:
     """Read the lines of a release (`COMPARED_LINES`)."""
-    rows = list[dict[str, object]]()
+    frames = list[pl.DataFrame]()
     for side in (TRAIN, VALIDATION):
         with release.file(f"{side}.jsonl").open("rb") as file:
-            for text in file:
-                line = msgspec.json.decode(text)
-                line_id, answer = line.pop("id"), json_text(line.pop("reference_answer", None))
-                chat = chat_of(line)
-                rows.append(
-                    {
-                        "id": line_id,
-                        "side": side,
-                        "answer": answer,
-                        "content": json_text(line),
-                        "prompt_characters": sum(len(m.content or "") for m in chat),
-                        "answer_characters": len(answer),
-                        "messages": len(chat),
-                        "question": last_user_text(chat),
-                    }
-                )
+            rows = list(map(read_line, file))
+        frame = pl.DataFrame(rows, schema=_READ_COLUMNS, orient="row")
+        frames.append(frame.with_columns(side=pl.lit(side)))
     path = release.file("provenance.parquet")
     provenance = pl.read_parquet(path, columns=list(_PROVENANCE), glob=False)
-    columns = {k: v for k, v in COMPARED_LINES.items() if k == "id" or k not in _PROVENANCE}
-    lines = pl.DataFrame(rows, schema=columns).join(provenance, on="id", how="left")
+    lines = pl.concat(frames).join(provenance, on="id", how="left")
     return lines.select(pl.col(name).cast(kind) for name, kind in COMPARED_LINES.items())
+
+
+def _read_line(text: bytes) -> _Row:
+    """Return `_READ_COLUMNS` of a line. Values stay JSON text, which is the same for equal ones."""
+    fields = _FIELDS.decode(text)
+    line_id = _ID.decode(fields.pop("id"))
+    answer = bytes(fields.pop("reference_answer", _NO_ANSWER)).decode()
+    try:
+        chat = _CHAT.decode(fields["messages"])
+    except (KeyError, msgspec.ValidationError):
+        chat = []
+    return (
+        line_id,
+        answer,
+        "\n".join([f"{key}:{bytes(fields[key]).decode()}" for key in sorted(fields)]),
+        sum([len(message.content or "") for message in chat]),
+        len(answer),
+        len(chat),
+        next((m.content or "" for m in reversed(chat) if m.role == "user"), ""),
+    )

@@ -2,6 +2,7 @@
 
 To start both takes longer than all the rest of a small build, and needs no result of it: so the
 process does it while the build goes on, on another core. One serves all builds of a program.
+Commands that only write a page start it without Great Expectations.
 """
 
 import atexit
@@ -10,8 +11,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +28,7 @@ if TYPE_CHECKING:  # starting the process must not wait for our own imports
     from bedrock_sluice.expectations.suite import Suite
 
 ATTEMPTS = 2
+FOR_CHARTS = "--charts"
 _LIBRARY = "great_expectations"
 _BROKEN = (EOFError, OSError)  # of a pipe whose other end is gone
 
@@ -40,13 +43,14 @@ class SuiteRun(NamedTuple):
 
 
 class _SuiteProcess:
-    def __init__(self) -> None:
+    def __init__(self, *, for_charts: bool = False) -> None:
         self._pipe, theirs = Pipe()
         descriptor = theirs.fileno()
         # Not by `multiprocessing`: it would import the caller's script once more. The option keeps
         # modules of the working folder out. A session of its own: Ctrl-C is for the build, which
         # ends this process.
         command = [sys.executable, "-P", "-m", __name__, str(descriptor)]
+        command += [FOR_CHARTS] * for_charts
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,
             pass_fds=[descriptor],
@@ -92,6 +96,22 @@ def start_suites() -> None:
         if not _processes and _LIBRARY not in sys.modules:
             with suppress(OSError):  # it is tried again when there is something to check
                 _processes.append(_SuiteProcess())
+
+
+@contextmanager
+def chart_process() -> Iterator[None]:
+    """Render the charts of this block in the process, which starts while the block goes on.
+
+    For a command that evaluates no suite: the process imports Great Expectations if it has to.
+    """
+    with _lock:
+        if not _processes:
+            with suppress(OSError):  # charts are rendered here then
+                _processes.append(_SuiteProcess(for_charts=True))
+    from bedrock_sluice.expectations.pages.charts import use_renderer  # noqa: PLC0415
+
+    with use_renderer(render_chart):
+        yield
 
 
 def evaluate_suites(runs: Sequence[SuiteRun]) -> "list[CheckResult]":
@@ -141,6 +161,7 @@ def _evaluate(runs: Sequence[SuiteRun]) -> "list[list[CheckResult]]":
     return [evaluate(*run) for run in runs]
 
 
+@cache
 def load_engine() -> None:
     """Import Great Expectations, but nothing of what only other suites than ours would use."""
     from bedrock_sluice.expectations.gate import load_engine as load  # noqa: PLC0415
@@ -153,9 +174,10 @@ def load_engine() -> None:
     gc.enable()
 
 
-def _serve(descriptor: int) -> None:
+def _serve(descriptor: int, *, for_charts: bool) -> None:
     """Answer requests until the other end is closed, as it is when that process dies."""
-    load_engine()
+    if not for_charts:
+        load_engine()
     from bedrock_sluice.expectations.pages.charts import (  # noqa: PLC0415
         prepare_charts,
         render_svg,
@@ -169,9 +191,11 @@ def _serve(descriptor: int) -> None:
             request = pipe.recv()
             try:
                 # A chart is a dict, suites to run are a list.
-                answer: object = (
-                    render_svg(request) if isinstance(request, dict) else _evaluate(request)
-                )
+                if isinstance(request, dict):
+                    answer: object = render_svg(request)
+                else:
+                    load_engine()
+                    answer = _evaluate(request)
             except Exception as error:  # it is raised at the other end
                 answer = error
             pipe.send(answer)
@@ -179,4 +203,4 @@ def _serve(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _serve(int(sys.argv[1]), for_charts=FOR_CHARTS in sys.argv)

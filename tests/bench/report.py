@@ -2,7 +2,8 @@
 
     python tests/bench/report.py LAKE/releases/NAME/ID
 
-Prints seconds of processor time and of the clock, bytes and lines as JSON.
+Prints seconds of processor time and of the clock, bytes and lines as JSON. A release that has one
+before it is compared with that. Charts are rendered in this process, so that their time counts.
 """
 
 import json

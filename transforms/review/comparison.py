@@ -30,8 +30,8 @@ COMPARED_LINES = pl.Schema(
         "question": pl.String,
     }
 )
-"""One row per line of a release: its answer and all its other content as JSON text, its measures,
-and the text of its last user message."""
+"""One row per line of a release: its answer as JSON text, all its other content as a text that is
+the same for equal content, its measures, and the text of its last user message."""
 
 MEASURES = (
     *("prompt_characters", "answer_characters", "messages", "duplicates"),
@@ -227,12 +227,9 @@ def _bin(column: pl.Series, edges: Sequence[float]) -> pl.Series:
 
 def compare_words(before: pl.Series, after: pl.Series) -> list[WordShift]:
     """Return the words whose share of the texts changed most, the surest first."""
-    counts = _count_words(before).join(
-        _count_words(after), on="word", how="full", suffix="_after", coalesce=True
-    )
-    if counts.is_empty() or before.is_empty() or after.is_empty():
+    if before.is_empty() or after.is_empty():
         return []
-    old, new = (pl.col(name).fill_null(0) for name in ("lines", "lines_after"))
+    counts, old, new = _count_words(before, after), pl.col("before"), pl.col("after")
     share = (old + new) / (len(before) + len(after))
     error = (share * (1 - share) * (1 / len(before) + 1 / len(after))).sqrt()
     words = (
@@ -247,6 +244,21 @@ def compare_words(before: pl.Series, after: pl.Series) -> list[WordShift]:
     return [WordShift(*row) for row in words.iter_rows()]
 
 
-def _count_words(texts: pl.Series) -> pl.DataFrame:
-    words = texts.str.to_lowercase().str.extract_all(r"\p{L}{3,}").list.unique()
-    return words.explode().drop_nulls().rename("word").value_counts(name="lines")
+def _count_words(before: pl.Series, after: pl.Series) -> pl.DataFrame:
+    """Count the texts that have each `word`, `before` and `after`: each text is read only once."""
+    texts = pl.concat(
+        [
+            before.to_frame("text").with_columns(before=1, after=0),
+            after.to_frame("text").with_columns(before=0, after=1),
+        ]
+    )
+    words = pl.col("text").str.to_lowercase().str.extract_all(r"\p{L}{3,}").list.unique()
+    return (
+        texts.group_by("text")
+        .sum()
+        .select("before", "after", word=words)
+        .explode("word")
+        .drop_nulls()
+        .group_by("word")
+        .sum()
+    )

@@ -5,15 +5,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from bedrock_sluice.expectations.gate import evaluate
 from bedrock_sluice.expectations.measures import measure_readiness
+from bedrock_sluice.expectations.pages import charts
 from bedrock_sluice.expectations.pages.charts import render_svg
 from bedrock_sluice.flows.running import suite_process
 from bedrock_sluice.flows.running.suite_process import (
     SuiteRun,
+    chart_process,
     evaluate_suites,
     render_chart,
     start_suites,
@@ -64,6 +67,22 @@ def test_the_process_renders_the_charts_of_a_page_and_they_need_not_it(process_i
     os.kill(process_id, signal.SIGKILL)
     assert render_chart(chart) == expected
     assert suite_process._processes == []
+
+
+def test_a_command_that_writes_a_page_starts_the_process_for_charts_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(suite_process, "_processes", [])
+    chart = {"mark": "bar", "data": {"values": []}}
+    with chart_process():
+        (process,) = suite_process._processes
+        assert charts._render(chart).startswith("<svg")
+        maps = Path(f"/proc/{process._process.pid}/maps").read_text()
+        assert "vl_convert" in maps
+        assert "pandas" not in maps  # of Great Expectations
+        assert evaluate_suites(RUNS) == [check for run in RUNS for check in evaluate(*run)]
+        assert suite_process._processes == [process]
+    process.stop()
 
 
 @pytest.mark.usefixtures("process_id")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
-from bedrock_sluice.flows.stages import publish
+from bedrock_sluice.flows.stages import gate, publish
 
 Json = dict[str, Any]
 
@@ -67,3 +67,30 @@ def test_the_parent_is_the_newest_release_that_was_split_by_the_same_rules(
     second, second_parent = build_release(4_003, "one")
     assert second_parent == first
     assert [build_release(4_004, salt)[1] for salt in ("one", "two")] == [second, other]
+
+
+def test_the_verdict_of_the_gate_does_not_wait_for_the_report(
+    sums: Path, sluice: RunSluice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report is rendered in the last stage, and a dry run has its verdict without one."""
+    order = list[str]()
+    evaluate, render = gate.evaluate_suites, publish.report_of_draft
+
+    def note_checks(runs: Any) -> Any:
+        checks = evaluate(runs)
+        order.append("checks")
+        return checks
+
+    def note_report(draft: publish.Draft) -> str:
+        order.append("report")
+        return render(draft)
+
+    monkeypatch.setattr(gate, "evaluate_suites", note_checks)
+    monkeypatch.setattr(publish, "report_of_draft", note_report)
+    rehearsal = json.loads(sluice("build", sums, "--dry-run", "--json").out)
+    assert rehearsal["verdict"] == "passed"
+    assert set(order) == {"checks"}
+    order.clear()
+    assert sluice("build", sums).code == 0
+    assert order[-1] == "report"
+    assert order.count("report") == 1
