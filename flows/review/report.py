@@ -65,7 +65,7 @@ from bedrock_sluice.transforms.review.drops import (
     largest_clusters,
 )
 from bedrock_sluice.transforms.review.lines_to_read import LineToRead, choose_lines, read_line
-from bedrock_sluice.transforms.review.slices import MAX_KEYS, SliceFacts, slice_facts
+from bedrock_sluice.transforms.review.slices import MAX_KEYS, SliceFacts, mask_slices, slice_facts
 from bedrock_sluice.transforms.review.verdicts import REVIEW
 from bedrock_sluice.transforms.settings import TRUST, Content
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
@@ -273,12 +273,7 @@ def _slices(release: ReleaseFiles, mask: Callable[[str], str]) -> list[SliceFact
         return []
     readable = next((s.kept for s in manifest.stages if s.stage == "normalise"), 0)
     lines = manifest.counts.train + manifest.counts.validation
-    slices = pl.read_parquet(release.file(SLICES), glob=False)
-    values = {
-        name: pl.Series([None if v is None else mask(v) for v in slices[name]], dtype=pl.String)
-        for name in ("slice", "value")
-    }
-    slices = slices.with_columns(**values)
+    slices = mask_slices(pl.read_parquet(release.file(SLICES), glob=False), mask)
     return slice_facts(slices, readable, lines)
 
 

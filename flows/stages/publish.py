@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from bedrock_sluice.expectations.checks import FAILURES, encode_checks, encode_failures, is_passed
 from bedrock_sluice.expectations.pages.charts import use_renderer
 from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.review.history import write_index
 from bedrock_sluice.flows.review.report import report_of_draft
 from bedrock_sluice.flows.running.suite_process import render_chart
@@ -45,6 +47,7 @@ from bedrock_sluice.transforms.facts.release_facts import (
     StageCounts,
 )
 from bedrock_sluice.transforms.facts.rights_facts import RightsFacts
+from bedrock_sluice.transforms.privacy.detection import mask_personal_data
 from bedrock_sluice.transforms.release_content import (
     count_fates,
     encode_lines,
@@ -52,6 +55,7 @@ from bedrock_sluice.transforms.release_content import (
     scores_of,
     unknown_shapes,
 )
+from bedrock_sluice.transforms.review.slices import mask_slices
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
 OPEN_DATE = "0000-00-00"  # of logs that do not lie in folders by the hour
@@ -196,13 +200,20 @@ def _write(context: BuildContext, outcome: Outcome) -> dict[str, Path]:
     tables = {
         "fates.parquet": outcome.fates,
         "provenance.parquet": provenance_of(lines, salt),
-        SLICES: outcome.slices,
+        SLICES: _slices(context.recipe, outcome.slices),
     }
     if outcome.scores is not None:
         tables[SCORES] = scores_of(outcome.scores, lines)
     for name, frame in tables.items():
         pq.write_table(frame.to_arrow(), context.work / name, compression="zstd")
     return {name: context.work / name for name in (*texts, *tables)}
+
+
+def _slices(recipe: Recipe, slices: pl.DataFrame) -> pl.DataFrame:
+    """Return the slices as the recipe shows them: a later page cannot show more than that."""
+    if recipe.report.content == "full":
+        return slices
+    return mask_slices(slices, partial(mask_personal_data, key=recipe.split.salt))
 
 
 def _until(context: BuildContext) -> str:

@@ -1,5 +1,6 @@
 """The stage `select`: which records of the window the recipe takes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.lake.duck import query
 from bedrock_sluice.sql import statement
 from bedrock_sluice.transforms.metadata_filter import describe, parse_filter
+from bedrock_sluice.transforms.privacy.detection import mask_personal_data
 from bedrock_sluice.transforms.rights.tombstones import mark_forgotten
 
 MAX_TAG_KEYS = 20  # that a report lists
@@ -42,11 +44,15 @@ def select(context: BuildContext) -> pl.DataFrame:
 def tag_coverage(context: BuildContext) -> dict[str | None, int]:
     """How many records of the window carry each metadata key, the most frequent first.
 
-    None stands for no key at all.
+    None stands for no key at all. Personal data and secrets in keys are masked: the manifest, which
+    shows them, goes to people who must not read the logs.
     """
     window = context.recipe.window
     parameters = {"since": window.since, "until": window.until, "max_keys": MAX_TAG_KEYS}
-    return dict(_query(context, "tag_coverage_v1", _TAG_COLUMNS, parameters).iter_rows())
+    counts = Counter[str | None]()
+    for key, records in _query(context, "tag_coverage_v1", _TAG_COLUMNS, parameters).iter_rows():
+        counts[key and mask_personal_data(key, context.recipe.split.salt)] += records
+    return dict(counts)
 
 
 def _query(

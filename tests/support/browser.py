@@ -56,8 +56,9 @@ _ACTIVE_NODES = r"""() => {
     if (window.hacked !== undefined) found.push(`window.hacked = ${window.hacked}`);
     return found;
 }"""
-_AXE_RUN = """async () => {
-    const result = await axe.run(document, {resultTypes: ['violations']});
+_AXE_RUN = """async (rules) => {
+    const options = rules.length ? {runOnly: rules} : {};
+    const result = await axe.run(document, {resultTypes: ['violations'], ...options});
     return result.violations.map(({id, help, nodes}) => ({
         id, help, nodes: nodes.map(node => node.target.join(' ') + ': ' + node.failureSummary)
     }));
@@ -112,10 +113,21 @@ class Visit:
         number = self.page.locator("script").count()
         return nodes if number == scripts else [*nodes, f"{number} script elements"]
 
-    def violations(self) -> list[str]:
-        """Return what axe-core finds wrong, one text for each kind; only with scripts on."""
+    def switch_scheme(self, *, is_dark: bool) -> None:
+        """Show the open page as a reader who prefers dark or light pages sees it."""
+        self.page.emulate_media(color_scheme="dark" if is_dark else "light")
+
+    def background(self) -> str:
+        """Return the colour behind the page as CSS."""
+        return str(self.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    def violations(self, *rules: str) -> list[str]:
+        """Return what axe-core finds wrong, one text for each kind; only with scripts on.
+
+        All rules are checked, or only those with these ids.
+        """
         self.page.evaluate(f"{AXE_SCRIPT};0")
-        kinds: list[dict[str, Any]] = self.page.evaluate(_AXE_RUN)
+        kinds: list[dict[str, Any]] = self.page.evaluate(_AXE_RUN, rules)
         return [f"{each['id']}: {each['help']}: {each['nodes'][:3]}" for each in kinds]
 
     def screenshot(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """Releases of logs that are hostile and private, and every page about them.
 
 Payloads (`HOSTILE_TEXTS`) stand in prompts, responses, metadata, model ids, callers, request ids
-and names of log objects. Canaries stand in prompts, responses and metadata.
+and names of log objects. Canaries stand in prompts, responses, and values and keys of metadata.
 """
 
 import logging
@@ -132,7 +132,7 @@ def _private() -> Iterator[Json]:
             ask=f"{COMMON_WORD} {word} {canary}: what is {n} plus {n}? End with #### number",
             reply=f"{word} {canary} says\n#### {2 * n}",
             request_id=f"private-{n}",
-            metadata={"app": canary, "part": "private"},
+            metadata={"app": canary, canary: "yes", f"key of {canary}": "yes", "part": "private"},
             at=NOON,
         )
 

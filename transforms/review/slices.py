@@ -3,7 +3,7 @@
 Values are metadata of the logs, so they are for reviewers alone, and never for the manifest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import polars as pl
@@ -107,6 +107,16 @@ def _count(values: pl.DataFrame, name: str, *, is_metadata: bool) -> pl.DataFram
         values=pl.lit(counts["value"].drop_nulls().len()),
     )
     return table.select(pl.col(column).cast(kind) for column, kind in SLICES.items())
+
+
+def mask_slices(slices: pl.DataFrame, mask: Callable[[str], str]) -> pl.DataFrame:
+    """Return `SLICES` with `mask` applied to the names and the values of slices."""
+    columns = {
+        name: pl.Series([None if each is None else mask(each) for each in slices[name]], dtype=kind)
+        for name, kind in SLICES.items()
+        if kind == pl.String
+    }
+    return slices.with_columns(**columns)
 
 
 def slice_facts(slices: pl.DataFrame, records: int, lines: int) -> list[SliceFacts]:

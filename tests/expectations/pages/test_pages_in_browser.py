@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 from support.browser import DESKTOP, PHONE, Browser, Size
 from support.hostile_releases import (
@@ -19,6 +20,7 @@ VARIANTS = ("report-masked", "report-none")
 SCRIPTS = {"sheet": 1}
 CHECKED_ELSEWHERE = {("report-full", PHONE), ("rejected", DESKTOP)}
 """Axe-core takes its time for a report; the two have the same parts."""
+WHITE, CONTRAST = "rgb(255, 255, 255)", "color-contrast"
 DATASET_FILES = ("train.jsonl", "validation.jsonl")
 
 
@@ -67,9 +69,12 @@ def test_a_page_is_readable_and_safe(
         if (name, size) not in CHECKED_ELSEWHERE:
             assert visit.violations() == []
         assert visit.console == visit.requests == []
-        background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (background == "rgb(255, 255, 255)") != is_dark
-        visit.screenshot(f"{name}-{size.width}-{'dark' if is_dark else 'light'}")
+        for scheme_is_dark in (is_dark, not is_dark):  # the other one differs in colours alone
+            visit.switch_scheme(is_dark=scheme_is_dark)
+            assert (visit.background() == WHITE) != scheme_is_dark
+            if (name, size) not in CHECKED_ELSEWHERE:
+                assert visit.violations(CONTRAST) == []
+            visit.screenshot(f"{name}-{size.width}-{'dark' if scheme_is_dark else 'light'}")
 
 
 @pytest.mark.parametrize("name", [*NAMES, *VARIANTS])
@@ -98,8 +103,9 @@ def test_no_canary_leaves_the_dataset(releases: HostileReleases, pages: dict[str
     texts |= {name: pages[name].read_text() for name in ("report-masked", "report-none")}
     texts |= {name: pages[name].read_text() for name in ("index", "diff", "explain", "rejected")}
     texts |= {path.name: path.read_text() for path in folder.glob("*.json")}
+    texts |= {path.name: as_text(path) for path in folder.glob("*.parquet")}
     texts |= {"first report": (folder / "report.html").read_text(), "log": releases.log}
-    assert {"manifest.json", "checks.json", "failures.json"} < texts.keys()
+    assert {"manifest.json", "checks.json", "failures.json", "slices.parquet"} < texts.keys()
     leaks = [(name, each) for name, text in texts.items() for each in PRIVATE if each in text]
     assert leaks == []
     with_text = {"report-masked", "rejected", "first report"}  # masked, as the recipe says
@@ -107,3 +113,8 @@ def test_no_canary_leaves_the_dataset(releases: HostileReleases, pages: dict[str
     assert "plus" not in texts["report-none"]
     words = [(name, each) for name in without_text for each in WORDS if each in texts[name]]
     assert words == []
+
+
+def as_text(path: Path) -> str:
+    """All values of a table."""
+    return "\n".join(str(each) for row in pl.read_parquet(path).iter_rows() for each in row)
