@@ -1,9 +1,9 @@
 """Flow `train`: start the training job of an approved release.
 
 What it moves: the lines, where [train] data_uri says so; the digests of their prompts, into the
-lake's registry; and one request to Bedrock. It does not wait for the job, but first looks how the
-earlier jobs of the lineage ended. To run it again starts no second job.
-Results: none kept in Prefect.
+lake's registry; and one request to the service. It first looks how the earlier jobs of the lineage
+ended. To run it again starts no second job.
+Results: none kept in Prefect; with `wait`, a progress artifact of the job, if it can be written.
 
 Requires:
 - the approvals of the release that its recipe asks for (`sluice approve`);
@@ -21,6 +21,7 @@ from typing import Any
 from prefect import flow
 
 from bedrock_sluice.flows.prefect_view.flow_run import end_plainly, release_run_name
+from bedrock_sluice.flows.prefect_view.job_progress import follow_job
 from bedrock_sluice.flows.recipe import load_recipe
 from bedrock_sluice.flows.review.release_names import resolve_release
 from bedrock_sluice.flows.running.prefect_runner import run_as_task
@@ -30,13 +31,16 @@ from bedrock_sluice.flows.training.targets.base import Request
 
 
 @flow(persist_result=False, flow_run_name=release_run_name)
-def train(release: str, dry_run: bool = False, recipe: str | None = None) -> Any:
+def train(
+    release: str, dry_run: bool = False, recipe: str | None = None, wait: bool = False
+) -> Any:
     """Start the job and return its ARN or id; in a dry run return the request, and send nothing.
 
     Args:
         release: `RECIPE@approved`, or a path or `s3://` URI of the release.
         dry_run: Show the request without sending it; it needs no approval.
         recipe: Path of the recipe to read job settings from, instead of that of the build.
+        wait: Follow the job until it has ended. The run fails if the job did not complete.
     """
 
     def work() -> str | Request:
@@ -44,7 +48,11 @@ def train(release: str, dry_run: bool = False, recipe: str | None = None) -> Any
         current = load_recipe(Path(recipe)) if recipe else None
         base = Path(recipe).absolute().parent if recipe else None
         if not dry_run:
-            return train_on(prepare(source, current, base))
+            job = prepare(source, current, base)
+            job_id = train_on(job)
+            if wait:
+                follow_job(source.lake, job.recipe, job.draft.name)
+            return job_id
         examination = examine(source, current, base)
         if error := examination.error(consent_needed=False):
             raise error

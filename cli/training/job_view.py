@@ -49,10 +49,10 @@ def show_last_step(row: "JobState") -> None:
     """Print the last metrics of a job as one line."""
     from bedrock_sluice.transforms.training.metrics import ROLES
 
-    if row.metrics:
-        step = max(each.last_step for each in row.metrics.values())
+    if step := row.last_step:
+        of = f" of {row.total_steps:,}" if row.total_steps else ""
         parts = [f"{ROLES[role]} {each.last:.4g}" for role, each in row.metrics.items()]
-        _print(f"{row.job}: step {step:,}; {', '.join(parts)}")
+        _print(f"{row.job}: step {step:,}{of}; {', '.join(parts)}")
 
 
 def show_findings(job: str, findings: Iterable["HealthFinding"], *, was_stopped: bool) -> None:

@@ -26,36 +26,43 @@ T = TypeVar("T")
 @contextmanager
 def watch_build(name: str) -> Iterator[StageRunner]:
     """Yield what runs the stages of a build; it shows in Prefect how far the recipe `name` is."""
-    progress = _Progress(name)
+    progress = _BuildProgress(name)
     with listen(_log_stage):
         yield progress.run_stage
 
 
-class _Progress:
-    """The progress artifact; once Prefect failed to write it, it is left as it is."""
+class ProgressArtifact:
+    """A progress artifact; once Prefect failed to write it, it is left as it is."""
+
+    def __init__(self, key: str, description: str) -> None:
+        self._id: UUID | None = None
+        with best_effort("progress"):
+            artifact = create_progress_artifact(progress=0.0, key=key, description=description)
+            self._id = cast(UUID, artifact)  # it is a coroutine only in async code
+
+    def update(self, percent: float, description: str) -> None:
+        """Say how far it is, from 0 to 100."""
+        artifact, self._id = self._id, None
+        if artifact:
+            with best_effort("progress"):
+                update_progress_artifact(
+                    artifact_id=artifact, progress=percent, description=description
+                )
+                self._id = artifact
+
+
+class _BuildProgress:
+    """The progress artifact of a build, and what runs its stages."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._artifact: UUID | None = None
-        with best_effort("progress"):
-            artifact = create_progress_artifact(
-                progress=0.0,
-                key=f"sluice-progress-{name}",
-                description=f"Build of {name}: started",
-            )
-            self._artifact = cast(UUID, artifact)  # it is a coroutine only in async code
+        self._artifact = ProgressArtifact(f"sluice-progress-{name}", f"Build of {name}: started")
 
     def run_stage(self, name: str, work: Callable[[ReportProgress], T]) -> T:
         result = run_as_task(name, work)
-        artifact, self._artifact = self._artifact, None
-        if artifact and name in STAGES:
-            with best_effort("progress"):
-                update_progress_artifact(
-                    artifact_id=artifact,
-                    progress=100 * (STAGES.index(name) + 1) / len(STAGES),
-                    description=f"Build of {self._name}: {_after(name)}",
-                )
-                self._artifact = artifact
+        if name in STAGES:
+            percent = 100 * (STAGES.index(name) + 1) / len(STAGES)
+            self._artifact.update(percent, f"Build of {self._name}: {_after(name)}")
         return result
 
 

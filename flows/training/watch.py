@@ -24,7 +24,7 @@ from bedrock_sluice.transforms.curate.trained_before import RESERVED
 from bedrock_sluice.transforms.errors import ConfigError, SluiceError, TransientError
 from bedrock_sluice.transforms.training.failures import advise
 from bedrock_sluice.transforms.training.health import HealthFinding
-from bedrock_sluice.transforms.training.metrics import MetricSummary, Role
+from bedrock_sluice.transforms.training.metrics import MetricSummary, Role, find_total_steps
 
 FIRST_WAIT_SECONDS = 15.0
 MAX_WAIT_SECONDS = 300.0
@@ -61,6 +61,12 @@ class JobState(NamedTuple):
     metrics: Mapping[Role, MetricSummary] = {}
     findings: Sequence[HealthFinding] = ()
     was_stopped: bool = False  # because of the findings, by a watcher
+    total_steps: int | None = None  # None where the service does not say
+
+    @property
+    def last_step(self) -> int | None:
+        """The last step that has metrics."""
+        return max((each.last_step for each in self.metrics.values()), default=None)
 
 
 Report = Callable[[Sequence[JobState]], None]
@@ -139,7 +145,12 @@ class _Poll:
         was_stopped = read_stop(self._lake, record) is not None
         if findings and not was_stopped and row.status == IN_PROGRESS:
             was_stopped = self._policy(record) == "stop" and self._stop(record, findings)
-        return state._replace(metrics=metrics.summary, findings=findings, was_stopped=was_stopped)
+        return state._replace(
+            metrics=metrics.summary,
+            findings=findings,
+            was_stopped=was_stopped,
+            total_steps=find_total_steps(metrics.values),
+        )
 
     def _policy(self, record: JobRecord) -> HealthPolicy:
         if self._recipe is not None:

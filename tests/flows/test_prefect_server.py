@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -24,7 +25,7 @@ from support.prefect_server import (
 )
 from support.protocols import RunSluice, WriteRecipe
 from support.rft.state import ControlPlane
-from support.training import LAMBDA, TRAIN
+from support.training import LAMBDA, TRAIN, MakeRelease
 
 from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.lake.stores.s3 import S3Store
@@ -149,6 +150,52 @@ def test_the_automation_of_the_docs_acts_on_a_rejected_release(
         "subject": "rebuild-sums: rejected",
         "body": run["state"]["message"],
     }
+
+
+@pytest.mark.parametrize("end", ["Completed", "Failed"])
+def test_train_with_wait_shows_how_far_the_job_is_and_ends_as_it_does(
+    training_release: MakeRelease,
+    server_url: str,
+    control_plane: ControlPlane,
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+) -> None:
+    from bedrock_sluice.flows.train import train
+
+    lineage = f"sums-{end.lower()}"
+    release = training_release("open_weight", lineage=lineage)
+    progress = list[tuple[float, str]]()
+
+    def next_poll(_: float) -> None:
+        progress.append(read_progress(f"sluice-job-{lineage}"))
+        if control_plane.events:
+            control_plane.end(end, "hidden: lambda timed out")
+        step = {"step": 12, "total_steps": 48, "critic_rewards_mean": 0.5}
+        control_plane.events = [step]
+
+    clock = SimpleNamespace(sleep=next_poll)  # that of the watcher alone: Prefect sleeps too
+    monkeypatch.setattr("bedrock_sluice.flows.training.watch.time", clock)
+    state = train(release=release.uri, wait=True, return_state=True)
+    progress.append(read_progress(f"sluice-job-{lineage}"))
+    job = f"{lineage}-{release.manifest.digest[:12]}"
+    assert progress[0] == (0.0, f"Job {job}: InProgress")
+    assert progress[1] == (25.0, f"Job {job}: InProgress, step 12 of 48, training reward 0.5")
+    percent, text = progress[2]
+    assert (percent, text.split(",")[0]) == (
+        100.0 if end == "Completed" else 25.0,
+        f"Job {job}: {end}",
+    )
+    assert state.name == end
+    if end == "Failed":
+        assert f"job {job} did not complete: Failed; " in state.message
+        assert "raise the timeout" in state.message
+        assert "hidden" not in state.message + text
+
+
+def read_progress(key: str) -> tuple[float, str]:
+    """What a progress artifact shows."""
+    (artifact,) = read_api("/artifacts/filter", {"artifacts": {"key": {"any_": [key]}}})
+    return artifact["data"], artifact["description"]
 
 
 def test_serve_leaves_other_deployments_alone_and_its_own_active(

@@ -26,6 +26,7 @@ MAX_NAME_CHARACTERS = 100
 MAX_STEP = 10**9
 
 _STEPS = ("step_number", "step", "global_step", "training_step")
+_TOTAL_STEPS = "total_steps"
 _REWARDS = ("critic_rewards_mean", "rewards_mean", "reward_mean", "mean_reward", "reward")
 _VALIDATION_REWARDS = ("val_score_rewards_mean_1", "val_score_rewards_mean", "validation_reward")
 _LENGTHS = ("response_length_mean", "mean_response_length")
@@ -138,6 +139,12 @@ def find_series(values: pl.DataFrame, role: Role) -> pl.DataFrame:
         if rows.height:
             return rows.select("step", "value").unique("step", keep="last").sort("step")
     return SERIES.to_frame()
+
+
+def find_total_steps(values: pl.DataFrame) -> int | None:
+    """Return how many steps the job has, if the service says so."""
+    total = values.filter(pl.col("metric") == _TOTAL_STEPS).sort("step")["value"]
+    return int(total[-1]) if len(total) else None
 
 
 def summarise(values: pl.DataFrame) -> dict[Role, MetricSummary]:
