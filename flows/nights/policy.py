@@ -11,7 +11,6 @@ from bedrock_sluice.flows.decisions.requirements import is_approved
 from bedrock_sluice.flows.nights.nights import read_releases
 from bedrock_sluice.flows.nights.notice import notify_once
 from bedrock_sluice.flows.recipe import Recipe
-from bedrock_sluice.flows.review.comparison import compare_with_parent
 from bedrock_sluice.flows.summary import failed_checks
 from bedrock_sluice.flows.training.job import prepare, settle, train_on
 from bedrock_sluice.flows.training.spending import estimate_release
@@ -62,17 +61,17 @@ def follow_policy(recipe: Recipe, base: Path, release: Release, now: datetime) -
 
 
 def find_doubts(release: Release) -> list[str]:
-    """Return what speaks against training without a person: checks, drift, or nothing to compare.
+    """Return what speaks against training without a person: checks, or no measure of drift.
+
+    The checks of drift compare with the release that was approved last, as in the report.
 
     Raises:
         IntegrityError: a file of the release was changed.
     """
     doubts = [f"{check.result}: {check.name}" for check in failed_checks(release)]
-    comparison = compare_with_parent(release)
-    if comparison is None:
-        return [*doubts, "no earlier release to compare with"]
-    shifts = [each for each in comparison.shifts if each.verdict != "stable"]
-    return [*doubts, *(f"{each.measure} {each.verdict}" for each in shifts)]
+    if release.manifest.drift_baseline is None:
+        doubts.append("no approved release to measure drift from")
+    return doubts
 
 
 def _ask(recipe: Recipe, release: Release, doubts: list[str]) -> PolicyResult:

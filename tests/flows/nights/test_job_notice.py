@@ -1,5 +1,7 @@
 """Notices of `sluice jobs watch`: unhealthy and ended jobs, each once, also after a kill."""
 
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ from support.protocols import RunSluice
 from support.rft.state import ControlPlane
 from support.training import LAMBDA, MakeRelease
 
-Hook = tuple[str, list[dict[str, Any]]]
+Json = dict[str, Any]
+Hook = tuple[str, list[Json]]
 
 
 @pytest.fixture
@@ -57,6 +60,55 @@ def test_notices_are_sent_once_and_the_end_is_told_after_a_kill(
     assert [message["event"] for message in messages] == ["unhealthy", "failed"]
     assert "raise the timeout" in messages[1]["advice"]
     assert "secret" not in str(messages)
+
+
+@pytest.fixture
+def topic(control_plane: ControlPlane) -> Iterator[tuple[str, Callable[[], list[Json]]]]:
+    """An SNS topic in another Region than that of the settings, and what it has sent."""
+    sns, sqs = (boto3.client(name, region_name="eu-west-1") for name in ("sns", "sqs"))
+    arn = sns.create_topic(Name="jobs")["TopicArn"]
+    url = sqs.create_queue(QueueName="jobs")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue["QueueArn"])
+
+    def receive() -> list[Json]:
+        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        return [json.loads(each["Body"]) for each in answer.get("Messages", [])]
+
+    yield arn, receive
+    sns.delete_topic(TopicArn=arn)
+    sqs.delete_queue(QueueUrl=url)
+    sns.close()
+    sqs.close()
+
+
+def test_a_topic_gets_the_notice_with_a_subject_and_its_loss_is_logged_and_made_up_for(
+    watch: Path,
+    sluice: RunSluice,
+    control_plane: ControlPlane,
+    hook: Hook,
+    topic: tuple[str, Callable[[], list[Json]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arn, receive = topic
+
+    def end_then_stop(_: float) -> None:
+        control_plane.end("Failed", "secret text: lambda timed out")
+
+    monkeypatch.setattr("bedrock_sluice.flows.training.watch.time.sleep", end_then_stop)
+    watch.write_text(watch.read_text().replace(hook[0], f"{arn}-of-nobody"))
+    lost = sluice("jobs", "watch", watch)
+    assert (lost.code, lost.err.count("was not sent: NotFoundException")) == (1, 3)
+    assert "of-nobody" not in lost.err
+    watch.write_text(watch.read_text().replace("-of-nobody", ""))
+    assert [sluice("jobs", "watch", watch).code for _ in range(2)] == [1, 1]
+    (notice,) = receive()
+    job = json.loads(notice["Message"])
+    assert notice["Subject"] == f"Sluice: {job['job']} failed"
+    assert (job["event"], job["status"]) == ("failed", "Failed")
+    assert "raise the timeout" in job["advice"]
+    assert "secret" not in notice["Message"]
+    assert hook[1] == []
 
 
 def test_an_end_of_long_ago_and_an_address_that_is_dead_are_no_trouble(

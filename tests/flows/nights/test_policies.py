@@ -25,10 +25,10 @@ def train_section(bucket: str) -> str:
     return f'[grader]\nlambda_arn = "{LAMBDA}"\n[train]\n{"".join(lines)}{JOB_COST}'
 
 
-def write_day(folder: Path, day: int, number: int = 130) -> None:
+def write_day(folder: Path, day: int, number: int = 130, more: str = "") -> None:
     records = [
         make_record(
-            ask=f"What is {day}{n:03} plus {n:03}? End with #### and the number.",
+            ask=f"What is {day}{n:03} plus {n:03}? {more}End with #### and the number.",
             reply=f"#### {day}{n:03}",
             request_id=f"r-{day}-{n}",
             at=datetime(2026, 10, day, 12, tzinfo=UTC),
@@ -92,7 +92,7 @@ def test_the_newest_approved_release_is_trained_on_once(
     assert control_plane.count(CREATE) == 1
 
 
-def test_automatic_training_needs_an_earlier_release_no_drift_and_money(
+def test_automatic_training_needs_an_approved_release_before_and_money(
     tmp_path: Path,
     recipe: WriteRecipe,
     sluice: RunSluice,
@@ -103,7 +103,8 @@ def test_automatic_training_needs_an_earlier_release_no_drift_and_money(
         write_day(tmp_path, day)
     path = recipe(train_section(bucket) + '[nightly]\npolicy = "train_automatically"\n', LAST_DAYS)
     first = run_night(sluice, tmp_path, 2)[1]
-    assert "no earlier release to compare with" in first["action"]
+    assert "no approved release to measure drift from" in first["action"]
+    assert sluice("approve", first["release"], "--by", "Dana").code == 0
     code, second = run_night(sluice, tmp_path, 3)
     assert (code, second["action"]) == (0, f"started the job of {Path(second['release']).name}")
     assert control_plane.count(CREATE) == 1
@@ -114,6 +115,31 @@ def test_automatic_training_needs_an_earlier_release_no_drift_and_money(
     assert (code, third["verdict"], third["job"]) == (1, "passed", None)
     assert "more than monthly_budget = 0.5" in third["action"]
     assert control_plane.count(CREATE) == 1
+
+
+def test_drift_from_the_last_approved_release_stops_automatic_training_until_a_person_approves(
+    tmp_path: Path,
+    recipe: WriteRecipe,
+    sluice: RunSluice,
+    bucket: str,
+    control_plane: ControlPlane,
+) -> None:
+    for day in (1, 2, 3, 4):
+        write_day(tmp_path, day, more="" if day == 1 else "Work in small steps. ")
+    recipe(train_section(bucket) + '[nightly]\npolicy = "train_automatically"\n', LAST_DAYS)
+
+    def run(day: int) -> Json:
+        result = sluice("nightly", tmp_path, "--json", "--now", f"2026-10-{day:02}T03:00:00")
+        row: Json = json.loads(result.out)
+        return row
+
+    assert sluice("approve", run(2)["release"], "--by", "Dana").code == 0
+    # The second of these is like the release before it, and as far from the approved one.
+    rows = [run(day) for day in (3, 4)]
+    assert ["warned: drift_prompt_length" in row["action"] for row in rows] == [True, True]
+    assert control_plane.count(CREATE) == 0
+    assert sluice("approve", rows[-1]["release"], "--by", "Dana").code == 0
+    assert "warned: drift" not in run(5)["action"]
 
 
 @pytest.mark.parametrize(
