@@ -1,5 +1,6 @@
 """A CloudFormation template with the roles and policies of recipes."""
 
+import json
 from typing import Any
 
 from bedrock_sluice.flows.deployment.grants import ROLE_NAMES, Grants
@@ -43,7 +44,21 @@ def make_template(grants: Grants) -> dict[str, Any]:
         "Description": "Roles and policies of Sluice, by `sluice deployment cloudformation`",
         "Resources": resources,
         **_parameters(has_buckets=bool(grants.bucket_policies)),
+        **_key_statements(grants),
     }
+
+
+def _key_statements(grants: Grants) -> dict[str, Any]:
+    """Outputs with what to add to the policies of models' keys: no stack changes that of a key."""
+    outputs = {
+        _id(key, "Statement"): {
+            "Description": "Add this statement to the policy of the KMS key of the model",
+            "Value": json.dumps(statement, separators=(",", ":")),
+        }
+        for key in grants.model_keys
+        for statement in grants.policies[key]["Statement"]
+    }
+    return {"Outputs": outputs} if outputs else {}
 
 
 def _parameters(*, has_buckets: bool) -> dict[str, Any]:
