@@ -189,7 +189,7 @@ def _rai_fields(facts: PaperFacts) -> Json:
     times = [f"{t:%Y-%m-%dT%H:%M:%SZ}" for t in (facts.first, facts.last) if t]
     fields: Json = {
         "rai:dataCollection": (
-            f"Model invocation logs of Amazon Bedrock, from {window_in_words(recipe)}; "
+            f"Model invocation logs of Amazon Bedrock, {window_in_words(recipe)}; "
             f"{release.counts.records:,} records were read, and {facts.lines:,} became lines."
         ),
         "rai:dataCollectionType": ["Software collection"],

@@ -8,11 +8,11 @@ TURNS = {"last": "the last turn", "first": "the first turn", "each": "each turn"
 
 
 def window_in_words(recipe: Recipe) -> str:
-    """Return the window of record time."""
+    """Return which records the window of record time has: `records from … until … (UTC)`."""
     since, until = recipe.window.since, recipe.window.until
-    start = f"{since:{MINUTE}}" if since else "the first record"
-    end = f"{until:{MINUTE}}" if until else "the last record"
-    return f"{start} until {end} (UTC)"
+    start = f" from {since:{MINUTE}}" if since else ""
+    end = f" until {until:{MINUTE}}" if until else ""
+    return f"records{start}{end} (UTC)" if start or end else "records of any time"
 
 
 def recipe_in_words(recipe: Recipe) -> list[str]:

@@ -184,7 +184,12 @@ def _checks(release: ReleaseFiles) -> list[Check]:
 def _about(release: ReleaseFiles, recipe: Recipe | None) -> About:
     template = str(release.manifest.recipe.get("template", {}).get("name", "unknown"))
     if recipe is None:
-        return About(template=template, window="see the recipe", rules=[], estimate=[])
+        return About(
+            template=template,
+            window="records of the window that the recipe says",
+            rules=[],
+            estimate=[],
+        )
     estimate = list[str]()
     if recipe.train:
         try:
@@ -233,7 +238,7 @@ def _rules(manifest: Manifest) -> list[str]:
     recipe = _recipe_of(manifest)
     if recipe is None:
         return []
-    return [f"Take records of {window_in_words(recipe)}.", *recipe_in_words(recipe)]
+    return [f"Take {window_in_words(recipe)}.", *recipe_in_words(recipe)]
 
 
 def _ancestors(lake: Store, manifest: Manifest) -> list[Release]:

@@ -181,7 +181,7 @@ def _sheet_line(
         chat=_chat(line.chat()),
         reference_answer=line.fields["reference_answer"],
         facts=[
-            ("answer from", row["reference_source"]),
+            ("source of the answer:", row["reference_source"]),
             ("logged by", row["model_id"].rpartition("/")[2]),
             ("side", row["split"]),
         ],
@@ -197,7 +197,7 @@ def _in_words(reason: str, row: dict[str, Any], recipe: Recipe) -> str:
         "length": f"about {row['prompt_tokens']:,} of {recipe.curate.max_prompt_tokens:,} tokens",
         "similar": f"{row['similarity'] or 0:.0%} the same as {row['neighbour']}",
         "rare": f"{row['kind_size']:,} with its model and length",
-        "trust": f"it comes from {row['reference_source']}",
+        "trust": f"its source is {row['reference_source']}",
     }
     detail = details.get(reason)
     return f"{REASONS[reason]}: {detail}" if detail else REASONS[reason]

@@ -253,7 +253,7 @@ def test_an_empty_section_is_left_out() -> None:
 def test_the_report_says_why_it_is_smaller_than_the_last() -> None:
     text = Page(render_report(facts("zqx"))).text
     assert "5 lines instead of 8, 3 fewer" in text
-    assert "3 now: zqx" in text
+    assert "now: zqx (3)" in text
 
 
 def test_the_report_names_what_changed_in_the_recipe() -> None:

@@ -75,7 +75,7 @@ def test_reviews_and_pages_of_a_lake_in_s3(
     assert sluice("report", second, "--out", page, "--no-open").code == 0
     text = page.read_text()
     assert f"sluice approve {second} --by NAME" in text
-    assert f"1 now: {Reason.REVIEW_REJECTED.message}" in text
+    assert f"now: {Reason.REVIEW_REJECTED.message} (1)" in text
     assert f"<code>{release_id}</code>, which is approved" in text
 
     dataset = read(bucket, f"lake/releases/sums/{second.rpartition('/')[2]}/train.jsonl")
