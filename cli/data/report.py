@@ -2,23 +2,21 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bedrock_sluice.cli.options import ReleaseLake, epilog
 from bedrock_sluice.transforms.settings import Content
 
-if TYPE_CHECKING:
-    from bedrock_sluice.lake.releases.release import Release
-
 EPILOG = epilog(
     "sluice report tutor.toml",
+    "sluice report tutor.toml --index",
     "sluice report tutor@approved --lake s3://acme-sluice/lake --out review.html --no-open",
 )
 
 
-def report(
+def report(  # noqa: PLR0913, PLR0917 - options of the command line
     source: Annotated[
         str,
         typer.Argument(
@@ -39,6 +37,10 @@ def report(
         ),
     ] = None,
     lake: ReleaseLake = None,
+    index: Annotated[
+        bool,
+        typer.Option("--index", help="Write the page of all releases of the recipe instead."),
+    ] = False,
     no_open: Annotated[
         bool, typer.Option("--no-open", help="Do not open the page in a browser.")
     ] = False,
@@ -49,11 +51,11 @@ def report(
     from bedrock_sluice.flows.running.suite_process import chart_process
 
     with chart_process():  # before all other imports, which take about as long as its start
-        release, page = _render(source, content, lake)
+        name, page = _index(source, lake) if index else _render(source, content, lake)
     from bedrock_sluice.cli.console import print_result
     from bedrock_sluice.lake.files import replaced_file
 
-    path = out or _temporary_file(f"{release.name}-{release.id}")
+    path = out or _temporary_file(name)
     with replaced_file(path) as file:
         file.write(page.encode())
     if not no_open:
@@ -61,8 +63,8 @@ def report(
     print_result(str(path))
 
 
-def _render(source: str, content: Content | None, lake: str | None) -> "tuple[Release, str]":
-    """Find a release, and return its report."""
+def _render(source: str, content: Content | None, lake: str | None) -> tuple[str, str]:
+    """Return a name for the report of a release, and the report."""
     from bedrock_sluice.flows.recipe import load_recipe
     from bedrock_sluice.flows.review.explanation import find_release
     from bedrock_sluice.flows.review.release_names import resolve_release
@@ -74,7 +76,23 @@ def _render(source: str, content: Content | None, lake: str | None) -> "tuple[Re
         content = content or load_recipe(recipe).report.content
     else:
         release = resolve_release(source, lake)
-    return release, report_of(release, content)
+    return f"{release.name}-{release.id}", report_of(release, content)
+
+
+def _index(source: str, lake: str | None) -> tuple[str, str]:
+    """Return a name for the page of all releases of a recipe, and the page."""
+    from bedrock_sluice.flows.recipe.places import open_target
+    from bedrock_sluice.flows.review.history import index_elsewhere
+    from bedrock_sluice.flows.review.release_names import resolve_release
+
+    if source.endswith(".toml"):
+        target = open_target(source)
+        assert target.recipe is not None
+        store, name = target.lake, target.recipe.name
+    else:
+        release = resolve_release(source, lake)
+        store, name = release.lake, release.name
+    return f"{name}-releases", index_elsewhere(store, name)
 
 
 def _temporary_file(name: str) -> Path:

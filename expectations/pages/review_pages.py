@@ -42,13 +42,18 @@ class RecordState(msgspec.Struct, frozen=True, kw_only=True):
     fates: list[Fate] = []
 
 
-def render_index(name: str, releases: Sequence[ReleaseState]) -> str:
-    """Return the page of all releases of a recipe, in the order in which they are given."""
+def render_index(name: str, releases: Sequence[ReleaseState], folder: str | None = "") -> str:
+    """Return the page of all releases of a recipe, in the order in which they are given.
+
+    Links to reports begin with `folder`, a URL that ends in a slash: empty for a page beside the
+    releases, None for a page without links.
+    """
     sizes = [(each.id, each.train or 0, each.validation or 0) for each in releases]
     return render_page(
         "index.html.j2",
         title=f"Releases of {name}",
         releases=releases,
+        folder=folder,
         chart=draw_releases(sizes) if releases else None,
     )
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from bedrock_sluice.expectations.pages.review_pages import (
     RecordState,
@@ -14,7 +15,7 @@ from bedrock_sluice.flows.decisions.requirements import signature
 from bedrock_sluice.flows.review.explanation import find_fates
 from bedrock_sluice.lake.releases.registry import Use, read_uses
 from bedrock_sluice.lake.releases.release import MANIFEST, Release, list_manifests, open_release
-from bedrock_sluice.lake.stores.store import INDEX_PAGE, Store
+from bedrock_sluice.lake.stores.store import INDEX_PAGE, S3_SCHEME, Store
 from bedrock_sluice.transforms.errors import SluiceError
 
 MAX_RELEASES = 100  # of the index: the newest
@@ -35,6 +36,19 @@ def write_index(lake: Store, name: str) -> None:
         lake.put_page(f"releases/{name}/{INDEX_PAGE}", page.encode())
     except Exception as error:
         logger.warning("the index of %s was not written: %s", name, type(error).__name__)
+
+
+def index_elsewhere(lake: Store, name: str) -> str:
+    """Return the page that `write_index` writes, to be opened from any folder of this machine.
+
+    It has no links to reports in S3, which a browser cannot open.
+
+    Raises:
+        IntegrityError: the registry of jobs is not what was written.
+    """
+    uri = f"{lake.uri}/releases/{name}"
+    folder = None if uri.startswith(S3_SCHEME) else f"{Path(uri).absolute().as_uri()}/"
+    return render_index(name, read_history(lake, name, MAX_RELEASES), folder)
 
 
 def read_history(lake: Store, name: str, number: int | None = None) -> list[ReleaseState]:

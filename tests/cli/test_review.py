@@ -1,6 +1,8 @@
 """`sluice review`: lines judged in a browser by keyboard, applied, and used by the next build."""
 
 import json
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from support.protocols import RunSluice, WriteLogs, WriteRecipe
 
 from bedrock_sluice.flows.review.report import report_of
 from bedrock_sluice.lake.releases.release import open_release
+from bedrock_sluice.transforms.review.figures import error_interval
 
 Json = dict[str, Any]
 
@@ -136,6 +139,58 @@ def test_twenty_lines_judged_by_keyboard_decide_about_the_next_release(
     manifest = json.loads((after / "manifest.json").read_text())
     (record,) = (tmp_path / "lake" / "reviews").rglob("*.json")
     assert manifest["inputs"]["reviews_sha256"] == [record.stem]
+
+
+def judge_by_sums(visit: Visit, name: str, misses: int) -> set[str]:
+    """Judge all lines by keyboard, and miss some wrong ones; return the ids of wrong lines."""
+    visit.page.fill("#reviewer", name)
+    visit.page.keyboard.press("Escape")
+    wrong_ids = set[str]()
+    for _ in range(visit.page.locator("article").count()):
+        line = visit.page.locator("article.current")
+        question, answer = line.inner_text(), str(line.get_attribute("data-answer"))
+        (number,) = map(int, re.findall(r"What is (\d+) plus", question))
+        is_wrong = str(2 * number) not in re.findall(r"\d+", answer)
+        if is_wrong:
+            wrong_ids.add(current_id(visit))
+        visit.page.keyboard.press("w" if is_wrong and len(wrong_ids) > misses else "r")
+        visit.page.keyboard.press("j")
+    return wrong_ids
+
+
+def test_the_interval_and_the_agreement_are_right_for_planted_errors(
+    sums: Path, sluice: RunSluice, browser: Browser, write_logs: WriteLogs, tmp_path: Path
+) -> None:
+    error_count = 30  # of 150 lines: a rate of 0.2
+    log_records = [
+        make_record(
+            ask=f"What is {n} plus {n}? End with #### and the number.",
+            reply=f"#### {2 * n + (n < error_count)}",
+            request_id=f"request-{n}",
+            at=NOON,
+        )
+        for n in range(150)
+    ]
+    shutil.rmtree(tmp_path / "logs")
+    write_logs(tmp_path / "logs", [log_records])
+    before = build(sluice, sums)
+    sheet = write_sheet(sluice, before, "--lines", 0, "--sample", 20)
+    files = list[Path]()
+    for name, misses in (("ann", 0), ("bob", 2)):
+        with browser.open(sheet) as visit:
+            wrong_ids = judge_by_sums(visit, name, misses)
+            files.append(save(visit, tmp_path))
+    assert 2 < len(wrong_ids) < 10
+
+    result = sluice("review", "apply", *files, "--recipe", sums, "--json")
+    (figures,) = json.loads(result.out)["releases"]
+    error, (agreement,) = figures["error"], figures["agreement"]
+    assert error["rate"] == len(wrong_ids) / 20
+    assert (error["low"], error["high"]) == error_interval(len(wrong_ids), 20)
+    assert error["low"] < error_count / 150 < error["high"]
+    assert (agreement["lines"], agreement["equal"]) == (20, 18)
+    assert figures["disputed_lines"] == 2
+    assert read_answers(before).keys() - read_answers(build(sluice, sums)).keys() == wrong_ids
 
 
 def test_a_file_that_was_saved_is_loaded_to_go_on(

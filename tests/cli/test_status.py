@@ -1,9 +1,14 @@
 """`sluice status` and the index page: what is known of the releases of a recipe."""
 
 import json
+import webbrowser
 from pathlib import Path
 
+import pytest
+from support.html import Page
 from support.protocols import RunSluice
+
+DAYS = ("2026-10-01T12:02", "2026-10-02")  # ends of windows
 
 
 def test_the_terminal_and_the_index_show_releases_and_decisions(
@@ -21,6 +26,32 @@ def test_the_terminal_and_the_index_show_releases_and_decisions(
     assert "[bold]R.[/] Viewer" in state["decisions"][0]
     assert "[bold]R.[/]" in sluice("status", sums).err
     assert "[bold]R.[/] Viewer" in index.read_text(encoding="utf-8")
+
+
+def test_the_report_command_opens_the_index_which_says_what_status_says(
+    sums: Path, sluice: RunSluice, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    releases = [Path(sluice("build", sums, "--until", day).out.strip()) for day in DAYS]
+    sluice("approve", releases[0], "--by", "Ada", "--role", "legal")
+    sluice("decline", releases[1], "--by", "Grace", "--note", "too few lines")
+    states = json.loads(sluice("status", sums, "--json").out)["releases"]
+    assert [each["id"] for each in states] == [each.name for each in reversed(releases)]
+
+    urls = list[str]()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(webbrowser, "open", urls.append)
+    for source in (sums, releases[0]):
+        path = Path(sluice("report", source, "--index").out.strip())
+        assert urls.pop() == path.as_uri()
+        page = Page(path.read_text(encoding="utf-8"))
+        text = "".join(page.text.split())
+        for state, release in zip(states, reversed(releases), strict=True):
+            assert ("href", (release / "report.html").as_uri()) in page.attributes
+            cells = [state["id"], *state["decisions"], state["verdict"]]
+            numbers = [f"{state[side]:,}" for side in ("train", "validation")]
+            assert "".join([*cells, *numbers]).replace(" ", "") in text
+    ours = (releases[0].parent / "index.html").read_text(encoding="utf-8")
+    assert path.read_text(encoding="utf-8").replace(f"{releases[0].parent.as_uri()}/", "") == ours
 
 
 def test_a_release_that_is_damaged_is_shown_as_such(sums: Path, sluice: RunSluice) -> None:

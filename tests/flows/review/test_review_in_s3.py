@@ -90,3 +90,8 @@ def test_reviews_and_pages_of_a_lake_in_s3(
     index = read(bucket, "lake/releases/sums/index.html")
     assert index.index(second.rpartition("/")[2]) < index.index(release_id)
     assert "approved by Dana" in index
+    assert sluice("report", recipe_in_s3, "--index", "--out", page, "--no-open").code == 0
+    links = f'<a href="{release_id}/report.html">'
+    assert links in index
+    assert "approved by Dana" in page.read_text()
+    assert "report.html" not in page.read_text()  # a browser could not open it
