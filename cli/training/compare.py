@@ -11,7 +11,8 @@ from bedrock_sluice.cli.options import AsJson, JobRecipe, Page, ReleaseLake, Rel
 if TYPE_CHECKING:
     from bedrock_sluice.flows.running.runner import ReportProgress as Progress
     from bedrock_sluice.flows.training.proof.compare import ComparisonReport
-    from bedrock_sluice.flows.training.proof.model_calls import AnswerFile, CallOptions
+    from bedrock_sluice.flows.training.proof.job_models import CallableModel
+    from bedrock_sluice.flows.training.proof.model_calls import AnswerFile, CallLine, CallOptions
     from bedrock_sluice.lake.releases.release import Release
     from bedrock_sluice.transforms.training.model_comparison import Difference, ModelComparison
 
@@ -20,6 +21,7 @@ EPILOG = epilog(
     "--responses base=base.jsonl --responses tuned=tuned.jsonl --page models.html",
     "sluice compare tutor.toml@latest --recipe tutor.toml --model base=amazon.nova-2-lite-v1:0 "
     "--model tuned=arn:aws:bedrock:us-east-1:111122223333:custom-model-deployment/ab0123456789",
+    "sluice compare tutor.toml@approved --recipe tutor.toml --job tutor-527776e00615",
     rejected="a model is worse than the base",
 )
 
@@ -51,6 +53,12 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
             help="Call this model (an id, or the ARN of a deployment) for its answers; repeatable.",
         ),
     ] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(
+            help="Call the base, the tuned model and all checkpoints of this job that can be."
+        ),
+    ] = None,
     answers: Answers = Path("answers"),
     max_tokens: MaxTokens = 2_048,
     recipe: JobRecipe = None,
@@ -69,7 +77,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
     """
     from msgspec import to_builtins
 
-    from bedrock_sluice.cli.console import print_json, write_page
+    from bedrock_sluice.cli.console import people, print_json, write_page
     from bedrock_sluice.cli.progress import ProgressRunner
     from bedrock_sluice.expectations.pages.model_pages import render_models
     from bedrock_sluice.flows.recipe import load_recipe
@@ -80,6 +88,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
         check_comparison,
         compare_models,
     )
+    from bedrock_sluice.flows.training.proof.job_models import CallableModel, find_models
     from bedrock_sluice.flows.training.proof.model_calls import CallOptions
     from bedrock_sluice.transforms.errors import ExitCode
 
@@ -88,7 +97,14 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
     region = current.train.region if current and current.train else None
     calls = CallOptions(answers, region, max_tokens)
     files = {name: Path(file) for name, file in _pairs("--responses", responses or ()).items()}
-    models = _pairs("--model", model or (), files)
+    named_models = _pairs("--model", model or (), files)
+    models = {name: CallableModel(each) for name, each in named_models.items()}
+    if job:
+        job_models = find_models(source.lake, job, max_tokens)
+        if job_models.note:
+            people.print(job_models.note, markup=False)
+        models = {k: v for k, v in job_models.models.items() if k not in files} | models
+        calls = calls._replace(region=job_models.region)
     check_comparison(source, [*files, *models], current, base)
     files |= _call_models(source, models, calls, prices)
     options = CompareOptions(TokenPrices(*prices) if prices else None, confidence)
@@ -129,7 +145,7 @@ def _pairs(option: str, texts: Sequence[str], others: Collection[str] = ()) -> d
 
 def _call_models(
     release: "Release",
-    models: dict[str, str],
+    models: "dict[str, CallableModel]",
     options: "CallOptions",
     prices: tuple[float, float] | None,
 ) -> dict[str, Path]:
@@ -139,10 +155,12 @@ def _call_models(
     from bedrock_sluice.flows.training.proof.model_calls import answer_lines
 
     files = dict[str, Path]()
-    for name, model in models.items():
+    for name, (model, call) in models.items():
 
-        def answer(tick: "Progress", name: str = name, model: str = model) -> "AnswerFile":
-            return answer_lines(release, name, model, options, tick)
+        def answer(
+            tick: "Progress", name: str = name, model: str = model, call: "CallLine | None" = call
+        ) -> "AnswerFile":
+            return answer_lines(release, name, model, options, tick, call)
 
         with ProgressRunner() as run_stage:
             result = run_stage("answer", answer)

@@ -22,7 +22,7 @@ from bedrock_sluice.flows.access.statements import (
 )
 from bedrock_sluice.flows.recipe import Recipe
 from bedrock_sluice.flows.recipe.sections import TrainSection
-from bedrock_sluice.flows.training.lifecycle import has_lifecycle
+from bedrock_sluice.flows.training.lifecycle import callable_id, has_lifecycle
 from bedrock_sluice.flows.training.targets.choice import choose_target
 from bedrock_sluice.lake.logs.source import SERVICE, TOP
 from bedrock_sluice.transforms.errors import ConfigError
@@ -215,7 +215,7 @@ def _deploy_models(grant: Grant) -> Iterator[Statement]:
     model, deployment = f"{start}:custom-model/*", f"{start}:custom-model-deployment/*"
     yield allow(["bedrock:CreateCustomModelDeployment"], [model, deployment])
     yield allow(["bedrock:GetCustomModelDeployment", "bedrock:TagResource"], [deployment])
-    yield allow(["bedrock:InvokeModel"], [deployment, _model_arn(grant, train.model)])
+    yield allow(["bedrock:InvokeModel"], [deployment, _model_arn(grant, callable_id(train.model))])
     if grader and grader.lambda_arn and not grader.python:
         yield allow(["lambda:InvokeFunction"], [grader.lambda_arn])
 

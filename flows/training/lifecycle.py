@@ -4,6 +4,7 @@ What can't be found out is a warning, too: many callers may not read models, and
 that this version of the API does not list. The request for the job is the test of that.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,17 @@ _REASONS = {
     "ResourceNotFoundException": "Bedrock does not list it in this Region",
     "ValidationException": "Bedrock does not list it",
 }
+
+
+_CONTEXT = re.compile(r":\d+k$")
+
+
+def callable_id(model: str) -> str:
+    """Return the id by which a base model is called: without the length of its context.
+
+    Only customization and provisioned throughput take `amazon.nova-2-lite-v1:0:256k`.
+    """
+    return _CONTEXT.sub("", model)
 
 
 def check_models(train: TrainSection, region: str | None, now: datetime) -> list[str]:

@@ -175,7 +175,7 @@ def test_train_with_wait_shows_how_far_the_job_is_and_ends_as_it_does(
 
     clock = SimpleNamespace(sleep=next_poll)  # that of the watcher alone: Prefect sleeps too
     monkeypatch.setattr("bedrock_sluice.flows.training.watch.time", clock)
-    state = train(release=release.uri, wait=True, return_state=True)
+    state: Any = train(release=release.uri, wait=True, return_state=True)
     progress.append(read_progress(f"sluice-job-{lineage}"))
     job = f"{lineage}-{release.manifest.digest[:12]}"
     assert progress[0] == (0.0, f"Job {job}: InProgress")

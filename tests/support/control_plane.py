@@ -61,6 +61,11 @@ ROUTES: dict[tuple[str, str], tuple[str, Handler]] = {
     ("GET", TUNINGS): ("ListFineTuningJobs", openai_api.list_jobs),
     ("GET", f"{TUNINGS}/(?P<id>[^/]+)"): ("GetFineTuningJob", openai_api.get_job),
     ("GET", f"{TUNINGS}/(?P<id>[^/]+)/events"): ("ListFineTuningEvents", openai_api.list_events),
+    ("GET", f"{TUNINGS}/(?P<id>[^/]+)/checkpoints"): (
+        "ListFineTuningCheckpoints",
+        openai_api.list_checkpoints,
+    ),
+    ("POST", "/v1/chat/completions"): ("ChatCompletions", openai_api.chat),
     ("POST", f"{TUNINGS}/(?P<id>[^/]+)/cancel"): ("CancelFineTuningJob", openai_api.cancel_job),
 }
 SAGEMAKER: dict[str, Handler] = {

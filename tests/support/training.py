@@ -34,6 +34,30 @@ TRAIN: dict[str, Json] = {
     },
 }
 
+LOCAL_GRADER = """
+def lambda_handler(event, context):
+    return [
+        {
+            "id": sample["id"],
+            "aggregate_reward_score": float(
+                "#### " + sample["metadata"]["reference_answer"]["final_answer"]
+                == sample["messages"][-1]["content"]
+            ),
+        }
+        for sample in event
+    ]
+"""
+LOCAL_RECIPE = """\
+name = "math"
+lake = "lake"
+[source]
+uri = "logs"
+[template]
+name = "math"
+[grader]
+python = "grader.py:lambda_handler"
+"""
+
 MakeRelease = Callable[..., Release]
 
 
@@ -45,6 +69,7 @@ def training_release(tmp_path: Path, bucket: str, control_plane: Any) -> MakeRel
         target: str = "nova",
         *,
         lines: int = 150,
+        validation_lines: int = 10,
         approved_by: str | None = "Dana",
         grader: Json | None = None,
         **train: object,
@@ -60,7 +85,8 @@ def training_release(tmp_path: Path, bucket: str, control_plane: Any) -> MakeRel
             "train": {key: value for key, value in section.items() if value is not None},
             "grader": grader or {"lambda_arn": LAMBDA},
         }
-        release = publish_lines(tmp_path, Recipe.model_validate(values), lines)
+        recipe = Recipe.model_validate(values)
+        release = publish_lines(tmp_path, recipe, lines, validation_lines)
         if approved_by:
             approve(release, approved_by, NOON)
         return release
@@ -68,14 +94,14 @@ def training_release(tmp_path: Path, bucket: str, control_plane: Any) -> MakeRel
     return make
 
 
-def publish_lines(folder: Path, recipe: Recipe, lines: int) -> Release:
-    """A release of so many lines to train on, and ten to validate on."""
-    ids = [f"r-{number:05d}" for number in range(lines + 10)]
+def publish_lines(folder: Path, recipe: Recipe, lines: int, validation_lines: int = 10) -> Release:
+    """A release of so many lines to train on, and to validate on."""
+    ids = [f"r-{number:05d}" for number in range(lines + validation_lines)]
     rows = [math_line(number, name) for number, name in enumerate(ids)]
     files = {n: folder / n for n in ("train.jsonl", "validation.jsonl", "provenance.parquet")}
     files["train.jsonl"].write_text("".join(f"{row}\n" for row in rows[:lines]))
     files["validation.jsonl"].write_text("".join(f"{row}\n" for row in rows[lines:]))
-    sides = ["train"] * lines + ["validation"] * 10
+    sides = ["train"] * lines + ["validation"] * validation_lines
     frame = {"request_id": ids, "split": sides, "prompt_digest": [f"p-{name}" for name in ids]}
     pl.DataFrame(frame).write_parquet(files["provenance.parquet"])
     return publish_files(recipe, files)

@@ -1,4 +1,4 @@
-"""Answers of models to the validation lines, by calling them: `Converse` of Bedrock's runtime.
+"""Answers of models to the validation lines, by calling them, through `Converse` unless told how.
 
 Each answer is appended to a file as it comes, so nothing is paid twice after a crash but the calls
 that were under way. Requires: `bedrock:InvokeModel` on the model.
@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -43,6 +44,8 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,62}", re.ASCII)
 
 Progress = Callable[[int, int], None]
 Line = dict[str, Any]
+CallLine = Callable[[Mapping[str, Any]], ModelResponse]
+"""Have a model answer one line."""
 
 
 class CallOptions(NamedTuple):
@@ -62,16 +65,18 @@ class AnswerFile(NamedTuple):
     output_tokens: int
 
 
-def answer_lines(
+def answer_lines(  # noqa: PLR0913, PLR0917 - what to call, and how
     release: Release,
     name: str,
     model: str,
     options: CallOptions,
     report_progress: Progress | None = None,
+    call: CallLine | None = None,
 ) -> AnswerFile:
     """Have a model answer the validation lines that its file has no answer to yet.
 
-    The file is `<folder>/<release id>/<name>.jsonl`, a response file of `sluice compare`.
+    The file is `<folder>/<release id>/<name>.jsonl`, a response file of `sluice compare`. Models
+    are called through `Converse`, or by `call`.
 
     Raises:
         ConfigError: The model cannot be called, or the file has answers of another one.
@@ -79,13 +84,16 @@ def answer_lines(
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"--model {name}=…: a name has letters, digits, - _ . and no spaces")
-    client, lines = connect_runtime(model, options.region), read_lines(release)
+    if call is None:
+        client = connect_runtime(model, options.region)
+        call = partial(call_model, client, model, max_tokens=options.max_tokens)
+    lines = read_lines(release)
     path = options.folder / release.id / f"{name}.jsonl"
     with _open_answers(path) as file:
         answered_ids = _read_ids(file, path, model)
         missing = [line for line in lines if str(line["id"]) not in answered_ids]
         number, tokens = len(lines) - len(missing), [0, 0]
-        for response in _call_all(client, model, missing, options.max_tokens):
+        for response in _call_all(call, missing):
             file.write(msgspec.json.encode(response) + b"\n")
             file.flush()
             tokens[0] += response.input_tokens or 0
@@ -168,9 +176,7 @@ _REMEDIES: dict[str, Remedy] = {
 }
 
 
-def _call_all(
-    client: Any, model: str, lines: Sequence[Line], max_tokens: int
-) -> Iterator[ModelResponse]:
+def _call_all(call_line: CallLine, lines: Sequence[Line]) -> Iterator[ModelResponse]:
     """Yield answers as they come. After a failure no call is begun, and those under way count."""
     failure: SluiceError | None = None
     rest, calls = iter(lines), set[Future[ModelResponse]]()
@@ -178,7 +184,7 @@ def _call_all(
         while True:
             if failure is None:
                 for line in islice(rest, CONCURRENT_CALLS - len(calls)):
-                    calls.add(pool.submit(call_model, client, model, line, max_tokens))
+                    calls.add(pool.submit(call_line, line))
             if not calls:
                 break
             ended_calls, calls = wait(calls, return_when=FIRST_COMPLETED)

@@ -50,6 +50,7 @@ MAX_KEY_CHARS, MAX_VALUE_CHARS = 64, 512
 NOT_FOUND = 404  # HTTP
 PAGE_JOBS = 100
 PAGE_EVENTS, MAX_EVENTS = 100, 20_000  # of a job; the newest
+PAGE_CHECKPOINTS, MAX_CHECKPOINTS = 100, 1_000
 TIMEOUT_SECONDS = 60.0
 WAIT_SECONDS, WAITS = 2.0, 15  # for the job of another process that claimed the release first
 
@@ -203,6 +204,18 @@ class OpenWeightTarget:
                     tables.append(read_event(event.data))
         # The newest come first.
         return pl.concat(tables).unique(["side", "step", "metric"], keep="first")
+
+    def checkpoints(self, client: OpenAiClient, job_id: str) -> dict[int, str]:
+        """Return the models that a job kept on the way, by step; each can be called.
+
+        Raises:
+            OutsideError, TransientError: The service refused, or was not reached.
+        """
+        with explain_openai(job_id):
+            jobs = client.api.fine_tuning.jobs
+            pages = jobs.checkpoints.list(job_id, limit=PAGE_CHECKPOINTS)
+            checkpoints = list(islice(pages, MAX_CHECKPOINTS))
+        return {each.step_number: each.fine_tuned_model_checkpoint for each in checkpoints}
 
     def made_nothing(self, error: BaseException | None) -> bool:
         """See `Target.made_nothing`: the request was at fault, or never left this machine."""

@@ -70,6 +70,7 @@ def on_aws(bucket: str, sums: Path) -> Path:
         + f'[grader]\nlambda_arn = "{LAMBDA}"\npython = "grader.py:lambda_handler"\n'
         + f"in_gate = false\n[train]\n{train}\n"
         + f'data_uri = "s3://{bucket}/lines"\njudge_model = "amazon.nova-pro-v1:0"\n'
+        + "[split]\nvalidation = 0.27\n"
         + f'[nightly]\npolicy = "ask"\nnotify = "{topic}"\n'
     )
     (sums.parent / "grader.py").write_text(GRADER)
@@ -99,16 +100,25 @@ def needs_of(service: str, operation: str, arguments: Mapping[str, Any]) -> Iter
         case "bedrock", "CreateCustomModelDeployment":
             yield Need(f"bedrock:{operation}", arguments["modelArn"])
             deployment = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:custom-model-deployment/new"
+            yield Need(f"bedrock:{operation}", deployment)
             yield Need("bedrock:TagResource", deployment)
         case "bedrock", "GetCustomModelDeployment":
             yield Need(f"bedrock:{operation}", arguments["customModelDeploymentIdentifier"])
         case "bedrock-runtime", "Converse":
-            yield Need("bedrock:InvokeModel", arguments["modelId"])
+            model = arguments["modelId"]
+            base = f"arn:aws:bedrock:us-east-1::foundation-model/{model}"
+            yield Need("bedrock:InvokeModel", model if model.startswith("arn:") else base)
         case "bedrock", _:
             start = f"arn:aws:bedrock:us-east-1:{ACCOUNT}"
             yield Need(f"bedrock:{operation}", f"{start}:model-customization-job/new")
             if "jobTags" in arguments:
                 yield Need("bedrock:TagResource", f"{start}:model-customization-job/new")
+            if "baseModelIdentifier" in arguments:
+                model = arguments["baseModelIdentifier"]
+                base = f"arn:aws:bedrock:us-east-1::foundation-model/{model}"
+                yield Need(f"bedrock:{operation}", base)
+                yield Need(f"bedrock:{operation}", f"{start}:custom-model/new")
+                yield Need("bedrock:TagResource", f"{start}:custom-model/new")
             if "roleArn" in arguments:
                 yield Need("iam:PassRole", arguments["roleArn"])
         case _:
@@ -158,13 +168,18 @@ def test_the_calls_of_a_whole_run_are_what_the_policies_allow(
     monkeypatch.setattr("bedrock_sluice.flows.training.proof.deploy.time.sleep", lambda _: None)
     deployment = sluice("deploy", release, "--recipe", on_aws)
     assert deployment.code == 0, deployment.err
+    job_name, answers = control_plane.jobs[-1].name, on_aws.with_name("answers")
+    options = ("--recipe", on_aws, "--job", job_name, "--answers", answers)
+    compare = sluice("compare", release, *options)
+    assert compare.code == 0, compare.err
     statements = [each for name in CALLER for each in policies[name]["Statement"]]
     needs = {need for call in calls for need in needs_of(*call)}
     assert [n for n in needs if not any(allows(each, n) for each in statements)] == []
     extra = [
-        (action, each["Resource"])
+        (action, resource)
         for each in statements
         for action in each["Action"]
-        if not any(allows(each, n) for n in needs if n.action == action)
+        for resource in each["Resource"]
+        if not any(allows(each | {"Resource": [resource]}, n) for n in needs if n.action == action)
     ]
     assert extra == []

@@ -97,9 +97,9 @@ def test_a_topic_gets_the_notice_with_a_subject_and_its_loss_is_logged_and_made_
 
     monkeypatch.setattr("bedrock_sluice.flows.training.watch.time.sleep", end_then_stop)
     watch.write_text(watch.read_text().replace(hook[0], f"{arn}-of-nobody"))
-    lost = sluice("jobs", "watch", watch)
-    assert (lost.code, lost.err.count("was not sent: NotFoundException")) == (1, 3)
-    assert "of-nobody" not in lost.err
+    failure = sluice("jobs", "watch", watch)
+    assert (failure.code, failure.err.count("was not sent: NotFoundException")) == (1, 3)
+    assert "of-nobody" not in failure.err
     watch.write_text(watch.read_text().replace("-of-nobody", ""))
     assert [sluice("jobs", "watch", watch).code for _ in range(2)] == [1, 1]
     (notice,) = receive()

@@ -11,34 +11,11 @@ import pytest
 from support.protocols import RunSluice
 from support.releases import publish_files
 from support.rft.state import ControlPlane
-from support.training import math_line
+from support.training import LOCAL_GRADER, LOCAL_RECIPE, math_line
 
 from bedrock_sluice.flows.recipe import Recipe
 
 LINES = 200
-GRADER = """
-def lambda_handler(event, context):
-    return [
-        {
-            "id": sample["id"],
-            "aggregate_reward_score": float(
-                "#### " + sample["metadata"]["reference_answer"]["final_answer"]
-                == sample["messages"][-1]["content"]
-            ),
-        }
-        for sample in event
-    ]
-"""
-RECIPE = """\
-name = "math"
-lake = "lake"
-[source]
-uri = "logs"
-[template]
-name = "math"
-[grader]
-python = "grader.py:lambda_handler"
-"""
 HOSTILE = "<script>alert(1)</script>\x1b[31m[bold]"
 
 WriteResponses = Callable[..., str]
@@ -64,8 +41,8 @@ def release(tmp_path: Path) -> str:
         "source": {"uri": "logs"},
         "template": {"name": "math"},
     }
-    (tmp_path / "grader.py").write_text(GRADER)
-    (tmp_path / "math.toml").write_text(RECIPE)
+    (tmp_path / "grader.py").write_text(LOCAL_GRADER)
+    (tmp_path / "math.toml").write_text(LOCAL_RECIPE)
     return publish_files(Recipe.model_validate(values), files).uri
 
 
@@ -149,7 +126,7 @@ def test_the_page_shows_masked_answers_side_by_side_and_no_markup_of_theirs(
     assert "&lt;script&gt;" in html
     for text in ("dana@example.com", "<b>no", "<script>alert", "\x1b"):
         assert text not in html
-    recipe.write_text(f'{RECIPE}[report]\ncontent = "none"\n')
+    recipe.write_text(f'{LOCAL_RECIPE}[report]\ncontent = "none"\n')
     sluice("compare", release, "--recipe", recipe, *options)
     assert "Answers side by side" not in page.read_text()
 

@@ -133,3 +133,38 @@ def list_events(plane: ControlPlane, _: str, body: Json) -> tuple[Json, int]:
         events = events[[each["id"] for each in events].index(after) + 1 :]
     limit = int(body.get("limit", 20))
     return {"object": "list", "data": events[:limit], "has_more": len(events) > limit}, 200
+
+
+def list_checkpoints(plane: ControlPlane, _: str, body: Json) -> tuple[Json, int]:
+    """A page of the models that a job kept on the way, the newest first."""
+    job = plane.find_job("openai", body["id"], Fault("not_found", 404))
+    checkpoints = [
+        {"id": f"ftckpt-{step}", "object": "fine_tuning.job.checkpoint", "created_at": step}
+        | {"fine_tuned_model_checkpoint": f"{job.model}:step-{step}", "step_number": step}
+        | {"fine_tuning_job_id": job.id, "metrics": {"step": step}}
+        for step in plane.checkpoints
+    ]
+    if after := body.get("after"):
+        checkpoints = checkpoints[[each["id"] for each in checkpoints].index(after) + 1 :]
+    limit = int(body.get("limit", 10))
+    has_more = len(checkpoints) > limit
+    return {"object": "list", "data": checkpoints[:limit], "has_more": has_more}, 200
+
+
+def chat(plane: ControlPlane, _: str, body: Json) -> tuple[Json, int]:
+    """The answer of `plane.answer` to the last text of the user."""
+    job_models = {job.model for job in plane.jobs if job.service == "openai" and job.model}
+    if body["model"] not in MODELS and body["model"].partition(":step-")[0] not in job_models:
+        raise Fault("model_not_found", 404)
+    question = body["messages"][-1]["content"]
+    text = plane.answer(body["model"], question)
+    tokens = {"prompt_tokens": len(question), "completion_tokens": len(text)}
+    message = {"role": "assistant", "content": text, "refusal": None}
+    return {
+        "id": "chatcmpl-0",
+        "object": "chat.completion",
+        "created": 0,
+        "model": body["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
+        "usage": tokens | {"total_tokens": sum(tokens.values())},
+    }, 200

@@ -83,6 +83,7 @@ class ControlPlane:
     files: dict[str, Json] = field(default_factory=dict)
     deployments: list[Json] = field(default_factory=list)
     events: list[Json] = field(default_factory=list)  # of the OpenAI-compatible jobs, newest first
+    checkpoints: list[int] = field(default_factory=list)  # steps of those jobs, newest first
     deploys_as: str = "Active"  # the end of deployments
     lifecycles: dict[str, Json] = field(default_factory=dict)  # by model id; others are active
     logging: dict[str, Json] = field(default_factory=dict)  # configurations by Region
