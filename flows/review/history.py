@@ -117,7 +117,11 @@ def _decisions_in_words(release: Release) -> list[str]:
         latest = latest_decisions(find_decisions(release))
     except SluiceError:
         return ["its decisions cannot be read"]
-    return [f"{each.verdict} by {signature(each)}, {each.at:%Y-%m-%d}" for each in latest]
+    return [
+        f"{each.verdict} by {signature(each)}, {each.at:%Y-%m-%d}"
+        + (", overriding the gate" if each.override else "")
+        for each in latest
+    ]
 
 
 def _uses_by_digest(lake: Store, releases: Iterable[Release]) -> UsesByDigest:

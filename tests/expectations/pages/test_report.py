@@ -1,5 +1,6 @@
 """The report: failures first, empty sections left out, and no value that becomes code."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from bedrock_sluice.expectations.pages.report import (
     Sizes,
     render_report,
 )
-from bedrock_sluice.expectations.pages.words import CHANGES, LEAKS, ROW_USES
+from bedrock_sluice.expectations.pages.words import CHANGES, LEAKS, REASONS, ROW_USES
 from bedrock_sluice.transforms.facts.readiness_facts import (
     Finding,
     Length,
@@ -295,9 +296,15 @@ def test_the_report_says_what_approval_still_needs() -> None:
 
 
 def test_the_report_says_what_was_checked_of_rights() -> None:
-    text = Page(render_report(facts("zqx"))).text
+    shown = facts("zqx")
+    reason = ReasonFacts("rights_excluded", "by a list", "rights", 5, 0.1, ["id-of-tenant"])
+    shown = replace(shown, funnel=replace(shown.funnel, reasons=[reason]))
+    page = render_report(shown)
+    text = Page(page).text
     assert "1,234 selected records" in text
-    assert "3 entries, of which 2 match a record" in text
+    assert "3, of which 2 matched a record\nEntries that match nothing may have" in text
+    (row,) = re.findall(rf"<details>\s*<summary>{REASONS[reason.reason]}.*?</details>", page, re.S)
+    assert "id-of-tenant" in row
     assert "7 records were kept that were logged in Regions which the recipe does not" in text
 
 

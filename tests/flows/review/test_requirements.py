@@ -15,6 +15,7 @@ from bedrock_sluice.flows.decisions import requirements
 from bedrock_sluice.flows.decisions.decisions import decide
 from bedrock_sluice.flows.decisions.requirements import is_approved, unmet_requirements
 from bedrock_sluice.flows.recipe.approval_section import ApprovalSection
+from bedrock_sluice.flows.review.history import read_history
 from bedrock_sluice.flows.review.report import report_of
 from bedrock_sluice.lake.releases.release import REPORT, open_release
 from bedrock_sluice.transforms.review.figures import ErrorEstimate, ReviewFigures
@@ -159,6 +160,9 @@ def test_the_report_of_the_next_release_shows_the_overrides_of_the_one_before(
         assert "overrides the gate: a trial <i>of</i> 99" in text
     assert after.manifest.decisions is not None
     assert "nevertheless" not in report_of(open_release(before))
+    (state, *_) = read_history(after.lake, after.name)[1:]
+    assert state.id == after.manifest.parent
+    assert state.decisions[0].endswith(", overriding the gate")
 
 
 @pytest.mark.parametrize(
