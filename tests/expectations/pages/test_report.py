@@ -297,7 +297,7 @@ def test_the_report_says_what_approval_still_needs() -> None:
 
 def test_the_report_says_what_was_checked_of_rights() -> None:
     shown = facts("zqx")
-    reason = ReasonFacts("rights_excluded", "by a list", "rights", 5, 0.1, ["id-of-tenant"])
+    reason = ReasonFacts("rights_opted_out", "by a key", "rights", 5, 0.1, ["id-of-tenant"])
     shown = replace(shown, funnel=replace(shown.funnel, reasons=[reason]))
     page = render_report(shown)
     text = Page(page).text
