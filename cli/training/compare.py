@@ -28,6 +28,10 @@ EPILOG = epilog(
 Answers = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Where answers of called models are kept.")
 ]
+Job = Annotated[
+    str | None,
+    typer.Option(help="Call the base, the tuned model and the checkpoints of this job."),
+]
 Confidence = Annotated[
     float, typer.Option(min=0.5, max=0.999, help="Confidence of all verdicts together.")
 ]
@@ -53,12 +57,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
             help="Call this model (an id, or the ARN of a deployment) for its answers; repeatable.",
         ),
     ] = None,
-    job: Annotated[
-        str | None,
-        typer.Option(
-            help="Call the base, the tuned model and all checkpoints of this job that can be."
-        ),
-    ] = None,
+    job: Job = None,
     answers: Answers = Path("answers"),
     max_tokens: MaxTokens = 2_048,
     recipe: JobRecipe = None,
@@ -75,11 +74,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
 
     Exits 1 if a model is worse than the base.
     """
-    from msgspec import to_builtins
-
-    from bedrock_sluice.cli.console import people, print_json, write_page
     from bedrock_sluice.cli.progress import ProgressRunner
-    from bedrock_sluice.expectations.pages.model_pages import render_models
     from bedrock_sluice.flows.recipe import load_recipe
     from bedrock_sluice.flows.review.release_names import resolve_release
     from bedrock_sluice.flows.training.proof.compare import (
@@ -88,7 +83,6 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
         check_comparison,
         compare_models,
     )
-    from bedrock_sluice.flows.training.proof.job_models import CallableModel, find_models
     from bedrock_sluice.flows.training.proof.model_calls import CallOptions
     from bedrock_sluice.transforms.errors import ExitCode
 
@@ -96,15 +90,11 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
     current, base = (load_recipe(recipe), recipe.absolute().parent) if recipe else (None, None)
     region = current.train.region if current and current.train else None
     calls = CallOptions(answers, region, max_tokens)
-    files = {name: Path(file) for name, file in _pairs("--responses", responses or ()).items()}
-    named_models = _pairs("--model", model or (), files)
-    models = {name: CallableModel(each) for name, each in named_models.items()}
+    files, models = _name_models(responses, model)
     if job:
-        job_models = find_models(source.lake, job, max_tokens)
-        if job_models.note:
-            people.print(job_models.note, markup=False)
-        models = {k: v for k, v in job_models.models.items() if k not in files} | models
-        calls = calls._replace(region=job_models.region)
+        region, job_models = _find_job_models(source, job, max_tokens)
+        models = {k: v for k, v in job_models.items() if k not in files} | models
+        calls = calls._replace(region=region)
     check_comparison(source, [*files, *models], current, base)
     files |= _call_models(source, models, calls, prices)
     options = CompareOptions(TokenPrices(*prices) if prices else None, confidence)
@@ -112,15 +102,36 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of the command
         report = run_stage(
             "grade", lambda tick: compare_models(source, files, current, base, options, tick)
         )
-    values = to_builtins(report)
-    if as_json:
-        print_json({key: value for key, value in values.items() if key != "pairs"})
-    else:
-        _show(report)
-    if page:
-        write_page(page, render_models(values))
+    _write_report(report, page, as_json=as_json)
     if any(each.verdict == "roll back" for each in report.comparisons):
         raise SystemExit(ExitCode.CHECK_FAILED)
+
+
+def _find_job_models(
+    release: "Release", job: str, max_tokens: int
+) -> "tuple[str, dict[str, CallableModel]]":
+    """Return the Region of a job, and its models by name; say which checkpoints there are."""
+    from bedrock_sluice.cli.console import people
+    from bedrock_sluice.flows.training.proof.job_models import find_models
+
+    models, region, note = find_models(release.lake, job, max_tokens)
+    people.print(note, markup=False)
+    return region, models
+
+
+def _name_models(
+    responses: Sequence[str] | None, models: Sequence[str] | None
+) -> "tuple[dict[str, Path], dict[str, CallableModel]]":
+    """Return the response files, and the models to call, by their names.
+
+    Raises:
+        ConfigError: As `_pairs` does.
+    """
+    from bedrock_sluice.flows.training.proof.job_models import CallableModel
+
+    files = {name: Path(file) for name, file in _pairs("--responses", responses or ()).items()}
+    pairs = _pairs("--model", models or (), files)
+    return files, {name: CallableModel(each) for name, each in pairs.items()}
 
 
 def _pairs(option: str, texts: Sequence[str], others: Collection[str] = ()) -> dict[str, str]:
@@ -173,6 +184,22 @@ def _call_models(
             cost = f", cost {money / 1_000:,.4f}"
         people.print(f"{name}: {result.calls:,} calls, {tokens}{cost}; {result.path}", markup=False)
     return files
+
+
+def _write_report(report: "ComparisonReport", page: Path | None, *, as_json: bool) -> None:
+    """Print the report, or its JSON without pairs of answers, and write the page if it is named."""
+    from msgspec import to_builtins
+
+    from bedrock_sluice.cli.console import print_json, write_page
+    from bedrock_sluice.expectations.pages.model_pages import render_models
+
+    values = to_builtins(report)
+    if as_json:
+        print_json({key: value for key, value in values.items() if key != "pairs"})
+    else:
+        _show(report)
+    if page:
+        write_page(page, render_models(values))
 
 
 def _show(report: "ComparisonReport") -> None:

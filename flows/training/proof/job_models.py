@@ -22,6 +22,7 @@ from bedrock_sluice.transforms.errors import ConfigError
 
 BASE, TUNED = "base", "tuned"
 NO_CHECKPOINTS = "Bedrock offers no checkpoints of this job to call: base and tuned are compared"
+CHECKPOINTS = "checkpoints that can be called: {:,}"
 
 
 class CallableModel(NamedTuple):
@@ -36,7 +37,7 @@ class JobModels(NamedTuple):
 
     models: dict[str, CallableModel]
     region: str
-    note: str = ""
+    note: str
 
 
 def find_models(lake: Store, job: str, max_tokens: int) -> JobModels:
@@ -62,7 +63,7 @@ def find_models(lake: Store, job: str, max_tokens: int) -> JobModels:
             name: CallableModel(model, chat_caller(client.api, model, max_tokens))
             for name, model in names.items()
         }
-        return JobModels(models, record.region)
+        return JobModels(models, record.region, CHECKPOINTS.format(len(checkpoints)))
     if target.name != "nova":
         raise ConfigError(
             f"job {job} ran on SageMaker, whose models Bedrock does not call; host the model, and "

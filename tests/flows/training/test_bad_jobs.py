@@ -1,6 +1,7 @@
 """Every configuration that no job may be started with: its message, and the exit code."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,6 +163,16 @@ def test_no_job_is_started(
     assert control_plane.jobs == []
     assert CONTENT not in result.err
     assert "Traceback" not in result.err
+
+
+def test_the_docs_list_what_the_command_says() -> None:
+    page = Path(__file__).parents[3].joinpath("docs", "training.md").read_text(encoding="utf-8")
+    section = page.partition("## Find out what an error means")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|`]+) \| `([^`]+)` \| (\d) \|", section, re.MULTILINE)
+    assert rows == [(name, CASES[name].message, str(CASES[name].code)) for name, *_ in rows]
+    assert {each for each in CASES if ": " not in each} - {name for name, *_ in rows} == {
+        "expired credentials at the request"  # the same message
+    }
 
 
 def prepare_case(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
