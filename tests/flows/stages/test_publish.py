@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 from support.protocols import MakeRecords, RunSluice, WriteLogs, WriteRecipe
 
+from bedrock_sluice.flows.review.report import report_of_draft
+from bedrock_sluice.flows.running.suite_process import evaluate_suites
 from bedrock_sluice.flows.stages import gate, publish
 
 Json = dict[str, Any]
@@ -74,16 +76,15 @@ def test_the_verdict_of_the_gate_does_not_wait_for_the_report(
 ) -> None:
     """The report is rendered in the last stage, and a dry run has its verdict without one."""
     order = list[str]()
-    evaluate, render = gate.evaluate_suites, publish.report_of_draft
 
     def note_checks(runs: Any) -> Any:
-        checks = evaluate(runs)
+        checks = evaluate_suites(runs)
         order.append("checks")
         return checks
 
     def note_report(draft: publish.Draft) -> str:
         order.append("report")
-        return render(draft)
+        return report_of_draft(draft)
 
     monkeypatch.setattr(gate, "evaluate_suites", note_checks)
     monkeypatch.setattr(publish, "report_of_draft", note_report)
