@@ -68,8 +68,8 @@ def _read_lines(release: ReleaseFiles, read_line: Callable[[bytes], _Row]) -> pl
     frames = list[pl.DataFrame]()
     for side in (TRAIN, VALIDATION):
         with release.file(f"{side}.jsonl").open("rb") as file:
-            rows = list(map(read_line, file))
-        frame = pl.DataFrame(rows, schema=_READ_COLUMNS, orient="row")
+            columns = list(zip(*map(read_line, file), strict=True)) or [()] * len(_READ_COLUMNS)
+        frame = pl.DataFrame(dict(zip(_READ_COLUMNS, columns, strict=True)), schema=_READ_COLUMNS)
         frames.append(frame.with_columns(side=pl.lit(side)))
     path = release.file("provenance.parquet")
     provenance = pl.read_parquet(path, columns=list(_PROVENANCE), glob=False)

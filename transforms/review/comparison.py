@@ -154,9 +154,12 @@ def _number(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_fates(ids: pl.Series, fates: pl.DataFrame) -> CountByName:
+    if ids.is_empty():
+        return {}
+    records = fates.filter(pl.col("request_id").is_in(ids.implode()))
     reasons = (
         ids.to_frame("request_id")
-        .join(fates.unique("request_id", keep="first", maintain_order=True), "request_id", "left")
+        .join(records.unique("request_id", keep="first", maintain_order=True), "request_id", "left")
         .select(pl.col("reason").fill_null("not_read"))
     )
     counts = reasons.group_by("reason").len().sort("len", "reason", descending=[True, False])
