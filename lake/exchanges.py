@@ -4,8 +4,10 @@ Exchanges are numbered from 0 through all the parts, and frames carry these numb
 `exchange`) in place of the texts.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -22,6 +24,8 @@ from bedrock_sluice.transforms.errors import TransientError
 from bedrock_sluice.transforms.tables import TEXT_COLUMNS
 
 BATCH_ROWS = 2_048  # of exchanges with their texts, in memory at once
+READERS = 3  # parts that are read ahead of their turn, each by a thread
+MAX_AHEAD_BYTES = 8 << 20  # of a part that is read ahead; it is in memory as a whole
 
 NARROW = pa.schema([field for field in DERIVED if field.name not in TEXT_COLUMNS])
 """The columns of derived parts without the texts."""
@@ -95,12 +99,38 @@ class ExchangeFiles:
         if set(columns) <= set(NARROW.names):
             pieces = (read_rows(p, columns, rows) for p, rows in _select(self.days, numbers))
         else:
-            pieces = (self._read_part(p, columns) for p in _select(self.parts, numbers))
+            pieces = self._read_parts(_select(self.parts, numbers), columns)
         start = 0
         for piece in chain([none], chain.from_iterable(pieces)):
             here = numbers.slice(start, piece.num_rows)
             yield pl.DataFrame(piece).with_columns(exchange=here)
             start += piece.num_rows
+
+    def _read_parts(
+        self, parts: Iterable[ExchangePart], columns: Sequence[str]
+    ) -> Iterator[Iterable[pa.RecordBatch]]:
+        """Read parts in their order; threads read small ones while others are worked on."""
+        waiting = deque[tuple[ExchangePart, Future[list[pa.RecordBatch] | None]]]()
+        with ThreadPoolExecutor(READERS) as pool:
+            for part in parts:
+                path = self.files.open(part.number)
+                waiting.append((part, pool.submit(_read_ahead, path, columns, part.rows)))
+                if len(waiting) > READERS:
+                    yield self._take(*waiting.popleft(), columns)
+            while waiting:
+                yield self._take(*waiting.popleft(), columns)
+
+    def _take(
+        self,
+        part: ExchangePart,
+        read: Future[list[pa.RecordBatch] | None],
+        columns: Sequence[str],
+    ) -> Iterable[pa.RecordBatch]:
+        try:
+            batches = read.result()
+        except TransientError:
+            return read_rows(self.files.repair(part.number), columns, part.rows)
+        return self._read_part(part, columns) if batches is None else batches
 
     def _read_part(self, part: ExchangePart, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         row_count = 0
@@ -164,6 +194,14 @@ def read_rows(path: Path, columns: Sequence[str], rows: Rows) -> Iterator[pa.Rec
                 if len(rows_of_batch):
                     # Copied: a filtered batch would keep the text of all its other rows in memory.
                     yield batch.take(pa.array(rows_of_batch))
+
+
+def _read_ahead(path: Path, columns: Sequence[str], rows: Rows) -> list[pa.RecordBatch] | None:
+    """Read columns of these rows; nothing of a large file."""
+    with suppress(OSError):  # that the file is gone, reading it tells
+        if path.stat().st_size > MAX_AHEAD_BYTES:
+            return None
+    return list(read_rows(path, columns, rows))
 
 
 @contextmanager
