@@ -219,6 +219,7 @@ def _better_templates(answer_context: AnswerContext, current: Template) -> str:
 
 
 def _responses(answer_context: AnswerContext) -> Iterator[dict[str, Any]]:
-    for piece in answer_context.responses(answer_context.prompts.head(MAX_TRIED_RESPONSES)):
+    rows = answer_context.prompts.head(MAX_TRIED_RESPONSES)
+    for piece in answer_context.map_responses(rows, pl.DataFrame.clone):
         for response in piece["response"]:
             yield msgspec.json.decode(response)

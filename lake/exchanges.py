@@ -7,7 +7,7 @@ Exchanges are numbered from 0 through all the parts, and frames carry these numb
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -96,6 +96,7 @@ class ExchangeFiles:
         """
         numbers = exchanges.sort()
         none = pa.schema([DERIVED.field(name) for name in columns]).empty_table()
+        pieces: Iterable[Iterable[pa.RecordBatch]]
         if set(columns) <= set(NARROW.names):
             pieces = (read_rows(p, columns, rows) for p, rows in _select(self.days, numbers))
         else:
@@ -198,10 +199,15 @@ def read_rows(path: Path, columns: Sequence[str], rows: Rows) -> Iterator[pa.Rec
 
 def _read_ahead(path: Path, columns: Sequence[str], rows: Rows) -> list[pa.RecordBatch] | None:
     """Read columns of these rows; nothing of a large file."""
-    with suppress(OSError):  # that the file is gone, reading it tells
-        if path.stat().st_size > MAX_AHEAD_BYTES:
-            return None
-    return list(read_rows(path, columns, rows))
+    return list(read_rows(path, columns, rows)) if file_size(path) <= MAX_AHEAD_BYTES else None
+
+
+def file_size(path: Path) -> int:
+    """Return the bytes of a file; 0 if it is gone, of which reading it tells."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 @contextmanager

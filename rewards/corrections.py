@@ -5,7 +5,10 @@ from typing import Any
 import polars as pl
 
 from bedrock_sluice.rewards.templates.base import Reference, Template
-from bedrock_sluice.transforms.answers.sources import encode_reference, reference_from_correction
+from bedrock_sluice.transforms.answers.references import (
+    encode_reference,
+    reference_from_correction,
+)
 from bedrock_sluice.transforms.review.verdicts import VoteRules, decide
 
 

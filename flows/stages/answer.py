@@ -5,6 +5,7 @@ Before it, the stage `review` drops the prompts that reviewers of earlier releas
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import msgspec
@@ -12,6 +13,7 @@ import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.hints import check_answered
+from bedrock_sluice.flows.running.exchange_work import map_exchanges
 from bedrock_sluice.transforms.answers.choice import ANSWERS, choose_answers
 from bedrock_sluice.transforms.answers.extract import Extraction
 from bedrock_sluice.transforms.answers.feedback import FeedbackResult, Scale, feedback_answers
@@ -76,7 +78,7 @@ def answer(
         prompts,
         exchanges,
         candidate_responses.filter("has_good_response"),
-        lambda rows: context.exchanges.read(("response",), rows["exchange"]),
+        partial(_map_responses, context),
         context.template,
     )
     sources_in_use = select_trusted_sources(options.sources, options.minimum_trust)
@@ -108,6 +110,12 @@ def answer(
     check_answered(context, answer_context, result, answers_by_source, sources)
     facts = AnswerFacts(prompts=prompts.height, sources=dict(sorted(sources.items())))
     return AnswerResult(result, facts)
+
+
+def _map_responses(
+    context: BuildContext, rows: pl.DataFrame, work: Callable[[pl.DataFrame], pl.DataFrame]
+) -> list[pl.DataFrame]:
+    return map_exchanges(context.exchanges, rows.select("exchange"), ("response",), work)
 
 
 def _with_corrections(
@@ -204,7 +212,7 @@ def with_labels(context: BuildContext, exchanges: pl.DataFrame) -> pl.DataFrame:
         exchanges,
         exchanges,
         exchanges.filter("has_good_response"),
-        lambda rows: context.exchanges.read(("response",), rows["exchange"]),
+        partial(_map_responses, context),
         context.template,
     )
 

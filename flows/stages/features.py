@@ -4,8 +4,7 @@ Part of the stage `curate`.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import NamedTuple
@@ -15,8 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bedrock_sluice.flows.context import BuildContext
-from bedrock_sluice.flows.running.executor import in_order
-from bedrock_sluice.lake.exchanges import read_rows
+from bedrock_sluice.flows.running.exchange_work import map_exchanges
 from bedrock_sluice.lake.texts import LazyTexts
 from bedrock_sluice.transforms.chat.texts import compared_texts
 from bedrock_sluice.transforms.curate.prompt_features import (
@@ -28,7 +26,6 @@ from bedrock_sluice.transforms.curate.prompt_features import (
 )
 from bedrock_sluice.transforms.dedup.contamination import SIMILARITY, index_evaluation
 from bedrock_sluice.transforms.dedup.sketches import PERMUTATIONS, read_sketches
-from bedrock_sluice.transforms.errors import TransientError
 
 MAX_SKETCHES_IN_MEMORY = 2_000_000  # 384 MB
 
@@ -85,16 +82,6 @@ def _empty_sketches(folder: Path, number: int) -> Sketches:
     return np.asarray(np.memmap(path, np.uint32, "w+", shape=shape))
 
 
-@dataclass(frozen=True)
-class OverlapTask:
-    """Rows (ascending) of a file of exchanges, and the Parquet file of evaluation `ITEMS`."""
-
-    path: Path
-    rows: Rows
-    evaluation: Path
-    similarity: float
-
-
 def find_overlaps(context: BuildContext, exchanges: pl.Series) -> pl.Series:
     """Return for each of the exchanges, in ascending order, the item that it overlaps, or null."""
     nothing = pl.Series([], dtype=pl.String)
@@ -105,28 +92,14 @@ def find_overlaps(context: BuildContext, exchanges: pl.Series) -> pl.Series:
     context.evaluation.items.write_parquet(path)
     similarity = options.near_duplicates or SIMILARITY
 
-    def read_overlaps() -> pl.Series:
-        tasks = [
-            OverlapTask(file.path, file.rows, path, similarity)
-            for file in context.exchanges.rows_by_file(exchanges)
-        ]
-        size = sum(task.path.stat().st_size for task in tasks)
-        return pl.concat([nothing, *in_order(overlaps_of_part, tasks, size)])
-
-    try:
-        return read_overlaps()
-    except TransientError:  # a worker could not read a file
-        context.exchanges.repair_all(PROMPT_COLUMNS)
-        return read_overlaps()
+    work = partial(overlaps_of, path, similarity)
+    rows = exchanges.to_frame("exchange")
+    return pl.concat([nothing, *map_exchanges(context.exchanges, rows, PROMPT_COLUMNS, work)])
 
 
-def overlaps_of_part(task: OverlapTask) -> pl.Series:
-    """Return the item that each exchange of a task overlaps, or null."""
-    evaluation = _evaluation(task.evaluation)
-    overlaps = [pl.Series([], dtype=pl.String)]
-    for batch in read_rows(task.path, PROMPT_COLUMNS, task.rows):
-        overlaps.append(evaluation_overlaps(pl.DataFrame(batch), evaluation, task.similarity))
-    return pl.concat(overlaps)
+def overlaps_of(evaluation: Path, similarity: float, exchanges: pl.DataFrame) -> pl.Series:
+    """Return the item that each of these exchanges overlaps, or null."""
+    return evaluation_overlaps(exchanges, _evaluation(evaluation), similarity)
 
 
 @cache  # an index takes longer to build than a piece to measure: once a process is enough

@@ -1,17 +1,55 @@
 """The stage `render`: prompts and their answers to lines."""
 
+from dataclasses import dataclass
+from functools import partial
+
 import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
+from bedrock_sluice.flows.running.exchange_work import map_exchanges
 from bedrock_sluice.rewards.conformance.line_rules import LineRules
 from bedrock_sluice.rewards.line import instruct
 from bedrock_sluice.rewards.line import render as render_lines
+from bedrock_sluice.rewards.profiles import profile_named
+from bedrock_sluice.rewards.templates.base import Template
 from bedrock_sluice.transforms.chat.training_line import TrainingLine, line_tokens
+from bedrock_sluice.transforms.dedup.line_marks import digest_messages
 from bedrock_sluice.transforms.dedup.sketches import read_sketches
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.privacy.kinds import SECRETS
 from bedrock_sluice.transforms.privacy.masking import escape_lines, mask_lines
 from bedrock_sluice.transforms.reasons import Reason
+
+_PROMPT_COLUMNS = (
+    *("exchange", "request_id", "request_metadata", "reference_answer", "passthrough", "is_clean"),
+)
+_RENDERED_LINES = pl.Schema(
+    {
+        "exchange": pl.UInt32,
+        "json": pl.String,
+        "is_instructed": pl.Boolean,
+        "unclean": pl.String,
+        "fits": pl.Boolean,
+        "detail": pl.String,
+        "tokens": pl.Int64,
+        "messages_digest": pl.Binary,
+    }
+)
+"""A line, what speaks against it, and the digest of the messages as they were logged."""
+
+
+@dataclass(frozen=True)
+class LineSettings:
+    """What a recipe decides about lines; data to send to workers."""
+
+    template: Template
+    profiles: tuple[str, ...]
+    fields: tuple[str, ...]
+    has_instruction: bool
+    escapes_words: bool  # that validators reserve
+    salt: str
+    mask: tuple[str, ...]  # kinds of personal data and secrets
+    drop: tuple[str, ...]
 
 
 def render(context: BuildContext, prompts: pl.DataFrame) -> FilterResult:
@@ -21,17 +59,20 @@ def render(context: BuildContext, prompts: pl.DataFrame) -> FilterResult:
     answer it spoilt, that have become too long, or that break a rule of the profiles (`detail`
     names it).
     """
-    lines = _render_prompts(context, prompts)
-    decoded_lines = [TrainingLine(line) for line in lines["json"]]
-    rules = LineRules(context.profiles)
-    fits = [bool(context.template.accepts(line)) for line in decoded_lines]
-    checked_lines = lines.with_columns(
-        fits=pl.Series(fits, dtype=pl.Boolean),
-        detail=pl.Series(map(rules.first_error, decoded_lines), dtype=pl.String),
-        tokens=line_tokens(decoded_lines),
+    work = partial(render_rows, _settings(context))
+    rows = prompts.select(name for name in _PROMPT_COLUMNS if name in prompts.columns)
+    pieces = map_exchanges(context.exchanges, rows, ("messages", "tools"), work)
+    rendered_lines = pl.concat([_RENDERED_LINES.to_frame(), *pieces])
+    _keep_marks(context, rendered_lines)
+    lines = prompts.join(
+        rendered_lines.drop("messages_digest"),
+        on="exchange",
+        how="left",
+        maintain_order="left",
+        validate="1:1",
     )
     clean = apply_rules(
-        checked_lines,
+        lines,
         [
             (Reason.CURATE_SECRET, pl.col("unclean").is_in(SECRETS)),
             (Reason.CURATE_PERSONAL_DATA, pl.col("unclean").is_not_null()),
@@ -45,26 +86,49 @@ def render(context: BuildContext, prompts: pl.DataFrame) -> FilterResult:
     return FilterResult(clean.kept.drop("unclean", "fits", "detail", "tokens"), rejected)
 
 
-def _render_prompts(context: BuildContext, prompts: pl.DataFrame) -> pl.DataFrame:
+def _settings(context: BuildContext) -> LineSettings:
     recipe = context.recipe
-    texts = _read_texts(context, prompts["exchange"])
-    whole = prompts.join(texts, on="exchange", how="left", maintain_order="left", validate="1:1")
-    whole = whole.with_columns(is_instructed=pl.lit(value=False))
-    if recipe.template.instruct:
-        whole = instruct(whole, context.template)
-    lines = render_lines(whole, recipe.template.fields)
-    mask, drop = (recipe.privacy.kinds_to(action) for action in ("mask", "drop"))
-    lines, unclean = mask_lines(lines, prompts["is_clean"], recipe.split.salt, mask, drop)
-    if recipe.quality.reserved_words == "escape":
-        lines = escape_lines(lines)
-    return prompts.with_columns(lines, unclean, whole["is_instructed"])
+    return LineSettings(
+        template=context.template,
+        profiles=tuple(profile.name for profile in context.profiles),
+        fields=tuple(recipe.template.fields),
+        has_instruction=recipe.template.instruct,
+        escapes_words=recipe.quality.reserved_words == "escape",
+        salt=recipe.split.salt,
+        mask=tuple(recipe.privacy.kinds_to("mask")),
+        drop=tuple(recipe.privacy.kinds_to("drop")),
+    )
 
 
-def _read_texts(context: BuildContext, exchanges: pl.Series) -> pl.DataFrame:
-    """Read messages and tools, and keep the marks that were computed of these messages."""
-    pieces = list[pl.DataFrame]()
-    columns = ("messages", "tools", "path", "turns_sketch")
-    for piece in context.exchanges.read(columns, exchanges):
-        context.marks.add(piece["messages"], piece["path"], read_sketches(piece["turns_sketch"]))
-        pieces.append(piece.drop("path", "turns_sketch"))
-    return pl.concat(pieces)
+def render_rows(settings: LineSettings, prompts: pl.DataFrame) -> pl.DataFrame:
+    """Write the lines of prompts that have their `messages` and `tools`; judge each."""
+    digests = [digest_messages(text.encode()) for text in prompts["messages"]]
+    whole = prompts.with_columns(is_instructed=pl.lit(value=False))
+    if settings.has_instruction:
+        whole = instruct(whole, settings.template)
+    texts = render_lines(whole, settings.fields)
+    masking = (settings.salt, settings.mask, settings.drop)
+    texts, unclean = mask_lines(texts, prompts["is_clean"], *masking)
+    if settings.escapes_words:
+        texts = escape_lines(texts)
+    lines = [TrainingLine(text) for text in texts]
+    rules = LineRules([profile_named(name) for name in settings.profiles])
+    fits = [bool(settings.template.accepts(line)) for line in lines]
+    return whole.select(
+        "exchange",
+        texts.alias("json"),
+        "is_instructed",
+        unclean.alias("unclean"),
+        pl.Series("fits", fits, dtype=pl.Boolean),
+        pl.Series("detail", map(rules.first_error, lines), dtype=pl.String),
+        line_tokens(lines).alias("tokens"),
+        pl.Series("messages_digest", digests, dtype=pl.Binary),
+    )
+
+
+def _keep_marks(context: BuildContext, lines: pl.DataFrame) -> None:
+    """Keep the marks that were computed of these messages, so that leakage need not again."""
+    columns = ("path", "turns_sketch")
+    marks = pl.concat(context.exchanges.read(columns, lines["exchange"]))
+    sketches = read_sketches(marks["turns_sketch"])
+    context.marks.add(lines["messages_digest"].to_list(), marks["path"], sketches)

@@ -13,19 +13,21 @@ from bedrock_sluice.transforms.answers.choice import (
     resolve_values,
     select_before_cutoff,
 )
-from bedrock_sluice.transforms.answers.sources import (
+from bedrock_sluice.transforms.answers.references import (
     EXCHANGE_REFERENCES,
-    NO_PASSTHROUGH,
     REFERENCE_COLUMNS,
+    ColumnType,
+    Row,
+    reference_from_correction,
+)
+from bedrock_sluice.transforms.answers.sources import (
+    NO_PASSTHROUGH,
     REQUEST_ID,
     WRONG_ANSWERS,
     AnswerContext,
-    ColumnType,
-    Row,
     SourceResult,
     concat_pieces,
     find_unmatched_keys,
-    reference_from_correction,
 )
 from bedrock_sluice.transforms.errors import ConfigError
 from bedrock_sluice.transforms.reasons import Reason

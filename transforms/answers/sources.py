@@ -4,13 +4,12 @@ Everything is looked up by prompt: labels, feedback and responses of the exact d
 curation dropped count for the record that it kept.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple, Protocol
 
-import msgspec
 import polars as pl
 
 from bedrock_sluice.transforms.answers.choice import (
@@ -19,51 +18,42 @@ from bedrock_sluice.transforms.answers.choice import (
     resolve_answers,
     select_before_cutoff,
 )
-from bedrock_sluice.transforms.answers.extract import Extraction, extract
+from bedrock_sluice.transforms.answers.extract import Extraction
+from bedrock_sluice.transforms.answers.references import (
+    EXCHANGE_ANSWERS,
+    EXCHANGE_REFERENCES,
+    ColumnType,
+    Reference,
+    ReferenceFormat,
+    Row,
+    canonical_json,
+    encode_reference,
+    extracted_references,
+    logged_references,
+    references_of,
+    tabulate_answers,
+)
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.settings import MINIMUM_RESPONSES, MINIMUM_SHARE, ConflictRule
 
 REQUEST_ID = "request_id"
-FORM_BYTES = 16
 
-Reference = dict[str, Any] | str
-Row = Mapping[str, Any]
-ColumnType = pl.DataType | type[pl.DataType]
 
 NO_PASSTHROUGH = pl.lit(None, pl.String)
-REFERENCE_COLUMNS: dict[str, ColumnType] = {"reference_answer": pl.String, "form": pl.String}
-EXCHANGE_REFERENCES: dict[str, ColumnType] = {"exchange": pl.UInt32, **REFERENCE_COLUMNS}
 WRONG_ANSWERS: dict[str, ColumnType] = {"prompt_digest": pl.String, "form": pl.String}
 
 
-class ReferenceFormat(Protocol):
-    """The part of a template that turns answers into references.
+class ResponseMap(Protocol):
+    """Does work on the responses of rows, in pieces.
 
-    Each method returns None where the input does not make a reference.
+    The work is given `exchange` and `response` (JSON of a chat message). It may be done in another
+    process, so it is a function of a module, or a `partial` of one.
     """
 
-    def from_fields(self, fields: Row) -> Reference | None:
-        """Make a reference from the fields of a label."""
-        ...
-
-    def from_metadata(self, metadata: Mapping[str, str], key: str | None) -> Reference | None:
-        """Make a reference from request metadata, of which `key` holds the answer."""
-        ...
-
-    def from_text(self, text: str) -> Reference | None:
-        """Make a reference from the text of a whole answer."""
-        ...
-
-    def from_response(self, message: Row) -> Reference | None:
-        """Make a reference from the assistant's message as it was logged."""
-        ...
-
-    def comparison_key(self, reference: Reference) -> object:
-        """Return what the grader looks at: references with equal keys do not contradict."""
-        ...
-
-    def passthrough(self, fields: Row) -> Mapping[str, Any]:
-        """Return the fields of a label that the line carries beside the reference."""
+    def __call__(
+        self, rows: pl.DataFrame, work: Callable[[pl.DataFrame], pl.DataFrame]
+    ) -> Iterable[pl.DataFrame]:
+        """Return what the work returns for each piece."""
         ...
 
 
@@ -73,14 +63,13 @@ class AnswerContext:
 
     The frames have `request_id, prompt_digest, exchange, timestamp, request_metadata`: `prompts`
     need an answer, `members` are all exchanges, kept or dropped, and `candidate_responses` are the
-    exchanges whose responses may be an answer; no other response is ever used as one. `responses`
-    reads `exchange` and `response` (JSON of a chat message) of the rows of a frame, in pieces.
+    exchanges whose responses may be an answer; no other response is ever used as one.
     """
 
     prompts: pl.DataFrame
     members: pl.DataFrame
     candidate_responses: pl.DataFrame
-    responses: Callable[[pl.DataFrame], Iterable[pl.DataFrame]]
+    map_responses: ResponseMap
     reference_format: ReferenceFormat
 
     def own_responses(self) -> pl.DataFrame:
@@ -103,37 +92,17 @@ class AnswerContext:
         text, form = encode_reference(self.reference_format, reference)
         return {"reference_answer": text, "form": form}
 
-    def from_value(self, value: object) -> Reference | None:
-        """Make a reference from one value: an object with all fields of a label, or the answer."""
-        return reference_from_value(self.reference_format, value)
-
-    def read_references(self, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    def read_references(self, rows: pl.DataFrame) -> Iterable[pl.DataFrame]:
         """Read the references in the responses of rows, as pieces of `EXCHANGE_REFERENCES`."""
-        for piece in self.responses(rows):
-            pairs = piece.select("exchange", "response").iter_rows()
-            yield self.tabulate_references(
-                (exchange, self.reference_format.from_response(msgspec.json.decode(response)))
-                for exchange, response in pairs
-            )
-
-    def tabulate_references(self, pairs: Iterable[tuple[int, Reference | None]]) -> pl.DataFrame:
-        """Return `EXCHANGE_REFERENCES` of pairs of an exchange and its reference."""
-        numbers, forms, references = list[int](), list[str | None](), list[str | None]()
-        for number, answer in pairs:
-            reference = self.encode_reference(answer)
-            numbers.append(number)
-            references.append(reference["reference_answer"])
-            forms.append(reference["form"])
-        columns = {"exchange": numbers, "reference_answer": references, "form": forms}
-        return pl.DataFrame(columns, schema=EXCHANGE_REFERENCES)
+        return self.map_responses(rows, partial(references_of, self.reference_format))
 
     def answers_by_exchange(self, pieces: Iterable[pl.DataFrame]) -> pl.DataFrame:
-        """Return answers (schema `ANSWERS`) from pieces of `EXCHANGE_REFERENCES`."""
+        """Return answers (schema `ANSWERS`) from pieces of `EXCHANGE_ANSWERS`."""
         own = self.prompts.select(REQUEST_ID, "exchange")
         problem = pl.when(pl.col("reference_answer").is_null()).then(
             pl.lit(Reason.ANSWER_UNFIT.value)
         )
-        rows = own.join(concat_pieces(pieces, EXCHANGE_REFERENCES), on="exchange")
+        rows = own.join(concat_pieces(pieces, EXCHANGE_ANSWERS), on="exchange")
         return rows.with_columns(problem=problem).select(
             REQUEST_ID, "reference_answer", "problem", passthrough=NO_PASSTHROUGH
         )
@@ -144,41 +113,9 @@ class AnswerContext:
         return prompts.join(answers, on="prompt_digest").select(ANSWERS.names())
 
 
-def encode_reference(reference_format: ReferenceFormat, reference: Reference) -> tuple[str, str]:
-    """Return the JSON of a reference, and its form: a digest, equal for what the grader equates."""
-    key = _canonical_json(reference_format.comparison_key(reference))
-    form = blake2b(key, digest_size=FORM_BYTES).hexdigest()
-    return _canonical_json(reference).decode(), form
-
-
-def reference_from_value(reference_format: ReferenceFormat, value: object) -> Reference | None:
-    """Make a reference from one value: an object with all fields of a label, or the answer."""
-    if isinstance(value, dict):
-        return reference_format.from_fields(value)
-    reference = reference_format.from_fields({"answer": value, "final_answer": value})
-    if reference is None and isinstance(value, str):
-        return reference_format.from_text(value)
-    return reference
-
-
-def reference_from_correction(
-    reference_format: ReferenceFormat, correction: object
-) -> Reference | None:
-    """Make a reference from a correction: people write the whole answer, or only its value."""
-    if isinstance(correction, str):
-        reference = reference_format.from_text(correction)
-        if reference is not None:
-            return reference
-    return reference_from_value(reference_format, correction)
-
-
 def concat_pieces(pieces: Iterable[pl.DataFrame], schema: Mapping[str, ColumnType]) -> pl.DataFrame:
     """Concatenate pieces, of which there may be none."""
     return pl.concat([pl.DataFrame(schema=schema), *pieces])
-
-
-def _canonical_json(value: object) -> bytes:
-    return msgspec.json.encode(value, order="deterministic")
 
 
 class SourceResult(NamedTuple):
@@ -222,7 +159,7 @@ def label_answers(
                 {
                     "key": label[key],
                     "labelled_at": label.get("labelled_at"),
-                    "passthrough": _canonical_json(fields).decode() if fields else None,
+                    "passthrough": canonical_json(fields).decode() if fields else None,
                     **context.encode_reference(reference_format.from_fields(label)),
                 }
             )
@@ -280,7 +217,8 @@ def metadata_answers(context: AnswerContext, key: str | None) -> pl.DataFrame:
     ]
     if key is None:
         references = [pair for pair in references if pair[1] is not None]
-    return context.answers_by_exchange([context.tabulate_references(references)])
+    numbers, values = [number for number, _ in references], [each for _, each in references]
+    return context.answers_by_exchange([tabulate_answers(numbers, values)])
 
 
 def logged_answers(
@@ -290,8 +228,9 @@ def logged_answers(
 
     `wrong_answers` has the columns `WRONG_ANSWERS`.
     """
-    answers = context.answers_by_exchange(context.read_references(context.own_responses()))
-    return _reject_wrong(context, answers, wrong_answers)
+    work = partial(logged_references, context.reference_format)
+    pieces = context.map_responses(context.own_responses(), work)
+    return _reject_wrong(context, context.answers_by_exchange(pieces), wrong_answers)
 
 
 def extracted_answers(
@@ -301,16 +240,8 @@ def extracted_answers(
 
     A response that has no value there gives no answer, and no problem.
     """
-    pieces = [
-        context.tabulate_references(
-            (number, context.from_value(value))
-            for number, value in zip(
-                piece["exchange"], extract(piece["response"], extraction), strict=True
-            )
-            if value is not None
-        )
-        for piece in context.responses(context.own_responses())
-    ]
+    work = partial(extracted_references, context.reference_format, extraction)
+    pieces = context.map_responses(context.own_responses(), work)
     return _reject_wrong(context, context.answers_by_exchange(pieces), wrong_answers)
 
 

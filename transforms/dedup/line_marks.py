@@ -62,16 +62,19 @@ class MarkCache:
         self._paths = [pl.Series("path", dtype=pl.List(pl.UInt64))]
         self._sketches = [np.zeros((0, PERMUTATIONS), np.uint32)]
 
-    def add(self, messages: pl.Series, paths: pl.Series, sketches: Sketches) -> None:
-        """Add marks that were computed of these messages."""
-        self._add([_digest(text.encode()) for text in messages], paths, sketches)
+    def add(self, digests: Sequence[bytes], paths: pl.Series, sketches: Sketches) -> None:
+        """Add marks that were computed of messages with these digests (`digest_messages`)."""
+        first = sum(map(len, self._paths))
+        self._rows.update((digest, row) for row, digest in enumerate(digests, first))
+        self._paths.append(paths.alias("path"))
+        self._sketches.append(sketches)
 
     def marks(self, messages: Sequence[bytes]) -> LineMarks:
         """Return the marks of messages; those that are missing are computed, and kept."""
-        digests = list(map(_digest, messages))
+        digests = list(map(digest_messages, messages))
         pairs = zip(digests, messages, strict=True)
         missing = {digest: text for digest, text in pairs if digest not in self._rows}
-        self._add(list(missing), *_compute(list(missing.values())))
+        self.add(list(missing), *_compute(list(missing.values())))
         rows = np.array([self._rows[digest] for digest in digests], np.int64)
 
         def fetch(places: NDArray[np.int64]) -> pl.Series:
@@ -85,11 +88,11 @@ class MarkCache:
     def load(self, marks: pa.Table) -> None:
         """Add marks that `table` gave."""
         frame = pl.DataFrame(marks)
-        self._add(frame["messages_digest"].to_list(), frame["path"], read_sketches(frame["sketch"]))
+        self.add(frame["messages_digest"].to_list(), frame["path"], read_sketches(frame["sketch"]))
 
     def table(self, messages: Sequence[bytes]) -> pa.Table:
         """Return the marks of messages (schema `MARKS`), the same for the same set of messages."""
-        by_digest = {_digest(text): text for text in messages}
+        by_digest = {digest_messages(text): text for text in messages}
         digests = sorted(by_digest)
         marks = self.marks([by_digest[digest] for digest in digests])
         columns = [pa.array(digests), marks.paths.to_arrow(), sketch_array(marks.sketches)]
@@ -111,12 +114,6 @@ class MarkCache:
                 "does not help, please report this as a bug in Sluice",
             )
 
-    def _add(self, digests: Sequence[bytes], paths: pl.Series, sketches: Sketches) -> None:
-        first = sum(map(len, self._paths))
-        self._rows.update((digest, row) for row, digest in enumerate(digests, first))
-        self._paths.append(paths.alias("path"))
-        self._sketches.append(sketches)
-
 
 def _compute(messages: Sequence[bytes]) -> tuple[pl.Series, Sketches]:
     chats = list(map(read_chat, messages))
@@ -126,5 +123,6 @@ def _compute(messages: Sequence[bytes]) -> tuple[pl.Series, Sketches]:
     return pl.Series(pa.array(paths, pa.list_(pa.uint64()))), sketch(texts)
 
 
-def _digest(messages: bytes) -> bytes:
+def digest_messages(messages: bytes) -> bytes:
+    """Return the digest by which the marks of messages (JSON text of a line) are kept."""
     return blake2b(messages, digest_size=DIGEST_BYTES).digest()

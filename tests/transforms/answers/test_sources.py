@@ -83,16 +83,18 @@ def logs_of(
     prompts = frame.unique("prompt_digest", keep="first", maintain_order=True)
     messages = [msgspec.json.encode({"role": "assistant", "content": t}).decode() for t in texts]
 
-    def responses(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    def map_responses(
+        rows: pl.DataFrame, work: Callable[[pl.DataFrame], pl.DataFrame]
+    ) -> Iterator[pl.DataFrame]:
         numbers = rows["exchange"].sort()
         assert numbers.is_unique().all()
         for at in range(0, len(numbers), 2):
             piece = numbers[at : at + 2]
-            yield pl.DataFrame({"exchange": piece, "response": [messages[n] for n in piece]})
+            yield work(pl.DataFrame({"exchange": piece, "response": [messages[n] for n in piece]}))
 
     rows = frame[list(order)] if order else frame
     kept = prompts[list(reversed(range(prompts.height)))] if order else prompts
-    return AnswerContext(kept, rows, rows, responses, Plain())
+    return AnswerContext(kept, rows, rows, map_responses, Plain())
 
 
 def summary(answers: pl.DataFrame) -> dict[str, str | None]:

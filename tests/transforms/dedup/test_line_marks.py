@@ -17,6 +17,7 @@ from bedrock_sluice.transforms.dedup.line_marks import (
     MAX_VERIFIED,
     NO_RESPONSE,
     MarkCache,
+    digest_messages,
 )
 from bedrock_sluice.transforms.dedup.sketches import sketch
 from bedrock_sluice.transforms.errors import IntegrityError
@@ -44,7 +45,8 @@ def test_marks_are_those_of_the_chat() -> None:
 def test_marks_serve_for_the_same_bytes_alone() -> None:
     cache, text = MarkCache(), encode(CHAT).decode()
     other = np.full((1, 48), 7, np.uint32)
-    cache.add(pl.Series([text]), pl.Series([[1, 2]], dtype=pl.List(pl.UInt64)), other)
+    digests = [digest_messages(text.encode())]
+    cache.add(digests, pl.Series([[1, 2]], dtype=pl.List(pl.UInt64)), other)
     marks = cache.marks([text.encode(), text.replace("Bern", "Thun").encode(), text.encode()])
     assert marks.paths.to_list()[0] == marks.paths.to_list()[2] == [1, 2]
     changed_chat = [*CHAT[:2], Message("user", "Thun?")]
@@ -91,7 +93,8 @@ def test_wrong_marks_are_found(fault: str) -> None:
         case "shift":
             paths, sketches = [*paths[1:], paths[0]], np.roll(sketches, -1, axis=0)
     cache = MarkCache()
-    cache.add(pl.Series(texts), pl.Series(paths, dtype=pl.List(pl.UInt64)), sketches)
+    digests = [digest_messages(text.encode()) for text in texts]
+    cache.add(digests, pl.Series(paths, dtype=pl.List(pl.UInt64)), sketches)
     messages = [text.encode() for text in texts]
     if fault == "none":
         cache.verify(messages)
@@ -104,7 +107,7 @@ def test_marks_that_are_not_those_of_the_lines_stop_the_gate() -> None:
     texts = [f'{{"messages":{encode(chat).decode()}}}' for chat in (CHAT, CHAT[:2])]
     columns = {"split": ["train", "validation"], "group": ["a", "b"], "prompt_digest": ["a", "b"]}
     cache, other = MarkCache(), MarkCache().marks([b"[]"])
-    cache.add(pl.Series([encode(CHAT).decode()]), other.paths, other.sketches)
+    cache.add([digest_messages(encode(CHAT))], other.paths, other.sketches)
     with pytest.raises(IntegrityError, match="differ from those of the lines"):
         measure_leakage(pl.DataFrame(columns), decode_lines(pl.Series(texts)), 0.8, None, cache)
 
