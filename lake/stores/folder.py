@@ -19,6 +19,8 @@ from bedrock_sluice.lake.stores.store import (
 from bedrock_sluice.transforms.errors import ConfigError, OutsideError, TransientError
 from bedrock_sluice.transforms.reasons import Reason
 
+Identity = tuple[int, int]  # of a folder, whatever links lead to it: its device and inode
+
 
 class FolderStore:
     """Objects as files. Writing goes through a temporary file, so a name is whole or absent.
@@ -63,25 +65,22 @@ class FolderStore:
         start = self.root / prefix
         with _as_store_error(start):
             children = start.iterdir() if start.is_dir() else ()
-            return sorted(p.name for p in children if p.is_dir() and not self._is_circular(p))
+            names = [path.name for path in children if path.is_dir()]
+            above = self._find_above(start / "any") if names else ()
+            return sorted(name for name in names if _identify(start / name) not in above)
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         """The files below a folder; links are followed, but never in a circle."""
         try:
-            paths = [] if self._is_circular(folder) else list(folder.iterdir())
-        except FileNotFoundError:  # it is not there, or was deleted meanwhile
+            above = self._find_above(folder)
+        except FileNotFoundError:  # one of them is not there
             return
-        for path in paths:
-            if path.is_dir():
-                yield from self._walk(path)
-            elif path.is_file():
-                yield _check_name(path)
+        yield from _walk(folder, above)
 
-    def _is_circular(self, folder: Path) -> bool:
-        """Whether a folder is, by way of a link, one of those that it lies in."""
-        parts = folder.relative_to(self.root).parts
-        *above, own = (self.root.joinpath(*parts[:n]).stat() for n in range(len(parts) + 1))
-        return any(os.path.samestat(own, each) for each in above)
+    def _find_above(self, path: Path) -> frozenset[Identity]:
+        """Identify the folders of the store that a path lies in."""
+        parts = path.relative_to(self.root).parts
+        return frozenset(_identify(self.root.joinpath(*parts[:n])) for n in range(len(parts)))
 
     def read(self, entry: Entry) -> bytes:
         """See `Store.read`."""
@@ -161,6 +160,25 @@ def _remove_empty(folder: Path, top: Path) -> None:
         except OSError:  # not empty, a link, or removed by another process
             return
         folder = folder.parent
+
+
+def _walk(folder: Path | str, above: frozenset[Identity]) -> Iterator[Path]:
+    """The files below a folder, unless it is one of those `above` it, by way of a link."""
+    try:
+        own = _identify(folder)
+        children = [] if own in above else list(os.scandir(folder))
+    except FileNotFoundError:  # it is not there, or was deleted meanwhile
+        return
+    for child in children:
+        if child.is_dir():
+            yield from _walk(child.path, above | {own})
+        elif child.is_file():
+            yield _check_name(Path(child.path))
+
+
+def _identify(folder: Path | str) -> Identity:
+    status = os.stat(folder)  # noqa: PTH116 - of thousands of folders, and half as fast with a Path
+    return status.st_dev, status.st_ino
 
 
 def _check_name(path: Path) -> Path:
