@@ -88,8 +88,7 @@ def logs_of(
     ) -> Iterator[pl.DataFrame]:
         numbers = rows["exchange"].sort()
         assert numbers.is_unique().all()
-        for at in range(0, len(numbers), 2):
-            piece = numbers[at : at + 2]
+        for piece in (numbers[at : at + 2] for at in range(0, len(numbers), 2)):
             yield work(pl.DataFrame({"exchange": piece, "response": [messages[n] for n in piece]}))
 
     rows = frame[list(order)] if order else frame
