@@ -13,6 +13,7 @@ from bedrock_sluice.flows.training.watch import watch_jobs
 from bedrock_sluice.lake.stores.opening import open_store
 
 WAIT_SECONDS = 120
+KEYS = ("AWS_", "OPENAI_")  # of the environment that a watcher works in
 
 
 def watch_and_die(lake: str, environment: Mapping[str, str], event: str, nth: int) -> None:
@@ -41,7 +42,7 @@ def killed_watcher(lake: str, event: str, nth: int) -> int | None:
     """The exit code of `watch_and_die` in a process of its own; 0 if it came to its end."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["support.watchers"])
-    environment = {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
+    environment = {key: value for key, value in os.environ.items() if key.startswith(KEYS)}
     arguments = (lake, environment, event, nth)
     process: ForkServerProcess = context.Process(target=watch_and_die, args=arguments)
     process.start()

@@ -60,3 +60,34 @@ def test_after_a_kill_the_next_watcher_ends_right(
     (record,) = read_jobs(release.lake)
     if (event, nth) != ("os.link", 2):  # killed after the stop, before its record
         assert (read_stop(release.lake, record) is None) == is_healthy
+
+
+@pytest.mark.parametrize(
+    ("target", "operation"),
+    [("open_weight", "CreateFineTuningJob"), ("sagemaker", "CreateTrainingJob")],
+)
+@pytest.mark.parametrize("event", ["os.link", "socket.connect"])
+@pytest.mark.parametrize("end", ["Completed", "Failed"])
+def test_a_kill_leaves_one_job_and_its_right_end_on_every_target(
+    event: str,
+    end: str,
+    target: str,
+    operation: str,
+    training_release: MakeRelease,
+    control_plane: ControlPlane,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = training_release(target)
+    train_on(prepare(release))
+    control_plane.end(end)
+    control_plane.events = [{"step": 1, "total_steps": 1, "critic_rewards_mean": 0.5}]
+    exit_codes = list[int | None]()
+    while 0 not in exit_codes:
+        exit_codes.append(killed_watcher(release.lake.uri, event, len(exit_codes) + 1))
+        assert len(exit_codes) < 10
+    assert exit_codes[0] == -signal.SIGKILL
+    monkeypatch.setattr("bedrock_sluice.flows.training.watch.time.sleep", lambda _: None)
+    (state,) = watch_jobs(release.lake, ["math"], report=lambda _: None)
+    states = {"Completed": "registered", "Failed": "released"}
+    assert (state.status, state.state) == (end, states[end])
+    assert control_plane.count(operation) == 1
