@@ -29,7 +29,7 @@ from bedrock_sluice.cli.operations import (
 )
 from bedrock_sluice.cli.review import approve, decline, papers, review, trace
 from bedrock_sluice.cli.rewards import check, estimate, grade, grader
-from bedrock_sluice.cli.training import compare, deploy, export, jobs, status, train
+from bedrock_sluice.cli.training import compare, deploy, export, jobs, releases, status, train
 from bedrock_sluice.cli.version import show_version
 from bedrock_sluice.flows.running.memory import collect_rarely
 from bedrock_sluice.transforms.errors import ExitCode
@@ -70,7 +70,7 @@ PANELS = {
     "Data": (demo, build, pull, convert, explain, diff, report, verify),
     "Rewards": (check, grade, estimate),
     "Review": (approve, decline, papers, trace),
-    "Training": (train, status, export, deploy, compare),
+    "Training": (train, releases, status, export, deploy, compare),
     "Operations": (validate, schema, doctor, iam, native, nightly, serve, deployment, gc, forget),
 }
 """The modules of the commands, as `sluice --help` groups them: each has a function of its name."""

@@ -24,6 +24,10 @@ def test_the_terminal_and_the_index_show_releases_and_decisions(
     (state,) = result["releases"]
     assert (state["id"], state["verdict"], result["jobs"]) == (release.name, "passed", [])
     assert "[bold]R.[/] Viewer" in state["decisions"][0]
+    for place in (sums, release.parents[2]):
+        listing = json.loads(sluice("releases", place, "--json").out)
+        assert listing == {"releases": result["releases"]}
+    assert release.name in sluice("releases", sums).err
     assert "[bold]R.[/]" in sluice("status", sums).err
     assert "[bold]R.[/] Viewer" in index.read_text(encoding="utf-8")
 
