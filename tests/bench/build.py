@@ -33,15 +33,18 @@ name = "qa"
 history = true
 """
 RECIPE = f"""\
-{BASE}[select.metadata]
+{BASE}[[select.metadata.andAll]]
 equals = {{{{ env = "{{env}}" }}}}
+[[select.metadata.andAll]]
+notEquals = {{{{ team = "{{other_team}}" }}}}
 [curate]
 conversations = "each"
 near_duplicates = {{threshold}}
 """
-FIRST: Mapping[str, object] = {"env": "prod", "threshold": 0.8}
+FIRST: Mapping[str, object] = {"env": "prod", "other_team": "none", "threshold": 0.8}
 REBUILDS: Mapping[str, Mapping[str, object]] = {
     "same recipe": {},
+    "narrower filter": {"other_team": "team-3"},
     "other filter": {"env": "dev"},
     "other threshold": {"threshold": 0.7},
 }
