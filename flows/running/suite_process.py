@@ -100,18 +100,27 @@ def start_suites() -> None:
 
 @contextmanager
 def chart_process() -> Iterator[None]:
-    """Render the charts of this block in the process, which starts while the block goes on.
+    """Render the charts of this block in the process, or in one that starts with the block.
 
-    For a command that evaluates no suite: the process imports Great Expectations if it has to.
+    The latter imports Great Expectations only if it has to, and ends with the block.
     """
+    own = list[_SuiteProcess]()
     with _lock:
         if not _processes:
             with suppress(OSError):  # charts are rendered here then
-                _processes.append(_SuiteProcess(for_charts=True))
+                own.append(_SuiteProcess(for_charts=True))
+            _processes.extend(own)
     from bedrock_sluice.expectations.pages.charts import use_renderer  # noqa: PLC0415
 
-    with use_renderer(render_chart):
-        yield
+    try:
+        with use_renderer(render_chart):
+            yield
+    finally:
+        with _lock:
+            for process in own:
+                if process in _processes:
+                    _processes.remove(process)
+                process.stop()
 
 
 def evaluate_suites(runs: Sequence[SuiteRun]) -> "list[CheckResult]":
