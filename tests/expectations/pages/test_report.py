@@ -296,10 +296,10 @@ def test_the_report_says_what_approval_still_needs() -> None:
 
 
 def test_the_report_says_what_was_checked_of_rights() -> None:
-    shown = facts("zqx")
+    page_facts = facts("zqx")
     reason = ReasonFacts("rights_opted_out", "by a key", "rights", 5, 0.1, ["id-of-tenant"])
-    shown = replace(shown, funnel=replace(shown.funnel, reasons=[reason]))
-    page = render_report(shown)
+    page_facts = replace(page_facts, funnel=replace(page_facts.funnel, reasons=[reason]))
+    page = render_report(page_facts)
     text = Page(page).text
     assert "1,234 selected records" in text
     assert "3, of which 2 matched a record\nEntries that match nothing may have" in text
