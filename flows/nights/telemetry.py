@@ -24,8 +24,9 @@ def measure_build(
     recipe: str, run_stage: StageRunner, build: Callable[[StageRunner], Release]
 ) -> Release:
     """Build, and send the figures of the build, whether it gave a release or failed."""
-    times = StageTimes()
-    row = None
+    if not os.environ.get(ENDPOINT):
+        return build(run_stage)
+    times, row = StageTimes(), None
     try:
         release = build(times.wrap(run_stage))
         row = build_row(None, summary(release), times.seconds)
