@@ -146,6 +146,11 @@ def test_the_dockerfile_copies_what_is_there_and_runs_what_exists(
     recipes: Path, sluice: RunSluice
 ) -> None:
     folder = write(sluice, "dockerfile", recipes)
+    if hadolint := shutil.which("hadolint", path=Path(sys.executable).parent):
+        run = subprocess.run(
+            [hadolint, folder / "Dockerfile"], capture_output=True, text=True, check=False
+        )
+        assert (run.returncode, run.stdout) == (0, "")
     text = (folder / "Dockerfile").read_text().replace("\\\n", " ")
     lines = [line.split(None, 1) for line in text.splitlines() if line and line[0] != "#"]
     steps = [(name, rest) for name, rest in lines]
