@@ -100,9 +100,9 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
         pl.col("has_good_response") | pl.col("is_unlisted_response")
     )
     filters.pass_on(drop_exact_duplicates(filters.kept))
-    with_features = add_features(context, filters.kept)
     is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)
-    filters.kept = with_features.with_columns(is_clean=is_clean)
+    filters.kept = add_features(context, filters.kept).with_columns(is_clean=is_clean)
+    measures = filters.kept.select(*KINDS, "hidden_characters", "bidi_characters")
     label_conflicts = None
     if context.recipe.quality.drop_refusals:
         refusing = filters.kept.filter("is_refusal").select("exchange")
@@ -130,7 +130,7 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
         label_conflicts = LabelConflicts(int(sizes.sum()), int(sizes.max(initial=0)))
     _cap(context, filters)
     result = FilterResult(filters.kept, pl.concat(filters.rejected))
-    facts = _facts(with_features, label_conflicts)
+    facts = _facts(measures, label_conflicts)
     trained_before = registry_facts(trained_prompts)
     return Curated(result, candidate_responses, facts, trained_before)
 

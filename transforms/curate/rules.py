@@ -87,6 +87,9 @@ def drop_evaluated(prompts: pl.DataFrame) -> FilterResult:
     return FilterResult(result.kept, result.rejected.with_columns(detail=pl.col("overlap")))
 
 
+_SURVIVAL_COLUMNS = (*("label", "has_good_response", "timestamp", "request_id", "object", "line"),)
+
+
 def in_survival_order(exchanges: pl.DataFrame) -> pl.DataFrame:
     """Sort by who survives among those that say the same: the first does.
 
@@ -96,11 +99,7 @@ def in_survival_order(exchanges: pl.DataFrame) -> pl.DataFrame:
     """
     return exchanges.sort(
         pl.col("label").is_not_null(),
-        "has_good_response",
-        "timestamp",
-        "request_id",
-        "object",
-        "line",
+        *_SURVIVAL_COLUMNS[1:],
         descending=[True, True, True, False, False, False],
         nulls_last=True,
     )
@@ -108,10 +107,19 @@ def in_survival_order(exchanges: pl.DataFrame) -> pl.DataFrame:
 
 def survival_ranks(prompts: pl.DataFrame) -> NDArray[np.int64]:
     """Return the place of each prompt in the survival order, from 0 for the first survivor."""
-    order = in_survival_order(prompts.with_row_index("row"))["row"].to_numpy()
+    order = in_survival_order(_number(prompts))["row"].to_numpy()
     ranks = np.empty(prompts.height, np.int64)
     ranks[order] = np.arange(prompts.height)
     return ranks
+
+
+def _number(prompts: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns that decide who survives, and the number of each `row`.
+
+    Only these are sorted: all columns of many prompts take hundreds of megabytes.
+    """
+    row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
+    return prompts.select(row, "prompt_digest", *_SURVIVAL_COLUMNS)
 
 
 def drop_exact_duplicates(exchanges: pl.DataFrame) -> FilterResult:
@@ -119,16 +127,21 @@ def drop_exact_duplicates(exchanges: pl.DataFrame) -> FilterResult:
 
     Kept rows gain `duplicates` (u32, itself not counted). Rejected rows name their `survivor`.
     """
-    ranks = in_survival_order(exchanges).with_columns(
-        survivor=pl.col("request_id").first().over("prompt_digest"),
-        nth=pl.int_range(pl.len()).over("prompt_digest"),
-        duplicates=(pl.len().over("prompt_digest") - 1).cast(pl.UInt32),
+    ranks = (
+        in_survival_order(_number(exchanges))
+        .select(
+            "row",
+            survivor=pl.col("request_id").first().over("prompt_digest"),
+            is_first=pl.int_range(pl.len()).over("prompt_digest") == 0,
+            duplicates=(pl.len().over("prompt_digest") - 1).cast(pl.UInt32),
+        )
+        .sort("row")
     )
-    is_first = pl.col("nth") == 0
+    is_first = ranks["is_first"]
     return FilterResult(
-        kept=ranks.filter(is_first).drop("nth", "survivor").sort("object", "line"),
-        rejected=ranks.filter(~is_first)
-        .drop("nth", "duplicates")
+        kept=exchanges.with_columns(ranks["duplicates"]).filter(is_first).sort("object", "line"),
+        rejected=exchanges.with_columns(ranks["survivor"])
+        .filter(~is_first)
         .with_columns(reason=pl.lit(Reason.CURATE_EXACT_DUPLICATE.value))
         .sort("object", "line"),
     )
@@ -141,24 +154,25 @@ def drop_near_duplicates(prompts: pl.DataFrame, near: pl.DataFrame) -> FilterRes
     `prompts`, which `drop_exact_duplicates` kept. Rejected rows name their `survivor`, and in
     `detail` how similar the two are.
     """
-    numbered_rows = prompts.with_row_index("row")
-    names = numbered_rows.select(survivor="row", survivor_id="request_id")
-    matches = numbered_rows.join(
+    numbers = prompts.select("request_id", "duplicates").with_row_index("row")
+    names = numbers.select(survivor="row", survivor_id="request_id")
+    matches = numbers.join(
         near.join(names, on="survivor"), on="row", how="left", maintain_order="left"
     )
-    is_lost = (pl.col("row") != pl.col("survivor")).fill_null(value=False)
-    dropped_rows = matches.filter(is_lost)
-    gains = dropped_rows.group_by(row="survivor").agg(gains=(pl.col("duplicates") + 1).sum())
-    kept = matches.filter(~is_lost).join(gains, on="row", how="left", maintain_order="left")
+    is_other = (pl.col("row") != pl.col("survivor")).fill_null(value=False)
+    is_lost = matches.select(is_other).to_series()
+    losses = matches.filter(is_lost)
+    gains = losses.group_by(row="survivor").agg(gains=(pl.col("duplicates") + 1).sum())
     total = (pl.col("duplicates") + pl.col("gains").fill_null(0)).cast(pl.UInt32)
+    totals = matches.join(gains, on="row", how="left", maintain_order="left").select(total)
     # Rounded down: prompts that differ must not be reported as 100 % the same.
     percent = pl.format("{} %", (pl.col("similarity") * 100).floor().cast(pl.Int64))
+    details = losses.select(
+        reason=pl.lit(Reason.CURATE_NEAR_DUPLICATE.value),
+        survivor="survivor_id",
+        detail=pl.format("{} of their 5-word shingles are the same", percent),
+    )
     return FilterResult(
-        kept=kept.with_columns(duplicates=total).select(prompts.columns).sort("object", "line"),
-        rejected=dropped_rows.select(
-            *(name for name in prompts.columns if name != "duplicates"),
-            reason=pl.lit(Reason.CURATE_NEAR_DUPLICATE.value),
-            survivor="survivor_id",
-            detail=pl.format("{} of their 5-word shingles are the same", percent),
-        ).sort("object", "line"),
+        kept=prompts.with_columns(totals.to_series()).filter(~is_lost).sort("object", "line"),
+        rejected=prompts.filter(is_lost).drop("duplicates").hstack(details).sort("object", "line"),
     )
