@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
+from unittest.mock import patch
 
 import msgspec
 
@@ -39,7 +40,8 @@ def build_release(recipe: Path) -> tuple[dict[str, float], list[bytes]]:
         seconds[name] = process_time() - start
         return result
 
-    with open_context(recipe) as context:
+    # Lines are written in this process, as where there is one processor.
+    with open_context(recipe) as context, patch("os.cpu_count", lambda: 1):
         release = build(context, run_stage)
     files = [release.file(f"{side}.jsonl") for side in ("train", "validation")]
     return seconds, [line for file in files for line in file.read_bytes().splitlines()]
