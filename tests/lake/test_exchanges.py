@@ -44,13 +44,16 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path, [])
 
 
-@pytest.fixture
-def files(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> ExchangeFiles:
+@pytest.fixture(params=[exchanges.MAX_AHEAD_BYTES, 0])
+def files(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> ExchangeFiles:
     """Exchanges 0 to 11 in three parts, each with its number as its response and its dialect.
 
     Each is followed by a row that is not an exchange of this build.
     """
     monkeypatch.setattr(exchanges, "BATCH_ROWS", 2)
+    monkeypatch.setattr(exchanges, "MAX_AHEAD_BYTES", request.param)
     result, first = ExchangeFiles(files=folder), 0
     for part, groups in enumerate(SIZES):
         path = folder.open(part)
