@@ -73,4 +73,4 @@ def test_objects_under_hostile_keys_are_read_and_run_nothing(
         assert f"{number}/" in page.read_text()
     faults = {name: active_nodes(page.read_text()) for name, page in pages.items()}
     assert {name: each for name, each in faults.items() if each} == {}
-    assert list(tmp_path.rglob("*outside*")) == list(tmp_path.parent.glob("*outside*")) == []
+    assert list(tmp_path.rglob("outside*")) == list(tmp_path.parent.glob("outside*")) == []

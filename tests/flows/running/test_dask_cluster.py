@@ -22,6 +22,7 @@ from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.running import dask_cluster
 from bedrock_sluice.flows.running.dask_cluster import DaskCluster, open_cluster
 from bedrock_sluice.flows.running.runner import ReportProgress, StageRunner, run_directly
+from bedrock_sluice.flows.stages import derive
 from bedrock_sluice.lake.logs import landed
 from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.lake.stores.opening import open_store
@@ -158,6 +159,7 @@ def test_tasks_of_a_worker_that_is_killed_are_run_by_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(landed, "MAX_BATCH_OBJECTS", 1)  # each object is a task of its own
+    monkeypatch.setattr(derive, "MAX_RUN_PARTS", 1)
     killer = Killer(two_workers, stage)
     by_the_other = release_id(in_s3, f"dask://{address_of(two_workers)}", killer)
     assert killer.lost_tasks
