@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 import polars as pl
+import pyarrow as pa
 
 from bedrock_sluice.flows.running.executor import in_order
 from bedrock_sluice.lake.exchanges import (
@@ -16,6 +18,8 @@ from bedrock_sluice.lake.exchanges import (
     read_rows,
 )
 from bedrock_sluice.transforms.errors import TransientError
+
+PIECE_BYTES = 16 << 20  # of texts that are worked on at once, and one batch more
 
 Result = TypeVar("Result")
 
@@ -34,7 +38,9 @@ def map_exchanges(
     columns: Sequence[str],
     work: Callable[[pl.DataFrame], Result],
 ) -> list[Result]:
-    """Do `work` on rows about exchanges, some at a time, in ascending order of `exchange`.
+    """Do `work` on rows about exchanges, in ascending order of `exchange`, in pieces.
+
+    Pieces are bounded in rows and bytes.
 
     `work` is given the rows with these columns of `DERIVED`, texts too. It may run in another
     process: it is a function of a module, or a `partial` of one, and what it returns can be sent.
@@ -46,11 +52,11 @@ def map_exchanges(
     def do_all() -> list[Result]:
         tasks = list(_tasks(files, rows.sort("exchange")))
         size = sum(file_size(file.path) for task in tasks for file in task.files)
-        return list(in_order(partial(_do, work, columns), tasks, size))
+        return list(chain.from_iterable(in_order(partial(_do, work, columns), tasks, size)))
 
     try:
         return do_all()
-    except TransientError:  # a worker could not read a file
+    except TransientError:  # a worker could not read a file, or died
         files.repair_all(columns)
         return do_all()
 
@@ -70,10 +76,24 @@ def _tasks(files: ExchangeFiles, rows: pl.DataFrame) -> Iterator[ExchangeTask]:
 
 def _do(
     work: Callable[[pl.DataFrame], Result], columns: Sequence[str], task: ExchangeTask
-) -> Result:
-    batches = [
-        pl.DataFrame(batch)
-        for file in task.files
-        for batch in read_rows(file.path, columns, file.rows)
-    ]
-    return work(pl.concat([task.rows, pl.concat(batches)], how="horizontal"))
+) -> list[Result]:
+    results, start = list[Result](), 0
+    for texts in _pieces(task, columns):
+        rows = task.rows.slice(start, texts.height)
+        results.append(work(pl.concat([rows, texts], how="horizontal")))
+        start += texts.height
+        del texts  # the next ones are read without them
+    return results
+
+
+def _pieces(task: ExchangeTask, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    batches, size = list[pa.RecordBatch](), 0
+    for file in task.files:
+        for batch in read_rows(file.path, columns, file.rows):
+            batches.append(batch)
+            size += batch.nbytes
+            if size >= PIECE_BYTES:
+                yield pl.DataFrame(pa.Table.from_batches(batches))
+                batches, size = [], 0
+    if batches:
+        yield pl.DataFrame(pa.Table.from_batches(batches))

@@ -87,7 +87,7 @@ def drop_evaluated(prompts: pl.DataFrame) -> FilterResult:
     return FilterResult(result.kept, result.rejected.with_columns(detail=pl.col("overlap")))
 
 
-_SURVIVAL_COLUMNS = (*("label", "has_good_response", "timestamp", "request_id", "object", "line"),)
+_SURVIVAL_ORDER = ("has_good_response", "timestamp", "request_id", "object", "line")
 
 
 def in_survival_order(exchanges: pl.DataFrame) -> pl.DataFrame:
@@ -99,7 +99,7 @@ def in_survival_order(exchanges: pl.DataFrame) -> pl.DataFrame:
     """
     return exchanges.sort(
         pl.col("label").is_not_null(),
-        *_SURVIVAL_COLUMNS[1:],
+        *_SURVIVAL_ORDER,
         descending=[True, True, True, False, False, False],
         nulls_last=True,
     )
@@ -107,19 +107,19 @@ def in_survival_order(exchanges: pl.DataFrame) -> pl.DataFrame:
 
 def survival_ranks(prompts: pl.DataFrame) -> NDArray[np.int64]:
     """Return the place of each prompt in the survival order, from 0 for the first survivor."""
-    order = in_survival_order(_number(prompts))["row"].to_numpy()
+    order = in_survival_order(_survival_keys(prompts))["row"].to_numpy()
     ranks = np.empty(prompts.height, np.int64)
     ranks[order] = np.arange(prompts.height)
     return ranks
 
 
-def _number(prompts: pl.DataFrame) -> pl.DataFrame:
+def _survival_keys(prompts: pl.DataFrame) -> pl.DataFrame:
     """Return the columns that decide who survives, and the number of each `row`.
 
     Only these are sorted: all columns of many prompts take hundreds of megabytes.
     """
     row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
-    return prompts.select(row, "prompt_digest", *_SURVIVAL_COLUMNS)
+    return prompts.select(row, "prompt_digest", "label", *_SURVIVAL_ORDER)
 
 
 def drop_exact_duplicates(exchanges: pl.DataFrame) -> FilterResult:
@@ -128,7 +128,7 @@ def drop_exact_duplicates(exchanges: pl.DataFrame) -> FilterResult:
     Kept rows gain `duplicates` (u32, itself not counted). Rejected rows name their `survivor`.
     """
     ranks = (
-        in_survival_order(_number(exchanges))
+        in_survival_order(_survival_keys(exchanges))
         .select(
             "row",
             survivor=pl.col("request_id").first().over("prompt_digest"),

@@ -66,6 +66,15 @@ def test_each_row_is_given_once_with_its_text(
     assert run(folder, []) == []
 
 
+def test_large_texts_are_worked_on_in_pieces(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange_work, "PIECE_BYTES", 1)
+    pieces = run(folder, [0, 1, 4, 5, 6, 9])
+    assert [piece["response"].to_list() for piece in pieces] == [["0", "1"], ["4", "5", "6"], ["9"]]
+    assert pl.concat(pieces)["name"].to_list() == [f"row {n}" for n in (0, 1, 4, 5, 6, 9)]
+
+
 def test_a_part_that_goes_is_computed_anew(folder: Folder) -> None:
     folder.open(2).unlink()
     assert pl.concat(run(folder, [1, 9, 18]))["response"].to_list() == ["1", "9", "18"]
