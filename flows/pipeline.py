@@ -35,7 +35,7 @@ from bedrock_sluice.transforms.review.slices import count_slices
 class Prepared:
     """The lines of a build before the gate, and what its release has to state about them."""
 
-    records: pl.DataFrame
+    record_count: int
     exchanges: pl.DataFrame
     lines: pl.DataFrame
     candidate_responses: pl.DataFrame
@@ -61,6 +61,8 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
     # One statement finds unreadable records and those not selected; they are booked apart.
     readable = ledger.enter("pull", records.height, partition(records, UNREADABLE))
     selection = ledger.enter("select", readable.height, partition(readable))
+    record_ids = records["request_id"]
+    del records, readable  # the most rows of a build, and the ledger has their fates
 
     rights = None
     if section := context.recipe.rights:
@@ -76,9 +78,11 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
 
     curation = run_stage("curate", lambda _: curate(context, exchanges))
     prompts = ledger.enter("curate", exchanges.height, curation.result)
-    candidates, ids = curation.candidate_responses, records["request_id"]
+    candidates = curation.candidate_responses
 
-    answers = run_stage("answer", lambda _: answer(context, prompts, exchanges, candidates, ids))
+    answers = run_stage(
+        "answer", lambda _: answer(context, prompts, exchanges, candidates, record_ids)
+    )
     with_answers = ledger.enter("answer", prompts.height, answers.result)
 
     earlier = run_stage("history", lambda _: earlier_releases(context, curation.trained_before))
@@ -104,7 +108,7 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
         answers=replace(answers.facts, lines_with_instruction=int(lines["is_instructed"].sum())),
         rights=rights.facts_of(lines) if rights else None,
     )
-    return Prepared(records, exchanges, lines, candidates, ledger, facts, earlier)
+    return Prepared(len(record_ids), exchanges, lines, candidates, ledger, facts, earlier)
 
 
 def build(context: BuildContext, run_stage: StageRunner = run_directly) -> Release:
@@ -155,7 +159,7 @@ def _check(context: BuildContext, run_stage: StageRunner) -> tuple[Outcome, Spli
     gate_result = run_stage("gate", lambda _: gate(context, subject))
 
     fates = ledger.close(lines)
-    conserve("release", preparation.records.height, lines.height, fates.height - lines.height)
+    conserve("release", preparation.record_count, lines.height, fates.height - lines.height)
     outcome = Outcome(
         lines=lines,
         fates=fates,

@@ -4,11 +4,12 @@ Two kinds: files of Parquet (`LANDED`, `EXCHANGES`) have Arrow schemas; frames i
 `Table`, which `fates.Ledger` checks when a stage hands one on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -271,3 +272,30 @@ def _body_digest(
         return None
     content = f"{input_body or ''}\0{output_body or ''}".encode()
     return blake2b(content, digest_size=BODY_DIGEST_BYTES).hexdigest()
+
+
+def compact(frame: pl.DataFrame, *, in_runs: Collection[str] = ()) -> pl.DataFrame:
+    """Return an equal frame that holds no memory beside that of its rows.
+
+    In polars, a few rows of a column of text hold the texts of all rows that it was made of; and a
+    column from Arrow holds all columns that came with it. In the columns `in_runs`, a text that is
+    that of the row before takes hardly any memory: the key of a log object has a hundred bytes, and
+    stands beside each of its records.
+    """
+    return pl.DataFrame(
+        [_share(each) if each.name in in_runs else _copy(each) for each in frame.get_columns()]
+    )
+
+
+def _copy(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String or column.dtype.is_nested():
+        # The oldest form has no views into the texts of other columns.
+        array = column.to_arrow(compat_level=pl.CompatLevel.oldest())
+        return pl.Series(column.name, array, column.dtype)
+    return column.gather(np.arange(len(column)))
+
+
+def _share(texts: pl.Series) -> pl.Series:
+    runs = texts.rle()
+    values, lengths = _copy(runs.struct.field("value")), runs.struct.field("len").to_numpy()
+    return values.gather(np.repeat(np.arange(len(values)), lengths)).alias(texts.name)

@@ -40,6 +40,10 @@ from bedrock_sluice.transforms.privacy.kinds import KINDS
 from bedrock_sluice.transforms.settings import select_trusted_sources
 from bedrock_sluice.transforms.split import name_roots
 
+_CANDIDATE_COLUMNS = (
+    *("exchange", "request_id", "timestamp", "model_id", "request_metadata", "prompt_digest"),
+    *("has_good_response", "is_unlisted_response"),
+)
 _REJECTED = ["object", "line", "request_id", "reason", "survivor", "detail"]
 
 
@@ -96,7 +100,7 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
             drop_bursts(filters.kept, labelled_ids, max_burst=most, burst_minutes=minutes)
         )
     # After bursts are dropped: of each burst, only the first record's response counts.
-    candidate_responses = filters.kept.filter(
+    candidate_responses = filters.kept.select(_CANDIDATE_COLUMNS).filter(
         pl.col("has_good_response") | pl.col("is_unlisted_response")
     )
     filters.pass_on(drop_exact_duplicates(filters.kept))

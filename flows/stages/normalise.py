@@ -17,7 +17,7 @@ from bedrock_sluice.lake.logs.landed_window import LandedWindow
 from bedrock_sluice.transforms.curate.derived_rows import DERIVED
 from bedrock_sluice.transforms.fates import FilterResult
 from bedrock_sluice.transforms.readers.normalise import READ_COLUMNS
-from bedrock_sluice.transforms.tables import EXCHANGES, RECORD_KEY, TEXT_COLUMNS
+from bedrock_sluice.transforms.tables import EXCHANGES, RECORD_KEY, TEXT_COLUMNS, compact
 
 _LANDED_COLUMNS = [name for name in EXCHANGES.names if name not in READ_COLUMNS]
 _PLACE = ("part", "row", "row_of_day")
@@ -85,8 +85,7 @@ def read_day(task: DayTask) -> pl.DataFrame:
     rows = rows.with_columns(pl.col("row_of_day").cast(pl.Int64))
     columns = pl.DataFrame(read_columns(day_file.path, _DERIVED_COLUMNS))
     selection = pl.concat([rows, columns[rows["row_of_day"]]], how="horizontal")
-    # In polars, a few rows of a column of text hold the texts of all; in Arrow, only their own.
-    return pl.DataFrame(selection.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    return compact(selection, in_runs=["object"])
 
 
 def _number_rows(numbers: Sequence[int], day_file: CompactedDay) -> pl.DataFrame:

@@ -58,6 +58,7 @@ from bedrock_sluice.transforms.release_content import (
 from bedrock_sluice.transforms.review.slices import mask_slices
 from bedrock_sluice.transforms.split import TRAIN, VALIDATION
 
+ROW_GROUP_ROWS = 1 << 20  # of files of a release
 OPEN_DATE = "0000-00-00"  # of logs that do not lie in folders by the hour
 LIBRARIES = (
     *("duckdb", "great-expectations", "jinja2", "jmespath", "jsonschema", "msgspec", "numpy"),
@@ -205,8 +206,16 @@ def _write(context: BuildContext, outcome: Outcome) -> dict[str, Path]:
     if outcome.scores is not None:
         tables[SCORES] = scores_of(outcome.scores, lines)
     for name, frame in tables.items():
-        pq.write_table(frame.to_arrow(), context.work / name, compression="zstd")
+        _write_parquet(frame, context.work / name)
     return {name: context.work / name for name in (*texts, *tables)}
+
+
+def _write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Write a frame, a row group at a time: in Arrow, it takes several times the memory."""
+    schema = frame.clear().to_arrow().schema
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for start in range(0, max(1, frame.height), ROW_GROUP_ROWS):
+            writer.write_table(frame.slice(start, ROW_GROUP_ROWS).to_arrow())
 
 
 def _slices(recipe: Recipe, slices: pl.DataFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from bedrock_sluice.sql import statement
 from bedrock_sluice.transforms.metadata_filter import describe, parse_filter
 from bedrock_sluice.transforms.privacy.detection import mask_personal_data
 from bedrock_sluice.transforms.rights.tombstones import mark_forgotten
+from bedrock_sluice.transforms.tables import compact
 
 MAX_TAG_KEYS = 20  # that a report lists
 _TAG_COLUMNS = ("reason", "timestamp", "request_metadata")
@@ -38,7 +39,7 @@ def select(context: BuildContext) -> pl.DataFrame:
         failures, default=None, return_dtype=pl.String
     )
     records = records.with_columns(pl.coalesce("detail", failed_clause)).drop("failed_clause")
-    return mark_forgotten(records, context.forgotten_digests)
+    return mark_forgotten(compact(records, in_runs=["object"]), context.forgotten_digests)
 
 
 def tag_coverage(context: BuildContext) -> dict[str | None, int]:

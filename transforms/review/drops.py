@@ -43,11 +43,11 @@ class Cluster(msgspec.Struct, frozen=True):
 
 def count_reasons(fates: pl.DataFrame) -> list[ReasonFacts]:
     """Count the reasons of `FATES`, the most frequent first."""
-    record = pl.coalesce("request_id", pl.format("{} line {}", "object", "line"))
+    examples = pl.struct("request_id", "object", "line").head(MAX_EXAMPLES)
     rows = (
         fates.filter(pl.col("reason").is_not_null())
         .group_by("reason", maintain_order=True)
-        .agg(pl.col("stage").first(), records=pl.len(), examples=record.head(MAX_EXAMPLES))
+        .agg(pl.col("stage").first(), records=pl.len(), examples=examples)
         .sort("records", "reason", descending=[True, False])
     )
     messages = {reason.value: reason.message for reason in Reason}
@@ -58,7 +58,10 @@ def count_reasons(fates: pl.DataFrame) -> list[ReasonFacts]:
             stage=row["stage"] or row["reason"].partition("_")[0],
             records=row["records"],
             share=row["records"] / fates.height,
-            examples=row["examples"],
+            examples=[
+                each["request_id"] or f"{each['object']} line {each['line']}"
+                for each in row["examples"]
+            ],
         )
         for row in rows.iter_rows(named=True)
     ]
