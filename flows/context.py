@@ -24,6 +24,7 @@ from bedrock_sluice.lake.logs.source import Source, open_source
 from bedrock_sluice.lake.reviews import StoredReview, read_reviews
 from bedrock_sluice.lake.stores.opening import open_store
 from bedrock_sluice.lake.stores.store import Store
+from bedrock_sluice.lake.texts import LazyTexts
 from bedrock_sluice.lake.tombstones import read_digests
 from bedrock_sluice.rewards.conformance.profile import Profile
 from bedrock_sluice.rewards.corrections import decide_by_template
@@ -180,6 +181,11 @@ class BuildContext:
     def exchanges(self) -> ExchangeFiles:
         """The exchanges of this build, once the stage `normalise` has found them."""
         return ExchangeFiles()
+
+    @cached_property
+    def texts(self) -> dict[str, LazyTexts]:
+        """The texts of exchanges that stages compared, by scope; see `features.compare_texts`."""
+        return {}
 
 
 def _describe_days(days: Sequence[date]) -> str:

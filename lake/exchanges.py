@@ -88,6 +88,10 @@ class ExchangeFiles:
     parts: list[ExchangePart] = field(default_factory=list)
     files: PartFiles = field(default_factory=_NoFiles)
 
+    def count(self) -> int:
+        """Return how many exchanges there are."""
+        return sum(len(part.rows) for part in self.parts)
+
     def read(self, columns: Sequence[str], exchanges: pl.Series) -> Iterator[pl.DataFrame]:
         """Read columns (`DERIVED`) of the exchanges with these numbers, by number, in pieces.
 

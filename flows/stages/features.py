@@ -53,8 +53,8 @@ def add_features(context: BuildContext, prompts: pl.DataFrame) -> pl.DataFrame:
 def compare_texts(context: BuildContext, exchanges: pl.Series, scope: str) -> ComparedTexts:
     """Return the sketches of prompts, and a way to fetch their texts.
 
-    Rows are those of the exchanges in ascending order. A text is read when it is first fetched:
-    most of them never are.
+    Rows are those of the exchanges in ascending order. A text is read when a stage first fetches
+    it: most of them never are.
     """
     column, numbers = f"{scope}_sketch", exchanges.sort()
     sketches, start = _empty_sketches(context.work, len(exchanges)), 0
@@ -62,12 +62,20 @@ def compare_texts(context: BuildContext, exchanges: pl.Series, scope: str) -> Co
         sketches[start : start + piece.height] = read_sketches(piece[column])
         start += piece.height
 
-    def read(rows: Rows) -> Iterator[pl.Series]:
-        for piece in context.exchanges.read(("messages",), numbers.gather(rows)):
+    if scope not in context.texts:
+        context.texts[scope] = _lazy_texts(context, scope)
+    texts, places = context.texts[scope], numbers.cast(pl.Int64).to_numpy()
+    return ComparedTexts(sketches, lambda rows: texts.fetch(places[rows]))
+
+
+def _lazy_texts(context: BuildContext, scope: str) -> LazyTexts:
+    """The texts of all exchanges, by number."""
+
+    def read(exchanges: Rows) -> Iterator[pl.Series]:
+        for piece in context.exchanges.read(("messages",), pl.Series(exchanges)):
             yield compared_texts(piece["messages"], scope)
 
-    texts = LazyTexts(Path(mkdtemp(dir=context.work)), len(numbers), read)
-    return ComparedTexts(sketches, texts.fetch)
+    return LazyTexts(Path(mkdtemp(dir=context.work)), context.exchanges.count(), read)
 
 
 def _empty_sketches(folder: Path, number: int) -> Sketches:

@@ -32,6 +32,7 @@ MIN_PASSAGE_WORDS = 3  # on end; fewer are an edit, and no question
 MOSTLY = 0.5  # of the texts of a template have a passage of their own; and less of their words
 MAX_WHOLE_GROUP = 32  # texts that share a word, all pairs of which are looked at
 MAX_SAMPLED = 2_000  # texts that tell what is common
+SAMPLE_RUN = 16  # of them on end: they lie in one file, and are read together
 
 Rows = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
@@ -66,7 +67,7 @@ def count_common(rows: Rows, fetch: Fetch, share: float, least: int = 1) -> Comm
     Shingles count as common that more than a `share` of the texts have, and `least` of them.
     `fetch` gives the texts of ascending rows, at most `CHUNK_TEXTS` at once.
     """
-    sample = rows[:: max(1, -(-len(rows) // MAX_SAMPLED))]
+    sample = _sample(rows)
     shingles, spoken = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
     for _, batch in _batches(sample, fetch):
         for chunk in chunks(batch):
@@ -78,6 +79,13 @@ def count_common(rows: Rows, fetch: Fetch, share: float, least: int = 1) -> Comm
     is_common = (counts > share * len(sample)) & (counts >= least)
     word_hashes, holders = np.unique(np.concatenate(spoken), return_counts=True)
     return Common(hashes[is_common], word_hashes, holders, max(1, len(sample)))
+
+
+def _sample(rows: Rows) -> Rows:
+    if len(rows) <= MAX_SAMPLED:
+        return rows
+    starts = np.linspace(0, len(rows) - SAMPLE_RUN, MAX_SAMPLED // SAMPLE_RUN).astype(np.int64)
+    return rows[ranges(starts, np.full(len(starts), SAMPLE_RUN))]
 
 
 def _distinct(hashes: Hashes, starts: NDArray[np.int64]) -> list[Hashes]:

@@ -235,8 +235,9 @@ def test_a_very_long_text_is_compared() -> None:
 
 
 def test_only_texts_of_candidates_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And a sample of all, which tells what many have in common."""
-    monkeypatch.setattr(boilerplate, "MAX_SAMPLED", 2)
+    """And a sample of all, which tells what many have in common: rows that lie together."""
+    monkeypatch.setattr(boilerplate, "MAX_SAMPLED", 4)
+    monkeypatch.setattr(boilerplate, "SAMPLE_RUN", 2)
     texts = [alter(n, [n], "same" if n in {3, 8} else f"f{n}") for n in range(12)]
     fetched_rows: list[int] = []
 
@@ -245,7 +246,7 @@ def test_only_texts_of_candidates_are_fetched(monkeypatch: pytest.MonkeyPatch) -
         return pl.Series(texts).gather(rows)
 
     similar_pairs(sketch(pl.Series(texts)), fetch, np.arange(12), 0.8)
-    assert fetched_rows == [3, 8, 0, 6]
+    assert fetched_rows == [3, 8, 0, 1, 10, 11]
 
 
 def test_verification_is_exact_at_the_threshold() -> None:
