@@ -1,7 +1,8 @@
 """Comparison of two releases: what a reviewer of the newer one has to know."""
 
 from collections.abc import Callable
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 
 import msgspec
 import polars as pl
@@ -27,11 +28,25 @@ def compare_releases(
     Raises:
         IntegrityError: a file of one of them is missing or was changed.
     """
+    digests = before.manifest.digest, after.manifest.digest
+    return _compare(_Pair(digests, (before, after)), has_words)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two releases; their digests stand for all that is compared."""
+
+    digests: tuple[str, str]
+    releases: tuple[ReleaseFiles, ReleaseFiles] = field(compare=False)
+
+
+@lru_cache(maxsize=1)  # a build shows what its report has just compared
+def _compare(pair: _Pair, has_words: bool) -> Comparison:
     read_line = cache(_read_line)  # most lines are in both
-    lines = [_read_lines(release, read_line) for release in (before, after)]
+    lines = [_read_lines(release, read_line) for release in pair.releases]
     fates = [
         pl.read_parquet(release.file("fates.parquet"), columns=["request_id", "reason"], glob=False)
-        for release in (before, after)
+        for release in pair.releases
     ]
     return compare(*lines, *fates, has_words=has_words)
 
@@ -46,7 +61,7 @@ def compare_with_parent(release: ReleaseView) -> Comparison | None:
         return None
     try:
         before = open_release(f"{release.lake.uri}/releases/{release.manifest.name}/{parent}")
-        return compare_releases(before, release)
+        return compare_releases(before, release, has_words=True)  # as reports do
     except SluiceError:
         return None
 

@@ -68,7 +68,8 @@ def _near_links(
     sketches, fetch_new = compare_texts(context, ordered_prompts["exchange"], "turns")
     first = ordered_prompts.height
     # Most lines of earlier releases are asked again: what is near them is near the prompt, too.
-    asked_again = _identities(ordered_prompts, sketches)
+    has_root = ordered_prompts["root"].is_in(earlier_lines["root"].implode())
+    asked_again = _identities(ordered_prompts.filter(has_root), sketches[has_root.to_numpy()])
     earlier = _identities(earlier_lines, marks.sketches).with_row_index("row")
     earlier_rows = earlier.join(asked_again, on=asked_again.columns, how="anti")["row"].sort()
 
