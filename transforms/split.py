@@ -13,11 +13,13 @@ and the tie to the root of train is cut: none changes its side. What the two say
 of train, line by line (see `leaking`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from hashlib import blake2b
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from bedrock_sluice.transforms.components import label_components
 from bedrock_sluice.transforms.fates import FilterResult
@@ -31,8 +33,7 @@ SIDES = pl.Schema({"root": pl.String, "split": pl.String})
 """One row per root that had a line in an earlier release, and the side of that line."""
 
 ROOT_BYTES = 16
-_DRAWN = {"is_drawn": pl.Boolean}
-_HALF_BITS = 64
+_DIGEST_BYTES = 16  # of two numbers
 
 
 def name_roots(
@@ -138,8 +139,8 @@ def _sides(
         group=pl.col("root").min().over("component"),
     )
     groups = with_groups["group"].unique()
-    is_drawn = [_two_numbers(salt, group)[0] < validation for group in groups]
-    by_hash = pl.DataFrame({"group": groups, "is_drawn": is_drawn}, schema_overrides=_DRAWN)
+    is_drawn = _two_numbers(salt, groups)[:, 0] < validation
+    by_hash = pl.DataFrame({"group": groups, "is_drawn": is_drawn})
     is_validation = pl.col("is_held") | (~pl.col("was_trained") & pl.col("is_drawn"))
     side = pl.when(is_validation).then(pl.lit(VALIDATION)).otherwise(pl.lit(TRAIN))
     return with_groups.join(by_hash, on="group").select("root", "group", split=side)
@@ -153,17 +154,13 @@ def in_stable_order(prompts: pl.DataFrame, salt: str, purpose: str = "") -> pl.D
     """
     digests = prompts["prompt_digest"].unique()
     start = f"{purpose}\0" if purpose else ""
-    numbers = [_two_numbers(salt, f"{start}{digest}")[1] for digest in digests]
-    order = pl.Series(numbers, dtype=pl.Float64)
+    order = pl.Series(_two_numbers(salt, (f"{start}{digest}" for digest in digests))[:, 1])
     position = pl.col("prompt_digest").replace_strict(digests, order, return_dtype=pl.Float64)
     return prompts.with_columns(order=position).sort("order", "request_id")
 
 
-def _two_numbers(salt: str, text: str) -> tuple[float, float]:
-    """Two independent numbers in [0, 1), the same on every machine."""
-    digest = blake2b(text.encode(), key=salt.encode(), digest_size=2 * _HALF_BITS // 8).digest()
-    half = len(digest) // 2
-    return (
-        int.from_bytes(digest[:half]) / 2**_HALF_BITS,
-        int.from_bytes(digest[half:]) / 2**_HALF_BITS,
-    )
+def _two_numbers(salt: str, texts: Iterable[str]) -> NDArray[np.float64]:
+    """Two independent numbers in [0, 1) for each text, the same on every machine."""
+    keyed = partial(blake2b, key=salt.encode(), digest_size=_DIGEST_BYTES)
+    digests = b"".join([keyed(text.encode()).digest() for text in texts])
+    return np.frombuffer(digests, ">u8").reshape(-1, 2) / 2.0**64

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import numpy as np
 import polars as pl
 
 from bedrock_sluice.transforms.components import label_components
@@ -126,7 +125,9 @@ def _name_roots(turns: pl.DataFrame) -> pl.DataFrame:
     is_grown = pl.col("place").is_in(followed_links["place"].implode())
     names = trees.with_columns(tree=_components(nodes.height, followed_links))
     roots = names.sort(is_grown, "node").select("node", root=pl.col("node").first().over("tree"))
-    return roots.with_columns(root=pl.Series(np.char.mod("%016x", roots["root"].to_numpy())))
+    digits = roots["root"].to_numpy().astype(">u8").tobytes().hex()
+    hexes = [digits[start : start + 16] for start in range(0, len(digits), 16)]
+    return roots.with_columns(root=pl.Series(hexes, dtype=pl.String))
 
 
 def _growth(nodes: pl.DataFrame) -> pl.DataFrame:
