@@ -31,17 +31,20 @@ def apply_rules(frame: pl.DataFrame, rules: Sequence[tuple[Reason, pl.Expr]]) ->
         pl.lit(None, pl.String),
     )
     rows = frame.with_columns(reason=first)
-    return FilterResult(
-        kept=rows.filter(pl.col("reason").is_null()).drop("reason"),
-        rejected=rows.filter(pl.col("reason").is_not_null()),
-    )
+    result = _divide(rows, rows["reason"].is_not_null())
+    return FilterResult(result.kept.drop("reason"), result.rejected)
 
 
 def partition(rows: pl.DataFrame, reasons: Iterable[Reason] = Reason) -> FilterResult:
     """Divide rows that already have a `reason`, or null, by whether it is one of `reasons`."""
-    is_rejected = pl.col("reason").is_in([reason.value for reason in reasons])
-    is_rejected = is_rejected.fill_null(value=False)
-    return FilterResult(kept=rows.filter(~is_rejected), rejected=rows.filter(is_rejected))
+    is_rejected = rows["reason"].is_in([reason.value for reason in reasons])
+    return _divide(rows, is_rejected.fill_null(value=False))
+
+
+def _divide(rows: pl.DataFrame, is_rejected: pl.Series) -> FilterResult:
+    if not is_rejected.any():  # to filter copies all rows, and often none is rejected
+        return FilterResult(rows, rows.clear())
+    return FilterResult(rows.filter(~is_rejected), rows.filter(is_rejected))
 
 
 def rejected_fates(rejected: pl.DataFrame) -> pl.DataFrame:

@@ -17,6 +17,9 @@ from bedrock_sluice.transforms.split import in_stable_order
 LENGTH_BANDS = (("short", 256), ("medium", 1_024), ("long", 4_096), ("huge", None))
 """Bands of the estimated tokens of a prompt: their names, and what each stays under."""
 
+STRATUM_COLUMNS = ("model_id", "prompt_tokens", "request_metadata")
+"""What the values of strata are told from."""
+
 
 def stratum(name: str) -> pl.Expr:
     """The value of each prompt for `name`: `model_id` (without what an ARN has before it), `length`

@@ -106,8 +106,7 @@ def split(
     Rows are shuffled, and stable: their order depends on `salt` and each prompt alone.
     """
     sides = _sides(prompts["root"], links, earlier, validation, salt)
-    with_sides = in_stable_order(prompts, salt).join(sides, on="root", how="left")
-    return with_sides.sort("order", "request_id").drop("order")
+    return in_stable_order(prompts.join(sides, on="root", how="left"), salt).drop("order")
 
 
 def evict(prompts: pl.DataFrame, is_evicted: pl.Series) -> FilterResult:
@@ -161,6 +160,6 @@ def in_stable_order(prompts: pl.DataFrame, salt: str, purpose: str = "") -> pl.D
 
 def _two_numbers(salt: str, texts: Iterable[str]) -> NDArray[np.float64]:
     """Two independent numbers in [0, 1) for each text, the same on every machine."""
-    keyed = partial(blake2b, key=salt.encode(), digest_size=_DIGEST_BYTES)
-    digests = b"".join([keyed(text.encode()).digest() for text in texts])
+    hash_text = partial(blake2b, key=salt.encode(), digest_size=_DIGEST_BYTES)
+    digests = b"".join([hash_text(text.encode()).digest() for text in texts])
     return np.frombuffer(digests, ">u8").reshape(-1, 2) / 2.0**64

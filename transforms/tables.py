@@ -4,7 +4,7 @@ Two kinds: files of Parquet (`LANDED`, `EXCHANGES`) have Arrow schemas; frames i
 `Table`, which `fates.Ledger` checks when a stage hands one on.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -274,16 +274,19 @@ def _body_digest(
     return blake2b(content, digest_size=BODY_DIGEST_BYTES).hexdigest()
 
 
-def compact(frame: pl.DataFrame, *, in_runs: Collection[str] = ()) -> pl.DataFrame:
+REPETITIVE = frozenset({"object", "model_id", "identity_arn"})
+"""Columns of long texts that many rows share."""
+
+
+def compact(frame: pl.DataFrame) -> pl.DataFrame:
     """Return an equal frame that holds no memory beside that of its rows.
 
     In polars, a few rows of a column of text hold the texts of all rows that it was made of; and a
-    column from Arrow holds all columns that came with it. In the columns `in_runs`, a text that is
-    that of the row before takes hardly any memory: the key of a log object has a hundred bytes, and
-    stands beside each of its records.
+    column from Arrow holds all columns that came with it. Of `REPETITIVE` columns, each text is
+    held only once: the key of a log object has a hundred bytes, and stands beside all its records.
     """
     return pl.DataFrame(
-        [_share(each) if each.name in in_runs else _copy(each) for each in frame.get_columns()]
+        [_share(each) if each.name in REPETITIVE else _copy(each) for each in frame.get_columns()]
     )
 
 
@@ -296,6 +299,6 @@ def _copy(column: pl.Series) -> pl.Series:
 
 
 def _share(texts: pl.Series) -> pl.Series:
-    runs = texts.rle()
-    values, lengths = _copy(runs.struct.field("value")), runs.struct.field("len").to_numpy()
-    return values.gather(np.repeat(np.arange(len(values)), lengths)).alias(texts.name)
+    values = texts.drop_nulls().unique()
+    codes = texts.cast(pl.Enum(values)).to_physical()
+    return _copy(values).gather(codes)

@@ -21,6 +21,7 @@ from bedrock_sluice.transforms.curate.conversations import (
     group_conversations,
     session_name,
 )
+from bedrock_sluice.transforms.curate.prompt_features import FEATURES
 from bedrock_sluice.transforms.curate.rules import (
     drop_evaluated,
     drop_exact_duplicates,
@@ -40,10 +41,11 @@ from bedrock_sluice.transforms.privacy.kinds import KINDS
 from bedrock_sluice.transforms.settings import select_trusted_sources
 from bedrock_sluice.transforms.split import name_roots
 
-_CANDIDATE_COLUMNS = (
-    *("exchange", "request_id", "timestamp", "model_id", "request_metadata", "prompt_digest"),
-    *("has_good_response", "is_unlisted_response"),
-)
+_LATER = ("model_id", "request_metadata")
+"""What no filter looks at, and costs memory in each: it is added again in the end."""
+
+_CANDIDATE_COLUMNS = ("exchange", "request_id", "timestamp", "prompt_digest", *_LATER)
+_RESPONSE_FLAGS = ("has_good_response", "is_unlisted_response")
 _REJECTED = ["object", "line", "request_id", "reason", "survivor", "detail"]
 
 
@@ -82,7 +84,7 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     options = context.recipe.curate
     with_flags = mark_unlisted_responses(context, with_response_flags(exchanges))
     with_label = with_labels(context, with_flags)
-    filters = Filters(_with_conversations(context, with_label))
+    filters = Filters(_with_conversations(context, with_label).drop(_LATER))
     filters.pass_on(
         drop_unteachable(
             filters.kept,
@@ -100,8 +102,9 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
             drop_bursts(filters.kept, labelled_ids, max_burst=most, burst_minutes=minutes)
         )
     # After bursts are dropped: of each burst, only the first record's response counts.
-    candidate_responses = filters.kept.select(_CANDIDATE_COLUMNS).filter(
-        pl.col("has_good_response") | pl.col("is_unlisted_response")
+    flags = filters.kept.select("exchange", *_RESPONSE_FLAGS)
+    candidate_responses = exchanges.select(_CANDIDATE_COLUMNS).join(
+        flags.filter(pl.any_horizontal(_RESPONSE_FLAGS)), on="exchange", maintain_order="left"
     )
     filters.pass_on(drop_exact_duplicates(filters.kept))
     is_clean = pl.all_horizontal(pl.col(kind) == 0 for kind in KINDS)
@@ -116,6 +119,7 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
     filters.pass_on(apply_rules(filters.kept, quality_rules(context.recipe.quality.limits())))
     filters.pass_on(drop_private(filters.kept, context.recipe.privacy.kinds_to("drop")))
     filters.pass_on(drop_evaluated(filters.kept))
+    filters.kept = filters.kept.drop(*FEATURES, "overlap")
     filters.pass_on(choose_turns(filters.kept, options.conversations, options.max_per_conversation))
     if options.near_duplicates:
         # Texts are fetched in ascending order of the rows, which is that of the exchanges.
@@ -133,7 +137,10 @@ def curate(context: BuildContext, exchanges: pl.DataFrame) -> Curated:
         filters.pass_on(drop_near_duplicates(filters.kept, survivors))
         label_conflicts = LabelConflicts(int(sizes.sum()), int(sizes.max(initial=0)))
     _cap(context, filters)
-    result = FilterResult(filters.kept, pl.concat(filters.rejected))
+    kept = filters.kept.join(
+        exchanges.select("exchange", *_LATER), on="exchange", how="left", maintain_order="left"
+    )
+    result = FilterResult(kept, pl.concat(filters.rejected))
     facts = _facts(measures, label_conflicts)
     trained_before = registry_facts(trained_prompts)
     return Curated(result, candidate_responses, facts, trained_before)

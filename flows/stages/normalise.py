@@ -1,6 +1,6 @@
 """The stage `normalise`: selected records to exchanges, which are rows of derived parts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from bedrock_sluice.lake.compacted import CompactedDay
 from bedrock_sluice.lake.exchanges import ExchangeFile, ExchangePart, read_columns
 from bedrock_sluice.lake.logs.landed_window import LandedWindow
 from bedrock_sluice.transforms.curate.derived_rows import DERIVED
-from bedrock_sluice.transforms.fates import FilterResult
+from bedrock_sluice.transforms.fates import FilterResult, partition
 from bedrock_sluice.transforms.readers.normalise import READ_COLUMNS
 from bedrock_sluice.transforms.tables import EXCHANGES, RECORD_KEY, TEXT_COLUMNS, compact
 
@@ -36,22 +36,22 @@ def normalise(
     keys = records.select(RECORD_KEY).join(parts, on="object")
     days = derive(context, frozenset(keys["part"].unique()), report_progress)
     tasks = [DayTask(context.landed, each, _of_parts(keys, each.numbers)) for each in days]
-    results = list(in_order(read_day, tasks, 0))
-    is_exchange = pl.col("reason").is_null()
-    rows_by_day = [result.filter(is_exchange) for result in results]
+    results = [partition(rows) for rows in in_order(read_day, tasks, 0)]
     context.exchanges.days = [
-        ExchangeFile(each.file.path, rows["row_of_day"].to_numpy())
-        for each, rows in zip(days, rows_by_day, strict=True)
+        ExchangeFile(each.file.path, result.kept["row_of_day"].to_numpy())
+        for each, result in zip(days, results, strict=True)
     ]
     context.exchanges.parts = [
         ExchangePart(number, rows["row"].to_numpy())
-        for each in rows_by_day
-        for (number,), rows in each.partition_by("part", as_dict=True).items()
+        for result in results
+        for (number,), rows in result.kept.select("part", "row")
+        .partition_by("part", as_dict=True)
+        .items()
     ]
-    rows = pl.concat([_no_rows(), *(each.drop(*_PLACE) for each in results)])
+    rejected = _concat_days(result.rejected for result in results)
     return FilterResult(
-        kept=rows.filter(is_exchange).with_row_index("exchange"),
-        rejected=rows.filter(~is_exchange).select(*RECORD_KEY, "request_id", "reason", "detail"),
+        kept=_concat_days(result.kept for result in results).with_row_index("exchange"),
+        rejected=rejected.select(*RECORD_KEY, "request_id", "reason", "detail"),
     )
 
 
@@ -85,7 +85,7 @@ def read_day(task: DayTask) -> pl.DataFrame:
     rows = rows.with_columns(pl.col("row_of_day").cast(pl.Int64))
     columns = pl.DataFrame(read_columns(day_file.path, _DERIVED_COLUMNS))
     selection = pl.concat([rows, columns[rows["row_of_day"]]], how="horizontal")
-    return compact(selection, in_runs=["object"])
+    return compact(selection)
 
 
 def _number_rows(numbers: Sequence[int], day_file: CompactedDay) -> pl.DataFrame:
@@ -96,8 +96,9 @@ def _number_rows(numbers: Sequence[int], day_file: CompactedDay) -> pl.DataFrame
     return pl.DataFrame({"part": parts, "row": np.concatenate(rows)})
 
 
-def _no_rows() -> pl.DataFrame:
-    """Return the columns of exchanges without rows: of a window none may be selected."""
+def _concat_days(days: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of all days, of which there may be none, without their place."""
     fields = [EXCHANGES.field(name) for name in _LANDED_COLUMNS]
     fields += [DERIVED.field(name) for name in _DERIVED_COLUMNS]
-    return pl.DataFrame(pa.schema(fields).empty_table())
+    no_rows = pl.DataFrame(pa.schema(fields).empty_table())
+    return pl.concat([no_rows, *(each.drop(*_PLACE) for each in days)])

@@ -39,7 +39,7 @@ def select(context: BuildContext) -> pl.DataFrame:
         failures, default=None, return_dtype=pl.String
     )
     records = records.with_columns(pl.coalesce("detail", failed_clause)).drop("failed_clause")
-    return mark_forgotten(compact(records, in_runs=["object"]), context.forgotten_digests)
+    return mark_forgotten(compact(records), context.forgotten_digests)
 
 
 def tag_coverage(context: BuildContext) -> dict[str | None, int]:

@@ -13,7 +13,7 @@ from bedrock_sluice.transforms.dedup.leakage import leaking
 from bedrock_sluice.transforms.dedup.line_marks import LineMarks
 from bedrock_sluice.transforms.dedup.near_duplicates import pairs_to_keep_together
 from bedrock_sluice.transforms.fates import FilterResult
-from bedrock_sluice.transforms.sampling import apply_line_quota
+from bedrock_sluice.transforms.sampling import STRATUM_COLUMNS, apply_line_quota
 from bedrock_sluice.transforms.split import (
     LINKS,
     VALIDATION,
@@ -23,6 +23,7 @@ from bedrock_sluice.transforms.split import (
     link_pairs,
 )
 from bedrock_sluice.transforms.split import split as split_prompts
+from bedrock_sluice.transforms.tables import RECORD_KEY
 
 
 def split_similarity(context: BuildContext) -> float:
@@ -41,19 +42,28 @@ def split(context: BuildContext, prompts: pl.DataFrame, earlier: SplitHistory) -
         link_beginnings(paths),
         _near_links(context, prompts, earlier_lines, earlier_marks),
     ]
+    keys = ["exchange", "request_id", "prompt_digest", "root"]
+    columns = [*keys, *STRATUM_COLUMNS] if section.strata else keys
     assigned_prompts = split_prompts(
-        prompts,
+        prompts.select(columns),  # to sort all columns of many prompts takes much memory
         pl.concat(links),
         earlier.sides,
         validation=section.validation,
         salt=section.salt,
     )
-    return apply_line_quota(
+    result = apply_line_quota(
         assigned_prompts,
         max_lines=section.max_lines,
         salt=section.salt,
         strata=section.strata,
         share=section.share,
+    )
+    kept = result.kept.select("exchange", "group", "split")
+    rejected = result.rejected.select("exchange", "request_id", "reason")
+    places = prompts.select("exchange", *RECORD_KEY)
+    return FilterResult(
+        kept.join(prompts, on="exchange", how="left", maintain_order="left"),
+        rejected.join(places, on="exchange", how="left", maintain_order="left"),
     )
 
 
@@ -64,7 +74,7 @@ def _near_links(
 
     Links join prompts with each other, and with the lines of earlier releases.
     """
-    ordered_prompts = prompts.sort("exchange")
+    ordered_prompts = prompts.select("exchange", "root", "path").sort("exchange")
     sketches, fetch_new = compare_texts(context, ordered_prompts["exchange"], "turns")
     first = ordered_prompts.height
     # Most lines of earlier releases are asked again: what is near them is near the prompt, too.

@@ -31,7 +31,7 @@ def test_a_compact_frame_is_equal(rows: list[dict[str, Any]], start: int, end: i
     pairs = [{**row, "tags": row["tags"] and list(row["tags"].items())} for row in rows]
     chunks = [pa.Table.from_pylist(half, SCHEMA) for half in (pairs[:5], pairs[5:])]
     frame = pl.DataFrame(pa.concat_tables(chunks)).slice(start, end)
-    compact_frame = compact(frame, in_runs=["object"])
+    compact_frame = compact(frame)
     assert compact_frame.equals(frame)
     assert compact_frame.schema == frame.schema
 
@@ -55,7 +55,7 @@ def test_a_compact_frame_holds_nothing_of_the_rows_beside_its_own() -> None:
     del table
     assert pa.total_allocated_bytes() > before + 4 * rows
     assert held_bytes(frame["tags"]) > 40 * rows
-    few = compact(frame, in_runs=["object"])
+    few = compact(frame)
     del frame
     gc.collect()
     assert pa.total_allocated_bytes() < before + 99 * 100

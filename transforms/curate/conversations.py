@@ -44,36 +44,39 @@ def choose_turns(
     then oldest; `each` all, shallowest first. Ties go to the lowest request id. Without a limit,
     `last` and `first` keep one. Rows with a `label` come before all others, and all stay: depth
     is not a reason to lose an answer that a person gave. Rejected rows name as `survivor` the
-    first turn kept.
+    first turn kept. Rows keep their order.
     """
     ends = policy == "last"
     limit = max_per_conversation or (None if policy == "each" else 1)
+    is_end = _is_leaf(exchanges) if ends else pl.lit(value=True)
+    # Only these are sorted: all columns of many exchanges take hundreds of megabytes.
     ranking = (
-        exchanges.with_columns(
-            is_labelled=pl.col("label").is_not_null(), is_end=_is_leaf(exchanges) | (not ends)
+        exchanges.select(
+            "conversation", "depth", "timestamp", "request_id", "object", "line",
+            row=pl.int_range(pl.len()), is_labelled=pl.col("label").is_not_null(), is_end=is_end,
         )
         .sort(
             "conversation", "is_labelled", "is_end", "depth", "timestamp", "request_id", "object",
             "line", descending=[False, True, True, ends, ends, False, False, False],
             nulls_last=True,
         )
-        .with_columns(
+        .select(
+            "row", "is_labelled", "is_end",
             survivor=pl.col("request_id").first().over("conversation"),
             rank=pl.int_range(pl.len()).over("conversation"),
         )
+        .sort("row")
     )  # fmt: skip
     # Where a turn is asked again later, growth may lead in a circle: it has no end, but a first.
     is_kept = pl.col("is_end") | (pl.col("rank") == 0)
     if limit is not None:
         is_kept &= pl.col("rank") < limit
-    is_kept |= pl.col("is_labelled")
-    scratch = ["is_labelled", "is_end", "rank"]
+    decisions = ranking.select("survivor", is_kept=is_kept | pl.col("is_labelled"))
     return FilterResult(
-        kept=ranking.filter(is_kept).drop(*scratch, "survivor").sort("object", "line"),
-        rejected=ranking.filter(~is_kept)
-        .drop(*scratch)
-        .with_columns(reason=pl.lit(Reason.CURATE_CONVERSATION_TURN.value))
-        .sort("object", "line"),
+        kept=exchanges.filter(decisions["is_kept"]),
+        rejected=exchanges.with_columns(
+            decisions["survivor"], reason=pl.lit(Reason.CURATE_CONVERSATION_TURN.value)
+        ).filter(~decisions["is_kept"]),
     )
 
 

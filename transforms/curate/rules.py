@@ -125,7 +125,8 @@ def _survival_keys(prompts: pl.DataFrame) -> pl.DataFrame:
 def drop_exact_duplicates(exchanges: pl.DataFrame) -> FilterResult:
     """Keep the first of each `prompt_digest` (see `in_survival_order`), and count the others.
 
-    Kept rows gain `duplicates` (u32, itself not counted). Rejected rows name their `survivor`.
+    Rows keep their order. Kept rows gain `duplicates` (u32, itself not counted). Rejected rows name
+    their `survivor`.
     """
     ranks = (
         in_survival_order(_survival_keys(exchanges))
@@ -139,20 +140,19 @@ def drop_exact_duplicates(exchanges: pl.DataFrame) -> FilterResult:
     )
     is_first = ranks["is_first"]
     return FilterResult(
-        kept=exchanges.with_columns(ranks["duplicates"]).filter(is_first).sort("object", "line"),
+        kept=exchanges.with_columns(ranks["duplicates"]).filter(is_first),
         rejected=exchanges.with_columns(ranks["survivor"])
         .filter(~is_first)
-        .with_columns(reason=pl.lit(Reason.CURATE_EXACT_DUPLICATE.value))
-        .sort("object", "line"),
+        .with_columns(reason=pl.lit(Reason.CURATE_EXACT_DUPLICATE.value)),
     )
 
 
 def drop_near_duplicates(prompts: pl.DataFrame, near: pl.DataFrame) -> FilterResult:
     """Keep the survivors of near duplicates, and count the others among their `duplicates`.
 
-    `near` has the schema `near_duplicates.SURVIVORS`; its numbers are those of the rows of
-    `prompts`, which `drop_exact_duplicates` kept. Rejected rows name their `survivor`, and in
-    `detail` how similar the two are.
+    Rows keep their order. `near` has the schema `near_duplicates.SURVIVORS`; its numbers are those
+    of the rows of `prompts`, which `drop_exact_duplicates` kept. Rejected rows name their
+    `survivor`, and in `detail` how similar the two are.
     """
     numbers = prompts.select("request_id", "duplicates").with_row_index("row")
     names = numbers.select(survivor="row", survivor_id="request_id")
@@ -173,6 +173,6 @@ def drop_near_duplicates(prompts: pl.DataFrame, near: pl.DataFrame) -> FilterRes
         detail=pl.format("{} of their 5-word shingles are the same", percent),
     )
     return FilterResult(
-        kept=prompts.with_columns(totals.to_series()).filter(~is_lost).sort("object", "line"),
-        rejected=prompts.filter(is_lost).drop("duplicates").hstack(details).sort("object", "line"),
+        kept=prompts.with_columns(totals.to_series()).filter(~is_lost),
+        rejected=prompts.filter(is_lost).drop("duplicates").hstack(details),
     )

@@ -111,5 +111,5 @@ def test_the_order_of_the_rows_changes_nothing(
     shuffled_rows = frame.sample(fraction=1, shuffle=True, seed=seed)
     one = drop_near_duplicates(frame, _pair_up(frame, alike))
     other = drop_near_duplicates(shuffled_rows, _pair_up(shuffled_rows, alike))
-    assert one.kept.equals(other.kept)
-    assert one.rejected.equals(other.rejected)
+    assert one.kept.equals(other.kept.sort("line"))
+    assert one.rejected.equals(other.rejected.sort("line"))

@@ -215,9 +215,9 @@ def test_the_order_of_the_rows_changes_nothing(
         assert teachable.kept.height + teachable.rejected.height == frame.height
         assert single.kept.height + single.rejected.height == teachable.kept.height
         assert single.kept["prompt_digest"].is_unique().all()
-        return single.kept, single.rejected, teachable.rejected.sort("line")
+        return single.kept, single.rejected, teachable.rejected
 
     frame = exchanges(rows)
     shuffled_rows = frame.sample(fraction=1, shuffle=True, seed=seed)
     for one, other in zip(curate(frame), curate(shuffled_rows), strict=True):
-        assert one.equals(other)
+        assert one.equals(other.sort("line"))
