@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 WINDOW_DAYS = 30
+# As installed: pip compiles modules, whatever is set here.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 BASE = """\
 name = "bench"
@@ -71,6 +73,7 @@ def run(*command: str | Path, folder: Path) -> Run:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            env=ENVIRONMENT,
         )
         assert program.stdout is not None
         output = program.stdout.read()

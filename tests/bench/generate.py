@@ -162,7 +162,7 @@ def objects(records: int, hours: int) -> Iterator[tuple[str, bytes]]:
         numbers = range(hour * records // hours, (hour + 1) * records // hours)
         seconds = (number * hours * HOUR_SECONDS // records for number in numbers)
         raw = "".join(line(record(writer, *each)) for each in zip(numbers, seconds, strict=True))
-        at = START + timedelta(hours=hour + 1)
+        at = START + timedelta(hours=hour, minutes=55)  # within its hour, so that days are whole
         folder = f"AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/{at:%Y/%m/%d/%H}"
         yield f"{folder}/{at:%Y%m%dT%H%M%S}000Z_{numbers.start:016x}.json.gz", raw.encode()
 
