@@ -54,6 +54,7 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
     run_stage("find", lambda _: context.open_all())
     run_stage("pull", partial(pull, context.source, context.lake, window))
     later = run_stage("later", lambda _: context.source.count_later(window))
+    ledger.finish("pull")
 
     records = run_stage("select", lambda _: select(context))
     check_selected(context, records)

@@ -34,19 +34,27 @@ class LoggedLedger(Ledger):
     def __init__(self) -> None:
         super().__init__()
         self._start = time.monotonic()
+        self._seconds = dict[str, float]()
+
+    def finish(self, stage: str) -> None:
+        """Take the seconds of a stage whose result is known, and booked, only after the next."""
+        self._seconds[stage] = self._lap()
+
+    def _lap(self) -> float:
+        start, self._start = self._start, time.monotonic()
+        return self._start - start
 
     def enter(self, stage: str, before: int, result: FilterResult) -> pl.DataFrame:
         """See `Ledger.enter`."""
         kept = super().enter(stage, before, result)
-        end = time.monotonic()
-        seconds, self._start = round(end - self._start, 3), end
+        seconds = self._seconds.pop(stage) if stage in self._seconds else self._lap()
         counts = {"input": before, "kept": kept.height, "dropped": before - kept.height}
         logger.info(
             "%s: %s in, %s kept, %s dropped, %.1f s",
             stage,
             *(f"{number:,}" for number in counts.values()),
             seconds,
-            extra={"facts": {"stage": stage, **counts, "seconds": seconds}},
+            extra={"facts": {"stage": stage, **counts, "seconds": round(seconds, 3)}},
         )
         if listener := _listener.get():
             listener(self.stages[-1])
