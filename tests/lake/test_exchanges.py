@@ -18,7 +18,7 @@ from bedrock_sluice.lake.exchanges import (
     read_columns,
     read_rows,
 )
-from bedrock_sluice.lake.texts import LazyTexts, open_texts, write_texts
+from bedrock_sluice.lake.texts import LazyTexts, Texts, write_texts
 from bedrock_sluice.transforms.curate.derived_rows import DERIVED
 from bedrock_sluice.transforms.errors import TransientError
 
@@ -143,11 +143,9 @@ def rows_as_text(rows: exchanges.Rows) -> pl.Series:
 
 
 def test_texts_are_fetched_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    paths = [tmp_path / "a", tmp_path / "b"]
-    for path, pieces in zip(paths, [[["0", "1"], ["2"]], [["3"]]], strict=True):
-        with write_texts(path) as writer:
-            for piece in pieces:
-                writer.write(pl.Series(piece))
-    texts = open_texts(paths)
+    texts = Texts()
+    for number, piece in enumerate([["0", "1", "2"], [], ["3"]]):
+        write_texts(tmp_path / f"{number}", pl.Series(piece, dtype=pl.String))
+        texts = texts.with_file(tmp_path / f"{number}")
     assert texts.fetch(np.array([3, 0, 2, 0])).to_list() == ["3", "0", "2", "0"]
     assert texts.fetch(np.array([], np.int64)).to_list() == []

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from bedrock_sluice.transforms.fates import FilterResult
+from bedrock_sluice.transforms.fates import FilterResult, divide
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.settings import ConflictRule
 
@@ -115,11 +115,12 @@ def choose_answers(
             answers.select(*ANSWERS.names(), reference_source=pl.lit(name), order=pl.lit(order))
             for order, (name, answers) in enumerate(sources)
         ]
-    ).sort("order", maintain_order=True)
+    )
     # People who contradict each other are not outvoted by the model: a conflict ends the search.
     is_disputed = (pl.col("problem") == Reason.ANSWER_CONFLICT.value).fill_null(value=False)
-    was_disputed = is_disputed.shift(1, fill_value=False).cum_max().over("request_id")
-    candidates = candidates.filter(~was_disputed)
+    if candidates.select(is_disputed.any()).item():
+        was_disputed = is_disputed.shift(1, fill_value=False).cum_max().over("request_id")
+        candidates = candidates.filter(~was_disputed)
     answers = candidates.drop_nulls("reference_answer").unique(
         "request_id", keep="first", maintain_order=True
     )
@@ -135,10 +136,6 @@ def choose_answers(
         how="left",
         maintain_order="left",
     ).join(problems, on="request_id", how="left", maintain_order="left")
-    has_answer = pl.col("reference_answer").is_not_null()
-    return FilterResult(
-        kept=rows.filter(has_answer).drop("reason"),
-        rejected=rows.filter(~has_answer).with_columns(
-            reason=pl.col("reason").fill_null(Reason.ANSWER_MISSING.value)
-        ),
-    )
+    result = divide(rows, rows["reference_answer"].is_null())
+    reason = pl.col("reason").fill_null(Reason.ANSWER_MISSING.value)
+    return FilterResult(result.kept.drop("reason"), result.rejected.with_columns(reason))
