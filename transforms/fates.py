@@ -31,17 +31,17 @@ def apply_rules(frame: pl.DataFrame, rules: Sequence[tuple[Reason, pl.Expr]]) ->
         pl.lit(None, pl.String),
     )
     rows = frame.with_columns(reason=first)
-    result = divide(rows, rows["reason"].is_not_null())
+    result = partition_by_flag(rows, rows["reason"].is_not_null())
     return FilterResult(result.kept.drop("reason"), result.rejected)
 
 
 def partition(rows: pl.DataFrame, reasons: Iterable[Reason] = Reason) -> FilterResult:
     """Divide rows that already have a `reason`, or null, by whether it is one of `reasons`."""
     is_rejected = rows["reason"].is_in([reason.value for reason in reasons])
-    return divide(rows, is_rejected.fill_null(value=False))
+    return partition_by_flag(rows, is_rejected.fill_null(value=False))
 
 
-def divide(rows: pl.DataFrame, is_rejected: pl.Series) -> FilterResult:
+def partition_by_flag(rows: pl.DataFrame, is_rejected: pl.Series) -> FilterResult:
     """Divide rows by a flag of each, without nulls."""
     if not is_rejected.any():  # to filter copies all rows, and often none is rejected
         return FilterResult(rows, rows.clear())

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from bedrock_sluice.transforms.fates import FilterResult, divide
+from bedrock_sluice.transforms.fates import FilterResult, partition_by_flag
 from bedrock_sluice.transforms.reasons import Reason
 from bedrock_sluice.transforms.settings import ConflictRule
 
@@ -136,6 +136,6 @@ def choose_answers(
         how="left",
         maintain_order="left",
     ).join(problems, on="request_id", how="left", maintain_order="left")
-    result = divide(rows, rows["reference_answer"].is_null())
+    result = partition_by_flag(rows, rows["reference_answer"].is_null())
     reason = pl.col("reason").fill_null(Reason.ANSWER_MISSING.value)
     return FilterResult(result.kept.drop("reason"), result.rejected.with_columns(reason))
