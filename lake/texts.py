@@ -12,12 +12,6 @@ from numpy.typing import NDArray
 _SCHEMA = pa.schema([pa.field("text", pa.large_string())])
 
 
-def write_texts(path: Path, texts: pl.Series) -> None:
-    """Write texts to a new file."""
-    with pa.ipc.new_file(path, _SCHEMA) as file:
-        file.write(pa.record_batch([texts.to_arrow()], schema=_SCHEMA))
-
-
 @dataclass(frozen=True)
 class Texts:
     """The texts of some files, numbered from 0 through all of them."""
@@ -25,8 +19,10 @@ class Texts:
     chunks: tuple[pa.Array, ...] = ()  # one for each file, mapped into memory
     starts: tuple[int, ...] = (0,)  # the number of each chunk's first text; last, that of all texts
 
-    def with_file(self, path: Path) -> "Texts":
-        """Return these texts, followed by those of a file that `write_texts` wrote."""
+    def extend(self, texts: pl.Series, path: Path) -> "Texts":
+        """Write more texts to a new file; return these texts, followed by them."""
+        with pa.ipc.new_file(path, _SCHEMA) as file:
+            file.write(pa.record_batch([texts.to_arrow()], schema=_SCHEMA))
         chunk = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0).column(0)
         return Texts((*self.chunks, chunk), (*self.starts, self.starts[-1] + len(chunk)))
 
@@ -65,8 +61,7 @@ class LazyTexts:
         """Return the texts with these numbers, in the order of the numbers."""
         missing = np.unique(rows[self._places[rows] < 0])
         if len(missing):
-            path = self._folder / f"{len(self._texts.chunks)}"
-            write_texts(path, pl.concat(self._read(missing)))
-            self._places[missing] = self._texts.starts[-1] + np.arange(len(missing))
-            self._texts = self._texts.with_file(path)
+            start, path = self._texts.starts[-1], self._folder / f"{len(self._texts.chunks)}"
+            self._texts = self._texts.extend(pl.concat(self._read(missing)), path)
+            self._places[missing] = start + np.arange(len(missing))
         return self._texts.fetch(self._places[rows])

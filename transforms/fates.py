@@ -42,7 +42,7 @@ def partition(rows: pl.DataFrame, reasons: Iterable[Reason] = Reason) -> FilterR
 
 
 def partition_by_flag(rows: pl.DataFrame, is_rejected: pl.Series) -> FilterResult:
-    """Divide rows by a flag of each, without nulls."""
+    """Divide rows by `is_rejected`, which has a flag for each of them, and no nulls."""
     if not is_rejected.any():  # to filter copies all rows, and often none is rejected
         return FilterResult(rows, rows.clear())
     return FilterResult(rows.filter(~is_rejected), rows.filter(is_rejected))

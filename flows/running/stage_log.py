@@ -37,7 +37,7 @@ class LoggedLedger(Ledger):
         self._seconds = dict[str, float]()
 
     def finish(self, stage: str) -> None:
-        """Take the seconds of a stage whose result is known, and booked, only after the next."""
+        """Stop the clock of a stage that is booked later: the next one tells what it rejects."""
         self._seconds[stage] = self._lap()
 
     def _lap(self) -> float:

@@ -243,15 +243,14 @@ def compute_derived(derivation: Derivation, run: Sequence[DeriveTask]) -> list[E
     with TemporaryDirectory(prefix="sluice-derive-") as folder:
         path = Path(folder, "derived.parquet")
         for number, pieces in groupby(numbered_pieces, itemgetter(0)):
-            is_large = False
+            task = run[number]
             with open_derived(path, digest_of(landed[number])) as writer:
                 for _, piece in pieces:
                     writer.write_table(piece)
-                    is_large |= piece.nbytes > TOGETHER_BYTES
-                    del piece  # the next one is computed without it
-            if is_large:  # else the memory serves the next part: to fetch it anew takes time
+                    del piece  # it may be large; the next one is computed without it
+            if task.landed.size > MAX_RUN_BYTES:  # small parts reuse the memory, which is faster
                 pa.default_memory_pool().release_unused()
-            task, name = run[number], derivation.fingerprint
+            name = derivation.fingerprint
             entries.append(put_derived(lake, name, task.landed.key, path, task.entries))
     return entries
 

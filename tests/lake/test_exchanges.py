@@ -18,7 +18,7 @@ from bedrock_sluice.lake.exchanges import (
     read_columns,
     read_rows,
 )
-from bedrock_sluice.lake.texts import LazyTexts, Texts, write_texts
+from bedrock_sluice.lake.texts import LazyTexts, Texts
 from bedrock_sluice.transforms.curate.derived_rows import DERIVED
 from bedrock_sluice.transforms.errors import TransientError
 
@@ -138,6 +138,20 @@ def test_texts_are_read_once_and_only_if_they_are_fetched(tmp_path: Path) -> Non
     assert reads == [[3, 7], [0, 8]]
 
 
+def test_texts_that_could_not_be_read_are_read_when_they_are_fetched_again(tmp_path: Path) -> None:
+    errors = [TransientError("run again")]
+
+    def read(rows: exchanges.Rows) -> list[pl.Series]:
+        if errors:
+            raise errors.pop()
+        return [rows_as_text(rows)]
+
+    texts = LazyTexts(tmp_path, 9, read)
+    with pytest.raises(TransientError):
+        texts.fetch(np.array([7, 3]))
+    assert texts.fetch(np.array([7, 3])).to_list() == ["7", "3"]
+
+
 def rows_as_text(rows: exchanges.Rows) -> pl.Series:
     return pl.Series([str(row) for row in rows], dtype=pl.String)
 
@@ -145,7 +159,6 @@ def rows_as_text(rows: exchanges.Rows) -> pl.Series:
 def test_texts_are_fetched_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     texts = Texts()
     for number, piece in enumerate([["0", "1", "2"], [], ["3"]]):
-        write_texts(tmp_path / f"{number}", pl.Series(piece, dtype=pl.String))
-        texts = texts.with_file(tmp_path / f"{number}")
+        texts = texts.extend(pl.Series(piece, dtype=pl.String), tmp_path / f"{number}")
     assert texts.fetch(np.array([3, 0, 2, 0])).to_list() == ["3", "0", "2", "0"]
     assert texts.fetch(np.array([], np.int64)).to_list() == []

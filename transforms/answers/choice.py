@@ -112,13 +112,13 @@ def choose_answers(
     """
     candidates = pl.concat(
         [
-            answers.select(*ANSWERS.names(), reference_source=pl.lit(name), order=pl.lit(order))
-            for order, (name, answers) in enumerate(sources)
+            answers.select(*ANSWERS.names(), reference_source=pl.lit(name))
+            for name, answers in sources
         ]
     )
     # People who contradict each other are not outvoted by the model: a conflict ends the search.
     is_disputed = (pl.col("problem") == Reason.ANSWER_CONFLICT.value).fill_null(value=False)
-    if candidates.select(is_disputed.any()).item():
+    if candidates.select(is_disputed.any()).item():  # seldom, and the window is slow
         was_disputed = is_disputed.shift(1, fill_value=False).cum_max().over("request_id")
         candidates = candidates.filter(~was_disputed)
     answers = candidates.drop_nulls("reference_answer").unique(
@@ -126,7 +126,7 @@ def choose_answers(
     )
     problems = (
         candidates.drop_nulls("problem")
-        .sort(~is_disputed, "order")
+        .sort(is_disputed, descending=True, maintain_order=True)
         .unique("request_id", keep="first", maintain_order=True)
         .select("request_id", reason="problem")
     )
