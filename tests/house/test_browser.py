@@ -10,8 +10,9 @@ from support.hostile_texts import HOSTILE_TEXTS
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A page</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>body { color: black; background: white } @media (prefers-color-scheme: dark) {
-body { color: white; background: black } }</style></head><body><main><h1>A page</h1>CONTENT
+<style>body { color: black; background: white; overflow-wrap: anywhere }
+@media (prefers-color-scheme: dark) { body { color: white; background: black } }</style></head>
+<body><main><h1>A page</h1>CONTENT
 <details><summary>More</summary>text</details></main></body></html>"""
 
 WritePage = Callable[[str], Path]
