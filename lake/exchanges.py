@@ -24,8 +24,9 @@ from bedrock_sluice.transforms.errors import TransientError
 from bedrock_sluice.transforms.tables import TEXT_COLUMNS
 
 BATCH_ROWS = 2_048  # of exchanges with their texts, in memory at once
+PIECE_BYTES = 16 << 20  # of texts that are worked on at once, and one batch more
 READERS = 3  # parts that are read ahead of their turn, each by a thread
-MAX_AHEAD_BYTES = 8 << 20  # of a part that is read ahead; it is in memory as a whole
+MAX_AHEAD_BYTES = 32 << 20  # of a part that is read ahead, uncompressed: it is held as a whole
 
 NARROW = pa.schema([field for field in DERIVED if field.name not in TEXT_COLUMNS])
 """The columns of derived parts without the texts."""
@@ -100,16 +101,15 @@ class ExchangeFiles:
         """
         numbers = exchanges.sort()
         none = pa.schema([DERIVED.field(name) for name in columns]).empty_table()
-        pieces: Iterable[Iterable[pa.RecordBatch]]
+        batches: Iterable[Iterable[pa.RecordBatch]]
         if set(columns) <= set(NARROW.names):
-            pieces = (read_rows(p, columns, rows) for p, rows in _select(self.days, numbers))
+            batches = (read_rows(p, columns, rows) for p, rows in _select(self.days, numbers))
         else:
-            pieces = self._read_parts(_select(self.parts, numbers), columns)
+            batches = self._read_parts(_select(self.parts, numbers), columns)
         start = 0
-        for piece in chain([none], chain.from_iterable(pieces)):
-            here = numbers.slice(start, piece.num_rows)
-            yield pl.DataFrame(piece).with_columns(exchange=here)
-            start += piece.num_rows
+        for piece in chain([pl.DataFrame(none)], join_batches(chain.from_iterable(batches))):
+            yield piece.with_columns(exchange=numbers.slice(start, piece.height))
+            start += piece.height
 
     def _read_parts(
         self, parts: Iterable[ExchangePart], columns: Sequence[str]
@@ -189,21 +189,51 @@ def read_rows(path: Path, columns: Sequence[str], rows: Rows) -> Iterator[pa.Rec
         TransientError: the file is no longer what it was when the build verified it.
     """
     with _open(path) as file:
-        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
-        for number, (_, rows_of_group) in enumerate(_rows_by_block(groups, rows)):
-            if not len(rows_of_group):
-                continue
-            # Row groups are bounded in bytes, so no batch may reach over two of them.
-            batches = file.iter_batches(BATCH_ROWS, row_groups=[number], columns=list(columns))
-            for batch, rows_of_batch in _rows_by_block(batches, rows_of_group):
-                if len(rows_of_batch):
-                    # Copied: a filtered batch would keep the text of all its other rows in memory.
-                    yield batch.take(pa.array(rows_of_batch))
+        yield from _read_open(file, columns, rows)
+
+
+def _read_open(
+    file: pq.ParquetFile, columns: Sequence[str], rows: Rows
+) -> Iterator[pa.RecordBatch]:
+    groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+    for number, (_, rows_of_group) in enumerate(_rows_by_block(groups, rows)):
+        if not len(rows_of_group):
+            continue
+        # Row groups are bounded in bytes, so no batch may reach over two of them.
+        batches = _read_group(file, number, list(columns))
+        for batch, rows_of_batch in _rows_by_block(batches, rows_of_group):
+            if len(rows_of_batch):
+                # Copied: a filtered batch would keep the text of all its other rows in memory.
+                yield batch.take(pa.array(rows_of_batch))
+
+
+def _read_group(file: pq.ParquetFile, number: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    if file.metadata.row_group(number).num_rows > BATCH_ROWS:
+        yield from file.iter_batches(BATCH_ROWS, row_groups=[number], columns=columns)
+    else:  # the same in half the time: most parts are small
+        yield from file.read_row_group(number, columns, use_threads=False).to_batches()
+
+
+def join_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pl.DataFrame]:
+    """Join batches, of which many may have few rows, to frames of about `PIECE_BYTES`."""
+    piece, size = list[pa.RecordBatch](), 0
+    for batch in batches:
+        piece.append(batch)
+        size += batch.nbytes
+        if size >= PIECE_BYTES:
+            yield pl.DataFrame(pa.Table.from_batches(piece))
+            piece, size = [], 0
+    if piece:
+        yield pl.DataFrame(pa.Table.from_batches(piece))
 
 
 def _read_ahead(path: Path, columns: Sequence[str], rows: Rows) -> list[pa.RecordBatch] | None:
     """Read columns of these rows; nothing of a large file."""
-    return list(read_rows(path, columns, rows)) if file_size(path) <= MAX_AHEAD_BYTES else None
+    with _open(path) as file:
+        groups = map(file.metadata.row_group, range(file.num_row_groups))
+        if sum(group.total_byte_size for group in groups) > MAX_AHEAD_BYTES:
+            return None
+        return list(_read_open(file, columns, rows))
 
 
 def file_size(path: Path) -> int:
@@ -218,7 +248,11 @@ def file_size(path: Path) -> int:
 def _open(path: Path) -> Iterator[pq.ParquetFile]:
     # The build has verified the file. But another process may remove it, or the disk break.
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        # Of a path, pyarrow first finds out the file system, which takes as long as a small part.
+        with (
+            pa.OSFile(str(path)) as opened,
+            pq.ParquetFile(opened, pre_buffer=False, page_checksum_verification=True) as file,
+        ):
             yield file
     except (pa.ArrowException, OSError):
         raise TransientError(f"{path} changed or was removed during the build; run again") from None

@@ -7,7 +7,6 @@ from itertools import chain
 from typing import TypeVar
 
 import polars as pl
-import pyarrow as pa
 
 from bedrock_sluice.flows.running.executor import in_order
 from bedrock_sluice.lake.exchanges import (
@@ -15,11 +14,10 @@ from bedrock_sluice.lake.exchanges import (
     ExchangeFile,
     ExchangeFiles,
     file_size,
+    join_batches,
     read_rows,
 )
 from bedrock_sluice.transforms.errors import TransientError
-
-PIECE_BYTES = 16 << 20  # of texts that are worked on at once, and one batch more
 
 Result = TypeVar("Result")
 
@@ -78,22 +76,10 @@ def _do(
     work: Callable[[pl.DataFrame], Result], columns: Sequence[str], task: ExchangeTask
 ) -> list[Result]:
     results, start = list[Result](), 0
-    for texts in _pieces(task, columns):
+    batches = (read_rows(file.path, columns, file.rows) for file in task.files)
+    for texts in join_batches(chain.from_iterable(batches)):
         rows = task.rows.slice(start, texts.height)
         results.append(work(pl.concat([rows, texts], how="horizontal")))
         start += texts.height
         del texts  # the next ones are read without them
     return results
-
-
-def _pieces(task: ExchangeTask, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    batches, size = list[pa.RecordBatch](), 0
-    for file in task.files:
-        for batch in read_rows(file.path, columns, file.rows):
-            batches.append(batch)
-            size += batch.nbytes
-            if size >= PIECE_BYTES:
-                yield pl.DataFrame(pa.Table.from_batches(batches))
-                batches, size = [], 0
-    if batches:
-        yield pl.DataFrame(pa.Table.from_batches(batches))

@@ -77,11 +77,21 @@ def files(
 def test_exchanges_are_read_by_number(
     files: ExchangeFiles, numbers: list[int], column: str
 ) -> None:
-    pieces = list(files.read((column,), pl.Series(numbers, dtype=pl.UInt32)))
-    assert max(piece.height for piece in pieces) <= 2
-    frame = pl.concat(pieces)
+    frame = pl.concat(files.read((column,), pl.Series(numbers, dtype=pl.UInt32)))
     assert frame["exchange"].to_list() == sorted(numbers)
     assert frame[column].to_list() == [str(number) for number in sorted(numbers)]
+
+
+@pytest.mark.parametrize("column", ["response", "dialect"])
+def test_pieces_are_bounded_in_bytes_and_not_needlessly_small(
+    files: ExchangeFiles, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    every = pl.Series(range(12), dtype=pl.UInt32)
+    assert [piece.height for piece in files.read((column,), every)] == [0, 12]
+    monkeypatch.setattr(exchanges, "PIECE_BYTES", 1)
+    heights = [piece.height for piece in files.read((column,), every)]
+    assert sum(heights) == 12
+    assert max(heights) == 1  # of the two rows of a batch, one is of this build
 
 
 def test_files_name_their_rows(files: ExchangeFiles, folder: Folder) -> None:

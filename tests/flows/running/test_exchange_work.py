@@ -10,6 +10,7 @@ import pytest
 
 from bedrock_sluice.flows.running import exchange_work, executor
 from bedrock_sluice.flows.running.exchange_work import map_exchanges
+from bedrock_sluice.lake import exchanges
 from bedrock_sluice.lake.exchanges import ExchangeFiles, ExchangePart
 from bedrock_sluice.transforms.curate.derived_rows import DERIVED
 from bedrock_sluice.transforms.errors import TransientError
@@ -69,7 +70,7 @@ def test_each_row_is_given_once_with_its_text(
 def test_large_texts_are_worked_on_in_pieces(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange_work, "PIECE_BYTES", 1)
+    monkeypatch.setattr(exchanges, "PIECE_BYTES", 1)
     pieces = run(folder, [0, 1, 4, 5, 6, 9])
     assert [piece["response"].to_list() for piece in pieces] == [["0", "1"], ["4", "5", "6"], ["9"]]
     assert pl.concat(pieces)["name"].to_list() == [f"row {n}" for n in (0, 1, 4, 5, 6, 9)]
