@@ -6,9 +6,10 @@
 The first has columns of landed parts, the second of derived parts; `<parts>` is a digest of what is
 known of the parts without opening them.
 
-A window of 30 days has hundreds of parts, and to open one takes longer than to read its narrow
-columns. A compacted day is a cache: a pure function of the parts that it names, which can be
-deleted at any time. It is used if its name has the digest of its bytes.
+A window of 30 days has hundreds of parts. To open one takes longer than to read its narrow columns,
+and in S3 even the footers of all are as many requests. A compacted day is a cache: a pure function
+of the parts that it names, which can be deleted at any time. It is used if its name has the digest
+of its bytes.
 """
 
 import re
@@ -25,7 +26,7 @@ from bedrock_sluice.lake.derived import DIGEST_DIGITS, NAME_END, digest_of, name
 from bedrock_sluice.lake.stores.store import DERIVED_FOLDER, Entry, Store
 from bedrock_sluice.transforms.errors import TransientError
 
-FORMAT = 1  # of the files
+FORMAT = 2  # of the files
 ROW_GROUP_ROWS = 65_536
 
 _MEMBERS_KEY = b"sluice.members"
@@ -34,10 +35,13 @@ _DAY = re.compile(r"landed/[^/]+/(?P<folder>[^/]+/[^/]+/\d{4}/\d\d/\d\d)/\d\d/[^
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One part in a compacted day: its number of rows, and the digest of its footer."""
+    """One part in a compacted day: its number of rows, and what is known of its footer.
+
+    That is the list of log objects (JSON) of a landed part, and the digest of a derived one.
+    """
 
     rows: int
-    footer: str = ""
+    footer: str
 
 
 @dataclass(frozen=True)

@@ -250,8 +250,8 @@ def _open(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         # Of a path, pyarrow first finds out the file system, which takes as long as a small part.
         with (
-            pa.OSFile(str(path)) as opened,
-            pq.ParquetFile(opened, pre_buffer=False, page_checksum_verification=True) as file,
+            pa.OSFile(str(path)) as disk_file,
+            pq.ParquetFile(disk_file, pre_buffer=False, page_checksum_verification=True) as file,
         ):
             yield file
     except (pa.ArrowException, OSError):

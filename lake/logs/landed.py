@@ -3,7 +3,8 @@
     landed/<source>/<account>/<region>/YYYY/MM/DD/HH/<digest of the footer>.parquet
 
 A part's footer lists the log objects that it holds, so what is landed is known from the parts
-themselves: there is no index beside them that could be wrong. The name is the digest of that list.
+themselves. The name is the digest of that list: so a copy of it, as compacted days have, can't be
+wrong unnoticed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -20,10 +23,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec.structs import replace
 
+from bedrock_sluice.lake.compacted import day_folder, list_compacted
 from bedrock_sluice.lake.logs.source import LogObject, Source, Window, is_delivered
 from bedrock_sluice.lake.stores.store import Entry, Store
 from bedrock_sluice.transforms.errors import IntegrityError
-from bedrock_sluice.transforms.tables import LANDED
+from bedrock_sluice.transforms.tables import BODY_COLUMNS, LANDED
+
+NARROW_LANDED = pa.schema([field for field in LANDED if field.name not in BODY_COLUMNS])
+"""The columns of landed parts without the bodies."""
 
 MAX_BATCH_BYTES = 4 << 20  # of compressed log objects in one part
 MAX_BATCH_OBJECTS = 256
@@ -181,8 +188,31 @@ def read_parts(lake: Store, source: str, window: Window) -> list[Part]:
         for entry in lake.entries(root)
         if is_delivered(entry.key.removeprefix(root).rpartition("/")[0], window)
     ]
+    parts = _parts_of_days(lake, source, entries)
+    other_entries = [entry for entry in entries if entry not in parts]
     with ThreadPoolExecutor(FOOTER_WORKERS) as pool:
-        return list(pool.map(lambda entry: _part(lake, entry), entries))
+        parts |= zip(other_entries, pool.map(partial(_part, lake), other_entries), strict=True)
+    return [parts[entry] for entry in entries]
+
+
+def _parts_of_days(lake: Store, source: str, entries: Sequence[Entry]) -> dict[Entry, Part]:
+    """Return the parts (by key) of which compacted days tell what they hold."""
+    days = list_compacted(lake, f"landed/{source}", NARROW_LANDED)
+    parts = dict[Entry, Part]()
+    for folder, group in groupby(entries, key=lambda entry: day_folder(entry.key)):
+        of_day = list(group)
+        day_file = days.find(folder, [identity(each) for each in of_day]) if folder else None
+        if day_file is not None:
+            for entry, member in zip(of_day, day_file.members, strict=True):
+                objects = msgspec.json.decode(member.footer, type=tuple[Held, ...])
+                if _is_named_after(entry, objects):
+                    parts[entry] = Part(entry, objects)
+    return parts
+
+
+def identity(part: Entry) -> str:
+    """Return what changes if a part is landed anew, or its file is written to."""
+    return f"{part.key} {part.etag}"
 
 
 def _part(lake: Store, entry: Entry) -> Part:
@@ -192,12 +222,15 @@ def _part(lake: Store, entry: Entry) -> Part:
         schema = metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
         raise integrity_error(f"{lake.uri}/{entry.key}") from None
-    # The name is the digest of the list: an altered list, or a file moved here, does not fit it.
-    is_as_named = entry.key.rpartition("/")[2] == _part_name(objects)
     is_as_listed = metadata.num_rows == sum(each.rows for each in objects)
-    if not (is_as_named and is_as_listed and schema.equals(LANDED)):
+    if not (_is_named_after(entry, objects) and is_as_listed and schema.equals(LANDED)):
         raise integrity_error(f"{lake.uri}/{entry.key}")
     return Part(entry, objects)
+
+
+def _is_named_after(entry: Entry, objects: Sequence[Held]) -> bool:
+    """Whether a part holds these objects: an altered list, or a file moved here, does not fit."""
+    return entry.key.rpartition("/")[2] == _part_name(objects)
 
 
 def _read_footer(lake: Store, entry: Entry) -> pq.FileMetaData:

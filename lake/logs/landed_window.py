@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,9 +21,11 @@ from bedrock_sluice.lake.compacted import (
 )
 from bedrock_sluice.lake.exchanges import read_columns
 from bedrock_sluice.lake.logs.landed import (
+    NARROW_LANDED,
     Held,
     Part,
     choose_versions,
+    identity,
     read_parts,
     read_rows,
     source_name,
@@ -33,7 +36,6 @@ from bedrock_sluice.transforms.derived_metadata import Derivation, columns_neede
 from bedrock_sluice.transforms.tables import BODY_COLUMNS, LANDED
 
 READERS = 4  # days compacted at once
-NARROW_LANDED = pa.schema([field for field in LANDED if field.name not in BODY_COLUMNS])
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,6 @@ class LandedPart:
 
     part: Part
     objects: list[Held]
-
-    @property
-    def identity(self) -> str:
-        """What changes if the part is landed anew, or its file is written to."""
-        return f"{self.part.entry.key} {self.part.entry.etag}"
 
     def keys_to_read(self) -> pa.Array | None:
         """Return the keys of the objects to read; None if that is all of them."""
@@ -101,7 +98,7 @@ class LandedWindow:
         self, days: CompactedDays, folder: str | None, numbers: Sequence[int]
     ) -> LandedDay:
         parts = [self.parts[number] for number in numbers]
-        identities = [each.identity for each in parts]
+        identities = [identity(each.part.entry) for each in parts]
         day_file = days.find(folder, identities) if folder else None
         if day_file is None:
             day_file = days.make(
@@ -115,7 +112,7 @@ class LandedWindow:
     def _read_narrow(self, part: LandedPart) -> tuple[Member, pa.Table]:
         path = self.lake.local(part.part.entry)
         table = pa.concat_tables(read_rows(path, NARROW_LANDED.names, None))
-        return Member(table.num_rows), table
+        return Member(table.num_rows, msgspec.json.encode(part.part.objects).decode()), table
 
     def read_day(self, day: LandedDay, columns: Sequence[str]) -> pa.Table:
         """Read columns (schema `LANDED`) of all rows of a day, with derived tags.

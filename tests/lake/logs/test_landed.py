@@ -1,8 +1,7 @@
 """Landed parts: what one holds is told by its name and its footer, and by nothing else."""
 
 import itertools
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.landed_parts import HOUR, NOON, ROWS, item, land, write_part
 
 from bedrock_sluice.lake.logs.landed import (
     FOOTER_BYTES,
@@ -20,40 +20,22 @@ from bedrock_sluice.lake.logs.landed import (
     Part,
     choose_versions,
     missing,
-    open_part,
     part_key,
     read_parts,
     read_rows,
     source_name,
-    write_footer,
 )
 from bedrock_sluice.lake.logs.source import LogObject, Source, Window
 from bedrock_sluice.lake.stores.folder import FolderStore
 from bedrock_sluice.lake.stores.s3 import S3Store
-from bedrock_sluice.lake.stores.store import Entry, Store
+from bedrock_sluice.lake.stores.store import Entry
 from bedrock_sluice.transforms.errors import IntegrityError
 from bedrock_sluice.transforms.tables import LANDED, landed_table
-
-NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
-HOUR = "111122223333/us-east-1/2026/10/01/12"
 
 
 def log(key: str = "a", size: int = 10, etag: str = "e1", partition: str = HOUR) -> LogObject:
     """A listed log object."""
     return LogObject(Entry(key, size, etag, NOON), partition)
-
-
-def item(
-    key: str = "a",
-    etag: str = "e1",
-    size: int = 10,
-    modified_at: datetime = NOON,
-    waiting: int = 0,
-    rows: int = 1,
-    digest: str = "0" * 64,
-) -> Held:
-    """A log object as a part holds it."""
-    return Held(key, etag, size, modified_at, digest, rows, waiting)
 
 
 def part(name: str, *objects: Held) -> Part:
@@ -84,29 +66,6 @@ def test_a_part_is_named_after_what_it_holds() -> None:
     assert set(Held.__struct_fields__) == {
         *("key", "etag", "size", "modified", "sha256", "rows", "waiting", "erasures")
     }  # each is changed above
-
-
-ROWS: list[dict[str, Any]] = [
-    {"object": "a", "line": 1, "request_id": "r", "timestamp": NOON, "input_body": "{}"},
-    {"object": "a", "line": 2, "request_metadata": [("k", "v"), ("é", "")]},
-    {"object": "b", "line": 0, "reason": "pull_corrupt_gzip", "detail": "x"},
-]
-
-
-def write_part(path: Path, table: pa.Table, objects: Sequence[Held]) -> None:
-    """Write a part to a local file."""
-    with open_part(path) as part:
-        part.write_table(table)
-        write_footer(part, objects)
-
-
-def land(
-    lake: Store, folder: Path, rows: list[dict[str, Any]], *objects: Held, source: str = "s"
-) -> None:
-    """Write a part and put it into a lake."""
-    path = folder / "part.parquet"
-    write_part(path, landed_table(rows), objects)
-    assert lake.put_new(part_key(source, HOUR, objects), path)
 
 
 def test_a_part_gives_back_its_rows_and_its_objects(tmp_path: Path) -> None:
