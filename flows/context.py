@@ -9,7 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from bedrock_sluice.flows.recipe import Recipe, load_recipe
 from bedrock_sluice.flows.recipe.suite_files import SuiteFile, read_suites
@@ -181,6 +183,11 @@ class BuildContext:
     def exchanges(self) -> ExchangeFiles:
         """The exchanges of this build, once the stage `normalise` has found them."""
         return ExchangeFiles()
+
+    @cached_property
+    def sketches(self) -> dict[str, tuple[pl.Series, NDArray[np.uint32]]]:
+        """The sketches that stages read, by scope, and of which exchanges (ascending) they are."""
+        return {}
 
     @cached_property
     def texts(self) -> dict[str, LazyTexts]:

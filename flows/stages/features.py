@@ -56,16 +56,35 @@ def compare_texts(context: BuildContext, exchanges: pl.Series, scope: str) -> Co
     Rows are those of the exchanges in ascending order. A text is read when a stage first fetches
     it: most of them never are.
     """
-    column, numbers = f"{scope}_sketch", exchanges.sort()
-    sketches, start = _empty_sketches(context.work, len(exchanges)), 0
-    for piece in context.exchanges.read((column,), numbers):
-        sketches[start : start + piece.height] = read_sketches(piece[column])
-        start += piece.height
-
+    numbers = exchanges.sort()
+    sketches = _kept_sketches(context, numbers, scope)
+    if sketches is None:
+        sketches = _read_sketches(context, numbers, scope)
+        context.sketches[scope] = numbers, sketches
     if scope not in context.texts:
         context.texts[scope] = _lazy_texts(context, scope)
     texts, places = context.texts[scope], numbers.cast(pl.Int64).to_numpy()
     return ComparedTexts(sketches, lambda rows: texts.fetch(places[rows]))
+
+
+def _kept_sketches(context: BuildContext, exchanges: pl.Series, scope: str) -> Sketches | None:
+    """Return sketches that were read before; None if some were not."""
+    if scope not in context.sketches:
+        return None
+    known_exchanges, sketches = context.sketches[scope]
+    if not exchanges.is_in(known_exchanges.implode()).all():
+        return None
+    places: Rows = known_exchanges.search_sorted(exchanges).to_numpy()
+    return sketches if len(places) == len(sketches) else sketches[places]
+
+
+def _read_sketches(context: BuildContext, exchanges: pl.Series, scope: str) -> Sketches:
+    column, start = f"{scope}_sketch", 0
+    sketches = _empty_sketches(context.work, len(exchanges))
+    for piece in context.exchanges.read((column,), exchanges):
+        sketches[start : start + piece.height] = read_sketches(piece[column])
+        start += piece.height
+    return sketches
 
 
 def _lazy_texts(context: BuildContext, scope: str) -> LazyTexts:

@@ -7,6 +7,7 @@ import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.running.exchange_work import map_exchanges
+from bedrock_sluice.flows.stages.features import compare_texts
 from bedrock_sluice.rewards.conformance.line_rules import LineRules
 from bedrock_sluice.rewards.line import instruct
 from bedrock_sluice.rewards.line import render as render_lines
@@ -14,7 +15,6 @@ from bedrock_sluice.rewards.profiles import profile_named
 from bedrock_sluice.rewards.templates.base import Template
 from bedrock_sluice.transforms.chat.training_line import TrainingLine, line_tokens
 from bedrock_sluice.transforms.dedup.line_marks import digest_messages
-from bedrock_sluice.transforms.dedup.sketches import read_sketches
 from bedrock_sluice.transforms.fates import FilterResult, apply_rules
 from bedrock_sluice.transforms.privacy.kinds import SECRETS
 from bedrock_sluice.transforms.privacy.masking import escape_lines, mask_lines
@@ -128,7 +128,6 @@ def render_rows(settings: LineSettings, prompts: pl.DataFrame) -> pl.DataFrame:
 
 def _keep_marks(context: BuildContext, lines: pl.DataFrame) -> None:
     """Keep the marks that were computed of these messages, so that leakage need not again."""
-    columns = ("path", "turns_sketch")
-    marks = pl.concat(context.exchanges.read(columns, lines["exchange"]))
-    sketches = read_sketches(marks["turns_sketch"])
-    context.marks.add(lines["messages_digest"].to_list(), marks["path"], sketches)
+    paths = pl.concat(context.exchanges.read(("path",), lines["exchange"]))["path"]
+    sketches, _ = compare_texts(context, lines["exchange"], "turns")
+    context.marks.add(lines["messages_digest"].to_list(), paths, sketches)
