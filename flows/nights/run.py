@@ -36,6 +36,7 @@ from bedrock_sluice.flows.nights.telemetry import send
 from bedrock_sluice.flows.pipeline import build
 from bedrock_sluice.flows.recipe import Recipe, load_folder
 from bedrock_sluice.flows.recipe.places import open_lake
+from bedrock_sluice.flows.running.executor import keep_processes
 from bedrock_sluice.flows.running.executor_setting import PROCESSES
 from bedrock_sluice.flows.running.runner import StageRunner, run_directly
 from bedrock_sluice.flows.running.stage_log import logger
@@ -111,7 +112,7 @@ def run_nightly(
         traces.append(BuildTrace(path.name, times.spans))
         return build_one(path, night, times)
 
-    with _leases(options) as leases:
+    with keep_processes(), _leases(options) as leases:
         for path, recipe in recipes.items():
             work = partial(_run_recipe, path, recipe, build_traced, options, leases)
             row = run_recipe(path.name, work)

@@ -107,7 +107,11 @@ def keep_processes() -> Iterator[None]:
     """Keep the processes that `in_order` starts for its next calls, until the block ends.
 
     Starting them anew for each stage of a build took seconds: each imports the libraries again.
+    Within a block that keeps them already, they are kept until that one ends.
     """
+    if _pools.get() is not None:
+        yield
+        return
     pools = list[ProcessPoolExecutor]()
     token = _pools.set(pools)
     try:

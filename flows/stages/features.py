@@ -4,7 +4,7 @@ Part of the stage `curate`.
 """
 
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import NamedTuple
@@ -129,7 +129,7 @@ def overlaps_of(evaluation: Path, similarity: float, exchanges: pl.DataFrame) ->
     return evaluation_overlaps(exchanges, _evaluation(evaluation), similarity)
 
 
-@cache  # an index takes longer to build than a piece to measure: once a process is enough
+@lru_cache(maxsize=1)  # an index takes longer to build than a piece to measure
 def _evaluation(path: Path) -> EvaluationItems:
     items = pl.read_parquet(path)
     return EvaluationItems(items["name"], index_evaluation(items["text"]))

@@ -57,9 +57,10 @@ def process_id(_number: int) -> int:
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor: no processes are started")
-def test_processes_are_kept_for_the_next_stage_until_one_dies() -> None:
+def test_processes_are_kept_for_the_next_stage_and_build_until_one_dies() -> None:
     with keep_processes():
-        first = set(in_order(process_id, range(50), MUCH))
+        with keep_processes():
+            first = set(in_order(process_id, range(50), MUCH))
         assert first & set(in_order(process_id, range(50), MUCH))
         with pytest.raises(TransientError):
             list(in_order(os._exit, [9], MUCH))
