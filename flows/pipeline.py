@@ -21,7 +21,7 @@ from bedrock_sluice.flows.stages.normalise import normalise
 from bedrock_sluice.flows.stages.publish import BuildFacts, Draft, Outcome, draft, publish
 from bedrock_sluice.flows.stages.pull import pull
 from bedrock_sluice.flows.stages.render import render
-from bedrock_sluice.flows.stages.select import select, tag_coverage
+from bedrock_sluice.flows.stages.select import select
 from bedrock_sluice.flows.stages.split import keep_apart, split
 from bedrock_sluice.lake.releases.release import Release
 from bedrock_sluice.lake.releases.split_history import SplitHistory
@@ -56,9 +56,8 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
     later = run_stage("later", lambda _: context.source.count_later(window))
     ledger.finish("pull")
 
-    records = run_stage("select", lambda _: select(context))
+    records, records_by_key = run_stage("select", lambda _: select(context))
     check_selected(context, records)
-    tags = run_stage("tags", lambda _: tag_coverage(context))
     # One statement finds unreadable records and those not selected; they are booked apart.
     readable = ledger.enter("pull", records.height, partition(records, UNREADABLE))
     selection = ledger.enter("select", readable.height, partition(readable))
@@ -101,8 +100,8 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
         earlier_releases=history.releases,
         trained_before=curation.trained_before,
         metadata=MetadataFacts(
-            records_by_key={key: number for key, number in tags.items() if key is not None},
-            without_keys=tags.get(None, 0),
+            records_by_key={k: number for k, number in records_by_key.items() if k is not None},
+            without_keys=records_by_key.get(None, 0),
             matched_without_key=int(selection["lacks_negated_key"].sum()),
         ),
         curation=curation.facts,

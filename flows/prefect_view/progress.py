@@ -15,7 +15,7 @@ from bedrock_sluice.flows.running.stage_log import listen
 from bedrock_sluice.transforms.facts.release_facts import StageCounts
 
 STAGES = (
-    *("find", "pull", "later", "select", "tags", "rights", "normalise", "review", "curate"),
+    *("find", "pull", "later", "select", "rights", "normalise", "review", "curate"),
     *("answer", "history", "split", "render", "grade", "gate", "release", "marks"),
 )
 """The stages that `pipeline.build` runs, in their order; some recipes need fewer."""

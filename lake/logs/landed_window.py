@@ -1,6 +1,6 @@
 """The landed records of a window, as a build reads them: newest versions, derived tags added."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -156,18 +156,25 @@ class LandedWindow:
         """Read columns of all rows into one frame."""
         return pl.concat([pl.DataFrame(self._read_wanted(day, columns)) for day in self.days])
 
-    def stream(self, columns: Sequence[str], problems: list[Exception]) -> pa.RecordBatchReader:
+    def stream(
+        self,
+        columns: Sequence[str],
+        problems: list[Exception],
+        watch: Callable[[pa.RecordBatch], None] = lambda _: None,
+    ) -> pa.RecordBatchReader:
         """Return columns of all rows as a stream of record batches, for DuckDB.
 
-        DuckDB replaces an exception of its input by one of its own, so what is raised while the
-        stream is read is added to `problems`.
+        `watch` sees each batch. DuckDB replaces an exception of its input by one of its own, so
+        what is raised while the stream is read is added to `problems`.
         """
         days, schema = self.days, pa.schema([LANDED.field(name) for name in columns])
 
         def batches() -> Iterator[pa.RecordBatch]:
             try:
                 for day in days:
-                    yield from self._read_wanted(day, columns).combine_chunks().to_batches()
+                    for batch in self._read_wanted(day, columns).combine_chunks().to_batches():
+                        watch(batch)
+                        yield batch
             except Exception as error:
                 problems.append(error)
                 raise

@@ -163,7 +163,7 @@ def _build_release(path: Path) -> Built:
     rejected_rows = pl.concat([each.rejected for each in results], how="diagonal")
     fates = rejected_rows.select("request_id", "reason", "survivor").iter_rows()
     return Built(
-        records=stage_results["select"].height,
+        records=stage_results["select"].records.height,
         lines=dict(lines.select("request_id", "json").iter_rows()),
         sides=dict(lines.select("request_id", "split").iter_rows()),
         fates={name: Fate(*fate) for name, *fate in fates},
