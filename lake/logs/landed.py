@@ -196,7 +196,7 @@ def read_parts(lake: Store, source: str, window: Window) -> list[Part]:
 
 
 def _parts_of_days(lake: Store, source: str, entries: Sequence[Entry]) -> dict[Entry, Part]:
-    """Return the parts (by key) of which compacted days tell what they hold."""
+    """Return the parts of which compacted days tell what they hold, by their entries."""
     days = list_compacted(lake, f"landed/{source}", NARROW_LANDED)
     parts = dict[Entry, Part]()
     for folder, group in groupby(entries, key=lambda entry: day_folder(entry.key)):
