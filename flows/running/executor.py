@@ -1,5 +1,6 @@
 """Work in parallel, results in order: threads for little work, processes where that pays."""
 
+import atexit
 import ctypes
 import os
 import signal
@@ -155,6 +156,7 @@ def _start_method() -> str:
 
 
 def _settle() -> None:
+    atexit.register(os._exit, 0)  # nothing is left to do then, and Python's way out takes its time
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends the pool
     spare_pandas()
