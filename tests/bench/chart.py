@@ -12,6 +12,7 @@ import polars as pl
 
 OUTSIDE = "start, gate, release"  # of a build: what the log of stages does not time
 WIDTH = 560
+PADDING = {"left": 30, "right": 30, "top": 5, "bottom": 5}  # for fonts wider than Altair's
 
 
 def tabulate(results: Path) -> pl.DataFrame:
@@ -31,7 +32,7 @@ def draw(table: pl.DataFrame) -> alt.Chart:
     stages = table["stage"].unique(maintain_order=True)
     ranks = {stage: rank for rank, stage in enumerate(stages)}
     with_ranks = table.with_columns(rank=pl.col("stage").replace_strict(ranks))
-    bars: alt.Chart = alt.Chart(with_ranks, width=WIDTH).mark_bar()
+    bars: alt.Chart = alt.Chart(with_ranks, width=WIDTH, padding=PADDING).mark_bar()
     chart: alt.Chart = bars.encode(
         x=alt.X("sum(seconds):Q", title="seconds"),
         y=alt.Y("program:N", sort=None, title=None),
