@@ -186,7 +186,7 @@ class BuildContext:
 
     @cached_property
     def sketches(self) -> dict[str, tuple[pl.Series, NDArray[np.uint32]]]:
-        """The sketches that stages read, by scope, and of which exchanges (ascending) they are."""
+        """Exchanges (ascending) and their sketches, by scope, as `features.find_sketches` read."""
         return {}
 
     @cached_property

@@ -56,7 +56,7 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
     later = run_stage("later", lambda _: context.source.count_later(window))
     ledger.finish("pull")
 
-    records, records_by_key = run_stage("select", lambda _: select(context))
+    records, records_by_key, without_keys = run_stage("select", lambda _: select(context))
     check_selected(context, records)
     # One statement finds unreadable records and those not selected; they are booked apart.
     readable = ledger.enter("pull", records.height, partition(records, UNREADABLE))
@@ -100,8 +100,8 @@ def prepare(context: BuildContext, run_stage: StageRunner = run_directly) -> Pre
         earlier_releases=history.releases,
         trained_before=curation.trained_before,
         metadata=MetadataFacts(
-            records_by_key={k: number for k, number in records_by_key.items() if k is not None},
-            without_keys=records_by_key.get(None, 0),
+            records_by_key=records_by_key,
+            without_keys=without_keys,
             matched_without_key=int(selection["lacks_negated_key"].sum()),
         ),
         curation=curation.facts,

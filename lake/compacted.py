@@ -61,9 +61,12 @@ class CompactedDays:
     schema: pa.Schema
     entries: Mapping[str, list[Entry]]
 
-    def find(self, day: str, keys: Sequence[str]) -> CompactedDay | None:
-        """Return the compacted day of the parts with these keys, if the lake has a sound one."""
-        for entry in self.entries.get(_stem(day, keys), []):
+    def find(self, day: str | None, parts: Sequence[Entry]) -> CompactedDay | None:
+        """Return the compacted day of these parts, if the lake has a sound one.
+
+        There is none of parts outside of the hour folders (`day` is None).
+        """
+        for entry in self.entries.get(_stem(day, parts), []) if day else []:
             try:
                 path = self.lake.local(entry)
             except TransientError:  # removed since it was listed
@@ -89,9 +92,9 @@ class CompactedDays:
             writer.add_key_value_metadata({_MEMBERS_KEY: msgspec.json.encode(members)})
         return CompactedDay(path, tuple(members))
 
-    def put(self, day: str, keys: Sequence[str], day_file: CompactedDay) -> None:
+    def put(self, day: str, parts: Sequence[Entry], day_file: CompactedDay) -> None:
         """Put a compacted day into the lake, for later builds."""
-        stem = _stem(day, keys)
+        stem = _stem(day, parts)
         name = f"{stem}-{name_end(day_file.path, self.entries.get(stem, []))}"
         self.lake.put_new(f"{DERIVED_FOLDER}/{self.kind}/{name}", day_file.path)
 
@@ -126,8 +129,10 @@ def day_folder(landed_key: str) -> str | None:
     return match["folder"] if match else None
 
 
-def _stem(day: str, keys: Sequence[str]) -> str:
-    return f"{day}-{sha256(msgspec.json.encode([FORMAT, keys])).hexdigest()[:DIGEST_DIGITS]}"
+def _stem(day: str, parts: Sequence[Entry]) -> str:
+    """Return the name of a day; it changes if a part is landed anew, or its file is written to."""
+    identity = [FORMAT, [f"{part.key} {part.etag}" for part in parts]]
+    return f"{day}-{sha256(msgspec.json.encode(identity)).hexdigest()[:DIGEST_DIGITS]}"
 
 
 def _read_members(path: Path, key: str, schema: pa.Schema) -> tuple[Member, ...] | None:

@@ -210,7 +210,7 @@ def _read_open(
 def _read_group(file: pq.ParquetFile, number: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
     if file.metadata.row_group(number).num_rows > BATCH_ROWS:
         yield from file.iter_batches(BATCH_ROWS, row_groups=[number], columns=columns)
-    else:  # the same in half the time: most parts are small
+    else:  # the same in less time: most parts are small
         yield from file.read_row_group(number, columns, use_threads=False).to_batches()
 
 

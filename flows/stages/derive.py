@@ -109,16 +109,14 @@ class DerivedFiles:
 
     def find_day(self, day: LandedDay, numbers: Sequence[int]) -> CompactedDay | None:
         """Return the compacted day of these parts, if the lake has it."""
-        if day.folder is None:
-            return None
-        day_file = self._compacted.find(day.folder, self._identities(numbers))
+        day_file = self._compacted.find(day.folder, self._entries_of(numbers))
         if day_file is not None:
             self._footers |= dict(zip(numbers, day_file.members, strict=True))
         return day_file
 
-    def _identities(self, numbers: Sequence[int]) -> list[str]:
-        """What changes if a landed part, or one of its derived parts, is written to."""
-        entries = [
+    def _entries_of(self, numbers: Sequence[int]) -> list[Entry]:
+        """Return the entries of landed parts, each followed by those of its derived parts."""
+        return [
             entry
             for number in numbers
             for entry in (
@@ -126,7 +124,6 @@ class DerivedFiles:
                 *self._entries.get(self._landed[number].part.entry.key, []),
             )
         ]
-        return [f"{entry.key} {entry.etag}" for entry in entries]
 
     def open_parts(self, numbers: Sequence[int], report_progress: ReportProgress) -> None:
         """Verify the derived parts of these landed parts, and compute those that are missing."""
@@ -167,7 +164,7 @@ class DerivedFiles:
         )
         day_file = self._compacted.make(self._work / f"day-{numbers[0]:06}.parquet", parts)
         if day.folder:
-            self._compacted.put(day.folder, self._identities(numbers), day_file)
+            self._compacted.put(day.folder, self._entries_of(numbers), day_file)
         return day_file
 
     def open(self, number: int) -> Path:

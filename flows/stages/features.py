@@ -57,14 +57,20 @@ def compare_texts(context: BuildContext, exchanges: pl.Series, scope: str) -> Co
     it: most of them never are.
     """
     numbers = exchanges.sort()
-    sketches = _kept_sketches(context, numbers, scope)
-    if sketches is None:
-        sketches = _read_sketches(context, numbers, scope)
-        context.sketches[scope] = numbers, sketches
     if scope not in context.texts:
         context.texts[scope] = _lazy_texts(context, scope)
     texts, places = context.texts[scope], numbers.cast(pl.Int64).to_numpy()
+    sketches = find_sketches(context, numbers, scope)
     return ComparedTexts(sketches, lambda rows: texts.fetch(places[rows]))
+
+
+def find_sketches(context: BuildContext, exchanges: pl.Series, scope: str) -> Sketches:
+    """Return the sketches of exchanges (ascending); they are read unless an earlier stage did."""
+    sketches = _kept_sketches(context, exchanges, scope)
+    if sketches is None:
+        sketches = _read_sketches(context, exchanges, scope)
+        context.sketches[scope] = exchanges, sketches
+    return sketches
 
 
 def _kept_sketches(context: BuildContext, exchanges: pl.Series, scope: str) -> Sketches | None:

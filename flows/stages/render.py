@@ -7,7 +7,7 @@ import polars as pl
 
 from bedrock_sluice.flows.context import BuildContext
 from bedrock_sluice.flows.running.exchange_work import map_exchanges
-from bedrock_sluice.flows.stages.features import compare_texts
+from bedrock_sluice.flows.stages.features import find_sketches
 from bedrock_sluice.rewards.conformance.line_rules import LineRules
 from bedrock_sluice.rewards.line import instruct
 from bedrock_sluice.rewards.line import render as render_lines
@@ -129,5 +129,5 @@ def render_rows(settings: LineSettings, prompts: pl.DataFrame) -> pl.DataFrame:
 def _keep_marks(context: BuildContext, lines: pl.DataFrame) -> None:
     """Keep the marks that were computed of these messages, so that leakage need not again."""
     paths = pl.concat(context.exchanges.read(("path",), lines["exchange"]))["path"]
-    sketches, _ = compare_texts(context, lines["exchange"], "turns")
+    sketches = find_sketches(context, lines["exchange"], "turns")
     context.marks.add(lines["messages_digest"].to_list(), paths, sketches)

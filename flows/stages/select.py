@@ -29,13 +29,14 @@ _SELECT_COLUMNS = (
 class Selection(NamedTuple):
     """Every landed record of the window, and how many of them carry each metadata key.
 
-    `records` have their keys, and the `reason` if they are left out. The most frequent keys come
-    first; None stands for no key at all. Personal data and secrets in keys are masked: the
-    manifest, which shows them, goes to people who must not read the logs.
+    `records` have their keys, and the `reason` if they are left out. The most frequent metadata
+    keys come first; personal data and secrets in them are masked: the manifest, which shows them,
+    goes to people who must not read the logs. `without_keys` records have none.
     """
 
     records: pl.DataFrame
-    records_by_key: dict[str | None, int]
+    records_by_key: dict[str, int]
+    without_keys: int
 
 
 def select(context: BuildContext) -> Selection:
@@ -61,9 +62,8 @@ def select(context: BuildContext) -> Selection:
         failures, default=None, return_dtype=pl.String
     )
     records = records.with_columns(pl.coalesce("detail", failed_clause)).drop("failed_clause")
-    masked_counts = Counter[str | None]()
+    masked_counts = Counter[str]()
     for key, number in most_frequent(counts, MAX_TAG_KEYS).items():
-        masked_counts[key and mask_personal_data(key, context.recipe.split.salt)] += number
-    return Selection(
-        mark_forgotten(compact(records), context.forgotten_digests), dict(masked_counts)
-    )
+        masked_counts[mask_personal_data(key, context.recipe.split.salt)] += number
+    records = mark_forgotten(compact(records), context.forgotten_digests)
+    return Selection(records, dict(masked_counts), counts[None])

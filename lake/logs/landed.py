@@ -201,18 +201,12 @@ def _parts_of_days(lake: Store, source: str, entries: Sequence[Entry]) -> dict[E
     parts = dict[Entry, Part]()
     for folder, group in groupby(entries, key=lambda entry: day_folder(entry.key)):
         of_day = list(group)
-        day_file = days.find(folder, [identity(each) for each in of_day]) if folder else None
-        if day_file is not None:
+        if day_file := days.find(folder, of_day):
             for entry, member in zip(of_day, day_file.members, strict=True):
                 objects = msgspec.json.decode(member.footer, type=tuple[Held, ...])
                 if _is_named_after(entry, objects):
                     parts[entry] = Part(entry, objects)
     return parts
-
-
-def identity(part: Entry) -> str:
-    """Return what changes if a part is landed anew, or its file is written to."""
-    return f"{part.key} {part.etag}"
 
 
 def _part(lake: Store, entry: Entry) -> Part:

@@ -25,7 +25,6 @@ from bedrock_sluice.lake.logs.landed import (
     Held,
     Part,
     choose_versions,
-    identity,
     read_parts,
     read_rows,
     source_name,
@@ -98,15 +97,15 @@ class LandedWindow:
         self, days: CompactedDays, folder: str | None, numbers: Sequence[int]
     ) -> LandedDay:
         parts = [self.parts[number] for number in numbers]
-        identities = [identity(each.part.entry) for each in parts]
-        day_file = days.find(folder, identities) if folder else None
+        entries = [each.part.entry for each in parts]
+        day_file = days.find(folder, entries)
         if day_file is None:
             day_file = days.make(
                 self.work / f"landed-{numbers[0]:06}.parquet",
                 map(self._read_narrow, parts),
             )
             if folder:
-                days.put(folder, identities, day_file)
+                days.put(folder, entries, day_file)
         return LandedDay(folder, numbers, day_file)
 
     def _read_narrow(self, part: LandedPart) -> tuple[Member, pa.Table]:

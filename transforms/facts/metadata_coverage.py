@@ -35,7 +35,7 @@ def count_keys(
     return counts
 
 
-def most_frequent(counts: Mapping[str | None, int], most: int) -> dict[str | None, int]:
-    """Return the `most` frequent keys and their counts, the most frequent first; and None, last."""
+def most_frequent(counts: Mapping[str | None, int], most: int) -> dict[str, int]:
+    """Return the `most` frequent keys and their counts, the most frequent first."""
     keys = sorted((-number, key) for key, number in counts.items() if key is not None)
-    return {key: -number for number, key in keys[:most]} | {None: counts.get(None, 0)}
+    return {key: -number for number, key in keys[:most]}

@@ -6,7 +6,7 @@ import msgspec
 from support.landed_parts import DAY, ROWS, item, land
 
 from bedrock_sluice.lake.compacted import Member, list_compacted
-from bedrock_sluice.lake.logs.landed import NARROW_LANDED, identity, read_parts, source_name
+from bedrock_sluice.lake.logs.landed import NARROW_LANDED, read_parts, source_name
 from bedrock_sluice.lake.logs.landed_window import find_landed
 from bedrock_sluice.lake.logs.source import Source, Window
 from bedrock_sluice.lake.stores.folder import FolderStore
@@ -42,5 +42,5 @@ def test_a_compacted_day_is_not_trusted_over_the_names_of_parts(tmp_path: Path) 
     days = list_compacted(lake, "landed/s", NARROW_LANDED)
     lie = Member(1, msgspec.json.encode([item("b")]).decode())
     day_file = days.make(tmp_path / "day.parquet", [(lie, NARROW_LANDED.empty_table())])
-    days.put(DAY, [identity(part.entry)], day_file)
+    days.put(DAY, [part.entry], day_file)
     assert read_parts(lake, "s", Window()) == [part]
